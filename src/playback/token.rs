@@ -179,7 +179,7 @@ impl Verifier {
     /// Does the same as [`Verifier::verify`] for the time `now`, in seconds since 1970.
     pub(crate) fn verify_at(&self, token: &str, now: u64) -> Result<Claims, TokenError> {
         if token.len() > MAX_TOKEN_LENGTH {
-            return Err(TokenError::TooLong);
+            return Err(TokenError::TooLong(MAX_TOKEN_LENGTH));
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
         // A token with extensions in `crit` must be refused unless they are supported, and none

@@ -1,6 +1,5 @@
 //! The reasons for which a token is refused.
 
-use super::MAX_TOKEN_LENGTH;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::ID_RULE;
 
@@ -10,9 +9,9 @@ pub enum TokenError {
     /// The token is not a valid JWT.
     #[error("the token is malformed")]
     Malformed,
-    /// The token is too long.
-    #[error("the token is longer than {MAX_TOKEN_LENGTH} characters; name fewer cameras")]
-    TooLong,
+    /// The token is longer than this number of characters.
+    #[error("the token is longer than {0} characters; name fewer cameras")]
+    TooLong(usize),
     /// No known key has the algorithm and the key id of the token.
     #[error("no known key has the algorithm and the key id of the token")]
     UnknownKey,

@@ -302,7 +302,7 @@ fn other_and_altered_tokens_are_refused() {
         "x".repeat(1_000_000),
         with_own_secret(&claims_with(&json!({"cameras": vec!["x".repeat(64); 100]}))),
     ] {
-        assert_eq!(own().verify_at(&long, NOW), Err(TokenError::TooLong));
+        assert_eq!(own().verify_at(&long, NOW), Err(TokenError::TooLong(MAX_TOKEN_LENGTH)));
     }
     let foreign = EncodingKey::from_secret(b"another secret that is 32 bytes!");
     let token = signed(Algorithm::HS256, None, &foreign, &claims_with(&json!({})));
