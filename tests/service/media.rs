@@ -35,7 +35,7 @@ async fn media_has_the_right_content_type_and_headers() {
     assert_eq!(preflight.status(), 204);
     assert_eq!(
         preflight.headers()["access-control-allow-headers"],
-        "Range, Authorization, X-API-Key"
+        "Range, Authorization, X-API-Key, X-Requested-With"
     );
     let post = nginx.client().post(nginx.playlist("cam")).send().await.expect("a response");
     assert_eq!(post.status(), 405);
@@ -76,7 +76,8 @@ async fn only_pages_of_listed_origins_can_play_and_use_the_api() {
         let headers = preflight.headers();
         assert_eq!(headers["access-control-allow-origin"], "https://a.example", "{path}");
         assert_eq!(
-            headers["access-control-allow-headers"], "Content-Type, Authorization, X-API-Key",
+            headers["access-control-allow-headers"],
+            "Content-Type, Authorization, X-API-Key, X-Requested-With",
             "{path}"
         );
     }

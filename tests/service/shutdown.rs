@@ -17,9 +17,10 @@ async fn sigterm_ends_streams_and_pending_starts_and_deletes_their_directories()
     assert_eq!(ffmpegs.len(), 2);
     let silent = SilentCamera::start().await;
     let link = silent.link();
-    let (pending, ()) = tokio::join!(manager.start_stream("c", &link), async {
-        silent.accept().await;
+    let (pending, _connection) = tokio::join!(manager.start_stream("c", &link), async {
+        let connection = silent.accept().await;
         manager.signal(Signal::SIGTERM);
+        connection
     });
     assert_eq!((pending.status.as_u16(), &pending.body["code"]), (503, &"shutting_down".into()));
     let start = Instant::now();
