@@ -161,13 +161,12 @@ class Run(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
-        self.environment = {"PATH": os.environ["PATH"]}
+        # Three keys: one as a hash, one with another role, and the one that the camera must use.
+        keys = f"old:admin:sha256:{'0' * 64},wall:viewer:viewer-secret-00001,me:admin:{KEY}"
+        self.environment = {"PATH": os.environ["PATH"], "API_KEYS": keys}
 
     def start_manager(self):
         """Start the manager and return its address."""
-        # Three keys: one as a hash, one with another role, and the one that the camera must use.
-        keys = f"old:admin:sha256:{'0' * 64},wall:viewer:viewer-secret-00001,me:admin:{KEY}"
-        self.environment["API_KEYS"] = keys
         settings = {
             "PORT": "0",
             "STREAM_DIR": str(self.directory / "streams"),
