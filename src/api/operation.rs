@@ -137,6 +137,13 @@ impl Operation {
         self.with_schema::<T>().responses(StatusCode::OK, response)
     }
 
+    /// Adds the response 200 with `T`, or with a list of `E`, as JSON.
+    pub(super) fn returns_or_lists<T: ToSchema, E: ToSchema>(self, description: &str) -> Self {
+        let response =
+            response(description).content(JSON, Content::new(Some(schema::one_or_list::<T, E>())));
+        self.with_schema::<T>().with_schema::<E>().responses(StatusCode::OK, response)
+    }
+
     /// Adds the response 200 with another content type.
     pub(super) fn returns_other(self, content_type: &str, kind: Type, description: &str) -> Self {
         let content = Content::new(Some(schema::of_type(kind).build()));

@@ -31,6 +31,11 @@ pub(super) fn list_or_object<T: ToSchema>(field: &str) -> Schema {
     OneOfBuilder::new().item(list_of::<T>()).item(object).into()
 }
 
+/// Returns the schema of `T`, or of a list of `E`.
+pub(super) fn one_or_list<T: ToSchema, E: ToSchema>() -> Schema {
+    OneOfBuilder::new().item(reference::<T>()).item(list_of::<E>()).into()
+}
+
 /// Returns the schema of a primitive type.
 pub(super) fn of_type(kind: Type) -> ObjectBuilder {
     ObjectBuilder::new().schema_type(kind)

@@ -212,10 +212,10 @@ settings! {
         /// Target duration of a segment.
         segment_time: Duration = setting("HLS_SEGMENT_TIME", "2", value::seconds(1.0..=10.0));
 
-        /// Number of finished segments in the playlist, after a stream has run for some time. The
-        /// playlist contains more segments if these are shorter in total than RFC 8216 requires, or if they
-        /// have no keyframe at which players without low latency can begin. Such players begin at least
-        /// three target durations before the end.
+        /// Number of finished segments in the playlist, after a stream has run for some time. If that many
+        /// segments are shorter in total than RFC 8216 requires, or have no keyframe at which players without
+        /// low latency can begin, the playlist contains more. Such players begin at least three target
+        /// durations before the end.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
         /// Longest duration of a part, with a tolerance of 5 %, unless a single frame lasts longer. Longer

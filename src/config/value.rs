@@ -182,7 +182,7 @@ pub(super) fn public_url() -> Kind<PublicUrl> {
 /// database system may contain a password.
 pub(super) fn database_url() -> Kind<String> {
     let url = |text: &str| text.starts_with("sqlite:").then(|| text.to_owned());
-    Kind { is_secret: true, ..Kind::new("sqlite: and the path of a file", url) }
+    Kind { is_secret: true, ..Kind::new("sqlite: followed by the path of a file", url) }
 }
 
 /// The attributes of a cookie, except those that depend on the request.

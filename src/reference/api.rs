@@ -121,7 +121,7 @@ fn responses(schemas: &Schemas, operation: &Value) -> String {
         let content = response["content"].as_object().and_then(|content| content.iter().next());
         let body = content.map(|(content_type, content)| {
             let schema = &content["schema"];
-            if schema["$ref"].is_string() || schema["items"].is_object() {
+            if content_type == JSON {
                 return schemas.kind(schema);
             }
             let (content_type, _) = content_type.split_once(';').unwrap_or((content_type, ""));

@@ -15,7 +15,7 @@ mod settings;
 /// The command that updates the pages.
 const UPDATE: &str = "UPDATE_REFERENCE=1 cargo test --locked --lib reference";
 
-/// The first line of every page.
+/// The first line of every Markdown page.
 const GENERATED: &str = "<!-- Generated from the code; see CONTRIBUTING.md. -->\n";
 
 /// Returns the path of each page in the project, and the content.

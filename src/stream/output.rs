@@ -1,8 +1,8 @@
 //! The interface between a stream and the output that serves or stores it.
 //!
 //! A stream knows only the trait [`Output`]; a layer above implements it, and the stream's resources
-//! hold the implementation. An output reads the stream's playable frames through all epochs, until
-//! no client uses the output or the stream ends. The output reports which epoch clients can play, and its
+//! hold the implementation. An output reads the stream's playable frames through all epochs, until the
+//! stream ends or no client uses the output any more. The output reports which epoch clients can play, and its
 //! last failure.
 
 use std::pin::Pin;

@@ -151,8 +151,9 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     tokens.delete(undefined);
     assert.ok(tokens.size >= 3, `only ${tokens.size} tokens were used`);
     assert.deepEqual(
+      // Errors of the buffer are about the machine's pace: a renewal that fails causes errors of requests.
       await page.evaluate(() =>
-        globalThis.interruptions.filter((name) => name !== "bufferStalledError"),
+        globalThis.interruptions.filter((name) => !name.startsWith("buffer")),
       ),
       [],
     );

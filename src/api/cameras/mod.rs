@@ -106,7 +106,9 @@ fn of_all() -> Vec<Row> {
             || {
                 operation("listCameras", "Returns a page of the cameras that the caller can see")
                     .query::<ListInput>()
-                    .returns::<CamerasOutput>("The page, sorted by id.")
+                    .returns_or_lists::<CamerasOutput, CameraOutput>(
+                        "The page, sorted by id. With `format=array`, only its list of cameras.",
+                    )
                     .fails(failures::QUERY)
             },
         ),

@@ -22,7 +22,7 @@ impl Collector for ReachabilityCollector {
         gauge(&mut encoder, "cameras", help, cameras)?;
         let checks = [("success", totals.succeeded), ("failure", totals.failed)];
         let checks = checks.map(|(result, count)| ([("result", result)], count));
-        let help = "Checks whether a camera is reachable, by result.";
+        let help = "Number of checks of whether a camera is reachable, by result.";
         counter(&mut encoder, "camera_checks", help, checks)
     }
 }

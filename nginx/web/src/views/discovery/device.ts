@@ -14,7 +14,7 @@ export function nameOf(device: Device): string {
 }
 
 /**
- * Returns the explanation of an error of a device. The service sends no code with such an error. If the device
+ * Returns the explanation of an error of a device for which the service has sent no code. If the device
  * requires credentials, it has rejected those that the service has sent.
  */
 export function failureOfDevice(detail: string, needsCredentials: boolean): Failure {
