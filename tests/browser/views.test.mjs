@@ -232,11 +232,14 @@ describe("the views", () => {
     const viewer = await on.visit(t, "#/cameras");
     const { page } = viewer;
     const choose = (content) =>
-      page
-        .locator('input[type="file"]')
-        .setInputFiles({ name: "go2rtc.yaml", mimeType: "application/yaml", buffer: Buffer.from(content) });
-    const stream = (password) => `streams:\n  loft: rtsp://u:${password}@192.0.2.1/x\n  script: exec:true\n`;
-    await choose(stream("${UNKNOWN}"));
+      page.locator('input[type="file"]').setInputFiles({
+        name: "go2rtc.yaml",
+        mimeType: "application/yaml",
+        buffer: Buffer.from(content),
+      });
+    const stream = (password) =>
+      `streams:\n  loft: rtsp://u:${password}@192.0.2.1/x\n  script: exec:true\n`;
+    await choose(stream(`\${UNKNOWN}`));
     const dialog = page.getByRole("dialog");
     await dialog.getByText(/variables .* UNKNOWN/).waitFor();
     assert.ok(await dialog.getByRole("button", { name: "Import" }).isDisabled());

@@ -19,7 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/release/stream-manager")
 SECONDS = 30
 RESTARTS = 3
-# Runs the program with the socket, which is this shell's stdin, as file descriptor 3, as systemd does.
+# Runs the program with the socket, which is this shell's stdin, as file descriptor 3, as systemd
+# does.
 PASS_SOCKET = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" 3<&0 </dev/null'
 
 
