@@ -16,8 +16,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-# Time limit of a start in seconds. A start takes up to 58 s when many cameras start at once and the link has
-# changed.
+# Time limit of a start in seconds. A start takes up to 58 s when many cameras start at once and the
+# link has changed.
 START_TIMEOUT = 60
 DEFAULT_TTL = 1800
 MAX_TTL = 86400
