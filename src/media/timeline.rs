@@ -17,6 +17,13 @@ const MAX_FRAME: Duration = Duration::from_mins(1);
 const LEAST_OUTLIER: Duration = Duration::from_millis(200);
 /// See [`LEAST_OUTLIER`].
 const OUTLIER: u32 = 4;
+/// The shortest distance between two decode times: slightly more than a tick of MP4's clock for video, so that the
+/// decode times in MP4 differ as well. It is so short that the picture of a camera whose clock is frozen hardly
+/// advances.
+const LEAST_DISTANCE: Duration = Duration::from_micros(12);
+
+/// The shortest distance between the first two frames. No camera sends more than 1000 frames per second.
+const LEAST_FRAME: Duration = Duration::from_millis(1);
 
 /// The times of one frame on the clock of its epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +48,10 @@ pub(crate) struct Timeline {
     /// the usual duration.
     frame: Duration,
     last_distance: Option<Duration>,
+    /// The last presentation time, as given and as placed.
+    last_shown: Option<(Duration, Duration)>,
+    /// The time by which all frames after the first one are shown later than given; `None` before the second frame.
+    offset: Option<Duration>,
 }
 
 impl Timeline {
@@ -50,11 +61,25 @@ impl Timeline {
     pub(crate) fn new(reorder: usize, frame: Option<Duration>) -> Self {
         let reorder = reorder.min(MAX_REORDER);
         let frame = frame.filter(|frame| !frame.is_zero()).unwrap_or(USUAL_FRAME).min(MAX_FRAME);
-        Self { reorder, latest: Vec::new(), last_decode: None, frame, last_distance: None }
+        Self {
+            reorder,
+            latest: Vec::new(),
+            last_decode: None,
+            frame,
+            last_distance: None,
+            last_shown: None,
+            offset: None,
+        }
+    }
+
+    /// Notes that the stream announces this number of reordered frames.
+    pub(crate) fn announce(&mut self, reorder: usize) {
+        self.reorder = self.reorder.max(reorder.min(MAX_REORDER));
     }
 
     /// Returns the times of the next frame in decoding order, which is shown at `shown` on the epoch's clock.
     pub(crate) fn place(&mut self, shown: Duration) -> Times {
+        let shown = self.distinct(shown);
         if self.last_decode.is_some_and(|last| shown < last) && self.reorder < MAX_REORDER {
             self.reorder += 1;
         }
@@ -67,6 +92,27 @@ impl Timeline {
         Times { decode, presentation: shown, duration: self.frame }
     }
 
+    /// Returns the time at which to show a frame that has the time `given`. Two frames in succession have different
+    /// times, even if the camera gives both the same.
+    fn distinct(&mut self, given: Duration) -> Duration {
+        let shown = match (self.last_shown, self.offset) {
+            (None, _) => given,
+            // If a camera's RTP times begin at 0, or with another time than the camera has announced, FFmpeg gives the
+            // second frame nearly the time of the first one. All later frames are then too early by the duration of a
+            // frame.
+            (Some((last, _)), None) => {
+                let is_early = given.abs_diff(last) < LEAST_FRAME;
+                let offset = if is_early { self.frame } else { Duration::ZERO };
+                given + *self.offset.insert(offset)
+            }
+            // The clocks of some cameras stand still.
+            (Some((last, placed)), Some(_)) if last == given => placed + LEAST_DISTANCE,
+            (Some(_), Some(offset)) => given + offset,
+        };
+        self.last_shown = Some((given, shown));
+        shown
+    }
+
     fn next_decode_time(&mut self) -> Duration {
         let earliest = self.latest.first().copied().unwrap_or_default();
         // While `latest` is not full, the missing times are assumed to be before the earliest one.
@@ -77,14 +123,15 @@ impl Timeline {
             self.last_decode = Some(decode);
             return decode;
         };
-        let decode = decode.max(last);
-        self.last_decode = Some(decode);
         self.note_distance(decode.saturating_sub(last));
+        // When reordered frames are learned, earlier decode times are already too late for the next frames.
+        let decode = decode.max(last + LEAST_DISTANCE);
+        self.last_decode = Some(decode);
         decode
     }
 
     fn note_distance(&mut self, distance: Duration) {
-        if distance.is_zero() || distance >= MAX_FRAME {
+        if distance <= LEAST_DISTANCE || distance >= MAX_FRAME {
             return;
         }
         let is_outlier = |before: Duration| distance >= (before * OUTLIER).max(LEAST_OUTLIER);
@@ -141,15 +188,43 @@ mod tests {
     #[test]
     fn b_frames_that_are_not_announced_are_learned() {
         let mut timeline = Timeline::new(0, None);
-        let times = place(&mut timeline, &[0, 120, 40, 80, 240, 160, 200, 360, 280, 320]);
-        assert!(times.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{times:?}");
-        assert!(times[4..].iter().all(|(decode, shown)| decode <= shown), "{times:?}");
+        let shown = [0, 120, 40, 80, 240, 160, 200, 360, 280, 320, 480, 400, 440];
+        let shown = shown.map(|ms| BEGIN + Duration::from_millis(ms));
+        let times = shown.map(|shown| timeline.place(shown));
+        let ticks = times.map(|times| times.decode.as_nanos() * 90_000 / 1_000_000_000);
+        assert!(ticks.is_sorted_by(|a, b| a < b), "{times:?}");
+        assert!(times[4..].iter().all(|it| it.decode <= it.presentation), "{times:?}");
+        let is_usual = |it: &Times| it.duration.abs_diff(Duration::from_millis(40)) < BEGIN / 1000;
+        assert!(times[6..].iter().all(is_usual), "{times:?}");
     }
 
     #[test]
-    fn decode_times_never_go_back_if_the_clock_is_frozen() {
+    fn b_frames_that_are_announced_later_give_increasing_decode_times() {
         let mut timeline = Timeline::new(0, None);
-        let times = place(&mut timeline, &[0, 0, 0, 40]);
-        assert!(times.windows(2).all(|pair| pair[0].0 <= pair[1].0), "{times:?}");
+        let first = [0, 40, 80].map(|ms| timeline.place(BEGIN + Duration::from_millis(ms)).decode);
+        timeline.announce(2);
+        let later = [240, 160, 120, 200, 400, 320, 280, 360];
+        let later = later.map(|ms| timeline.place(BEGIN + Duration::from_millis(ms)).decode);
+        let all = [first.as_slice(), &later].concat();
+        assert!(all.is_sorted_by(|a, b| a < b), "{all:?}");
+    }
+
+    #[test]
+    fn if_the_second_frame_has_the_time_of_the_first_all_later_frames_are_shown_later() {
+        let frame = Duration::from_millis(50);
+        let mut timeline = Timeline::new(0, Some(frame));
+        let times = place(&mut timeline, &[0, 0, 50, 100]);
+        assert_eq!(times, [(0, 0), (50, 50), (100, 100), (150, 150)]);
+        let (mut timeline, tick) = (Timeline::new(0, Some(frame)), Duration::from_nanos(11_111));
+        let first = timeline.place(BEGIN).presentation;
+        assert_eq!(timeline.place(BEGIN + tick).presentation, first + frame + tick);
+    }
+
+    #[test]
+    fn decode_times_hardly_advance_if_the_clock_is_frozen() {
+        let mut timeline = Timeline::new(0, None);
+        let times = [0; 1000].map(|ms| timeline.place(BEGIN + Duration::from_millis(ms)).decode);
+        assert!(times.is_sorted_by(|a, b| a < b));
+        assert!(times[999] - times[0] < Duration::from_millis(60));
     }
 }

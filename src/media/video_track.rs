@@ -106,6 +106,8 @@ impl VideoTrack {
         let is_change = self.sets.version() != version;
         if is_change {
             self.picture = self.sets.picture();
+            let announced = self.picture.as_ref().and_then(|picture| picture.max_reorder_frames);
+            self.timeline.announce(announced.map_or(0, usize::from));
         }
         // FFmpeg marks the same pictures as keyframes. In addition, it marks recovery points, with which decoding
         // can begin if a camera sends no IDR pictures.

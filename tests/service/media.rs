@@ -9,7 +9,9 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Manager, Nginx, Playlist, project_dir, start_live};
+use crate::support::{
+    Manager, Nginx, Playlist, RawCamera, play, project_dir, start_live, start_service,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn media_has_the_right_content_type_and_headers() {
@@ -204,4 +206,31 @@ fn build_page() {
         .current_dir(project_dir())
         .status();
     assert!(build.expect("bash").success(), "web_build failed");
+}
+
+/// Browsers and FFmpeg reject frames whose decode time is not later than that of the frame before.
+#[tokio::test(flavor = "multi_thread")]
+async fn frames_of_a_camera_with_b_frames_have_increasing_decode_times() {
+    let (camera, manager, nginx) = start_service(&[]).await;
+    let raw = RawCamera::start("--video h264-bframes").await;
+    for (id, link) in [("camera", camera.link("h264-bframes")), ("raw", raw.link())] {
+        manager.play(id, &link).await;
+        play(&nginx.playlist(id), 3).await;
+        let mut stream = Vec::new();
+        for file in Playlist::fetch(&nginx, id).await.expect("a playlist").files() {
+            let response = nginx.get(&format!("/streams/{id}/{file}")).await;
+            stream.extend(response.bytes().await.expect("a complete file"));
+        }
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("stream.mp4");
+        std::fs::write(&path, stream).expect("a file");
+        let entries = ["-v", "error", "-select_streams", "v", "-show_entries", "packet=dts"];
+        let mut ffprobe = std::process::Command::new("ffprobe");
+        let output = ffprobe.args(entries).args(["-of", "csv=p=0"]).arg(&path).output();
+        let output = String::from_utf8(output.expect("ffprobe").stdout).expect("text");
+        let times = output.lines().map(|line| line.trim_end_matches(',').parse());
+        let times: Vec<i64> = times.collect::<Result<_, _>>().expect("numbers");
+        let is_increasing = times.is_sorted_by(|before, after| before < after);
+        assert!(times.len() > 20 && is_increasing, "{id}: {times:?}");
+    }
 }
