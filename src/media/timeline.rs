@@ -225,6 +225,6 @@ mod tests {
         let mut timeline = Timeline::new(0, None);
         let times = [0; 1000].map(|ms| timeline.place(BEGIN + Duration::from_millis(ms)).decode);
         assert!(times.is_sorted_by(|a, b| a < b));
-        assert!(times[999] - times[0] < Duration::from_millis(60));
+        assert!(times[999] < times[0] + Duration::from_millis(60));
     }
 }
