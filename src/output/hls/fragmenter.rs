@@ -11,6 +11,7 @@ use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitSegment};
 use crate::output::hls::sound::Sound;
+use crate::output::hls::time_line::TimeLine;
 
 /// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
 /// segment has an audio track. Some players fail if an epoch's first init segment has no audio track and a later one
@@ -271,7 +272,7 @@ impl Fragmenter {
         let init = if self.epoch == Some(format.epoch) {
             last.unwrap_or_else(|| Arc::new(new))
         } else if let (Some(last), Some(end)) = (last, end) {
-            self.time_line = TimeLine { epoch_time: first.decode_time, time: end };
+            self.time_line = TimeLine::new(first.decode_time, end);
             last
         } else {
             self.time_line = TimeLine::default();
@@ -325,34 +326,6 @@ impl Fragmenter {
             let Some(oldest) = self.audio.pop_front() else { break };
             self.audio_bytes -= oldest.data.len();
         }
-    }
-}
-
-/// The position of an epoch on the time line of the fragments. By default, both have the same times.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct TimeLine {
-    /// A time on the epoch's clock.
-    epoch_time: Duration,
-    /// The same time on the time line.
-    time: Duration,
-}
-
-impl TimeLine {
-    /// Converts a time on the epoch's clock.
-    fn at(self, time: Duration) -> Duration {
-        (time + self.time).saturating_sub(self.epoch_time)
-    }
-
-    /// Returns the frame with its times on the time line.
-    fn place(self, frame: &Arc<Frame>) -> Arc<Frame> {
-        if self == Self::default() {
-            return Arc::clone(frame);
-        }
-        Arc::new(Frame {
-            decode_time: self.at(frame.decode_time),
-            presentation_time: self.at(frame.presentation_time),
-            ..Frame::clone(frame)
-        })
     }
 }
 
