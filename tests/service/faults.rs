@@ -64,7 +64,8 @@ async fn an_ffmpeg_that_crashes_or_hangs_is_replaced_and_other_streams_continue(
         assert_recovers_alone(&manager, &nginx, generation).await;
         assert!(!is_running(ffmpeg), "the old FFmpeg is still running");
         let after = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
-        assert!(after.last() > before.last() && after.discontinuities() > before.discontinuities());
+        assert!(after.last() > before.last());
+        assert_eq!(after.discontinuities(), before.discontinuities(), "the format is the same");
     }
 }
 

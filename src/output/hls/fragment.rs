@@ -21,7 +21,7 @@ pub(crate) struct InitId {
 /// `ftyp` and `moov` for the fragments that follow.
 #[derive(Debug)]
 pub(crate) struct InitSegment {
-    /// The identification of this init segment.
+    /// The identification of this init segment: the epoch and the version for which it was made.
     pub(crate) id: InitId,
     /// The bytes of both boxes.
     pub(crate) bytes: Bytes,
@@ -38,13 +38,16 @@ pub(crate) struct InitSegment {
 pub(crate) struct Fragment {
     /// The init segment that a decoder of the fragment needs.
     pub(crate) init: Arc<InitSegment>,
+    /// Number of the epoch of the frames. The init segment may have been made for an earlier epoch.
+    pub(crate) epoch: u64,
     /// The bytes of both boxes, in order. Media is not copied: its slices share the memory of the frames.
     pub(crate) slices: Vec<Bytes>,
     /// True if the fragment begins with a keyframe.
     pub(crate) is_keyframe: bool,
     /// The distance from the first frame to the last keyframe; `None` if no frame after the first one is a keyframe.
     pub(crate) later_keyframe: Option<Duration>,
-    /// Decode time of the first frame of video, on the epoch's clock.
+    /// Decode time of the first frame of video, on the time line of the init segment. This time line continues if a
+    /// later epoch uses the same init segment.
     pub(crate) decode_time: Duration,
     /// Playing time of the video.
     pub(crate) duration: Duration,
@@ -100,6 +103,7 @@ pub(crate) mod testing {
     ) -> Fragment {
         Fragment {
             init: Arc::clone(init),
+            epoch: init.id.epoch,
             slices: vec![Bytes::from("["), Bytes::from(format!("{begin_ms}]"))],
             is_keyframe,
             later_keyframe: None,

@@ -11,6 +11,7 @@ use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitSegment};
 use crate::output::hls::sound::Sound;
+use crate::output::hls::time_line::TimeLine;
 
 /// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
 /// segment has an audio track. Some players fail if an epoch's first init segment has no audio track and a later one
@@ -42,14 +43,19 @@ pub(super) struct Fragmenter {
     sequence_number: u32,
     format: Option<Arc<Format>>,
     init: Option<Arc<InitSegment>>,
+    /// The last init segment in use, while `init` is `None`.
+    last_init: Option<Arc<InitSegment>>,
+    /// The epoch of the last fragment.
+    epoch: Option<u64>,
+    time_line: TimeLine,
     video: Vec<Arc<Frame>>,
     /// True if `video` begins a segment.
     begins_segment: bool,
     audio: VecDeque<Arc<Frame>>,
     audio_bytes: usize,
-    /// The sound of the epoch so far; `None` before its first fragment with an audio track, and after `clear`.
+    /// The sound of the time line so far; `None` before its first fragment with an audio track, and after `clear`.
     sound: Option<Sound>,
-    /// The end of the video in the last fragment of the epoch.
+    /// The end of the video in the last fragment, on the time line.
     video_end: Option<Duration>,
     /// Frames of video that wait until the audio of the epoch is known.
     held: Vec<Arc<Frame>>,
@@ -63,6 +69,9 @@ impl Fragmenter {
             sequence_number: 0,
             format: None,
             init: None,
+            last_init: None,
+            epoch: None,
+            time_line: TimeLine::default(),
             video: Vec::new(),
             begins_segment: false,
             audio: VecDeque::new(),
@@ -136,11 +145,7 @@ impl Fragmenter {
             self.begins_segment = is_new_segment;
         }
         if change == Change::Init {
-            self.init = None;
-        }
-        if self.format.as_ref().is_none_or(|it| it.epoch != format.epoch) {
-            self.sound = None;
-            self.video_end = None;
+            self.last_init = self.init.take().or(self.last_init.take());
         }
         if change != Change::None {
             self.format = Some(Arc::clone(format));
@@ -211,18 +216,17 @@ impl Fragmenter {
         fragments: &mut Vec<Fragment>,
     ) -> Result<(), Mp4Error> {
         let video = std::mem::take(&mut self.video);
-        let (Some(first), Some(last), Some(format)) =
-            (video.first(), video.last(), self.format.clone())
-        else {
+        let (Some(first), Some(format)) = (video.first(), self.format.clone()) else {
             return Ok(());
         };
-        let audio = format.hls_audio();
-        let init = if let Some(init) = &self.init {
-            Arc::clone(init)
-        } else {
-            let audio = audio.map(|(_, config)| AudioConfig::Aac(config.clone()));
-            Arc::clone(self.init.insert(Arc::new(InitSegment::new(&format, audio.as_ref())?)))
+        let init = match &self.init {
+            Some(init) => Arc::clone(init),
+            None => self.begin(&format, first)?,
         };
+        let video: Vec<_> = video.iter().map(|frame| self.time_line.place(frame)).collect();
+        let video_end = self.time_line.at(video_end);
+        let (Some(first), Some(last)) = (video.first(), video.last()) else { return Ok(()) };
+        let audio = format.hls_audio();
         let timescale = audio.map_or(1, |(_, config)| config.sample_rate);
         let sounds = audio
             .map_or_else(Vec::new, |audio| self.sounds(&format, audio, first, (last, video_end)));
@@ -241,6 +245,7 @@ impl Fragmenter {
         let slices = std::iter::once(head.into()).chain(data).collect();
         fragments.push(Fragment {
             init,
+            epoch: format.epoch,
             slices,
             is_keyframe: first.is_keyframe,
             later_keyframe: (video.iter().skip(1).rfind(|frame| frame.is_keyframe))
@@ -253,6 +258,39 @@ impl Fragmenter {
         });
         self.clear_audio();
         Ok(())
+    }
+
+    /// Chooses and returns the init segment of the next fragments, which begin with the frame `first`, and their time
+    /// line. If the init segment would have the same content as the last one, returns the last one. A new epoch then
+    /// continues the time line, so that players need not notice that another epoch begins: some players stop at a
+    /// discontinuity.
+    fn begin(&mut self, format: &Format, first: &Frame) -> Result<Arc<InitSegment>, Mp4Error> {
+        let audio = format.hls_audio().map(|(_, config)| AudioConfig::Aac(config.clone()));
+        let new = InitSegment::new(format, audio.as_ref())?;
+        let last = self.last_init.take().filter(|last| last.bytes == new.bytes);
+        let end = self.video_end.filter(|_| self.is_sound_continuous(format));
+        let init = if self.epoch == Some(format.epoch) {
+            last.unwrap_or_else(|| Arc::new(new))
+        } else if let (Some(last), Some(end)) = (last, end) {
+            self.time_line = TimeLine::new(first.decode_time, end);
+            last
+        } else {
+            self.time_line = TimeLine::default();
+            self.sound = None;
+            self.video_end = None;
+            Arc::new(new)
+        };
+        self.epoch = Some(format.epoch);
+        Ok(Arc::clone(self.init.insert(init)))
+    }
+
+    /// Returns whether the audio of another epoch can continue the sound so far: gaps can be filled with silence, or
+    /// there is no audio.
+    fn is_sound_continuous(&self, format: &Format) -> bool {
+        let is_filled = |(_, config): (Track, &AacConfig)| {
+            self.sound.is_some() && config.silent_frame().is_some()
+        };
+        format.hls_audio().is_none_or(is_filled)
     }
 
     /// Returns the decode time with which the video of the next fragment begins: the end of the last fragment if
@@ -275,7 +313,8 @@ impl Fragmenter {
     ) -> Vec<Arc<Frame>> {
         let is_wanted =
             |frame: &&Arc<Frame>| frame.track == track && frame.format.epoch == format.epoch;
-        let arrived = self.audio.iter().filter(is_wanted).cloned().collect();
+        let arrived = self.audio.iter().filter(is_wanted);
+        let arrived = arrived.map(|frame| self.time_line.place(frame)).collect();
         let sound = self.sound.get_or_insert_with(|| Sound::new(first.decode_time));
         sound.complete(arrived, config, last)
     }
@@ -487,6 +526,32 @@ mod tests {
         assert_eq!(base_time(&fragments[1]), 120 * 90);
         let jump = push(&mut fragmenter, video(&format, 1000..1003));
         assert_eq!(base_time(&jump[0]), 40_000 * 90, "a jump of the clock");
+    }
+
+    /// Some players stop at a discontinuity.
+    #[test]
+    fn an_epoch_with_the_same_init_segment_continues_the_time_line() {
+        let mut fragmenter = fragmenter();
+        let epoch = |number: u64, from: u64| {
+            let format = with_audio(&testing::format(number), 0);
+            let sounds = (0..24).map(|n| sound(&format, from * 40 + n * 64)).collect::<Vec<_>>();
+            sounds.into_iter().chain(video(&format, from..from + 31).collect::<Vec<_>>())
+        };
+        push(&mut fragmenter, epoch(7, 1000));
+        for (number, from, first) in [(8, 20, 31), (9, 100_000, 62)] {
+            let fragments = push(&mut fragmenter, epoch(number, from));
+            // The last frame of the epoch before was still waiting.
+            let begin = fragments.iter().find(|it| it.epoch == number).expect("a fragment");
+            assert_eq!(begin.decode_time, Duration::from_millis(40_000 + first * 40));
+            assert_eq!(base_time(begin), (40_000 + first * 40) * 90);
+            assert_eq!(begin.init.id, InitId { epoch: 7, version: 0 });
+            let ends = fragments.iter().map(|it| it.decode_time + it.duration);
+            let begins = fragments.iter().skip(1).map(|it| it.decode_time);
+            assert!(ends.zip(begins).all(|(end, begin)| end == begin), "{:?}", summary(&fragments));
+        }
+        let other = push(&mut fragmenter, video(&testing::format(10), 0..7));
+        let begin = other.last().expect("a fragment");
+        assert_eq!((begin.init.id.epoch, begin.decode_time.as_millis()), (10, 120), "no audio");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! | `files` | the files of one stream |
 //! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
 //! | `fragmenter` | joining frames into fragments |
+//! | `time_line` | the times of fragments over several epochs |
 //! | `sound` | continuous audio, with silence where the camera sends none |
 //! | `segment` | a segment and its parts, as playlists describe them |
 //! | [`playlist`] | the media playlist of one stream, and its text |
@@ -34,3 +35,4 @@ pub(crate) mod published;
 mod segment;
 mod sound;
 pub(crate) mod sweep;
+mod time_line;

@@ -59,6 +59,10 @@ pub(crate) struct Packager {
     newest: watch::Sender<Option<Arc<Published>>>,
     /// The init segment in use; `None` while the packager waits for a keyframe.
     init: Option<InitId>,
+    /// The epoch of the last written fragment.
+    epoch: Option<u64>,
+    /// The epoch of the last finished segment.
+    finished_epoch: Option<u64>,
     variant: Option<Variant>,
     /// The multivariant playlist after the last finished segment.
     multivariant: Bytes,
@@ -90,6 +94,8 @@ impl Packager {
             playlist: Playlist::new(target, policy.part_time, list_size, first),
             newest: watch::Sender::new(None),
             init: None,
+            epoch: None,
+            finished_epoch: None,
             variant: None,
             multivariant: Bytes::new(),
             needs_discontinuity: false,
@@ -127,19 +133,24 @@ impl Packager {
         }
         self.too_long = 0;
         // Nothing is written until a keyframe comes, so the last error stays reported.
-        if self.init != Some(fragment.init.id) && !fragment.is_keyframe {
+        if !self.continues(fragment) && !fragment.is_keyframe {
             return false;
         }
         let result = self.write(fragment);
-        let epoch = fragment.init.id.epoch;
+        let epoch = fragment.epoch;
         self.progress.error = result.err().map(|error| (epoch, not_written(&error)));
         if self.progress.error.is_some() {
             self.progress.failures += 1;
             self.interrupt();
-        } else if let Some(finished) = self.playlist.segments().next_back() {
-            self.progress.playable = Some(finished.init.epoch);
+        } else {
+            self.progress.playable = self.finished_epoch;
         }
         self.progress.error.is_none()
+    }
+
+    /// Returns whether `fragment` belongs to the same epoch as the last one, and needs the init segment in use.
+    fn continues(&self, fragment: &Fragment) -> bool {
+        self.init == Some(fragment.init.id) && self.epoch == Some(fragment.epoch)
     }
 
     /// Returns whether the growing segment ends before a keyframe that follows after another part of the duration
@@ -161,7 +172,7 @@ impl Packager {
         self.too_long = self.too_long.saturating_add(1);
         if self.too_long == TOO_LONG {
             let error = too_few_frames(fragment.duration, self.longest_fragment());
-            self.progress.error = Some((fragment.init.id.epoch, error));
+            self.progress.error = Some((fragment.epoch, error));
             self.progress.failures += 1;
         }
     }
@@ -242,7 +253,7 @@ impl Packager {
     }
 
     fn write(&mut self, fragment: &Fragment) -> io::Result<()> {
-        if self.init != Some(fragment.init.id) {
+        if !self.continues(fragment) {
             self.give_up_growing();
             self.begin(fragment)?;
         } else if self.cutter.cuts_before(fragment, self.playlist.growing()) {
@@ -260,12 +271,17 @@ impl Packager {
         Ok(())
     }
 
-    /// Writes the init segment of `fragment` and begins to use it, after a discontinuity if there are segments.
+    /// Begins an epoch, or continues one after an interruption. Writes the init segment of `fragment` and begins to use
+    /// it, after a discontinuity if there are segments. Exception: if the init segment is in use already, the media
+    /// continues without a discontinuity.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
-        self.files.write_init(&fragment.init)?;
-        self.init = Some(fragment.init.id);
-        self.variant = Some(Variant::new(&fragment.init));
-        self.needs_discontinuity |= self.has_segments();
+        if self.init != Some(fragment.init.id) {
+            self.files.write_init(&fragment.init)?;
+            self.init = Some(fragment.init.id);
+            self.variant = Some(Variant::new(&fragment.init));
+            self.needs_discontinuity |= self.has_segments();
+        }
+        self.epoch = Some(fragment.epoch);
         self.cutter.begin_epoch();
         self.next_begins_at = None;
         Ok(())
@@ -320,8 +336,8 @@ impl Packager {
 
     /// Returns the wall-clock time of a segment's first frame: the end of the previous segment, slowly corrected
     /// towards the time at which the camera took the frame. The first segment gets the time at which the camera took
-    /// the frame. After a discontinuity, a segment gets this time or the end of the previous segment, whichever is
-    /// later. So dates do not go back, even if the machine's clock was set back.
+    /// the frame. The first segment of an epoch, and the first one after a discontinuity, get this time or the end of
+    /// the previous segment, whichever is later. So dates do not go back, even if the machine's clock was set back.
     fn wall_clock(&self, fragment: &Fragment) -> SystemTime {
         let taken_at = fragment.taken_at;
         let Some(previous) = self.playlist.segments().next_back() else { return taken_at };
@@ -337,6 +353,7 @@ impl Packager {
         let duration = growing.duration();
         self.next_begins_at = Some(growing.begins_at + growing.playing_time());
         self.cutter.finished(duration);
+        self.finished_epoch = self.epoch;
         let retired = self.playlist.close();
         self.files.finish(retired, self.playlist.duration());
         if let (Some(variant), Some(finished)) =

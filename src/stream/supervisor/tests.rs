@@ -494,6 +494,12 @@ async fn interrupted_attempts_share_one_start_timeout() {
     setup.reaches(State::Failed).await;
 }
 
+/// Checks that all media of a playlist has one init segment and one time line.
+fn assert_continuous(playlist: &str) {
+    assert_eq!(playlist.matches("#EXT-X-MAP:").count(), 1, "{playlist}");
+    assert!(!playlist.contains("#EXT-X-DISCONTINUITY\n"), "{playlist}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_interrupted_stream_is_restarted_while_it_has_viewers() {
     let mut setup = setup();
@@ -507,7 +513,7 @@ async fn an_interrupted_stream_is_restarted_while_it_has_viewers() {
     setup.reaches(State::Live).await;
     let status = setup.registry.get(&setup.camera.id).expect("a stream").status();
     assert_eq!(status.restarts, 1);
-    assert!(setup.playlist().contains("#EXT-X-DISCONTINUITY\n"));
+    assert_continuous(&setup.playlist());
 }
 
 #[tokio::test(start_paused = true)]

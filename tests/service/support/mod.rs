@@ -38,7 +38,7 @@ pub(crate) use process::{
 pub(crate) use raw_camera::RawCamera;
 pub(crate) use receiver::{Receiver, Webhook};
 pub(crate) use recorder::Recorder;
-pub(crate) use viewer::{Playlist, has_sound, play, play_slow, probe};
+pub(crate) use viewer::{Playlist, assert_continuous, has_sound, play, play_slow, probe};
 
 /// The time limit of most waits. It is generous because tests run in parallel on slow machines.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
 //! Acts as a viewer: plays streams with FFmpeg, and fetches playlists.
 
+use std::collections::HashMap;
 use std::process::ExitStatus;
 use std::time::Duration;
 
@@ -52,6 +53,23 @@ pub(crate) async fn has_sound(url: &str) -> bool {
     let Some((_, volume)) = output.stderr.split_once("max_volume: ") else { return false };
     let decibels = volume.split(' ').next().and_then(|number| number.parse::<f64>().ok());
     decibels.expect("a number") > -60.0
+}
+
+/// Decodes a file, and checks that each frame of each track begins after the one before and within 200 ms.
+pub(crate) async fn assert_continuous(file: &str) {
+    let output = run("ffmpeg", &["-v", "error", "-i", file, "-f", "null", "-"]).await;
+    assert_eq!(output.stderr, "", "FFmpeg reported errors while decoding");
+    let entries = ["-show_entries", "packet=stream_index,dts_time", "-of", "csv=p=0"];
+    let output = run("ffprobe", &[&["-v", "error"], &entries[..], &[file]].concat()).await;
+    let mut last = HashMap::<&str, f64>::new();
+    for line in output.stdout.lines() {
+        let (track, time) = line.split_once(',').expect("a track and a time");
+        let time = time.trim_end_matches(',').parse::<f64>().expect("a time");
+        if let Some(last) = last.insert(track, time) {
+            assert!(last < time && time < last + 0.2, "track {track}: {last} s, {time} s");
+        }
+    }
+    assert!(!last.is_empty(), "no packets");
 }
 
 struct Output {

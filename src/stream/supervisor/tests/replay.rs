@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::{FOREVER, Setup, setup_with_ingest};
+use super::{FOREVER, Setup, assert_continuous, setup_with_ingest};
 use crate::base::error::{Error, ErrorKind};
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, Stop, StopRequests};
 use crate::media::demuxer::{Arrival, Demuxer};
@@ -70,8 +70,7 @@ async fn a_stream_of_a_replayed_recording_starts_restarts_and_stops() {
     assert_eq!(handle.status().last_error.expect("an error").0.detail, "the recording has ended");
     setup.reaches(State::Live).await;
     assert_eq!(handle.status().epoch, first + 1);
-    let playlist = setup.playlist();
-    assert!(playlist.contains("#EXT-X-DISCONTINUITY\n"), "{playlist}");
+    assert_continuous(&setup.playlist());
 
     let stopping = Instant::now();
     assert!(setup.stop().await.expect("a task"));
