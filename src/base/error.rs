@@ -116,7 +116,7 @@ error_kinds! {
     StorageUnavailable "storage_unavailable"
         "The database or the directory for segments cannot be read or written."
     StorageFull "storage_full"
-        "There is not enough disk space for HLS of another stream."
+        "There is not enough disk space for HLS."
     FfmpegUnavailable "ffmpeg_unavailable"
         "FFmpeg cannot be started, runs out of memory, or fails to convert the video."
     Busy "busy"
