@@ -24,12 +24,14 @@ use tracing::{debug, warn};
 
 use super::connection::{Connection, Requests};
 use super::router::Router;
+use crate::base::{open_files, proc};
 
 #[cfg(test)]
 mod tests;
 
 /// The largest number of open connections. Every low-latency player keeps one open nearly all the
-/// time. Further connections wait in the kernel's queue until one is closed.
+/// time. If the limit of open files is low, fewer connections are accepted. Further connections wait in
+/// the kernel's queue until one is closed.
 const MAX_CONNECTIONS: usize = 16_384;
 /// The time after which a connection without requests is closed. Clients and load balancers usually close idle
 /// connections after at most 60 s. The manager closes them later, because a request that is sent at the moment at
@@ -72,11 +74,12 @@ impl Server {
     }
 
     fn new(tcp: TcpListener, router: Arc<Router>) -> Self {
+        let allowed = proc::max_open_files().map_or(MAX_CONNECTIONS, open_files::connections);
         Self {
             tcp,
             unix: None,
             router,
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            places: Arc::new(Semaphore::new(allowed.min(MAX_CONNECTIONS))),
             closing: watch::Sender::new(()),
         }
     }

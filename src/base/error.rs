@@ -122,7 +122,7 @@ error_kinds! {
     Busy "busy"
         "Too many operations of this type are in progress."
     TooManyStreams "too_many_streams"
-        "The manager has reached its limit of streams (`MAX_STREAMS`)."
+        "The manager has reached its limit of streams (`MAX_STREAMS`), or cannot open enough files for another stream."
     TooManyStarts "too_many_starts"
         "So many streams are waiting to start that another one could not start in time."
     TooManyViewers "too_many_viewers"
