@@ -166,13 +166,17 @@ class Nginx(unittest.TestCase):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"127.0.0.1:{server.server_port}"
 
-    def start_nginx(self, manager, **settings):
-        """Start nginx in front of a manager, with further settings; return its URL."""
-        address = f"127.0.0.1:{free_port()}"
+    def start_nginx(self, manager, listens_everywhere=False, **settings):
+        """Start nginx in front of a manager, with further settings; return its URL.
+
+        nginx listens on 127.0.0.1 or, if it `listens_everywhere`, on all addresses.
+        """
+        port = free_port()
+        address = f"127.0.0.1:{port}"
         configuration = self.directory / "nginx.conf"
         variables = {
             "NGINX_USER": os.environ.get("USER", "root"),
-            "NGINX_LISTEN": address,
+            "NGINX_LISTEN": port if listens_everywhere else address,
             "NGINX_RUN_DIR": self.directory,
             "MANAGER_ADDR": manager,
             "STREAM_DIR": self.directory / "streams",
@@ -218,6 +222,12 @@ class Nginx(unittest.TestCase):
 
     def test_each_kind_of_response_has_exactly_the_expected_headers(self):
         self.check(self.start_nginx(self.start_manager()), RESPONSES)
+
+    def test_a_port_without_an_address_means_ipv4_and_ipv6(self):
+        url = self.start_nginx(self.start_manager(), listens_everywhere=True)
+        for host in ["127.0.0.1", "[::1]"]:
+            response = send("GET", url.replace("127.0.0.1", host) + "/")
+            self.assertEqual(response.status, 200, host)
 
     def test_pages_of_listed_origins_can_show_the_page_in_a_frame(self):
         others = "https://shop.example https://admin.example"
