@@ -115,6 +115,7 @@ WITHOUT_MANAGER = [
         ("GET", "/streams/cam/stream.m3u8"),
         ("GET", "/streams/cam/segment-1.m4s"),
         ("PUT", "/api/cameras.json"),
+        ("GET", "/api/health"),
     ]
 ]
 
@@ -222,6 +223,35 @@ class Nginx(unittest.TestCase):
 
     def test_each_kind_of_response_has_exactly_the_expected_headers(self):
         self.check(self.start_nginx(self.start_manager()), RESPONSES)
+
+    def test_health_fails_in_time_if_the_manager_does_not_respond(self):
+        # The system accepts the connection, as it does for a manager that is stopped.
+        with socket.create_server(("127.0.0.1", 0)) as manager:
+            url = self.start_nginx(f"127.0.0.1:{manager.getsockname()[1]}")
+            began = time.monotonic()
+            self.check(url, [next(row for row in WITHOUT_MANAGER if row[1] == "/api/health")])
+            self.assertLess(time.monotonic() - began, 8)
+
+    def test_requests_that_are_not_sent_in_time_are_ended(self):
+        host, port = self.start_nginx(self.start_manager()).removeprefix("http://").split(":")
+        unfinished = [
+            b"",
+            b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+            b"POST /api/cameras HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
+        ]
+        connections = [socket.create_connection((host, port), timeout=15) for _ in unfinished]
+        began = time.monotonic()
+        for connection, sent in zip(connections, unfinished, strict=True):
+            self.addCleanup(connection.close)
+            connection.sendall(sent)
+        for connection, sent in zip(connections, unfinished, strict=True):
+            with self.subTest(sent):
+                try:
+                    while connection.recv(4096):
+                        pass
+                except ConnectionResetError:
+                    pass
+        self.assertLess(time.monotonic() - began, 13)
 
     def test_a_port_without_an_address_means_ipv4_and_ipv6(self):
         url = self.start_nginx(self.start_manager(), listens_everywhere=True)
