@@ -60,7 +60,7 @@ RUN ffmpeg -version >/dev/null
 # reaches the manager through BIND_SOCKET, a socket on that tmpfs. The manager listens on all addresses of
 # the container (BIND_ADDR), for back ends and Prometheus servers that use the API without nginx. Do not
 # attach the container to a network with other containers unless you trust them.
-ENV BIND_ADDR=0.0.0.0 \
+ENV BIND_ADDR=:: \
     PORT=8088 \
     BIND_SOCKET=/streams/.socket \
     STREAM_DIR=/streams \
@@ -69,7 +69,7 @@ EXPOSE 8088
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=7s --start-period=20s --retries=3 \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/$PORT && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
+    CMD ["bash", "-c", "{ exec 3<>/dev/tcp/127.0.0.1/$PORT || exec 3<>/dev/tcp/::1/$PORT; } 2>/dev/null && printf 'GET /readyz HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' >&3 && read -r _ status _ <&3 && [ \"$status\" = 200 ]"]
 ENTRYPOINT ["tini", "--", "stream-manager"]
 
 # ---- demo-camera: an RTSP camera whose picture shows a clock, for the compose profile `demo`
@@ -130,5 +130,5 @@ EXPOSE 8080
 # The user `nginx` of the base image.
 USER 101:101
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
-    CMD ["sh", "-c", "curl -fsS -o /dev/null http://127.0.0.1:${NGINX_LISTEN##*:}/"]
+    CMD ["sh", "-c", "curl -fsS -o /dev/null http://localhost:${NGINX_LISTEN##*:}/"]
 CMD ["nginx", "-e", "stderr", "-c", "/run/nginx/nginx.conf", "-g", "daemon off;"]

@@ -131,6 +131,58 @@ load_dotenv() {
     done <"$root/.env"
 }
 
+# Prints an address without the brackets that an IPv6 address may have.
+plain_address() {
+    local address=${1#[}
+    printf '%s\n' "${address%]}"
+}
+
+# Prints an address as in URLs: IPv6 addresses in brackets. Argument: the address, with or without brackets.
+url_address() {
+    local address
+    address=$(plain_address "$1")
+    case $address in
+        *:*) printf '[%s]\n' "$address" ;;
+        *) printf '%s\n' "$address" ;;
+    esac
+}
+
+# Prints the address at which this machine reaches a server that listens on an address.
+local_address() {
+    case $(plain_address "$1") in
+        0.0.0.0) printf '127.0.0.1\n' ;;
+        ::) printf '::1\n' ;;
+        *) plain_address "$1" ;;
+    esac
+}
+
+# Prints the name and the id of the process that listens on a TCP port; prints nothing if this is unknown, for
+# example because the process belongs to another user.
+listening_process() {
+    local inode file
+    # shellcheck disable=SC2013 # each line is one word
+    for inode in $(awk -v port="$(printf ':%04X' "$1")" \
+        '$4 == "0A" && substr($2, length($2) - 4) == port { print $10 }' /proc/net/tcp /proc/net/tcp6 2>/dev/null); do
+        file=$(find /proc/[0-9]*/fd -lname "socket:\\[$inode\\]" -print -quit 2>/dev/null) || true
+        [[ $file =~ ^/proc/([0-9]+)/ ]] || continue
+        printf '%s (process %s)\n' "$(cat "/proc/${BASH_REMATCH[1]}/comm")" "${BASH_REMATCH[1]}"
+        return
+    done
+}
+
+# Fails if a program listens on a port already. Arguments: the setting that contains the port, the address, the
+# port. Port 0 means any free port.
+require_free_port() {
+    local setting=$1 address port=$3 process
+    [ "$port" != 0 ] || return 0
+    address=$(local_address "$2")
+    # shellcheck disable=SC2016 # the other shell expands this
+    timeout 2 bash -c ': >"/dev/tcp/$0/$1"' "$address" "$port" 2>/dev/null || return 0
+    process=$(listening_process "$port")
+    die "$setting=$port: ${process:-another program} listens on port $port of $address already; end it, or set" \
+        "$setting to another port"
+}
+
 # Writes the nginx configuration. Arguments: the file to write, then the template's variables as NAME=value.
 # nginx/variables.sh sets the others, from settings in the environment.
 render_nginx() {

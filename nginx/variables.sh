@@ -2,6 +2,15 @@
 # Sets the variables of nginx.conf.template that are derived from settings. Sourced by deploy/lib.sh and, in the
 # container image, by the base image's entry point.
 
+# A port without an address means all addresses: those of IPv4, and those of IPv6 if the system has it.
+case ${NGINX_LISTEN:-} in
+    '' | *[!0-9]*) ;;
+    *)
+        if [ -e /proc/net/if_inet6 ]; then NGINX_LISTEN="$NGINX_LISTEN; listen [::]:$NGINX_LISTEN"; fi
+        export NGINX_LISTEN
+        ;;
+esac
+
 # The directives for TRUSTED_PROXIES.
 NGINX_TRUSTED_PROXIES=
 for network in $(printf '%s' "${TRUSTED_PROXIES:-}" | tr ',' ' '); do

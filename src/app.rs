@@ -139,8 +139,9 @@ impl Service {
         let reachability = config.check_interval.map(|_| monitor());
         let (hls, registry) = streams(config, &layout, &disk_budget, ingest, &spawner, events)?;
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
-        let database = cameras.database().clone();
-        let readiness = Arc::new(Readiness::new(ffmpeg, layout, database, ended_tasks.clone()));
+        let (disk, database) = (disk_budget.clone(), cameras.database().clone());
+        let readiness =
+            Arc::new(Readiness::new(ffmpeg, layout, disk, database, ended_tasks.clone()));
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
         let core =

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::fs::Permissions;
 use std::future::Future;
 use std::io::{Error, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,7 @@ use hyper::header::UPGRADE;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use nix::errno::Errno;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch};
@@ -24,12 +25,14 @@ use tracing::{debug, warn};
 
 use super::connection::{Connection, Requests};
 use super::router::Router;
+use crate::base::{open_files, proc};
 
 #[cfg(test)]
 mod tests;
 
 /// The largest number of open connections. Every low-latency player keeps one open nearly all the
-/// time. Further connections wait in the kernel's queue until one is closed.
+/// time. If the limit of open files is low, fewer connections are accepted. Further connections wait in
+/// the kernel's queue until one is closed.
 const MAX_CONNECTIONS: usize = 16_384;
 /// The time after which a connection without requests is closed. Clients and load balancers usually close idle
 /// connections after at most 60 s. The manager closes them later, because a request that is sent at the moment at
@@ -58,9 +61,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Creates a server that listens on `address`.
+    /// Creates a server that listens on `address`. The address `::` includes all IPv4 addresses, and means only these
+    /// on a system without IPv6.
     pub(crate) async fn bind(address: SocketAddr, router: Arc<Router>) -> std::io::Result<Self> {
-        Ok(Self::new(TcpListener::bind(address).await?, router))
+        let all_ipv4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
+        let listener = match TcpListener::bind(address).await {
+            Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && has_no_ipv6(&error) => {
+                TcpListener::bind(all_ipv4).await
+            }
+            bound => bound,
+        };
+        Ok(Self::new(listener?, router))
     }
 
     /// Creates a server that accepts connections from `listener`, which must be non-blocking.
@@ -72,11 +83,12 @@ impl Server {
     }
 
     fn new(tcp: TcpListener, router: Arc<Router>) -> Self {
+        let allowed = proc::max_open_files().map_or(MAX_CONNECTIONS, open_files::connections);
         Self {
             tcp,
             unix: None,
             router,
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            places: Arc::new(Semaphore::new(allowed.min(MAX_CONNECTIONS))),
             closing: watch::Sender::new(()),
         }
     }
@@ -127,7 +139,8 @@ impl Server {
                         // Responses are small and complete, so waiting for more data to fill a
                         // packet would only delay them.
                         let _ = stream.set_nodelay(true);
-                        self.serve(stream, Some(address.ip()), place);
+                        // A socket for both protocols reports IPv4 addresses as IPv6 addresses.
+                        self.serve(stream, Some(address.ip().to_canonical()), place);
                     }
                     Err(error) => pause_after(&error).await,
                 },
@@ -202,6 +215,12 @@ impl Server {
             }
         });
     }
+}
+
+/// Returns whether `error` means that the system has no IPv6.
+fn has_no_ipv6(error: &std::io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(errno, Some(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL))
 }
 
 async fn accept_unix(listener: Option<&UnixListener>) -> std::io::Result<UnixStream> {

@@ -3,13 +3,7 @@
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
-use crate::base::proc;
-
-/// File descriptors for each stream: the pipes and the process of FFmpeg, the segment that is being
-/// written, and one player that waits for the next part.
-const FILES_PER_STREAM: u64 = 6;
-/// File descriptors for the database, further players, and FFmpeg processes that are being started.
-const OTHER_FILES: u64 = 256;
+use crate::base::{open_files, proc};
 
 /// Raises the limit to the hard limit of the process, because each stream and each player needs file
 /// descriptors. Logs a warning if the limit is too low for `max_streams`. FFmpeg processes get a separate
@@ -20,12 +14,13 @@ pub(super) fn raise_limit(max_streams: usize) {
     if let Err(error) = raised {
         warn!(%error, "cannot raise the limit of open files");
     }
-    let needed = max_streams as u64 * FILES_PER_STREAM + OTHER_FILES;
+    let needed = open_files::needed(max_streams);
     if let Some(allowed) = proc::max_open_files().filter(|allowed| *allowed < needed) {
-        let enough_for = allowed.saturating_sub(OTHER_FILES) / FILES_PER_STREAM;
+        let (streams, connections) =
+            (open_files::streams(allowed), open_files::connections(allowed));
         warn!(
-            "MAX_STREAMS={max_streams} needs {needed} open files, but only {allowed} are allowed, \
-             which is enough for {enough_for} streams; raise the limit (LimitNOFILE, ulimit -n)"
+            "MAX_STREAMS={max_streams} needs {needed} open files, but only {allowed} are allowed, so at most \
+             {streams} streams and {connections} connections are accepted; raise the limit (LimitNOFILE, ulimit -n)"
         );
     }
 }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::ChildStdin;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
@@ -12,6 +12,23 @@ use tracing::Instrument as _;
 /// The longest wait for the end of a pipe after the child has ended. Usually the pipe closes at once. It
 /// stays open if a process outside of the child's group still holds the writing end.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// Reads a pipe up to its end or up to `max` bytes, and returns the bytes.
+pub(crate) async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    // A read error needs no report: the bytes show what was written.
+    let _ = pipe.take(max).read_to_end(&mut bytes).await;
+    bytes
+}
+
+/// Reads a pipe to its end, and returns the first `max` bytes. The rest is read as well, because a
+/// signal would kill FFmpeg if it wrote messages to a closed pipe.
+pub(crate) async fn first_of(mut pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
+    let bytes = read_up_to(&mut pipe, max).await;
+    // A read error needs no report: there are no further messages.
+    let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
+    bytes
+}
 
 /// A task that reads one pipe. Dropping the reader ends the task.
 #[derive(Debug)]

@@ -185,7 +185,7 @@ fn command(program: &Path, arguments: &[String], bounds: Bounds, hidden: &[OsStr
 
 /// Returns the path of `program`, which is looked up in `PATH` unless it contains a `/`. Fails if the
 /// program cannot be executed.
-fn executable(program: &Path) -> io::Result<PathBuf> {
+pub(crate) fn executable(program: &Path) -> io::Result<PathBuf> {
     let check = |path: &Path| {
         access(path, AccessFlags::X_OK)?;
         if path.is_dir() { Err(io::ErrorKind::IsADirectory.into()) } else { Ok(()) }
@@ -201,7 +201,7 @@ fn executable(program: &Path) -> io::Result<PathBuf> {
 
 /// Returns the error that FFmpeg (`program`) cannot be run for this `reason`.
 pub(crate) fn cannot_run(program: &Path, reason: impl Display) -> Error {
-    let detail = format!("FFmpeg ({}) cannot be run: {reason}", program.display());
+    let detail = format!("FFmpeg (FFMPEG_BIN={}) cannot be run: {reason}", program.display());
     Error::new(ErrorKind::FfmpegUnavailable, detail)
 }
 

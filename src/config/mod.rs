@@ -152,8 +152,13 @@ mod tests {
             config(&[exposed, anonymous, key]).expect("with a key");
             config(&[exposed]).expect("with the key that the manager creates");
         }
-        config(&[("BIND_ADDR", "::1"), ("NGINX_BIND_ADDR", "127.0.0.1"), anonymous])
-            .expect("loopback");
+        for (bind, nginx) in [("::1", "127.0.0.1"), ("[::1]", "[::1]"), ("127.0.0.1", "::1")] {
+            let loopback = [("BIND_ADDR", bind), ("NGINX_BIND_ADDR", nginx), anonymous];
+            config(&loopback).expect("loopback");
+        }
+        for invalid in ["[127.0.0.1]", "[::1", "::1]", "[[::1]]", "localhost"] {
+            assert!(refused(&[("BIND_ADDR", invalid)]).contains("BIND_ADDR"), "{invalid}");
+        }
         let error = refused(&[("CAMERA_DENY_NETS", "10.0.0.0/99")]);
         assert!(error.contains("\"10.0.0.0/99\" is neither a network"), "{error}");
     }

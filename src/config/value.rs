@@ -135,9 +135,15 @@ pub(super) fn port() -> Kind<u16> {
     number("a port", 0..=u16::MAX).note("0 selects a free port")
 }
 
-/// Allows IP addresses.
+/// Allows IP addresses. IPv6 addresses may be in brackets.
 pub(super) fn ip_address() -> Kind<IpAddr> {
-    Kind::new("an IP address", |text| text.parse().ok())
+    Kind::new("an IP address", |text| {
+        let in_brackets = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
+        match in_brackets {
+            Some(address) => address.parse().ok().map(IpAddr::V6),
+            None => text.parse().ok(),
+        }
+    })
 }
 
 /// Allows any path of a file, directory or socket; `what` describes it.

@@ -3,6 +3,8 @@
 //! refused before the disk is full.
 
 use std::collections::VecDeque;
+use std::fmt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -14,12 +16,13 @@ use tracing::warn;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 
+const MIB: u64 = 1024 * 1024;
 /// The bytes that must be free for a new stream, in addition to all reservations. They are a little more than a
 /// stream of 4 Mbit/s uses with the default settings.
-pub(crate) const FREE: u64 = 16 * 1024 * 1024;
+pub(crate) const FREE: u64 = 16 * MIB;
 /// The bytes that are reserved for a new stream: about as many as a stream of 2.5 Mbit/s uses. The reservation ends
 /// when the stream has written as many bytes, or deletes a file for the first time.
-const RESERVATION: u64 = 8 * 1024 * 1024;
+const RESERVATION: u64 = 8 * MIB;
 /// The longest time that bytes stay reserved. Without this limit, the stream of an unreachable camera, which writes
 /// nothing, would keep its reservation.
 const RESERVED_FOR: Duration = Duration::from_secs(20);
@@ -70,6 +73,27 @@ impl DiskBudget {
         self.0.reserved.fetch_add(RESERVATION, Ordering::Relaxed);
         lock(&self.0.reservations).push_back((Instant::now(), Arc::clone(&reservation)));
         DiskShare { budget: self.clone(), bytes: 0, reservation }
+    }
+
+    /// Returns whether the disk had less free space than [`FREE`] at the last check.
+    pub(crate) fn is_full(&self) -> bool {
+        self.disk().is_some_and(|disk| disk.available < FREE)
+    }
+
+    /// Returns the error of a stream whose segments could not be written because of `cause`.
+    pub(crate) fn write_error(&self, cause: &io::Error) -> Error {
+        let directory = self.0.root.display();
+        if !matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            let detail = format!("cannot write segments to STREAM_DIR {directory}: {cause}");
+            return Error::new(ErrorKind::StorageUnavailable, detail);
+        }
+        // The last check was up to CHECK_EVERY ago, so the free space is read again.
+        let free = Disk::of(&self.0.root).map_or_else(String::new, |disk| format!(" ({disk})"));
+        let detail = format!(
+            "STREAM_DIR {directory} is full{free}, so HLS stands still: {cause}; free some space or enlarge it, \
+             and HLS continues with the camera's next keyframe"
+        );
+        Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY)
     }
 
     /// Fails if another stream would not fit.
@@ -145,6 +169,11 @@ pub(crate) struct DiskShare {
 }
 
 impl DiskShare {
+    /// Returns the budget that this is a share of.
+    pub(crate) fn budget(&self) -> &DiskBudget {
+        &self.budget
+    }
+
     /// Records that the stream has written this many bytes.
     pub(crate) fn add(&mut self, bytes: u64) {
         self.bytes += bytes;
@@ -168,13 +197,19 @@ impl Drop for DiskShare {
     }
 }
 
-/// The size and the free space of a file system.
+/// The size and the free space of a file system. Displayed in MiB.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Disk {
     /// Size in bytes.
     pub(crate) size: u64,
     /// Bytes that can still be written.
     pub(crate) available: u64,
+}
+
+impl fmt::Display for Disk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} of {} MiB are free", self.available / MIB, self.size / MIB)
+    }
 }
 
 impl Disk {

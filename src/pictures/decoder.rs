@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::ChildStdin;
 use tracing::debug;
 
 use super::args;
 use crate::base::error::{Error, ErrorKind};
-use crate::child::pipes::PipeReader;
+use crate::child::pipes::{PipeReader, first_of, read_up_to};
 use crate::child::spawner::{self, Spawner};
 use crate::media::frame::Frame;
 use crate::media::muxer::VideoMuxer;
@@ -159,23 +159,6 @@ impl Input {
             bytes.clear();
         }
     }
-}
-
-/// Reads a pipe up to its end or up to `max` bytes, and returns the bytes.
-async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    // A read error needs no report: the bytes show whether there is a picture.
-    let _ = pipe.take(max).read_to_end(&mut bytes).await;
-    bytes
-}
-
-/// Reads a pipe to its end, and returns the first `max` bytes. The rest is read as well, because a
-/// signal would kill FFmpeg if it wrote messages to a closed pipe.
-async fn first_of(mut pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
-    let bytes = read_up_to(&mut pipe, max).await;
-    // A read error needs no report: there are no further messages.
-    let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
-    bytes
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 use crate::base::tasks::EndedTasks;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
-use crate::output::disk_budget::{self, Disk};
+use crate::output::disk_budget::{self, Disk, DiskBudget};
 use crate::output::hls::layout::Layout;
 use crate::store::db::Database;
 
@@ -81,6 +81,7 @@ pub(crate) struct FailedCheck {
 pub(crate) struct Readiness {
     ffmpeg: FfmpegCheck,
     layout: Layout,
+    disk_budget: DiskBudget,
     database: Database,
     ended_tasks: EndedTasks,
     is_closing: AtomicBool,
@@ -108,17 +109,19 @@ type ProbeResult<T = ()> = Result<T, Box<dyn StdError + Send + Sync>>;
 struct Probe(Option<(Instant, JoinHandle<ProbeResult>)>);
 
 impl Readiness {
-    /// Creates the readiness of a manager that writes to `layout` and keeps its cameras in
-    /// `database`. The manager is not ready once one of its long-lived tasks is in `ended_tasks`.
+    /// Creates the readiness of a manager that writes to `layout`, the directory of `disk_budget`, and keeps its
+    /// cameras in `database`. The manager is not ready once one of its long-lived tasks is in `ended_tasks`.
     pub(crate) fn new(
         ffmpeg: FfmpegCheck,
         layout: Layout,
+        disk_budget: DiskBudget,
         database: Database,
         ended_tasks: EndedTasks,
     ) -> Self {
         Self {
             ffmpeg,
             layout,
+            disk_budget,
             database,
             ended_tasks,
             is_closing: AtomicBool::new(false),
@@ -150,12 +153,14 @@ impl Readiness {
         lock(&self.last).as_ref().map(|(_, failed)| failed.clone())
     }
 
-    /// Returns the last result, if it is recent enough to be reused.
+    /// Returns the last result, if it is recent enough to be reused. A good result is not reused if `STREAM_DIR` has
+    /// become full since.
     fn fresh(&self) -> Option<Vec<FailedCheck>> {
         let last = lock(&self.last);
         let (at, failed) = last.as_ref()?;
         let holds = if failed.is_empty() { GOOD_HOLDS } else { BAD_HOLDS };
-        (at.elapsed() < holds).then(|| failed.clone())
+        let is_outdated = failed.is_empty() && self.disk_budget.is_full();
+        (at.elapsed() < holds && !is_outdated).then(|| failed.clone())
     }
 
     async fn check(self: &Arc<Self>) -> Vec<FailedCheck> {
@@ -211,8 +216,9 @@ impl Readiness {
     }
 
     async fn probe_stream_dir(self: Arc<Self>) -> ProbeResult {
-        self.layout.check_writable().await?;
+        // The free space is checked first, because the error of a write to a full disk does not contain it.
         self.warn_when_nearly_full(disk_with(disk_budget::FREE, self.layout.root()).await?);
+        self.layout.check_writable().await?;
         Ok(())
     }
 
@@ -222,9 +228,8 @@ impl Readiness {
         let nearly_full = disk.filter(is_nearly_full);
         let was_nearly_full = self.was_nearly_full.swap(nearly_full.is_some(), Ordering::Relaxed);
         if let Some(disk) = nearly_full.filter(|_| !was_nearly_full) {
-            let (available, size) = (disk.available / MIB, disk.size / MIB);
             let directory = self.layout.root().display();
-            warn!(%directory, "STREAM_DIR is nearly full: {available} of {size} MiB are free");
+            warn!(%directory, "STREAM_DIR is nearly full: {disk}");
         }
     }
 
@@ -233,8 +238,8 @@ impl Readiness {
         // Looks the file up by its path, because a deleted file stays writable while the manager has it
         // open.
         tokio::fs::metadata(path).await?;
-        self.database.check().await?;
         disk_with(DATABASE_FREE, path.parent().unwrap_or(path)).await?;
+        self.database.check().await?;
         Ok(())
     }
 
@@ -290,7 +295,9 @@ async fn disk_with(free: u64, path: &Path) -> ProbeResult<Option<Disk>> {
     let disk = tokio::task::spawn_blocking(move || Disk::of(&path)).await?;
     match &disk {
         Some(disk) if disk.available < free => {
-            Err(format!("only {} bytes of disk space are free", disk.available).into())
+            let needed = free / MIB;
+            Err(format!("the disk is full: {disk}, but {needed} MiB are needed; free some space")
+                .into())
         }
         _ => Ok(disk),
     }

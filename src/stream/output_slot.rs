@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 use tokio::time::Instant;
-use tracing::{Span, error};
+use tracing::{Span, error, info, warn};
 
 use super::output::{
     Output, OutputHandle, OutputProgress, OutputRequest, OutputState, OutputStatus, OutputStep,
@@ -130,6 +130,7 @@ impl OutputSlot {
             SlotState::Off => std::future::pending().await,
             SlotState::Running(handle, progress) => match handle.step().await {
                 OutputStep::Progress(now) => {
+                    log_failure(progress, &now);
                     *progress = now;
                     let error = progress.error.as_ref().map(|(_, error)| error.clone());
                     self.error = error.clone().map(|error| (error, Instant::now()));
@@ -190,5 +191,16 @@ impl OutputSlot {
         if let SlotState::Ending { ended, .. } = self.state {
             ended.await;
         }
+    }
+}
+
+/// Logs the first of several failures in a row, and the end of the failures.
+fn log_failure(before: &OutputProgress, now: &OutputProgress) {
+    match (&before.error, &now.error) {
+        (None, Some((_, error))) => {
+            warn!(code = ?error.kind, cause = error.detail, "HLS failed and is retried");
+        }
+        (Some(_), None) => info!("HLS works again"),
+        _ => {}
     }
 }

@@ -25,6 +25,7 @@ use super::state::State;
 use super::supervisor::spawn;
 use super::trial;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::{open_files, proc};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
 use crate::camera::options::KeepOption;
@@ -297,7 +298,7 @@ impl Registry {
     ) -> Result<StreamHandle, Error> {
         let (inner, resources) = (&self.0, &self.0.resources);
         // Read before the entry is locked, because the length locks all parts of the map.
-        let is_full = inner.streams.len() >= resources.max_streams;
+        let running = inner.streams.len();
         let entry = inner.streams.entry(camera.id.clone());
         // Read under the entry's lock: a shutdown that is not seen here sees this entry.
         if inner.is_closing.load(Ordering::SeqCst) {
@@ -305,13 +306,9 @@ impl Registry {
         }
         match entry {
             Entry::Occupied(entry) => Ok(entry.get().clone()),
-            Entry::Vacant(_) if is_full => {
-                let max = resources.max_streams;
-                let detail = format!("the limit of {max} streams (MAX_STREAMS) has been reached");
-                let error = Error::new(ErrorKind::TooManyStreams, detail);
-                Err(resources.counters.refused(error.retry_after(RETRY_WHEN_FULL)))
-            }
             Entry::Vacant(entry) => {
+                let has_place = ensure_place(running, resources.max_streams);
+                has_place.map_err(|error| resources.counters.refused(error))?;
                 let has_capacity = match priority {
                     Priority::Requested => resources.starts.ensure_capacity(),
                     Priority::Low => Ok(()),
@@ -345,4 +342,20 @@ impl Registry {
 
 fn remove(streams: &DashMap<StreamId, StreamHandle>, gone: &StreamHandle) {
     streams.remove_if(gone.id(), |_, handle| handle.is_same(gone));
+}
+
+/// Fails if no further stream can start because this number of streams is `running`.
+fn ensure_place(running: usize, max_streams: usize) -> Result<(), Error> {
+    let full =
+        |detail| Err(Error::new(ErrorKind::TooManyStreams, detail).retry_after(RETRY_WHEN_FULL));
+    if running >= max_streams {
+        return full(format!("the limit of {max_streams} streams (MAX_STREAMS) has been reached"));
+    }
+    match proc::max_open_files() {
+        Some(allowed) if running >= open_files::streams(allowed) => full(format!(
+            "{running} streams are running, and the manager can open only {allowed} files, which is not enough for \
+             another stream; raise the manager's limit of open files (LimitNOFILE, ulimit -n)"
+        )),
+        _ => Ok(()),
+    }
 }

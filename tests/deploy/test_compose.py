@@ -139,7 +139,7 @@ class Demo(unittest.TestCase):
         self.assertNotIn("ports", DEMO)
         self.assertIn("API_KEYS", DEMO["environment"])
         settings = " ".join(rest for word, rest in STAGES["manager"] if word == "ENV")
-        self.assertIn("BIND_ADDR=0.0.0.0", settings)
+        self.assertIn("BIND_ADDR=::", settings)
         self.assertIn("PORT=8088", settings)
         self.assertIn('"http://127.0.0.1:8088"', (ROOT / "deploy/demo-camera").read_text())
 

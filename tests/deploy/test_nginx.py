@@ -115,6 +115,7 @@ WITHOUT_MANAGER = [
         ("GET", "/streams/cam/stream.m3u8"),
         ("GET", "/streams/cam/segment-1.m4s"),
         ("PUT", "/api/cameras.json"),
+        ("GET", "/api/health"),
     ]
 ]
 
@@ -166,13 +167,17 @@ class Nginx(unittest.TestCase):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         return f"127.0.0.1:{server.server_port}"
 
-    def start_nginx(self, manager, **settings):
-        """Start nginx in front of a manager, with further settings; return its URL."""
-        address = f"127.0.0.1:{free_port()}"
+    def start_nginx(self, manager, listens_everywhere=False, **settings):
+        """Start nginx in front of a manager, with further settings; return its URL.
+
+        nginx listens on 127.0.0.1 or, if it `listens_everywhere`, on all addresses.
+        """
+        port = free_port()
+        address = f"127.0.0.1:{port}"
         configuration = self.directory / "nginx.conf"
         variables = {
             "NGINX_USER": os.environ.get("USER", "root"),
-            "NGINX_LISTEN": address,
+            "NGINX_LISTEN": port if listens_everywhere else address,
             "NGINX_RUN_DIR": self.directory,
             "MANAGER_ADDR": manager,
             "STREAM_DIR": self.directory / "streams",
@@ -218,6 +223,41 @@ class Nginx(unittest.TestCase):
 
     def test_each_kind_of_response_has_exactly_the_expected_headers(self):
         self.check(self.start_nginx(self.start_manager()), RESPONSES)
+
+    def test_health_fails_in_time_if_the_manager_does_not_respond(self):
+        # The system accepts the connection, as it does for a manager that is stopped.
+        with socket.create_server(("127.0.0.1", 0)) as manager:
+            url = self.start_nginx(f"127.0.0.1:{manager.getsockname()[1]}")
+            began = time.monotonic()
+            self.check(url, [next(row for row in WITHOUT_MANAGER if row[1] == "/api/health")])
+            self.assertLess(time.monotonic() - began, 8)
+
+    def test_requests_that_are_not_sent_in_time_are_ended(self):
+        host, port = self.start_nginx(self.start_manager()).removeprefix("http://").split(":")
+        unfinished = [
+            b"",
+            b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nX-Slow: ",
+            b"POST /api/cameras HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\n{",
+        ]
+        connections = [socket.create_connection((host, port), timeout=15) for _ in unfinished]
+        began = time.monotonic()
+        for connection, sent in zip(connections, unfinished, strict=True):
+            self.addCleanup(connection.close)
+            connection.sendall(sent)
+        for connection, sent in zip(connections, unfinished, strict=True):
+            with self.subTest(sent):
+                try:
+                    while connection.recv(4096):
+                        pass
+                except ConnectionResetError:
+                    pass
+        self.assertLess(time.monotonic() - began, 13)
+
+    def test_a_port_without_an_address_means_ipv4_and_ipv6(self):
+        url = self.start_nginx(self.start_manager(), listens_everywhere=True)
+        for host in ["127.0.0.1", "[::1]"]:
+            response = send("GET", url.replace("127.0.0.1", host) + "/")
+            self.assertEqual(response.status, 200, host)
 
     def test_pages_of_listed_origins_can_show_the_page_in_a_frame(self):
         others = "https://shop.example https://admin.example"

@@ -1,6 +1,8 @@
 //! Temporary faults: what viewers receive during a fault, what the API reports, and that streams
 //! recover automatically without affecting other streams.
 
+use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -191,4 +193,37 @@ async fn streams_continue_when_nginx_is_restarted() {
     assert!(after.last() > before.last());
     assert_eq!(after.discontinuities(), before.discontinuities());
     assert_eq!(manager.status("cam").await["restarts"], 0);
+}
+
+/// Returns the names of the files in the directory of camera "cam".
+fn segments(manager: &Manager) -> HashSet<OsString> {
+    let entries = std::fs::read_dir(manager.stream_dir().join("cam")).expect("a directory");
+    entries.map(|entry| entry.expect("an entry").file_name()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn starts_are_refused_before_running_streams_lack_open_files() {
+    let camera = Camera::start().await;
+    let manager = Manager::start_with_open_files(80, &[]).await;
+    let warned = "only 80 are allowed, so at most 2 streams and 20 connections are accepted";
+    assert!(manager.log().contains(warned), "{}", manager.log());
+    for (id, mount) in [("cam", "h264-pcma"), ("other", "hevc-aac")] {
+        manager.play(id, &camera.link(mount)).await;
+    }
+    let refused = manager.start_stream("third", &camera.link("h264")).await;
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(refused.body["code"], "too_many_streams");
+    let detail = refused.body["detail"].as_str().expect("a string");
+    assert!(detail.contains("80 files") && detail.contains("LimitNOFILE"), "{detail}");
+
+    // More connections than the manager can have open files.
+    let connect = || std::net::TcpStream::connect(manager.address()).expect("a connection");
+    let connections: Vec<_> = (0..100).map(|_| connect()).collect();
+    let before = segments(&manager);
+    until("the stream has new segments", || async {
+        segments(&manager).difference(&before).count() >= 2
+    })
+    .await;
+    drop(connections);
+    assert!(!manager.log().contains("Too many open files"), "{}", manager.log());
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -190,14 +190,36 @@ async fn without_ffmpeg_or_stream_directory_the_manager_is_live_but_not_ready() 
     std::fs::write(&broken, "#!/no/such/interpreter\n").expect("a file");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&broken, executable).expect("a mode");
-    for program in ["/no/such/ffmpeg", broken.to_str().expect("a path"), "/tmp"] {
-        let manager = Manager::start(&[("FFMPEG_BIN", program)]).await;
+    let hanging = directory.path().join("hanging");
+    std::fs::write(&hanging, "#!/bin/sh\nexec sleep 1000\n").expect("a file");
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&hanging, executable).expect("a mode");
+    let not_executable = directory.path().join("document");
+    std::fs::write(&not_executable, "text").expect("a file");
+    let programs = ["/no/such/ffmpeg", "/tmp", "/bin/true", "/bin/false", "/bin/echo", "yes"];
+    let files = [&broken, &hanging, &not_executable].map(|file| file.to_str().expect("a path"));
+    for program in programs.into_iter().chain(files) {
+        let manager =
+            Manager::start(&[("FFMPEG_BIN", program), ("START_TIMEOUT_SECONDS", "4")]).await;
         let ready = manager.get("/readyz").await;
         let expected = (503, &"ffmpeg_unavailable".into());
         assert_eq!((ready.status.as_u16(), &ready.body["code"]), expected, "{program}");
         assert_eq!(manager.get("/livez").await.status, 200);
+        let reported = manager.log_fields().into_iter().any(|line| {
+            line["problem"]
+                .as_str()
+                .is_some_and(|text| text.contains(&format!("FFMPEG_BIN={program}")))
+        });
+        assert!(reported, "{}", manager.log());
+        let link = json!({ "rtsp_link": "rtsp://127.0.0.1:1/x" });
         let start = manager.start_stream("cam", "rtsp://127.0.0.1:1/x").await;
-        assert_eq!((start.status.as_u16(), &start.body["code"]), expected, "{program}");
+        let test = manager.post("/api/cameras/test", &link).await;
+        for (status, body) in
+            [(start.status.as_u16(), start.body), (test.status.as_u16(), test.body)]
+        {
+            assert_eq!((status, &body["code"]), expected, "{program}");
+            assert!(body["detail"].as_str().expect("a text").contains("FFMPEG_BIN="), "{body}");
+        }
     }
 
     std::fs::remove_dir_all(manager.stream_dir()).expect("the stream directory");

@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::{
-    Camera, Manager, Metrics, Playlist, Process, TIMEOUT, eventually, lines_of, start_live, until,
+    Camera, Manager, Metrics, Playlist, Process, TIMEOUT, eventually, lines_of, project_dir,
+    start_live, until,
 };
 
 /// Labels of the main stream of camera "cam".
@@ -251,7 +252,8 @@ async fn passwords_are_hidden_in_logs_and_metrics_in_every_form() {
 async fn readiness_reports_all_problems_at_once() {
     let dir = TempDir::new().expect("a directory");
     let ffmpeg = dir.path().join("ffmpeg");
-    std::os::unix::fs::symlink("/bin/true", &ffmpeg).expect("a link");
+    let program = project_dir().join("tests/service/children/exits_with_success");
+    std::os::unix::fs::symlink(&program, &ffmpeg).expect("a link");
     let database = dir.path().join("elsewhere.db");
     let url = format!("sqlite:{}", database.display());
     let settings = [("FFMPEG_BIN", ffmpeg.to_str().expect("a path")), ("DATABASE_URL", &url)];
@@ -292,7 +294,7 @@ async fn readiness_reports_all_problems_at_once() {
     assert_eq!(metrics.value(&sample("ready", r#"check="ffmpeg""#)), Some(0.0), "{metrics}");
 
     // Fixed problems are no longer reported.
-    std::os::unix::fs::symlink("/bin/true", &ffmpeg).expect("a link");
+    std::os::unix::fs::symlink(&program, &ffmpeg).expect("a link");
     std::fs::rename(dir.path().join("away.db"), &database).expect("a database");
     std::fs::create_dir(&streams).expect("a directory");
     until("the manager is ready again", || async { manager.get("/readyz").await.status == 200 })

@@ -127,7 +127,7 @@ async fn a_full_disk_fails_hls_alone() {
     disk.fill();
     until("HLS reports the full disk", || async {
         manager.get("/streams/cam/stream.m3u8").await;
-        hls(&manager).await["error"]["code"] == "storage_unavailable"
+        hls(&manager).await["error"]["code"] == "storage_full"
     })
     .await;
     assert_eq!(manager.status("cam").await["state"], "live");

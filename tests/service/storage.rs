@@ -1,8 +1,10 @@
 //! Disks that are full, read-only or missing, for the database and for the streams.
 
-use serde_json::json;
+use std::time::{Duration, Instant};
 
-use crate::support::{ApiResponse, Camera, Manager, play, start_live, until};
+use serde_json::{Value, json};
+
+use crate::support::{ApiResponse, Camera, Manager, eventually, play, start_live, until};
 
 const DATABASE: (&str, &str) = ("DATABASE_URL", "sqlite:disk/streams.db");
 
@@ -68,23 +70,67 @@ async fn a_read_only_database_fails_the_start_with_the_reason() {
     assert_eq!(std::fs::read(disk.join("streams.db")).expect("a database"), before);
 }
 
+/// Returns the seconds since HLS last failed.
+async fn seconds_since_failure(manager: &Manager) -> f64 {
+    manager.get("/streams/cam/stream.m3u8").await;
+    let status = manager.status("cam").await;
+    status["outputs"]["hls"]["error"]["seconds_ago"].as_f64().expect("a failure")
+}
+
+/// Returns the number of lines of the log whose message begins with `text`.
+fn messages(manager: &Manager, text: &str) -> usize {
+    let begins = |line: &Value| line["message"].as_str().is_some_and(|it| it.starts_with(text));
+    manager.log_fields().iter().filter(|line| begins(line)).count()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_stream_disk_is_reported_and_streams_recover() {
     let camera = Camera::start().await;
     let (manager, disk) = Manager::start_with_disk("64m", &[("STREAM_DIR", "disk")]).await;
     manager.play("cam", &camera.link("h264")).await;
+    // A good result of the checks is kept for 10 s, unless the disk becomes full.
+    assert_eq!(manager.get("/readyz").await.status, 200);
     disk.fill();
-    until("the stream reports the full disk", || async {
-        manager.status("cam").await["last_error"]["code"] == "storage_unavailable"
+    let filled = Instant::now();
+    let error = eventually("HLS reports the full disk", || async {
+        manager.get("/streams/cam/stream.m3u8").await;
+        let hls = manager.status("cam").await["outputs"]["hls"].take();
+        (hls["state"] == "failed").then(|| hls["error"].clone())
     })
     .await;
-    until("the manager is not ready", || async { manager.get("/readyz").await.status == 503 })
-        .await;
-    assert_is_storage_problem(&manager.get("/readyz").await);
+    assert_eq!(error["code"], "storage_full", "{error}");
+    let detail = error["detail"].as_str().expect("a string");
+    let names = ["STREAM_DIR disk ", "0 of 64 MiB are free"];
+    assert!(names.iter().all(|name| detail.contains(name)), "{detail}");
+    let not_ready = eventually("the manager is not ready", || async {
+        let response = manager.get("/readyz").await;
+        (response.status == 503).then_some(response)
+    })
+    .await;
+    assert!(filled.elapsed() < Duration::from_secs(4), "{:?}", filled.elapsed());
+    assert_is_storage_problem(&not_ready);
+    let detail = not_ready.body["detail"].as_str().expect("a string");
+    assert!(names.iter().all(|name| detail.contains(name)), "{detail}");
+    // With each keyframe, writing fails again.
+    for _ in 0..2 {
+        let before = seconds_since_failure(&manager).await;
+        until("writing fails again", || async { seconds_since_failure(&manager).await < before })
+            .await;
+    }
+    assert_eq!(messages(&manager, "HLS failed"), 1, "{}", manager.log());
+    assert_eq!(messages(&manager, "HLS works again"), 0, "{}", manager.log());
+    assert_eq!(manager.get("/streams/cam/snapshot.jpg?max_age=0").await.status, 200);
     let other = manager.start_stream("other", &camera.link("h264")).await;
     assert_eq!((other.status.as_u16(), &other.body["code"]), (503, &json!("storage_full")));
 
     disk.free();
+    until("HLS is live again", || async {
+        manager.get("/streams/cam/stream.m3u8").await;
+        manager.status("cam").await["outputs"]["hls"]["state"] == "live"
+    })
+    .await;
+    assert_eq!(messages(&manager, "HLS failed"), 1, "{}", manager.log());
+    assert_eq!(messages(&manager, "HLS works again"), 1, "{}", manager.log());
     manager.play("cam", &camera.link("h264")).await;
     until("another stream can start", || async {
         manager.start_stream("other", &camera.link("h264")).await.status == 200

@@ -142,14 +142,15 @@ impl Served {
         let program = PathBuf::from("ffmpeg");
         let ffmpeg = FfmpegCheck::new(program.clone(), spawner.clone());
         let layout = Layout::new(root.clone());
-        let readiness = Readiness::new(ffmpeg, layout, database, EndedTasks::default());
+        let budget = DiskBudget::new(root, None);
+        let disk = budget.clone();
+        let readiness = Readiness::new(ffmpeg, layout, disk, database, EndedTasks::default());
         let settings = FfmpegSettings {
             program,
             nets: CameraNetworks::default(),
             start_timeout: PATIENCE,
             stale_timeout: PATIENCE,
         };
-        let budget = DiskBudget::new(root, None);
         let metrics = Exporter::new(core.registry.clone(), budget, None, table.labels());
         let api = Api::new(
             Arc::new(core),

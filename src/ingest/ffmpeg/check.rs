@@ -1,39 +1,84 @@
-//! Checks whether FFmpeg can be run at all.
+//! Checks whether the program that `FFMPEG_BIN` names is an FFmpeg that can be run.
 
 use std::error::Error as StdError;
-use std::path::PathBuf;
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use crate::base::error::Error;
-use crate::child::spawner::{Spawner, cannot_run, exec_failure};
+use crate::base::lock::lock;
+use crate::child::pipes::{PipeReader, first_of};
+use crate::child::spawner::{self, Spawner, cannot_run, exec_failure};
 
-/// Runs FFmpeg in the way streams do, so that the check fails for the same reasons.
+/// The longest time within which a program must respond before it is used for the first time.
+const RESPONDS_WITHIN: Duration = Duration::from_secs(5);
+/// The first bytes that every FFmpeg prints for `-version`.
+const GREETING: &[u8] = b"ffmpeg version ";
+
+/// Runs FFmpeg in the way streams do, so that the check fails for the same reasons. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct FfmpegCheck {
     program: PathBuf,
     spawner: Spawner,
+    /// The last file for which [`Self::ensure_ffmpeg`] succeeded.
+    known: Arc<Mutex<Option<ProgramFile>>>,
+}
+
+/// The file of a program. A program that was replaced is another file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct ProgramFile {
+    device: u64,
+    inode: u64,
+    size: u64,
+    /// Seconds and nanoseconds of the last change.
+    changed: (i64, i64),
 }
 
 impl FfmpegCheck {
     /// Creates a check that starts `program` with `spawner`.
     pub(crate) fn new(program: PathBuf, spawner: Spawner) -> Self {
-        Self { program, spawner }
+        Self { program, spawner, known: Arc::default() }
     }
 
-    /// Runs `ffmpeg -version`. Fails if FFmpeg cannot be started, or does not end successfully `within`
-    /// this time. A process that takes longer is killed.
+    /// Fails if the program is not an FFmpeg, or cannot be run. Runs the program only if its file is not the one for
+    /// which this function last succeeded. Takes less time than a start, `start_timeout`, so that the start fails with
+    /// the error of a program that does not respond.
+    pub(crate) async fn ensure_ffmpeg(&self, start_timeout: Duration) -> Result<(), Error> {
+        let program = self.program.clone();
+        let file = tokio::task::spawn_blocking(move || ProgramFile::of(&program)).await;
+        let file = file.map_err(|error| self.error(&error.to_string()))?;
+        let file = file.map_err(|error| self.error(&error.to_string()))?;
+        if lock(&self.known).as_ref() != Some(&file) {
+            let checked = self.run(RESPONDS_WITHIN.min(start_timeout / 2)).await;
+            checked.map_err(|error| self.error(&error.to_string()))?;
+            *lock(&self.known) = Some(file);
+        }
+        Ok(())
+    }
+
+    /// Runs `ffmpeg -version`. Fails if FFmpeg cannot be started, does not end successfully `within` this time, or
+    /// prints no version of FFmpeg. A process that takes longer is killed.
     pub(crate) async fn run(
         &self,
         within: Duration,
     ) -> Result<(), Box<dyn StdError + Send + Sync>> {
-        // The output is not read, because it fits into a pipe.
         let mut process = self.spawner.spawn(&self.program, vec!["-version".to_owned()], 0).await?;
-        let ended = timeout(within, process.wait()).await;
-        let status = ended.map_err(|_| "it does not respond")??;
+        let (stdin, stdout, stderr) = process.take_pipes()?;
+        drop(stdin);
+        let printed = PipeReader::spawn(first_of(stdout, GREETING.len() as u64));
+        let messages = PipeReader::spawn(first_of(stderr, 0));
+        let (status, is_late) = process.wait_or_kill(within).await;
+        let printed = printed.finish().await.unwrap_or_default();
+        drop(messages);
+        let status = status?;
         match exec_failure(Some(status)) {
+            _ if is_late => Err("it does not respond to -version".into()),
             Some(reason) => Err(reason.into()),
+            None if printed != GREETING => {
+                Err(format!("it is not an FFmpeg (-version: {status}, but no version)").into())
+            }
             None if status.success() => Ok(()),
             None => Err(status.to_string().into()),
         }
@@ -42,5 +87,14 @@ impl FfmpegCheck {
     /// Returns the error to report if FFmpeg cannot be run for this `reason`.
     pub(crate) fn error(&self, reason: &str) -> Error {
         cannot_run(&self.program, reason)
+    }
+}
+
+impl ProgramFile {
+    /// Returns the file of `program`. Fails if it cannot be executed.
+    fn of(program: &Path) -> io::Result<Self> {
+        let file = std::fs::metadata(spawner::executable(program)?)?;
+        let changed = (file.mtime(), file.mtime_nsec());
+        Ok(Self { device: file.dev(), inode: file.ino(), size: file.size(), changed })
     }
 }

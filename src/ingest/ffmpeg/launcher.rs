@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use tracing::info;
 
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNetworks;
 use crate::child::spawner::{self, Process, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
+use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::exit::FfmpegExit;
 use crate::ingest::ffmpeg::login;
 use crate::ingest::ffmpeg::redirect;
@@ -23,8 +24,10 @@ use crate::onvif::keyframe::KeyframeRequester;
 #[derive(Debug, Clone)]
 pub(crate) struct FfmpegIngest {
     program: PathBuf,
+    check: FfmpegCheck,
     shape: Shape,
     nets: CameraNetworks,
+    start_timeout: Duration,
     socket_timeout: Duration,
     spawner: Spawner,
     keyframes: KeyframeRequester,
@@ -36,12 +39,20 @@ impl FfmpegIngest {
         let FfmpegSettings { program, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
         let keyframes = KeyframeRequester::default();
-        Self { program, shape, nets, socket_timeout, spawner, keyframes }
+        let check = FfmpegCheck::new(program.clone(), spawner.clone());
+        Self { program, check, shape, nets, start_timeout, socket_timeout, spawner, keyframes }
     }
 
     /// Runs FFmpeg until it ends, and returns the outcome. If the camera redirects, runs FFmpeg again at the
     /// target.
     async fn run(self, mut request: IngestRequest, mut stops: StopRequests) -> RunOutcome {
+        let checked = tokio::select! {
+            checked = self.check.ensure_ffmpeg(self.start_timeout) => checked,
+            _ = stops.next() => Err(Error::new(ErrorKind::Stopped, "the stream was stopped")),
+        };
+        if let Err(error) = checked {
+            return RunOutcome::Refused(error);
+        }
         for redirects in 0..=redirect::MAX_REDIRECTS {
             let (exit, address) = match self.run_once(&request, &mut stops).await {
                 Ok(ended) => ended,

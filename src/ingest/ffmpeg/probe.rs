@@ -23,6 +23,7 @@ use crate::child::log::ProcessLog;
 use crate::child::pipes::{self, PipeReader};
 use crate::child::spawner::{self, Spawner};
 use crate::ingest::ffmpeg::args;
+use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::ingest::ffmpeg::login;
 use crate::ingest::ffmpeg::redirect;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
@@ -71,6 +72,7 @@ pub(crate) struct Still {
 #[derive(Debug, Clone)]
 pub(crate) struct StillTaker {
     program: PathBuf,
+    check: FfmpegCheck,
     nets: CameraNetworks,
     start_timeout: Duration,
     socket_timeout: Duration,
@@ -84,7 +86,8 @@ impl StillTaker {
         let FfmpegSettings { program, nets, start_timeout, stale_timeout } = settings;
         let socket_timeout = args::socket_timeout(start_timeout, stale_timeout);
         let places = Arc::new(Semaphore::new(PLACES));
-        Self { program, nets, start_timeout, socket_timeout, spawner, places }
+        let check = FfmpegCheck::new(program.clone(), spawner.clone());
+        Self { program, check, nets, start_timeout, socket_timeout, spawner, places }
     }
 
     /// Takes a picture of `source` within the time limit of a start.
@@ -134,6 +137,7 @@ impl StillTaker {
         options: StreamOptions,
         caller: &mut oneshot::Sender<Result<Still, Error>>,
     ) -> Result<Still, Error> {
+        self.check.ensure_ffmpeg(self.start_timeout).await?;
         source.ensure_usable()?;
         let mut address = self.nets.resolve(source.host(), source.port()).await?;
         let (mut plan, mut runs, mut redirects) = (Plan::first(options), 0, 0);

@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tracing::warn;
 
+use crate::base::error::Error;
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::fragment::{InitId, InitSegment};
 use crate::output::hls::layout::StreamDir;
@@ -31,6 +32,11 @@ pub(super) struct SegmentFiles {
 }
 
 impl SegmentFiles {
+    /// Returns the error to report for a write that failed because of `cause`.
+    pub(super) fn write_error(&self, cause: &io::Error) -> Error {
+        self.share.budget().write_error(cause)
+    }
+
     /// Prepares to write a stream's files to `dir`, without creating a file. Segments that have left the
     /// playlist are kept for at least `keep_for`, in playing time.
     pub(super) fn new(dir: StreamDir, share: DiskShare, keep_for: Duration) -> Self {

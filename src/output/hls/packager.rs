@@ -67,6 +67,8 @@ pub(crate) struct Packager {
     /// The multivariant playlist after the last finished segment.
     multivariant: Bytes,
     needs_discontinuity: bool,
+    /// True if a segment was finished after the last interruption.
+    has_finished: bool,
     next_begins_at: Option<SystemTime>,
     /// The decode time at which the next fragment should begin.
     expected_time: Option<Duration>,
@@ -99,6 +101,7 @@ impl Packager {
             variant: None,
             multivariant: Bytes::new(),
             needs_discontinuity: false,
+            has_finished: false,
             next_begins_at: None,
             expected_time: None,
             progress: OutputProgress::default(),
@@ -120,7 +123,7 @@ impl Packager {
     /// fragments in a row are too long, reports an error.
     ///
     /// After a failed write, the packager continues at the next keyframe, with a discontinuity if there are
-    /// segments.
+    /// segments. The error stays reported until a segment is finished again.
     pub(crate) fn push(&mut self, fragment: &Fragment) -> bool {
         self.ensure_target_duration(fragment);
         if self.breaks_the_time_line(fragment) {
@@ -132,20 +135,22 @@ impl Packager {
             return false;
         }
         self.too_long = 0;
-        // Nothing is written until a keyframe comes, so the last error stays reported.
         if !self.continues(fragment) && !fragment.is_keyframe {
             return false;
         }
-        let result = self.write(fragment);
-        let epoch = fragment.epoch;
-        self.progress.error = result.err().map(|error| (epoch, not_written(&error)));
-        if self.progress.error.is_some() {
+        if let Err(cause) = self.write(fragment) {
+            let error = self.files.write_error(&cause);
+            self.progress.error = Some((fragment.epoch, error));
             self.progress.failures += 1;
             self.interrupt();
-        } else {
-            self.progress.playable = self.finished_epoch;
+            return false;
         }
-        self.progress.error.is_none()
+        self.progress.playable = self.finished_epoch;
+        // A disk that is nearly full has space for some fragments, but not for the next one.
+        if self.progress.error.is_some() && self.has_finished {
+            self.progress.error = None;
+        }
+        true
     }
 
     /// Returns whether `fragment` belongs to the same epoch as the last one, and needs the init segment in use.
@@ -207,6 +212,7 @@ impl Packager {
         self.needs_discontinuity |= self.has_segments();
         // The init segment will be written again, because the directory may have been removed.
         self.init = None;
+        self.has_finished = false;
     }
 
     /// Ends the growing segment early, or withdraws it if no player can know it.
@@ -258,6 +264,7 @@ impl Packager {
             self.begin(fragment)?;
         } else if self.cutter.cuts_before(fragment, self.playlist.growing()) {
             self.close();
+            self.has_finished = true;
         }
         if fragment.is_keyframe {
             self.cutter.saw_keyframe();
@@ -405,13 +412,6 @@ fn too_few_frames(interval: Duration, longest: Duration) -> Error {
     )
 }
 
-fn not_written(error: &io::Error) -> Error {
-    Error::new(
-        ErrorKind::StorageUnavailable,
-        format!("cannot write segments to STREAM_DIR: {error}"),
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -446,14 +446,19 @@ mod tests {
 
     impl Setup {
         /// Pushes `seconds` of fragments of 200 ms with a keyframe every `gop_ms`, from the
-        /// epoch's time `from_ms` on.
+        /// epoch's time `from_ms` on. No error may be reported.
         fn feed(&mut self, epoch: u64, from_ms: u64, seconds: u64, gop_ms: u64) {
+            self.feed_after_error(epoch, from_ms, seconds, gop_ms);
+            assert_eq!(self.packager.progress().failures, 0);
+        }
+
+        /// Does the same as `feed` after an error, which must not be reported any more at the end.
+        fn feed_after_error(&mut self, epoch: u64, from_ms: u64, seconds: u64, gop_ms: u64) {
             let init = testing::init(epoch);
             for time in (from_ms..from_ms + seconds * 1000).step_by(200) {
-                let fragment = testing::fragment(&init, time % gop_ms == 0, time, 200);
-                self.packager.push(&fragment);
-                assert_eq!(self.packager.progress().error, None);
+                self.packager.push(&testing::fragment(&init, time % gop_ms == 0, time, 200));
             }
+            assert_eq!(self.packager.progress().error, None);
         }
 
         fn published(&self) -> Arc<Published> {
@@ -712,7 +717,7 @@ mod tests {
                 assert_eq!((epoch, error.kind), (7, ErrorKind::SourceUnsupported));
                 assert!(error.detail.contains("every 12 s"), "{error}");
             }
-            setup.feed(7, count * 12_000, 5, 2000);
+            setup.feed_after_error(7, count * 12_000, 5, 2000);
             assert_eq!(setup.packager.progress().playable, Some(7), "it works again");
         }
     }
@@ -843,6 +848,28 @@ mod tests {
     }
 
     #[test]
+    fn an_error_stays_reported_until_a_segment_is_finished_again() {
+        let mut setup = setup(2.0, 5);
+        setup.feed(7, 0, 5, 2000);
+        std::fs::remove_dir_all(setup.root.path().join("cam")).expect("rm");
+        let init = testing::init(7);
+        let mut errors = Vec::new();
+        for time in (5000..8000).step_by(200) {
+            setup.packager.push(&testing::fragment(&init, time % 2000 == 0, time, 200));
+            errors.push(setup.packager.progress().error.is_some());
+        }
+        // The growing file stays writable, so writing fails when the next segment begins at 6 s. Nothing is written
+        // then until the keyframe at 8 s.
+        assert_eq!(errors, [[false; 5].as_slice(), &[true; 10]].concat());
+        let mut continue_at = |time| {
+            setup.packager.push(&testing::fragment(&init, time == 8000, time, 200));
+            setup.packager.progress().error.is_some()
+        };
+        assert_eq!([8000, 8200, 8400].map(&mut continue_at), [true, true, false]);
+        assert_eq!(setup.packager.progress().failures, 1);
+    }
+
+    #[test]
     fn continues_after_its_directory_was_removed() {
         let mut setup = setup(2.0, 5);
         setup.feed(7, 0, 5, 2000);
@@ -854,7 +881,7 @@ mod tests {
             has_failed |= setup.packager.progress().error.is_some();
         }
         assert!(has_failed, "writing without a directory did not fail");
-        setup.feed(7, 8000, 4, 2000);
+        setup.feed_after_error(7, 8000, 4, 2000);
         assert!(setup.has("init-7.mp4"));
         assert!(setup.playlist().segments.last().is_some_and(|segment| setup.has(&segment.uri)));
     }

@@ -171,6 +171,17 @@ impl Manager {
         Self::wait_until_listening(process, dir).await
     }
 
+    /// Starts a manager that can open this number of files.
+    pub(crate) async fn start_with_open_files(count: usize, settings: &[(&str, &str)]) -> Self {
+        let dir = Arc::new(TempDir::new().expect("a directory"));
+        let process = Process::start("prlimit", |command| {
+            command.arg(format!("--nofile={count}:{count}"));
+            command.arg(env!("CARGO_BIN_EXE_stream-manager"));
+            Self::configure(command, dir.path(), settings);
+        });
+        Self::wait_until_listening(process, dir).await
+    }
+
     /// Sets the resource limit that keeps this manager from starting another process or thread while its user
     /// has `count` or more processes and threads. The manager must have been started with `start_as_nobody`.
     pub(crate) fn limit_processes(&self, count: usize) {
