@@ -31,7 +31,7 @@ class TakenPort(unittest.TestCase):
     """deploy/run with a port on which this test listens."""
 
     def test_names_the_setting_and_the_process(self):
-        """The error has the setting, and this process. Nothing else is printed, so nothing was started."""
+        """The error has the setting and this process. Nothing else is printed or started."""
         for family, address, spelling in [
             (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
             (socket.AF_INET, "127.0.0.1", "0.0.0.0"),
@@ -39,7 +39,10 @@ class TakenPort(unittest.TestCase):
             (socket.AF_INET6, "::1", "[::1]"),
             (socket.AF_INET6, "::1", "[::]"),
         ]:
-            for setting, address_setting in [("PORT", "BIND_ADDR"), ("NGINX_PORT", "NGINX_BIND_ADDR")]:
+            for setting, address_setting in [
+                ("PORT", "BIND_ADDR"),
+                ("NGINX_PORT", "NGINX_BIND_ADDR"),
+            ]:
                 with (
                     self.subTest(setting=setting, address=spelling),
                     socket.create_server((address, 0), family=family) as listener,
