@@ -1,4 +1,4 @@
-# shellcheck shell=sh
+# shellcheck shell=sh disable=SC2089,SC2090 # nginx reads the quotes in the variables
 # Sets the variables of nginx.conf.template that are derived from settings. Sourced by deploy/run, deploy/lib.sh and,
 # in the container image, by the base image's entry point.
 

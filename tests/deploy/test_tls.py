@@ -1,4 +1,4 @@
-"""Checks TLS in nginx: the settings, the check of the certificate, and the load of a changed certificate.
+"""Checks TLS in nginx: settings, the check of the certificate, and a change of the certificate.
 
 python3 -m unittest discover tests/deploy
 """
@@ -34,7 +34,7 @@ class Directory(unittest.TestCase):
     def make_certificate(self, name="tls", clock="+0"):
         """Create a certificate that is valid for two days, and its key; return the files."""
         certificate, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
-        command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        command = ["openssl", "req", "-x509", "-newkey", "rsa:2048"]
         names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
         output = ["-days", "2", "-nodes", "-keyout", key, "-out", certificate]
         env = os.environ | {"LD_PRELOAD": FAKETIME, "FAKETIME": clock}
@@ -46,7 +46,7 @@ class Settings(Directory):
     """nginx/variables.sh."""
 
     def variables(self, **settings):
-        """Source variables.sh with these settings; return the exit code, the variables and the errors."""
+        """Source variables.sh with these settings; return the exit code, variables and errors."""
         output = "; ".join(f'printf "%s\\n" "${name}"' for name in VARIABLES)
         script = f". nginx/variables.sh; {output}"
         path = os.environ["PATH"]
@@ -135,16 +135,16 @@ class Check(Directory):
         other, other_key = self.make_certificate("other")
         text, secret = self.directory / "text", self.directory / "secret.key"
         text.write_text("text\n")
-        encrypt = ["openssl", "pkey", "-in", key, "-aes256", "-passout", "pass:word", "-out", secret]
-        subprocess.run(encrypt, check=True)
-        missing = self.directory / "missing"
+        encrypt = ["openssl", "pkey", "-aes256", "-passout", "pass:word"]
+        subprocess.run([*encrypt, "-in", key, "-out", secret], check=True)
+        missing, no_file = self.directory / "missing", "cannot be read: No such file or directory"
         for files, words in [
-            ((missing, key), f"TLS_CERT={missing} cannot be read: No such file or directory"),
-            ((certificate, missing), f"TLS_KEY={missing} cannot be read: No such file or directory"),
+            ((missing, key), f"TLS_CERT={missing} {no_file}"),
+            ((certificate, missing), f"TLS_KEY={missing} {no_file}"),
             ((self.directory, key), f"TLS_CERT={self.directory} cannot be read: Is a directory"),
             ((text, key), f"TLS_CERT={text} does not contain a certificate"),
             ((certificate, text), f"TLS_KEY={text} does not contain a key"),
-            ((certificate, secret), f"TLS_KEY={secret} does not contain a key as PEM that needs no"),
+            ((certificate, secret), f"TLS_KEY={secret} does not contain a key as PEM that needs"),
             ((certificate, other_key), f"TLS_KEY={other_key} is not the key of"),
             ((other, key), f"in TLS_CERT={other}"),
         ]:
@@ -220,7 +220,7 @@ class Nginx(Directory):
         self.fail(f"{what} did not happen in {seconds} s: {logs}")
 
     def curl(self, *arguments):
-        """Send a request; return the response's version, status, location and HSTS, and its body."""
+        """Send a request; return the version, status, location and HSTS, and the body."""
         output = "\n%{http_version} %{http_code} %{redirect_url} %header{strict-transport-security}"
         command = ["curl", "-sS", "--insecure", "--write-out", output, *arguments]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -246,8 +246,9 @@ class Nginx(Directory):
             self.assertEqual(result, f"1.1 308 https:{origin}/a?b=c")
         result, _ = self.curl(f"http://localhost:{plain}/a?b=c")
         self.assertEqual(result, "1.1 308 https://localhost/a?b=c")
-        challenge = f"http://localhost:{plain}/.well-known/acme-challenge/token"
-        self.assertEqual(self.curl(challenge), ("1.1 200", "response of Certbot"))
+        for url in [f"http://localhost:{plain}", f"https:{origin}"]:
+            _, body = self.curl(f"{url}/.well-known/acme-challenge/token")
+            self.assertEqual(body, "response of Certbot")
 
     def test_the_redirect_leads_to_the_public_address(self):
         certificate, key = self.make_certificate()

@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::support::{Manager, until};
 
+/// Names and values of settings.
+type Settings<'a> = &'a [(&'a str, &'a str)];
+
 /// Returns the names in a certificate.
 fn names(certificate: &Path) -> String {
     let mut command = Command::new("openssl");
@@ -77,7 +80,7 @@ fn settings_and_files_that_cannot_be_used_fail_the_start() {
     std::fs::create_dir(&foreign).expect("a directory");
     std::fs::write(foreign.join("cert.pem"), "-----BEGIN CERTIFICATE-----\n").expect("a file");
     // Settings, and words that the message must contain.
-    let table: [(&[(&str, &str)], &[&str]); 6] = [
+    let table: [(Settings<'_>, &[&str]); 6] = [
         (&[("TLS", "on")], &["TLS", "self-signed"]),
         (&[("TLS", "self-signed"), ("TLS_NAMES", "a b_c")], &["TLS_NAMES", "\"b_c\" is neither"]),
         (&[("TLS", "self-signed"), ("TLS_CERT", "/c"), ("TLS_KEY", "/k")], &["TLS", "TLS_CERT"]),
