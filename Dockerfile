@@ -51,20 +51,23 @@ RUN apt-get update \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent \
         --shell /usr/sbin/nologin stream-manager \
     && install -d -o 10001 -g 10001 -m 0755 /streams \
-    && install -d -o 10001 -g 10001 -m 0700 /data
+    && install -d -o 10001 -g 10001 -m 0700 /data \
+    && install -d -o 10001 -g 10001 -m 0750 /tls
 COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
 COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/
 RUN ffmpeg -version >/dev/null
 
-# At STREAM_DIR, mount a tmpfs to which user 10001 can write; at /data, mount a persistent volume. nginx
-# reaches the manager through BIND_SOCKET, a socket on that tmpfs. The manager listens on all addresses of
-# the container (BIND_ADDR), for back ends and Prometheus servers that use the API without nginx. Do not
-# attach the container to a network with other containers unless you trust them.
+# At STREAM_DIR, mount a tmpfs to which user 10001 can write; at /data, mount a persistent volume. If TLS is
+# self-signed, mount a second persistent volume at TLS_DIR, which the group 10001 can read. nginx reaches the manager
+# through BIND_SOCKET, a socket on that tmpfs. The manager listens on all addresses of the container (BIND_ADDR), for
+# back ends and Prometheus servers that use the API without nginx. Do not attach the container to a network with
+# other containers unless you trust them.
 ENV BIND_ADDR=:: \
     PORT=8088 \
     BIND_SOCKET=/streams/.socket \
     STREAM_DIR=/streams \
-    DATABASE_URL=sqlite:/data/cameras.db
+    DATABASE_URL=sqlite:/data/cameras.db \
+    TLS_DIR=/tls
 EXPOSE 8088
 USER 10001:10001
 STOPSIGNAL SIGTERM
@@ -106,6 +109,8 @@ LABEL org.opencontainers.image.title="stream-manager-nginx" \
 COPY nginx/nginx.conf.template /etc/nginx/templates/
 # The base image's entry point sources this file before it renders the template.
 COPY --chmod=0755 nginx/variables.sh /docker-entrypoint.d/16-variables.envsh
+COPY --chmod=0755 nginx/check-certificate nginx/watch-certificate /usr/local/bin/
+COPY --chmod=0755 nginx/40-certificate.sh /docker-entrypoint.d/
 COPY --from=web /web/dist /srv/web
 RUN chmod -R a+rX /etc/nginx/templates /srv/web \
     && install -d -o 101 -g 101 -m 0755 /run/nginx
@@ -124,8 +129,9 @@ ENV NGINX_USER=nginx \
     NGINX_ERROR_LOG=stderr \
     START_WAIT_SECONDS=240 \
     CORS_ORIGINS=* \
+    TLS_DIR=/tls \
     NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx \
-    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|NGINX_ACCESS_LOG|NGINX_ERROR_LOG|START_WAIT_SECONDS|CORS_ORIGINS|NGINX_BASE_PATH|NGINX_FRAME_ANCESTORS|NGINX_TRUSTED_PROXIES)$'
+    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|NGINX_ACCESS_LOG|NGINX_ERROR_LOG|START_WAIT_SECONDS|CORS_ORIGINS|NGINX_BASE_PATH|NGINX_FRAME_ANCESTORS|NGINX_HSTS|NGINX_REDIRECT|NGINX_TLS|NGINX_TLS_LISTEN|NGINX_TRUSTED_PROXIES)$'
 EXPOSE 8080
 # The user `nginx` of the base image.
 USER 101:101

@@ -22,7 +22,7 @@ use crate::base::tasks::EndedTasks;
 use crate::camera::id::StreamId;
 use crate::camera::numbers::NumberSet;
 use crate::child::spawner::Spawner;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Tls};
 use crate::events::bus::Bus;
 use crate::ingest::Ingest;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
@@ -51,11 +51,13 @@ use crate::stream::resources::StreamResources;
 use crate::stream::start_queue::StartQueue;
 use crate::stream::threads::Threads;
 use crate::webhooks::Webhooks;
+use certificate::OwnCertificate;
 use signals::Signals;
 use sockets::PassedSockets;
 
 pub use error::StartError;
 
+mod certificate;
 mod error;
 mod open_files;
 mod settings;
@@ -101,6 +103,8 @@ struct Service {
     disk_budget: DiskBudget,
     webhooks: Webhooks,
     ended_tasks: EndedTasks,
+    /// The certificate that the manager creates for nginx, if it is needed.
+    certificate: Option<OwnCertificate>,
     /// The key that the manager has created, if it is needed.
     admin_key: Option<AdminKey>,
     /// When the spawner's thread ends, the kernel kills all FFmpeg processes.
@@ -117,6 +121,7 @@ impl Service {
         open_files::raise_limit(config.max_streams);
         let layout = Layout::new(config.stream_dir.clone());
         let (stream_dir, removed) = claim_stream_dir(&layout)?;
+        let certificate = own_certificate(config)?;
         let cameras = open_cameras(config).await?;
         for (id, numbers) in removed {
             cameras.numbers().of(&id).correct(numbers);
@@ -154,6 +159,7 @@ impl Service {
             disk_budget,
             webhooks,
             ended_tasks,
+            certificate,
             admin_key,
             spawner,
             stream_dir,
@@ -182,7 +188,11 @@ impl Service {
         let Self {
             readiness, core, disk_budget, webhooks, ended_tasks, spawner, stream_dir, ..
         } = self;
-        let tasks = start_tasks(&core, disk_budget, &ended_tasks, config);
+        let mut tasks = start_tasks(&core, disk_budget, &ended_tasks, config);
+        if let Some(certificate) = self.certificate {
+            let renewal = certificate.keep_valid();
+            tasks.spawn(ended_tasks.watch("renewal of the certificate for nginx", renewal));
+        }
         let drain = server.run(signals.next()).await;
         tokio::spawn(signals.exit_on_next());
 
@@ -242,6 +252,17 @@ fn admin_key(config: &Config, cameras: &Cameras) -> Result<Option<AdminKey>, Sta
     }
     let key = AdminKey::read_or_create(cameras.database().path());
     key.map(Some).map_err(StartError::database(AdminKeyError::is_unusable))
+}
+
+/// Returns the certificate for nginx, and creates it if necessary; `None` unless `TLS` is `self-signed`.
+fn own_certificate(config: &Config) -> Result<Option<OwnCertificate>, StartError> {
+    if config.tls != Tls::SelfSigned {
+        return Ok(None);
+    }
+    let certificate = OwnCertificate::new(&config.tls_dir, &config.tls_names.0);
+    let setting = format!("TLS_DIR={}", config.tls_dir.display());
+    certificate.ensure_valid().map_err(StartError::setting(setting))?;
+    Ok(Some(certificate))
 }
 
 /// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock and, for

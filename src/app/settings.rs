@@ -62,12 +62,16 @@ pub(super) fn segment_policy(config: &Config) -> SegmentPolicy {
 }
 
 /// Returns the attributes of cookies with playback tokens: `PLAYBACK_COOKIE_ATTRIBUTES` or, if that is unset,
-/// attributes with which browsers send the cookies only for media.
+/// attributes with which browsers send the cookies only for media. The cookies are also marked `Secure` if the
+/// settings show that browsers reach the service over HTTPS.
 pub(super) fn cookie_attributes(config: &Config) -> CookieAttributes {
-    config.playback_cookie_attributes.clone().unwrap_or_else(|| CookieAttributes {
+    let default = || CookieAttributes {
         text: format!("Path={}; SameSite=Lax", config.public_url.path("/streams")),
-        is_cross_site: false,
-    })
+        is_secure: false,
+    };
+    let mut attributes = config.playback_cookie_attributes.clone().unwrap_or_else(default);
+    attributes.is_secure |= config.has_tls() || config.public_url.is_https();
+    attributes
 }
 
 /// Returns the address of the page: `PUBLIC_URL` or, if that is unset, an address for a browser on this machine.
@@ -76,13 +80,14 @@ pub(super) fn page_url(config: &Config) -> String {
         return config.public_url.url("/");
     }
     let port = config.nginx_port;
+    let scheme = if config.has_tls() { "https" } else { "http" };
     let bind_addr = config.nginx_bind_addr.trim_matches(['[', ']']).parse::<IpAddr>().ok();
     let is_local = |address: &IpAddr| {
         [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()].contains(address)
             || address.is_unspecified()
     };
     match bind_addr.filter(|address| !is_local(address)) {
-        Some(address) => format!("http://{}/", SocketAddr::new(address, port)),
-        None => format!("http://localhost:{port}/"),
+        Some(address) => format!("{scheme}://{}/", SocketAddr::new(address, port)),
+        None => format!("{scheme}://localhost:{port}/"),
     }
 }

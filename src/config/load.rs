@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use super::declare::{Problem, Variables};
-use super::settings::{Config, descriptions};
+use super::settings::{Config, Tls, descriptions};
 use crate::base::host::is_this_machine;
 use crate::base::secret::Secret;
 use crate::camera::networks::CameraNetworks;
@@ -58,6 +58,11 @@ impl Config {
     /// Returns the networks in which cameras are permitted.
     pub(crate) fn camera_nets(&self) -> CameraNetworks {
         CameraNetworks::new(self.camera_allow_nets.clone(), self.camera_deny_nets.clone())
+    }
+
+    /// Returns whether nginx encrypts its connections.
+    pub(crate) fn has_tls(&self) -> bool {
+        self.tls == Tls::SelfSigned || self.tls_cert.is_some()
     }
 
     /// Returns whether no key is needed: `ALLOW_ANONYMOUS` is true, and `API_KEYS` is unset.

@@ -19,8 +19,8 @@ mod value;
 
 pub(crate) use load::ConfigError;
 pub use settings::Config;
-pub(crate) use settings::LogFormat;
-pub(crate) use value::CookieAttributes;
+pub(crate) use settings::{LogFormat, Tls};
+pub(crate) use value::{CookieAttributes, TlsNames};
 
 pub(crate) use load::{api_key, camera_password, file_variable, variable_names};
 pub(crate) use settings::descriptions;
@@ -197,8 +197,15 @@ mod tests {
     #[test]
     fn docker_compose_passes_every_setting_that_the_image_does_not_set() {
         let compose = include_str!("../../docker-compose.yml");
-        let images =
-            ["PORT", "BIND_ADDR", "BIND_SOCKET", "STREAM_DIR", "DATABASE_URL", "FFMPEG_BIN"];
+        let images = [
+            "PORT",
+            "BIND_ADDR",
+            "BIND_SOCKET",
+            "STREAM_DIR",
+            "DATABASE_URL",
+            "FFMPEG_BIN",
+            "TLS_DIR",
+        ];
         // nginx runs in a separate container, and only a command reads the new key.
         let others = ["NGINX_BIND_ADDR", "NEW_SOURCE_KEY"];
         for setting in descriptions() {

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::declare::{Description, Problem, Setting, Variables, setting, settings};
-use super::value::{self, CookieAttributes};
+use super::value::{self, CookieAttributes, TlsNames};
 use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
@@ -21,12 +21,23 @@ const API_KEYS: &str = "name:role:secret or name:role:sha256:HASH, separated by 
 /// Presets of libx264 that are fast enough for live video.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
+/// Kinds of encryption by nginx, by name.
+const TLS: [(&str, Tls); 2] = [("off", Tls::Off), ("self-signed", Tls::SelfSigned)];
 /// Formats of log lines, by name.
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
 /// Values of settings that are on or off.
 const SWITCH: [(&str, bool); 2] = [("false", false), ("true", true)];
 /// Treatments of H.265, by name.
 const HEVC: [(&str, Hevc); 2] = [("h264", Hevc::ToH264), ("copy", Hevc::Copy)];
+
+/// Encryption of the connections to nginx, unless `TLS_CERT` is set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Tls {
+    /// No encryption, unless `TLS_CERT` is set.
+    Off,
+    /// Encryption with a certificate that the manager creates.
+    SelfSigned,
+}
 
 /// Format of the log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +68,36 @@ settings! {
         /// `stream_path` contain its path. nginx needs the same value. If unset, URLs in responses are paths
         /// without a host, and the service must be at the root of a host.
         public_url: PublicUrl = setting("PUBLIC_URL", "", value::public_url());
+    }
+
+    "TLS" {
+        /// Encryption of the connections to nginx. With `self-signed`, the manager creates a certificate and its
+        /// key in `TLS_DIR`, and renews them before the certificate expires. nginx needs the same value. For a
+        /// certificate of your own, set `TLS_CERT` and `TLS_KEY` instead.
+        tls: Tls = setting("TLS", "off", value::one_of(TLS)).must_be(
+            "off if TLS_CERT is set",
+            |config: &Config| config.tls == Tls::Off || config.tls_cert.is_none(),
+        );
+
+        /// Host names and addresses in the certificate that the manager creates. If unset, these are
+        /// `localhost`, the loopback addresses, the machine's host name, and that name with `.local`.
+        tls_names: TlsNames = setting("TLS_NAMES", "", value::tls_names());
+
+        /// Directory for the certificate that the manager creates (`cert.pem`) and for its key (`key.pem`). Do not
+        /// use a tmpfs: browsers would warn about another certificate after each restart of the machine.
+        tls_dir: PathBuf = setting("TLS_DIR", "./tls", value::path("a writable directory"));
+
+        /// File with the certificate that nginx uses, followed by its chain, as PEM. Only nginx reads the file. If
+        /// this is set, the manager marks cookies as `Secure`, and begins the link in its log with `https`.
+        tls_cert: Option<PathBuf> =
+            setting("TLS_CERT", "", value::path("an absolute path").optional())
+                .must_be("set if and only if TLS_KEY is set", |config: &Config| {
+                    config.tls_cert.is_some() == config.tls_key.is_some()
+                });
+
+        /// File with the key of `TLS_CERT`, as PEM. Only nginx reads the file.
+        tls_key: Option<PathBuf> =
+            setting("TLS_KEY", "", value::path("an absolute path").optional());
     }
 
     "Storage" {

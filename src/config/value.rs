@@ -184,6 +184,44 @@ pub(super) fn public_url() -> Kind<PublicUrl> {
     parsed("a URL such as https://example.com/cameras".to_owned())
 }
 
+/// Host names and addresses in a certificate.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TlsNames(pub(crate) Vec<String>);
+
+/// The error of a name that a certificate cannot contain.
+#[derive(Debug, thiserror::Error)]
+#[error("{0:?} is neither an IP address nor a host name of letters, digits, hyphens and dots")]
+pub struct TlsNameError(String);
+
+impl FromStr for TlsNames {
+    type Err = TlsNameError;
+
+    /// Parses names and addresses, separated by commas or white space. IPv6 addresses may be in brackets. A name
+    /// can begin with `*.`.
+    fn from_str(text: &str) -> Result<Self, TlsNameError> {
+        let entries = text.split(|c: char| c == ',' || c.is_whitespace());
+        let names = entries.filter(|entry| !entry.is_empty()).map(|entry| {
+            let bare = entry.trim_matches(['[', ']']);
+            if bare.parse::<IpAddr>().is_ok() {
+                return Ok(bare.to_owned());
+            }
+            let name = entry.strip_prefix("*.").unwrap_or(entry);
+            let is_label = |label: &str| {
+                let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+                (1..=63).contains(&label.len()) && label.bytes().all(is_allowed)
+            };
+            let is_name = name.len() <= 253 && name.split('.').all(is_label);
+            is_name.then(|| entry.to_owned()).ok_or_else(|| TlsNameError(entry.to_owned()))
+        });
+        Ok(Self(names.collect::<Result<_, _>>()?))
+    }
+}
+
+/// Allows lists of host names and addresses.
+pub(super) fn tls_names() -> Kind<TlsNames> {
+    parsed("host names and addresses, e.g. cameras.lan, 192.168.1.10".to_owned())
+}
+
 /// Allows URLs of SQLite databases. Messages do not contain the value, because the URL of another
 /// database system may contain a password.
 pub(super) fn database_url() -> Kind<String> {
@@ -196,8 +234,8 @@ pub(super) fn database_url() -> Kind<String> {
 pub struct CookieAttributes {
     /// The attributes, separated by `; `.
     pub(crate) text: String,
-    /// True if the attributes contain `SameSite=None`, which browsers accept only together with `Secure`.
-    pub(crate) is_cross_site: bool,
+    /// Whether every cookie is marked `Secure`: browsers accept `SameSite=None` only together with `Secure`.
+    pub(crate) is_secure: bool,
 }
 
 /// Allows the attributes `Path`, `Domain` and `SameSite`, each at most once.
@@ -206,7 +244,7 @@ pub(super) fn cookie_attributes() -> Kind<CookieAttributes> {
         "Path=PATH, Domain=DOMAIN and SameSite=Lax, Strict or None, separated by semicolons";
     Kind::new(allowed, |text| {
         let (mut names, mut attributes) = (Vec::new(), Vec::new());
-        let mut is_cross_site = false;
+        let mut is_secure = false;
         for attribute in text.split(';').map(str::trim) {
             let (name, value) = attribute.split_once('=')?;
             let name = name.to_ascii_lowercase();
@@ -222,11 +260,11 @@ pub(super) fn cookie_attributes() -> Kind<CookieAttributes> {
             if !is_printable || !is_allowed || names.contains(&name) {
                 return None;
             }
-            is_cross_site |= name == "samesite" && value.eq_ignore_ascii_case("none");
+            is_secure |= name == "samesite" && value.eq_ignore_ascii_case("none");
             names.push(name);
             attributes.push(attribute);
         }
-        Some(CookieAttributes { text: attributes.join("; "), is_cross_site })
+        Some(CookieAttributes { text: attributes.join("; "), is_secure })
     })
 }
 
@@ -255,6 +293,17 @@ mod tests {
     }
 
     #[test]
+    fn names_of_certificates_are_host_names_and_addresses() {
+        let names = |text: &str| text.parse::<TlsNames>().map(|names| names.0.join(" ")).ok();
+        let listed = names("cameras.lan,192.168.1.10  [fd00::1] *.example.com");
+        assert_eq!(listed.as_deref(), Some("cameras.lan 192.168.1.10 fd00::1 *.example.com"));
+        assert_eq!(names("").as_deref(), Some(""));
+        for text in ["cameras_lan", "a..b", "https://cameras.lan", "ä.lan", "x.*.lan"] {
+            assert_eq!(names(text), None, "{text}");
+        }
+    }
+
+    #[test]
     fn both_ends_of_a_range_are_allowed() {
         let kind = seconds(0.1..=60.0);
         for (text, expected) in [("0.1", Some(100)), ("60", Some(60_000)), ("0.09", None)] {
@@ -271,8 +320,8 @@ mod tests {
         let parse = |text: &str| cookie_attributes().parse(text).ok();
         let attributes = parse("path=/x;Domain=example.com ; SameSite=none").expect("attributes");
         assert_eq!(attributes.text, "path=/x; Domain=example.com; SameSite=none");
-        assert!(attributes.is_cross_site);
-        assert!(!parse("Path=/streams; SameSite=Lax").expect("attributes").is_cross_site);
+        assert!(attributes.is_secure);
+        assert!(!parse("Path=/streams; SameSite=Lax").expect("attributes").is_secure);
         for text in
             ["", "Path", "Path=x", "Path=/a; path=/b", "SameSite=Some", "Secure", "Max-Age=1"]
         {

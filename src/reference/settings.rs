@@ -29,7 +29,7 @@ const ABOUT_NGINX: &str = "\
 ";
 
 /// The settings that the manager does not read: name, default, allowed values and help.
-const OTHERS: [[&str; 4]; 5] = [
+const OTHERS: [[&str; 4]; 7] = [
     [
         "CORS_ORIGINS",
         "*",
@@ -44,6 +44,12 @@ const OTHERS: [[&str; 4]; 5] = [
         "Origins whose pages can show the page in a frame, in addition to nginx's own origin.",
     ],
     [
+        "HSTS_SECONDS",
+        "",
+        "seconds; unset if TLS is self-signed",
+        "How long browsers use only HTTPS for the host after they have received the page. If unset, browsers also          use HTTP. Needs `TLS_CERT`, or a `PUBLIC_URL` that begins with `https`.",
+    ],
+    [
         "NGINX_ACCESS_LOG",
         "",
         "a file, or syslog: with nginx's parameters",
@@ -55,6 +61,12 @@ const OTHERS: [[&str; 4]; 5] = [
         "stderr",
         "a file, stderr, or syslog: with nginx's parameters",
         "Target of nginx's error log.",
+    ],
+    [
+        "NGINX_HTTP_LISTEN",
+        "",
+        "an address and a port, or a port",
+        "A further port, on which nginx only redirects HTTP to HTTPS: to the host of `PUBLIC_URL` or, if that is          unset, to port 443 of the requested host. Has no effect without TLS.",
     ],
     [
         "STREAMS_SIZE",

@@ -40,4 +40,5 @@ mod snapshots;
 mod storage;
 mod support;
 mod testing;
+mod tls;
 mod webhooks;

@@ -157,7 +157,7 @@ impl Served {
             Finder::new(CameraNetworks::default()),
             StillTaker::new(settings, spawner),
             Arc::new(readiness),
-            CookieAttributes { text: "Path=/".to_owned(), is_cross_site: false },
+            CookieAttributes { text: "Path=/".to_owned(), is_secure: false },
             metrics,
             PublicUrl::default(),
         );

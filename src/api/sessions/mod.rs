@@ -13,7 +13,6 @@ use super::reply::{self, Reply};
 use super::route::{Audience, Call, Row};
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
-use crate::config::CookieAttributes;
 use crate::service::sessions;
 use wire::{NewSessionOutput, SessionInput, SessionsOutput};
 
@@ -89,9 +88,9 @@ async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let new = input.session();
     let created = sessions::begin(&call.api.core, &call.caller, new).await?;
     let public_url = &call.api.public_url;
-    let is_secure = public_url.is_https() || is_secure(&call.head.headers);
     let attributes = &call.api.cookie_attributes;
-    let cookie = || cookie(&created.token, lifetime, attributes, is_secure);
+    let is_secure = attributes.is_secure || is_secure(&call.head.headers);
+    let cookie = || cookie(&created.token, lifetime, &attributes.text, is_secure);
     let cookie = match wants_cookie.then(cookie).transpose() {
         Ok(cookie) => cookie,
         Err(error) => {
@@ -119,16 +118,15 @@ fn is_secure(headers: &HeaderMap) -> bool {
 }
 
 /// Returns the value of the header that sets the cookie with a token. Scripts of the page cannot read the cookie. If
-/// `is_secure`, or if the cookie is for pages of other sites, browsers send the cookie only over encrypted
-/// connections.
+/// `is_secure`, browsers send the cookie only over encrypted connections.
 fn cookie(
     token: &str,
     lifetime: Duration,
-    attributes: &CookieAttributes,
+    attributes: &str,
     is_secure: bool,
 ) -> Result<HeaderValue, Error> {
-    let secure = if is_secure || attributes.is_cross_site { "; Secure" } else { "" };
-    let (seconds, attributes) = (lifetime.as_secs(), &attributes.text);
+    let secure = if is_secure { "; Secure" } else { "" };
+    let seconds = lifetime.as_secs();
     let text = format!("{TOKEN_COOKIE}={token}; {attributes}; Max-Age={seconds}; HttpOnly{secure}");
     let too_long = || {
         let detail = "the token is too long for a cookie; name fewer cameras";

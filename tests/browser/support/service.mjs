@@ -30,7 +30,7 @@ export class Service {
     };
     const env = { ...defaults, TMPDIR: directory, ...settings };
     const child = new Child(PROGRAM, args, env);
-    const [, page] = await child.waitForOutput(/^open (http:\S+)$/m, START_SECONDS);
+    const [, page] = await child.waitForOutput(/^open (https?:\S+)$/m, START_SECONDS);
     return new Service(child, directory, env, page);
   }
 

@@ -19,11 +19,12 @@ const FLAGS = [
   "--autoplay-policy=no-user-gesture-required",
 ];
 
-export function launchBrowser() {
+/** Starts a browser with these command-line arguments in addition to the usual ones. */
+export function launchBrowser(args = []) {
   const executablePath = process.env.CHROMIUM_BIN || "/usr/bin/chromium";
   // On a signal, child.mjs ends the test process, and the end of the test process closes the browser.
   const signals = { handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
-  return chromium.launch({ executablePath, args: FLAGS, ...signals });
+  return chromium.launch({ executablePath, args: [...FLAGS, ...args], ...signals });
 }
 
 /** One open page of the service, with the problems and requests seen so far. */
