@@ -21,7 +21,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// The longest time that a writer waits for the end of another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest number of connections. Further queries wait for a free one.
+/// The number of connections. Further queries wait for a free one. All are open from the start, because each has a
+/// thread, and the system may refuse another thread later.
 const CONNECTIONS: u32 = 4;
 
 /// The reason why the database cannot be opened. The text and its causes form one line for the
@@ -166,8 +167,12 @@ impl Database {
             .busy_timeout(BUSY_TIMEOUT)
             .foreign_keys(true);
         let failed = |source| OpenError::Database { path: path.clone(), source };
-        let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).connect_with(options);
-        let pool = pool.await.map_err(failed)?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(CONNECTIONS)
+            .min_connections(CONNECTIONS)
+            .idle_timeout(None)
+            .max_lifetime(None);
+        let pool = pool.connect_with(options).await.map_err(failed)?;
         match sqlx::migrate!("src/store/migrations").run(&pool).await {
             Ok(()) => Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), path }),
             Err(MigrateError::VersionMissing(_)) => Err(OpenError::Newer(path)),

@@ -353,8 +353,8 @@ fn ensure_place(running: usize, max_streams: usize) -> Result<(), Error> {
     }
     match proc::max_open_files() {
         Some(allowed) if running >= open_files::streams(allowed) => full(format!(
-            "{running} streams are running, and the manager can open only {allowed} files, which is not enough for \
-             another stream; raise the manager's limit of open files (LimitNOFILE, ulimit -n)"
+            "the manager can open only {allowed} files, which is not enough for more than the number of streams that are \
+             running ({running}); raise its limit of open files (LimitNOFILE, ulimit -n)"
         )),
         _ => Ok(()),
     }

@@ -119,12 +119,13 @@ async fn without_file_descriptors_starts_fail_with_the_reason_and_running_stream
         assert!(command.status().expect("prlimit").success());
     };
     let open = fs::read_dir(format!("/proc/{}/fd", manager.pid())).expect("descriptors").count();
-    // This is enough for requests and for the current segment, but not for another FFmpeg.
+    // This is enough for requests and for the current segment, but not for another stream.
     limit(&format!("{}:4096", open + 4));
     let response = manager.start_stream("other", &camera.link("h264")).await;
     assert_eq!(response.status, 503, "{response:?}");
+    assert_eq!(response.body["code"], "too_many_streams", "{response:?}");
     let detail = response.body["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains("Too many open files"), "{response:?}");
+    assert!(detail.contains("LimitNOFILE"), "{response:?}");
     limit("4096:4096");
     manager.play("other", &camera.link("h264")).await;
     play(&nginx.playlist("cam"), 2).await;

@@ -46,9 +46,8 @@ impl FfmpegCheck {
     /// which this function last succeeded. Takes less time than a start, `start_timeout`, so that the start fails with
     /// the error of a program that does not respond.
     pub(crate) async fn ensure_ffmpeg(&self, start_timeout: Duration) -> Result<(), Error> {
-        let program = self.program.clone();
-        let file = tokio::task::spawn_blocking(move || ProgramFile::of(&program)).await;
-        let file = file.map_err(|error| self.error(&error.to_string()))?;
+        // A look at the file is quick. Another thread, in which it could be done, may be refused by the system.
+        let file = ProgramFile::of(&self.program);
         let file = file.map_err(|error| self.error(&error.to_string()))?;
         if lock(&self.known).as_ref() != Some(&file) {
             let checked = self.run(RESPONDS_WITHIN.min(start_timeout / 2)).await;
