@@ -30,12 +30,22 @@ pub(super) struct Draft {
 
 /// The ids of the cameras of an import.
 #[derive(Default)]
-pub(super) struct Ids(HashSet<String>);
+pub(super) struct Ids {
+    taken: HashSet<String>,
+    /// The number that was last appended to an id.
+    last_numbers: HashMap<String, usize>,
+}
+
+/// Returns whether a name may contain a password, because a link or a user with a password is in its place.
+pub(super) fn is_link(name: &str) -> bool {
+    name.contains("://") || name.split_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
 
 impl Ids {
     /// Returns an id like `name`, in which `-` replaces characters that ids cannot contain. If the id is
-    /// taken, appends a number.
+    /// taken, appends a number. A name that may contain a password is not used.
     pub(super) fn unique(&mut self, name: &str) -> String {
+        let name = if is_link(name) { "" } else { name };
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let words = name.split(|c: char| !is_allowed(c)).filter(|word| !word.is_empty());
         let mut id = words.collect::<Vec<_>>().join("-");
@@ -43,21 +53,21 @@ impl Ids {
         if id.is_empty() {
             "camera".clone_into(&mut id);
         }
-        let mut candidates = (2_usize..).map(|number| {
-            let suffix = format!("-{number}");
-            format!("{}{suffix}", &id[..id.len().min(MAX_ID - suffix.len())])
-        });
+        // Lower numbers are taken already.
+        let last = self.last_numbers.entry(id.clone()).or_insert(1);
         let mut candidate = id.clone();
-        while self.0.contains(&candidate) {
-            candidate = candidates.next().unwrap_or_default();
+        while self.taken.contains(&candidate) {
+            *last += 1;
+            let suffix = format!("-{last}");
+            candidate = format!("{}{suffix}", &id[..id.len().min(MAX_ID - suffix.len())]);
         }
-        self.0.insert(candidate.clone());
+        self.taken.insert(candidate.clone());
         candidate
     }
 
     /// Reserves an id that the file contains.
     pub(super) fn reserve(&mut self, id: &str) {
-        self.0.insert(id.to_owned());
+        self.taken.insert(id.to_owned());
     }
 }
 
@@ -73,7 +83,10 @@ impl Draft {
         let mut fields = Map::new();
         let links = [Some(&main), sub.as_ref()].into_iter().flatten();
         fields.insert("id".into(), ids.unique(&name).into());
-        fields.insert("name".into(), title.unwrap_or(name).into());
+        let title = title.unwrap_or(name);
+        if !is_link(&title) {
+            fields.insert("name".into(), title.into());
+        }
         for link in links.rev() {
             let options = [
                 ("video", link.video.map(|option| json!(option))),
@@ -162,6 +175,17 @@ pub(super) mod tests {
             assert_eq!(ids.unique(name), expected, "{name}");
         }
         assert_eq!(ids.unique(&long), format!("{}-2", &long[..62]));
+        // Without a memory of the last number, this takes minutes.
+        let last = (0..100_000).map(|_| ids.unique("yard")).last();
+        assert_eq!(last.as_deref(), Some("yard-100000"));
+    }
+
+    #[test]
+    fn a_name_that_may_contain_a_password_is_not_used() {
+        for name in ["rtsp://admin:secret@h/1", "admin:secret@192.0.2.7"] {
+            let draft = Draft::new(name.to_owned(), Link::parse("rtsp://h/1").expect("a link"));
+            assert_eq!(summary(&draft.finish(&mut Ids::default())), "camera - rtsp://h/1 -");
+        }
     }
 
     #[test]

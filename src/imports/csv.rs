@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use csv::{ByteRecord, ReaderBuilder};
 use serde_json::{Map, Value};
 
-use super::camera::{Ids, ImportedCamera};
-use super::model::{Import, ImportError};
+use super::camera::{Ids, ImportedCamera, is_link};
+use super::model::{Import, ImportError, MAX_LINES};
 
 /// The names of the columns: the fields of a camera in the API.
 const COLUMNS: [&str; 17] = [
@@ -44,15 +44,24 @@ const ALIASES: [(&str, &str); 9] = [
 /// separator.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 
+/// The longest header line, in bytes.
+const MAX_HEADER: usize = 4096;
+
 /// Returns whether the first line of the text names a column with links or addresses.
 pub(super) fn has_header(text: &str) -> bool {
     let line = first_line(text);
+    if line.len() > MAX_HEADER {
+        return false;
+    }
     let mut names = line.split(char::from(delimiter(line))).filter_map(column);
     names.any(|name| matches!(name, "rtsp_link" | "rtsp_link_sub" | "ip"))
 }
 
 /// Reads the cameras in a table.
 pub(super) fn read(text: &str) -> Result<Import, ImportError> {
+    if first_line(text).len() > MAX_HEADER {
+        return Err(ImportError::Csv { line: 1, problem: "is too long for a header" });
+    }
     let mut reader = ReaderBuilder::new()
         .delimiter(delimiter(first_line(text)))
         .flexible(true)
@@ -70,6 +79,10 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
         if record.len() > columns.len() {
             let problem = "has more fields than the header; put quotation marks around a field that contains \
                            the delimiter";
+            return Err(ImportError::Csv { line, problem });
+        }
+        if rows.len() == MAX_LINES {
+            let problem = "is beyond the limit of 100,000 cameras; import the file in parts";
             return Err(ImportError::Csv { line, problem });
         }
         rows.extend(row(&columns, &record, line)?);
@@ -102,6 +115,10 @@ fn row(
                 let problem = "has a port that is not a number from 1 to 65535";
                 let port = value.parse::<u16>().ok().filter(|port| *port > 0);
                 port.ok_or(ImportError::Csv { line, problem })?.into()
+            }
+            "name" if is_link(value) => {
+                let problem = "has a link instead of a name";
+                return Err(ImportError::Csv { line, problem });
             }
             _ => value.into(),
         };
@@ -190,6 +207,7 @@ gate;\"Gate; left\";rtsp://u:p@192.0.2.7/1;rtsp://u:p@192.0.2.7/2;tcp\r\n\
         let table = [
             ("ip,colour\nx,red\n", "column 2"),
             ("ip,host\nx,y\n", "column 2"),
+            ("name,ip\nrtsp://u:secret@h/1,192.0.2.7\n", "line 2 of the file has a link"),
             ("ip,port\n192.0.2.7,80\n192.0.2.8,x\n", "line 3 of the file has a port"),
             ("ip,path\n192.0.2.7,/a,b\n", "line 2 of the file has more fields"),
         ];

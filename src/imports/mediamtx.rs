@@ -6,6 +6,7 @@ use super::camera::{Draft, Ids, paired};
 use super::link::Link;
 use super::model::{Import, ImportError, LeftOut};
 use super::yaml::{self, Entries};
+use crate::camera::source::MAX_LENGTH;
 
 /// The values of `source` that are not links, with the reasons why such a path becomes no camera.
 const NOT_LINKS: [(&str, &str); 3] = [
@@ -38,7 +39,11 @@ struct Path {
 /// Reads the cameras in a configuration.
 pub(super) fn read(text: &str) -> Result<Import, ImportError> {
     let config: Config = yaml::read(text)?;
-    let defaults = config.defaults.unwrap_or_default();
+    let mut defaults = config.defaults.unwrap_or_default();
+    if let Some(source) = &mut defaults.source {
+        // Each path may get a copy. A link that is cut here is still too long to be accepted.
+        source.truncate(source.floor_char_boundary(MAX_LENGTH + 4));
+    }
     let (mut drafts, mut import) = (Vec::new(), Import::default());
     for (name, path) in config.paths.unwrap_or_default().0 {
         let path = path.with(&defaults);

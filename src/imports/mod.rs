@@ -13,6 +13,7 @@
 //! | `placeholders` | variables in links |
 //! | `camera` | the cameras of an import, their ids, and the pairing of main and sub streams |
 
+use camera::is_link;
 pub(crate) use model::{Format, Import, ImportError, LeftOut};
 
 mod camera;
@@ -54,13 +55,17 @@ pub(crate) fn read(
     format: Format,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Import, ImportError> {
-    match format {
-        Format::Json => Ok(Import::default()),
-        Format::Csv => csv::read(text),
-        Format::Mediamtx => mediamtx::read(text),
-        Format::Go2rtc => go2rtc::read(text, variable),
-        Format::Frigate => frigate::read(text, variable),
+    let mut import = match format {
+        Format::Json => Import::default(),
+        Format::Csv => csv::read(text)?,
+        Format::Mediamtx => mediamtx::read(text)?,
+        Format::Go2rtc => go2rtc::read(text, variable)?,
+        Format::Frigate => frigate::read(text, variable)?,
+    };
+    for left_out in import.left_out.iter_mut().filter(|left_out| is_link(&left_out.name)) {
+        "(a link instead of a name)".clone_into(&mut left_out.name);
     }
+    Ok(import)
 }
 
 #[cfg(test)]

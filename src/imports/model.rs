@@ -11,6 +11,9 @@ use crate::base::error::{Error, ErrorKind};
 /// The largest YAML file, in bytes. YAML needs many times its size in memory.
 pub(super) const MAX_YAML: usize = 8 * 1024 * 1024;
 
+/// The largest number of cameras in a CSV file.
+pub(super) const MAX_LINES: usize = 100_000;
+
 /// The format of a file with cameras.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

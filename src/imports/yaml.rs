@@ -13,6 +13,8 @@ use super::model::{Format, ImportError, MAX_YAML};
 /// The largest number of parser events that all aliases of a file can repeat. A list of 1000 cameras whose
 /// options all come from one anchor stays below this limit.
 const MAX_REPEATED_EVENTS: usize = 100_000;
+/// The largest number of strings in a list.
+const MAX_LIST: usize = 1000;
 /// The problem of a file that is YAML, but has another structure than the configuration.
 pub(super) const STRUCTURE: &str = "does not have the structure of such a configuration";
 
@@ -141,6 +143,9 @@ impl<'de> Deserialize<'de> for OneOrMany {
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
                 let mut texts = Vec::new();
                 while let Some(text) = list.next_element::<Option<String>>()? {
+                    if texts.len() == MAX_LIST {
+                        return Err(serde::de::Error::invalid_length(MAX_LIST + 1, &self));
+                    }
                     texts.extend(text.filter(|text| !text.trim().is_empty()));
                 }
                 Ok(OneOrMany(texts))

@@ -3,6 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
 use utoipa::IntoParams;
 
 use super::input::CameraInput;
@@ -19,6 +21,9 @@ use crate::service::cameras;
 
 /// The largest import, in bytes: enough for 100,000 cameras with short entries.
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
+
+/// Admits the reading of one file at a time, because a large file needs much memory and time.
+static IMPORTS: Semaphore = Semaphore::const_new(1);
 
 /// The parameters of an import.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -49,14 +54,13 @@ pub(super) async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
     if body.is_empty() {
         return Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"));
     }
-    let text = imports::text(&body)?;
-    let format = format.map_or_else(|| imports::detect(text), Ok)?;
-    // Variables have no values here: the manager's environment contains its own secrets.
-    let mut import = imports::read(text, format, &|_| None)?;
-    let entries = match format {
-        Format::Json => json_entries(text)?,
-        _ => other_entries(&mut import)?,
-    };
+    let place = IMPORTS.acquire().await.map_err(|_| reading_failed())?;
+    // The rest of the manager must not wait for this work, which continues if the client leaves.
+    let read = spawn_blocking(move || {
+        let _place = place;
+        read(&body, format)
+    });
+    let Contents { format, entries, import } = read.await.map_err(|_| reading_failed())??;
     let core = &call.api.core;
     if dry_run {
         let previewed = cameras::preview_import(core, entries).await?;
@@ -65,6 +69,29 @@ pub(super) async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
     ensure_complete(format, &entries, &import)?;
     let changes = cameras::import(core, &call.caller, entries).await?;
     Ok(reply::json(&ImportOutput::new(&changes, import)))
+}
+
+/// The contents of a file: its cameras, and everything else in `import`.
+struct Contents {
+    format: Format,
+    entries: Vec<(CameraId, CameraChange)>,
+    import: Import,
+}
+
+fn read(body: &[u8], format: Option<Format>) -> Result<Contents, Error> {
+    let text = imports::text(body)?;
+    let format = format.map_or_else(|| imports::detect(text), Ok)?;
+    // Variables have no values here: the manager's environment contains its own secrets.
+    let mut import = imports::read(text, format, &|_| None)?;
+    let entries = match format {
+        Format::Json => json_entries(text)?,
+        _ => other_entries(&mut import)?,
+    };
+    Ok(Contents { format, entries, import })
+}
+
+fn reading_failed() -> Error {
+    Error::new(ErrorKind::Internal, "the file was not read because of an error in the manager")
 }
 
 /// Returns an error if an import would lose cameras for a reason that the caller can remove, or would do nothing.
