@@ -10,6 +10,7 @@ use percent_encoding::{
 use url::Url;
 
 use crate::base::url::{path_and_query, percent_decoded};
+use crate::camera::zone;
 
 /// The ASCII characters that must be percent-encoded in user names and passwords: a URL cannot contain them, or
 /// they would end the credentials or a quotation in FFmpeg's script.
@@ -25,6 +26,7 @@ const SPECIAL_IN_NAME: &AsciiSet = &SPECIAL_IN_PASSWORD.add(b':');
 /// - white space, invisible characters, quotation marks and angle brackets around the link are removed;
 /// - the scheme gets small letters;
 /// - a colon without a port is removed;
+/// - the zone of a link-local address is written after `%25` instead of `%`;
 /// - a user name without a colon gets an empty password, because FFmpeg would otherwise not log in;
 /// - special characters in the user name and the password are percent-encoded, if it is clear where the
 ///   password ends. Credentials with a control character are not changed;
@@ -44,7 +46,11 @@ pub(super) fn corrected(text: &str) -> String {
         None => String::new(),
     };
     let path = if scheme == "rtsps" { without_srtp(path) } else { path.to_owned() };
-    format!("{scheme}://{user_info}{host}{path}")
+    let link = format!("{scheme}://{user_info}{host}{path}");
+    match zone::cut(&link) {
+        (_, Some(zone)) => zone::with(&link, zone).into_owned(),
+        (_, None) => link,
+    }
 }
 
 /// Returns `text` without the white space, invisible characters, quotation marks and angle brackets around it.
@@ -87,9 +93,12 @@ fn split(link: &str) -> (Option<&str>, &str, &str) {
 
 /// Returns whether `text` is a host name or an address, with or without a port.
 fn is_host(text: &str) -> bool {
-    let is_in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:[]".contains(&byte);
-    let url = Url::parse(&format!("rtsp://{text}")).ok();
+    let is_in_host = |byte: u8| byte.is_ascii_alphanumeric() || b"._-:[]%".contains(&byte);
+    let link = format!("rtsp://{text}");
+    let (link, zone) = zone::cut(&link);
+    let url = Url::parse(&link).ok();
     text.bytes().all(is_in_host)
+        && zone.is_some() == text.contains('%')
         && url.is_some_and(|url| url.host_str().is_some_and(|host| !host.is_empty()))
 }
 
@@ -122,9 +131,10 @@ fn without_srtp(path: &str) -> String {
 /// Returns a string that is equal for two links that mean the same. The links may differ in the case of the
 /// host, the default port, an empty query, and percent escapes of characters without a special meaning.
 /// The string contains the secrets of the link.
-pub(super) fn meaning(url: &Url, port: u16) -> String {
+pub(super) fn meaning(url: &Url, host: &str, port: u16) -> String {
     let user_info = [url.username(), url.password().unwrap_or_default()].map(percent_decoded);
-    let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    // The name of an interface is case-sensitive. The URL parser has written the address before it in lower case.
+    let host = if host.starts_with('[') { host.to_owned() } else { host.to_ascii_lowercase() };
     let path = path_and_query(url);
     let path = path.strip_suffix('?').unwrap_or(&path);
     let path = if path.is_empty() { "/" } else { path };
@@ -244,6 +254,8 @@ mod tests {
             ("RTSP://Cam/X", "rtsp://Cam/X"),
             ("rtsp://cam:/x", "rtsp://cam/x"),
             ("rtsp://[::1]:/x", "rtsp://[::1]/x"),
+            ("rtsp://a:b@[fe80::1%eth0]:/x", "rtsp://a:b@[fe80::1%25eth0]/x"),
+            ("rtsp://a:b/@[fe80::1%25eth0]/x", "rtsp://a:b%2F@[fe80::1%25eth0]/x"),
             ("rtsp://admin@cam/x", "rtsp://admin:@cam/x"),
             ("rtsp://admin:@cam/x", "rtsp://admin:@cam/x"),
             ("rtsp://a:p@ss@cam", "rtsp://a:p@ss@cam"),
@@ -274,7 +286,10 @@ mod tests {
 
     #[test]
     fn links_are_compared_by_their_meaning() {
-        let meaning = |link: &str| meaning(&Url::parse(link).expect(link), 554);
+        let meaning = |link: &str| {
+            let url = Url::parse(link).expect(link);
+            meaning(&url, url.host_str().expect(link), 554)
+        };
         let same = [
             ("rtsp://H/x", "rtsp://h/x"),
             ("rtsp://h", "rtsp://h/"),

@@ -15,6 +15,7 @@
 //! | [`presets`] | RTSP ports and paths of cameras, by vendor |
 //! | [`source_spec`] | the source of a camera as the operator entered it: as links, or as address and paths |
 //! | [`record`] | a camera as the camera store keeps it |
+//! | [`zone`] | the network interfaces of link-local IPv6 addresses |
 
 use std::sync::{Arc, Mutex};
 
@@ -38,6 +39,7 @@ pub(crate) mod record;
 pub(crate) mod source;
 pub(crate) mod source_change;
 pub(crate) mod source_spec;
+pub(crate) mod zone;
 
 /// Everything that is needed to start one stream of a camera. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -9,6 +9,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net};
 
 use crate::base::error::{Error, ErrorKind};
+use crate::camera::zone;
 
 /// The longest time to wait for the addresses of a host name.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -110,18 +111,25 @@ impl CameraNetworks {
     }
 
     /// Returns the address to connect to for `host`, which is a name, an IPv4 address, or an IPv6
-    /// address with or without brackets. Resolving a name takes at most 5 seconds.
+    /// address with or without brackets. A link-local address requires a zone, which is not relevant to whether the
+    /// address is permitted. Resolving a name takes at most 5 seconds.
     ///
     /// Callers must connect to this address and not to the name, because a second lookup of the name may
     /// return an address that is not permitted.
     ///
-    /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` if a name cannot be resolved;
+    /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` if a name cannot be resolved, or if the
+    /// interface of a zone does not exist;
     /// `SourceForbidden` if any address of the host is not permitted, even if others are: the DNS server of
     /// a name decides in which order its addresses are listed, and so which one would be used.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
         let name = match parse_host(host)? {
             Host::Address(address) => {
-                return self.choose(host, [SocketAddr::new(address, port)]);
+                let chosen = self.choose(host, [SocketAddr::new(address, port)])?;
+                return zone::ensure_present(host).map(|()| chosen);
+            }
+            Host::InZone(address, zone) => {
+                self.choose(host, [SocketAddr::new(address.into(), port)])?;
+                return zone::at(address, port, zone);
             }
             Host::Name(name) => name,
         };
@@ -213,12 +221,20 @@ fn embedded(address: IpAddr) -> Option<Ipv4Addr> {
 /// A host that is syntactically valid.
 enum Host<'a> {
     Address(IpAddr),
+    /// An IPv6 address with a zone.
+    InZone(Ipv6Addr, &'a str),
     Name(&'a str),
 }
 
 /// Parses an IP address or a host name. Error: `InvalidSource`.
 fn parse_host(host: &str) -> Result<Host<'_>, Error> {
     let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
+    let bare = host.trim_matches(['[', ']']);
+    if let Some((address, zone)) = zone::split(bare)
+        && let Ok(address) = address.parse()
+    {
+        return Ok(Host::InZone(address, zone));
+    }
     if let Some(inner) = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
         return match inner.parse::<Ipv6Addr>() {
             Ok(address) => Ok(Host::Address(address.into())),
@@ -360,7 +376,7 @@ mod tests {
 
     #[tokio::test]
     async fn hosts_are_resolved_or_refused() {
-        let nets = nets("", "127.0.0.0/8 ::1 169.254.0.0/16");
+        let nets = nets("", "127.0.0.0/8 ::1 169.254.0.0/16 fe80::bad");
         let long = "a".repeat(254);
         let table = [
             ("192.168.1.20", Ok("192.168.1.20:554")),
@@ -390,8 +406,12 @@ mod tests {
             ("", Err(ErrorKind::InvalidSource)),
             (".", Err(ErrorKind::InvalidSource)),
             ("%6cocalhost", Err(ErrorKind::InvalidSource)),
-            ("[fe80::1%eth0]", Err(ErrorKind::InvalidSource)),
-            ("fe80::1%eth0", Err(ErrorKind::InvalidSource)),
+            ("[fe80::1]", Err(ErrorKind::InvalidSource)),
+            ("fe80::1%no-such-if", Err(ErrorKind::SourceUnreachable)),
+            ("[fe80::1%25no-such-if]", Err(ErrorKind::SourceUnreachable)),
+            ("[fe80::1%25a/b]", Err(ErrorKind::InvalidSource)),
+            ("[2001:db8::1%25lo]", Err(ErrorKind::InvalidSource)),
+            ("[fe80::bad%25no-such-if]", Err(ErrorKind::SourceForbidden)),
             ("[127.0.0.1]", Err(ErrorKind::InvalidSource)),
             ("１２７.0.0.1", Err(ErrorKind::InvalidSource)),
             ("a b", Err(ErrorKind::InvalidSource)),

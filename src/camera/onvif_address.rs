@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::base::fingerprint::Fingerprint;
 use crate::base::url::path_and_query;
+use crate::camera::zone;
 
 /// The usual path of a device's ONVIF service.
 pub(crate) const USUAL_PATH: &str = "/onvif/device_service";
@@ -26,7 +27,7 @@ pub struct OnvifAddress {
     /// certificate authorities that the system trusts. The displayed URL does not contain the fingerprint.
     /// Always `None` without HTTPS.
     pub certificate: Option<Fingerprint>,
-    /// Host name in lower case, IPv4 address, or IPv6 address in brackets.
+    /// Host name in lower case, IPv4 address, or IPv6 address in brackets, with the zone if there is one.
     pub host: Arc<str>,
     /// TCP port.
     pub port: u16,
@@ -48,11 +49,13 @@ impl OnvifAddress {
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         // An IPv6 address may be written without the brackets that a URL requires.
-        let bracketed = text.parse::<Ipv6Addr>().map(|address| format!("[{address}]"));
+        let address = zone::split(text).map_or(text, |(address, _)| address);
+        let bracketed = address.parse::<Ipv6Addr>().map(|_| format!("[{text}]"));
         let text = bracketed.as_deref().unwrap_or(text);
         let is_url = text.contains("://");
         let url = if is_url { text.to_owned() } else { format!("http://{text}") };
-        let url = Url::parse(&url).ok()?;
+        let (plain, zone) = zone::cut(&url);
+        let url = Url::parse(&plain).ok()?;
         let is_plain = url.username().is_empty() && url.password().is_none();
         if !matches!(url.scheme(), "http" | "https") || !is_plain || url.fragment().is_some() {
             return None;
@@ -61,12 +64,14 @@ impl OnvifAddress {
             return None;
         }
         // `Url` converts `127.1` to `127.0.0.1`; such short forms are refused.
-        let is_as_written = |host: &&str| host.parse::<Ipv4Addr>().is_err() || text.contains(*host);
+        let is_as_written =
+            |host: &String| host.parse::<Ipv4Addr>().is_err() || text.contains(host.as_str());
+        let host = zone::host(&url, zone).ok().filter(|host| !host.is_empty());
         let path = path_and_query(&url);
         Some(Self {
             is_https: url.scheme() == "https",
             certificate: None,
-            host: url.host_str().filter(is_as_written)?.into(),
+            host: host.filter(is_as_written)?.into(),
             port: url.port_or_known_default()?,
             path: if path == "/" { USUAL_PATH.into() } else { path.into() },
         })
@@ -97,6 +102,11 @@ mod tests {
             ("2001:DB8:0::0007", Some((false, "[2001:db8::7]", 80, USUAL_PATH))),
             ("[2001:db8::7]:81", Some((false, "[2001:db8::7]", 81, USUAL_PATH))),
             ("http://[2001:DB8:0::7]:81/", Some((false, "[2001:db8::7]", 81, USUAL_PATH))),
+            ("fe80::7%eth0", Some((false, "[fe80::7%25eth0]", 80, USUAL_PATH))),
+            ("[FE80::7%25eth0]:81", Some((false, "[fe80::7%25eth0]", 81, USUAL_PATH))),
+            ("http://[fe80::7%eth0]/X", Some((false, "[fe80::7%25eth0]", 80, "/X"))),
+            ("fe80::7%eth0/../x", None),
+            ("2001:db8::7%eth0", None),
             ("http://192.168.1.20/onvif/x?y=1", Some((false, "192.168.1.20", 80, "/onvif/x?y=1"))),
             ("http://192.168.1.20:81", Some((false, "192.168.1.20", 81, USUAL_PATH))),
             ("https://192.168.1.20/", Some((true, "192.168.1.20", 443, USUAL_PATH))),

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::{path_and_query, percent_decoded};
-use crate::camera::link;
+use crate::camera::{link, zone};
 
 /// The largest length of a URL, in bytes. Real URLs are much shorter.
 pub(crate) const MAX_LENGTH: usize = 2048;
@@ -66,6 +66,8 @@ pub struct Source(Arc<Inner>);
 struct Inner {
     url: String,
     host: String,
+    /// The interface of a link-local address; `None` for other hosts.
+    zone: Option<String>,
     port: u16,
     shown: String,
     /// Equal for two URLs that mean the same.
@@ -91,7 +93,8 @@ impl Source {
                  percent-encode it (' is %27, \" is %22)",
             );
         }
-        let Ok(url) = Url::parse(text) else {
+        let (plain, zone) = zone::cut(text);
+        let Ok(url) = Url::parse(&plain) else {
             return invalid(
                 "the RTSP link is not a URL; expected rtsp://user:password@host:554/path",
             );
@@ -104,6 +107,7 @@ impl Source {
                 "the RTSP link names no host; expected rtsp://user:password@host:554/path",
             );
         }
+        let host = zone::host(&url, zone)?;
         if after_authority(text).contains('@') {
             return invalid(
                 "the RTSP link contains an @ after the host, so it is unclear where the password ends; \
@@ -115,17 +119,19 @@ impl Source {
         let secrets = secrets(text, &url);
         let port = url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
         Ok(Self(Arc::new(Inner {
-            host: url.host_str().unwrap_or_default().to_owned(),
             port,
-            shown: shown(&url, &secrets),
-            meaning: link::meaning(&url, port),
+            shown: shown(&url, &host, &secrets),
+            meaning: link::meaning(&url, &host, port),
+            zone: zone.map(str::to_owned),
+            host,
             secrets,
             url: text.to_owned(),
         })))
     }
 
     /// Returns an `InvalidSource` error if FFmpeg cannot use the URL: because of the port, or because FFmpeg would
-    /// cut off a part. [`Source::parse`] accepts such a URL, because the database may contain one.
+    /// cut off a part. Also if the host is a link-local address without a zone. [`Source::parse`] accepts such URLs,
+    /// because the database may contain one.
     pub(crate) fn ensure_usable(&self) -> Result<(), Error> {
         let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
         if self.port() == 0 {
@@ -133,6 +139,7 @@ impl Source {
                 "the port of an RTSP link must be 1 to 65535; leave it out to use the default port",
             );
         }
+        zone::ensure_present(&self.0.host)?;
         let user_info = user_info(&self.0.url).map(link::user_info_for_ffmpeg);
         if user_info.is_some_and(|text| text.len() > MAX_USER_INFO) {
             return invalid(
@@ -156,7 +163,8 @@ impl Source {
     /// Returns the user name and password without percent escapes; `None` if the URL contains neither.
     /// Only for the camera's own ONVIF service.
     pub fn credentials(&self) -> Option<(String, String)> {
-        let url = Url::parse(&self.0.url).ok().filter(has_credentials)?;
+        let (plain, _) = zone::cut(&self.0.url);
+        let url = Url::parse(&plain).ok().filter(has_credentials)?;
         let password = url.password().unwrap_or_default();
         Some((percent_decoded(url.username()), percent_decoded(password)))
     }
@@ -168,7 +176,8 @@ impl Source {
         if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") }
     }
 
-    /// Returns the host name, the IPv4 address, or the IPv6 address in brackets.
+    /// Returns the host name, the IPv4 address, or the IPv6 address in brackets. A link-local address has its zone:
+    /// `[fe80::1%25eth0]`.
     pub fn host(&self) -> &str {
         &self.0.host
     }
@@ -183,8 +192,8 @@ impl Source {
         self.0.shown.starts_with("rtsps:")
     }
 
-    /// Returns the URL as FFmpeg gets it, including the credentials. If the URL has a host name, `address` replaces
-    /// the name and the port. Only for FFmpeg's script.
+    /// Returns the URL as FFmpeg gets it, including the credentials. If the URL has a host name or a zone, `address`
+    /// replaces the host and the port. Only for FFmpeg's script.
     pub fn expose_at(&self, address: SocketAddr) -> String {
         let url = &self.0.url;
         let (scheme, rest) = url.split_once("://").unwrap_or_default();
@@ -200,14 +209,17 @@ impl Source {
     }
 
     /// Returns the source at `target`, which is a link, or a path at the same host. A link without credentials
-    /// gets those of this source, unless this source uses TLS and the link does not. Error: `InvalidSource`.
+    /// gets those of this source, unless this source uses TLS and the link does not. A link to a link-local address
+    /// gets the zone of this source, if it has one: cameras do not know the manager's interfaces. Error:
+    /// `InvalidSource`.
     pub(crate) fn redirected_to(&self, target: &str) -> Result<Self, Error> {
         let credentials = user_info(&self.0.url).map(|text| format!("{text}@")).unwrap_or_default();
         if target.starts_with('/') {
             let end = self.0.url.len() - after_authority(&self.0.url).len();
             return Self::parse(&format!("{}{target}", &self.0.url[..end]));
         }
-        let source = Self::parse(target)?;
+        let target = self.0.zone.as_deref().map_or(target.into(), |zone| zone::with(target, zone));
+        let source = Self::parse(&target)?;
         let is_weaker = self.uses_tls() && !source.uses_tls();
         match source.0.url.split_once("://") {
             Some((scheme, rest)) if user_info(&source.0.url).is_none() && !is_weaker => {
@@ -217,8 +229,11 @@ impl Source {
         }
     }
 
+    /// Returns whether FFmpeg can get the host as it is, because the host is an address without a zone.
     fn has_address(&self) -> bool {
-        self.0.host.starts_with('[') || self.0.host.parse::<Ipv4Addr>().is_ok()
+        let host = &self.0.host;
+        // FFmpeg does not understand %25, but the index of the interface in an address.
+        self.0.zone.is_none() && (host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok())
     }
 
     /// Returns `text` without the secrets of this source: credentials and values of parameters, in every
@@ -290,12 +305,12 @@ fn has_credentials(url: &Url) -> bool {
 
 /// Returns the URL without secrets. Strings in path and query that equal a secret are hidden as well, but
 /// the host is always shown, even if it equals the password.
-fn shown(url: &Url, secrets: &[String]) -> String {
+fn shown(url: &Url, host: &str, secrets: &[String]) -> String {
     let mut text = format!("{}://", url.scheme());
     if has_credentials(url) {
         text.push_str("***@");
     }
-    text.push_str(url.host_str().unwrap_or_default());
+    text.push_str(host);
     let port = url.port().map(|port| format!(":{port}"));
     text.push_str(port.as_deref().unwrap_or_default());
     let mut path = path_and_query(url);
@@ -409,6 +424,9 @@ mod tests {
             ("rtsp://host/ä", "percent-encode"),
             ("rtsp://host:port/", "not a URL"),
             ("rtsp://host:0/", "1 to 65535"),
+            ("rtsp://[fe80::1]/x", "write [fe80::1%25eth0]"),
+            ("rtsp://[fe80::1%]/x", "name of a network interface"),
+            ("rtsp://[::1%25lo]/x", "only a link-local"),
             (long_password.as_str(), "127 characters"),
             (long_path.as_str(), "1023 characters"),
             ("rtsp://admin:123/45secret@host/x", "%2F"),
@@ -430,12 +448,14 @@ mod tests {
     fn a_host_name_is_replaced_with_an_address_and_an_ip_address_is_not() {
         let address: SocketAddr = "192.0.2.7:554".parse().expect("an address");
         let v6: SocketAddr = "[2001:db8::7]:8554".parse().expect("an address");
+        let zoned: SocketAddr = "[fe80::1%2]:554".parse().expect("an address");
         let table = [
             ("rtsp://cam/x?a=b", address, "rtsp://192.0.2.7:554/x?a=b"),
             ("rtsp://u:p%40w@cam:554", address, "rtsp://u:p%40w@192.0.2.7:554"),
             ("rtsps://u:p:w@cam:8554/cam", v6, "rtsps://u:p:w@[2001:db8::7]:8554/cam"),
             ("rtsp://192.0.2.9:1/x", address, "rtsp://192.0.2.9:1/x"),
             ("rtsp://u@[::1]/x", address, "rtsp://u:@[::1]/x"),
+            ("rtsp://u:p@[fe80::1%25eth0]/x", zoned, "rtsp://u:p@[fe80::1%2]:554/x"),
         ];
         for (link, address, expected) in table {
             let source = Source::parse(link).expect(link);
@@ -451,6 +471,12 @@ mod tests {
         assert_eq!(parse("rtsp://CAM:554/x?"), parse(" RTSP://cam/x\n"));
         assert_eq!(parse("rtsps://cam:322/%21"), parse("rtsps://cam/!"));
         assert_ne!(parse("rtsp://cam:8554/x"), parse("rtsp://cam/x"));
+        assert_eq!(parse("rtsp://[FE80:0::1%eth0]:554/x"), parse("rtsp://[fe80::1%25eth0]/x"));
+        assert_ne!(parse("rtsp://[fe80::1%eth1]/x"), parse("rtsp://[fe80::1%25eth0]/x"));
+        assert_ne!(parse("rtsp://[fe80::1%Eth0]/x"), parse("rtsp://[fe80::1%25eth0]/x"));
+        let zoned = parse("rtsp://u:p@[fe80::1%eth0]/x");
+        assert_eq!(zoned.expose(), "rtsp://u:p@[fe80::1%25eth0]/x");
+        assert_eq!(zoned.credentials(), Some(("u".to_owned(), "p".to_owned())));
         assert_eq!(parse(" rtsp://admin@cam:/x ").expose(), "rtsp://admin:@cam/x");
     }
 
@@ -479,6 +505,10 @@ mod tests {
             ("rtsps://u:p@h/x", "rtsp://g/y", "rtsp://g/y"),
             ("rtsp://u:p@h/x", "rtsp://v:q@g/y", "rtsp://v:q@g/y"),
             ("rtsp://h/x", "rtsp://g/y", "rtsp://g/y"),
+            ("rtsp://u:p@[fe80::1%eth0]/x", "/y", "rtsp://u:p@[fe80::1%25eth0]/y"),
+            ("rtsp://u:p@[fe80::1%eth0]/x", "rtsp://[fe80::2]/y", "rtsp://u:p@[fe80::2%25eth0]/y"),
+            ("rtsp://[fe80::1%eth0]/x", "rtsp://[fe80::2%lo]/y", "rtsp://[fe80::2%25eth0]/y"),
+            ("rtsp://[fe80::1%eth0]/x", "rtsp://[2001:db8::2]/y", "rtsp://[2001:db8::2]/y"),
         ];
         for (link, target, expected) in table {
             let source = Source::parse(link).expect(link);
@@ -503,6 +533,7 @@ mod tests {
                 "rtsp://h/user=***&password=***&channel=1",
             ),
             ("rtsp://[::1]:554/x", "rtsp://[::1]:554/x"),
+            ("rtsp://u:hunter22@[fe80::1%25eth0]/x", "rtsp://***@[fe80::1%25eth0]/x"),
             ("rtsp://h/x?channel=1;pass=hunter22", "rtsp://h/x?channel=1;pass=***"),
             ("rtsp://h/x?pass=hunt;er?22&channel=1;2", "rtsp://h/x?pass=***&channel=1;2"),
             ("rtsp://admin:hunter22@h/admin/hunter22/x", "rtsp://***@h/admin/***/x"),

@@ -68,6 +68,11 @@ mod tests {
                 "rtsps://u:p@[::1]:7441/y?z",
             ),
             (
+                "rtsp://u:p@[fe80::1%eth0]/x",
+                SourceParts { port: Some(8554), ..SourceParts::default() },
+                "rtsp://u:p@[fe80::1%25eth0]:8554/x",
+            ),
+            (
                 "rtsp://h/x",
                 SourceParts {
                     port: Some(8554),

@@ -1,6 +1,6 @@
 //! The source of a camera as the operator entered it: as links, or as address, paths and credentials.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use serde::{Deserialize, Serialize};
 use url::form_urlencoded;
@@ -8,6 +8,7 @@ use url::form_urlencoded;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::Profile;
 use crate::camera::source::Source;
+use crate::camera::zone;
 
 /// The source of a camera, with at least one stream. Links are parsed when a value is created, so reading a
 /// stream's source cannot fail. Contains secrets, so there is no `Debug`.
@@ -32,7 +33,7 @@ enum Streams {
 pub(crate) struct Parts {
     /// The preset from which the paths were taken.
     pub vendor: Option<String>,
-    /// Host name or IP address.
+    /// Host name or IP address. A link-local address has a zone: `fe80::1%eth0`.
     pub ip: String,
     /// RTSP port.
     pub port: u16,
@@ -136,7 +137,7 @@ impl SourceSpec {
         [Profile::Main, Profile::Sub]
             .into_iter()
             .filter_map(|profile| self.source(profile))
-            .any(|source| source.host().eq_ignore_ascii_case(host))
+            .any(|source| zone::is_same_host(source.host(), host))
     }
 
     /// Returns the source of the main stream, or of the sub stream if there is no main stream.
@@ -189,20 +190,23 @@ impl Parts {
     fn source(&self, path: &str) -> Result<Source, Error> {
         let source = Source::parse(&self.link(path))?;
         // An `ip` that contains more than a host would change other parts of the URL.
-        let bare = |host: &str| host.trim_matches(['[', ']']).to_ascii_lowercase();
-        let address = |host: &str| host.parse::<IpAddr>().ok();
-        let (host, ip) = (bare(source.host()), bare(&self.ip));
-        if host == ip || address(&ip).is_some_and(|ip| address(&host) == Some(ip)) {
+        if zone::bare_host(source.host()) == zone::bare_host(&self.ip) {
             return Ok(source);
         }
         let detail = "ip must be a host name or an IP address, without port, path or credentials";
         Err(Error::new(ErrorKind::InvalidSource, detail))
     }
 
+    /// Returns whether `ip` is an IPv6 address with a zone, without brackets.
+    fn has_zone(&self) -> bool {
+        zone::split(&self.ip).is_some_and(|(address, _)| address.parse::<Ipv6Addr>().is_ok())
+    }
+
     fn link(&self, path: &str) -> String {
         let path = path.strip_prefix('/').unwrap_or(path);
         let host = match self.ip.parse() {
             Ok(IpAddr::V6(address)) => format!("[{address}]"),
+            _ if self.has_zone() => format!("[{}]", self.ip),
             _ => self.ip.clone(),
         };
         let credentials = if self.username.is_empty() && self.password.is_empty() {
@@ -264,6 +268,9 @@ mod tests {
         assert_eq!(link(&open, Profile::Sub), Some("rtsp://[fe80::1]:554/small"));
         for (ip, expected) in [
             ("FE80:0::1", "rtsp://[fe80::1]:554/small"),
+            ("FE80:0::1%eth0", "rtsp://[fe80::1%25eth0]:554/small"),
+            ("fe80::1%25eth0", "rtsp://[fe80::1%25eth0]:554/small"),
+            ("[fe80::1%eth0]", "rtsp://[fe80::1%25eth0]:554/small"),
             ("CAM.local", "rtsp://CAM.local:554/small"),
         ] {
             let open = spec(Parts { ip: ip.into(), ..open.parts().expect("parts").clone() });
@@ -280,6 +287,10 @@ mod tests {
             ("cam'", "/x"),
             ("cam:1", "/x"),
             ("cam?x", "/x"),
+            ("fe80::1%eth0]:1", "/x"),
+            ("fe80::1%x]/y#[", "/x"),
+            ("fe80::1%a@b", "/x"),
+            ("2001:db8::1%eth0", "/x"),
             ("cam", "/a b"),
             ("cam", "/'\nfile 'x"),
             ("cam", "/x@evil"),

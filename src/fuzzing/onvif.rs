@@ -65,7 +65,7 @@ fn read_answer(answer: &XmlNode) {
         let is_of_device = XAddr::parse(address).and_then(|one| one.host) == Some(reached.ip());
         assert!(service.port == 8000 || is_of_device, "{address}: {}", service.port);
     }
-    let link = answer.text_of("Uri").and_then(|link| link::usable(link, reached.ip()).ok());
+    let link = answer.text_of("Uri").and_then(|link| link::usable(link, reached).ok());
     if let Some(link) = &link {
         let source = Source::parse(link).expect("a link");
         assert_eq!(source.credentials(), None);

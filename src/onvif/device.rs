@@ -1,6 +1,6 @@
 //! A device: its description of itself, and its streams with their links.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use serde::Serialize;
@@ -13,6 +13,7 @@ use super::media::MediaService;
 use super::profile::DeviceProfile;
 use super::soap::{DEVICE, OnvifClient, OnvifService, plain};
 use crate::base::error::ErrorKind;
+use crate::camera::zone;
 
 /// The longest text in a description, in characters. Longer texts are cut.
 const MAX_TEXT: usize = 100;
@@ -20,9 +21,11 @@ const MAX_TEXT: usize = 100;
 /// A device that a search has found, or that was queried at its address.
 #[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
 pub(crate) struct Device {
+    /// The IP address and port to which requests are sent.
+    #[serde(skip)]
+    pub reached: SocketAddr,
     /// The IP address.
-    #[schema(value_type = String)]
-    pub address: IpAddr,
+    pub address: String,
     /// The TCP port of the ONVIF service.
     pub port: u16,
     /// The URL of the ONVIF service, in the form that the field `onvif` of a camera accepts.
@@ -65,14 +68,13 @@ pub(crate) struct Device {
 impl Device {
     /// Creates the description of a device of which only the address and the ONVIF service are known.
     pub(crate) fn new(address: SocketAddr, service: &OnvifService) -> Self {
+        let (scheme, host) =
+            (if service.is_https { "https" } else { "http" }, zone::host_of(address));
         Self {
-            address: address.ip(),
+            reached: address,
+            address: host.trim_matches(['[', ']']).replace("%25", "%"),
             port: address.port(),
-            onvif: format!(
-                "{}://{address}{}",
-                if service.is_https { "https" } else { "http" },
-                service.path
-            ),
+            onvif: format!("{scheme}://{host}:{}{}", address.port(), service.path),
             onvif_certificate: None,
             name: None,
             manufacturer: None,
@@ -157,7 +159,7 @@ impl Device {
         self.profiles = media.profiles(client).await?;
         for profile in &mut self.profiles {
             let link = media.link(client, &profile.token).await;
-            match link.map(|link| link::usable(&link, client.address.ip())) {
+            match link.map(|link| link::usable(&link, client.address)) {
                 Ok(Ok(link)) => profile.rtsp_link = Some(link),
                 Ok(Err(reason)) => self.error = Some(reason.to_string()),
                 // Devices refuse to report the link of a profile without a stream.

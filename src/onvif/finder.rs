@@ -264,7 +264,7 @@ impl Search {
     fn start_requests(&mut self, device: Device, service: OnvifService) {
         let (request, deadline) = (self.request.clone(), self.deadline);
         let permits = Arc::clone(&self.permits);
-        let certificates = self.confirmed.trusted(SocketAddr::new(device.address, device.port));
+        let certificates = self.confirmed.trusted(device.reached);
         self.requests.spawn(async move {
             // The semaphore is never closed.
             let permit = timeout_at(deadline, permits.acquire()).await;
@@ -279,7 +279,7 @@ impl Search {
     /// result.
     async fn finish(mut self) -> (Vec<Device>, Vec<String>) {
         let mut devices = join_all(std::mem::take(&mut self.requests)).await;
-        devices.sort_by_key(|device| (device.address, device.port));
+        devices.sort_by_key(|device| device.reached);
         let warnings = self.warnings(devices.is_empty());
         (devices, warnings)
     }
@@ -330,8 +330,7 @@ async fn describe(
     request: &DiscoveryRequest,
     deadline: Instant,
 ) -> Device {
-    let address = SocketAddr::new(device.address, device.port);
-    let mut client = OnvifClient::new(address, request.login.clone());
+    let mut client = OnvifClient::new(device.reached, request.login.clone());
     if service.is_https {
         device.onvif_certificate = certificates.only().map(|only| only.to_string());
     }

@@ -24,6 +24,7 @@ use crate::base::lock::lock;
 use crate::base::url::path_and_query;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
+use crate::camera::zone;
 
 /// The longest time for the requests that find out how to request keyframes of a stream.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
@@ -92,7 +93,7 @@ impl KeyframeRequester {
         address: SocketAddr,
         has_played: Arc<AtomicBool>,
     ) -> Option<PreparedRequest> {
-        if !onvif.host.eq_ignore_ascii_case(source.host()) {
+        if !zone::is_same_host(&onvif.host, source.host()) {
             debug!(
                 "no keyframe is requested, because the ONVIF address and the source have different hosts"
             );
@@ -107,7 +108,9 @@ impl KeyframeRequester {
         };
         let login = source.credentials();
         let login = login.map(|(username, password)| Login { username, password });
-        let mut client = OnvifClient::new(SocketAddr::new(address.ip(), onvif.port), login);
+        let mut service = address;
+        service.set_port(onvif.port);
+        let mut client = OnvifClient::new(service, login);
         client.trust(TrustedCertificates::from(onvif));
         let (send, signal) = oneshot::channel();
         let this = self.clone();
@@ -199,7 +202,8 @@ async fn find_profile(
             Err(OnvifError::Refused(_)) => continue,
             Err(failure) => return Err(failure),
         };
-        let link = url::Url::parse(link.trim()).map(|url| path_and_query(&url));
+        let (link, _) = zone::cut(link.trim());
+        let link = url::Url::parse(&link).map(|url| path_and_query(&url));
         match link.as_deref().map_or(Match::No, |link| compare(link, path)) {
             Match::Same => return Ok(Some(profile.token)),
             Match::Similar => similar = similar.or(Some(profile.token)),

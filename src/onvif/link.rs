@@ -1,13 +1,14 @@
 //! The links that a device reports: makes them usable, and chooses those of the main and the sub
 //! stream.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use url::Url;
 
 use super::profile::DeviceProfile;
 use crate::base::url::{host_address, path_and_query};
 use crate::camera::source::Source;
+use crate::camera::zone;
 
 /// Parts of a link that suggest that the link contains a password or another secret.
 const SECRETS: [&str; 11] =
@@ -35,9 +36,11 @@ pub(crate) enum LinkError {
 ///
 /// The host in the link may be unreachable for the manager: a host name, `0.0.0.0`, or an address in
 /// another network, such as one behind a router. If the host is not an address near the one at which
-/// the device was `reached`, the address `reached` replaces the host.
-pub(crate) fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
-    let mut url = Url::parse(link.trim()).map_err(|_| LinkError::NotRtsp)?;
+/// the device was `reached`, the address `reached` replaces the host. A link-local address gets the zone of the address
+/// `reached`: devices do not know the manager's interfaces.
+pub(crate) fn usable(link: &str, reached: SocketAddr) -> Result<String, LinkError> {
+    let (link, _) = zone::cut(link.trim());
+    let mut url = Url::parse(&link).map_err(|_| LinkError::NotRtsp)?;
     if !matches!(url.scheme(), "rtsp" | "rtsps") || url.host_str().is_none_or(str::is_empty) {
         return Err(LinkError::NotRtsp);
     }
@@ -47,10 +50,13 @@ pub(crate) fn usable(link: &str, reached: IpAddr) -> Result<String, LinkError> {
     if SECRETS.iter().any(|word| path.contains(word)) {
         return Err(LinkError::HasPassword);
     }
-    if host_address(&url).is_none_or(|address| !is_near(address, reached)) {
-        url.set_ip_host(reached).map_err(|()| LinkError::NotRtsp)?;
+    if host_address(&url).is_none_or(|address| !is_near(address, reached.ip())) {
+        url.set_ip_host(reached.ip()).map_err(|()| LinkError::NotRtsp)?;
     }
-    let link = url.to_string();
+    let mut link = url.to_string();
+    if let Some(zone) = zone::of(reached) {
+        link = zone::with(&link, &zone).into_owned();
+    }
     Source::parse(&link).map_err(|_| LinkError::Invalid)?;
     Ok(link)
 }
@@ -113,12 +119,21 @@ mod tests {
             ("rtsp://", Err(LinkError::NotRtsp)),
             ("", Err(LinkError::NotRtsp)),
         ];
-        let reached = "192.0.2.7".parse().expect("an address");
+        let reached = "192.0.2.7:80".parse().expect("an address");
         for (given, expected) in table {
             assert_eq!(usable(given, reached), expected.map(str::to_owned), "{given}");
         }
-        let v6 = "2001:db8::7".parse().expect("an address");
+        let v6 = "[2001:db8::7]:80".parse().expect("an address");
         assert_eq!(usable("rtsp://[::]/x", v6).as_deref(), Ok("rtsp://[2001:db8::7]/x"));
+        // The interface with index 1 is always lo.
+        let zoned = "[fe80::7%1]:80".parse().expect("an address");
+        for (given, expected) in [
+            ("rtsp://[fe80::7]/x", "rtsp://[fe80::7%25lo]/x"),
+            ("rtsp://[fe80::7%eth0]:8554/x", "rtsp://[fe80::7%25lo]:8554/x"),
+            ("rtsp://192.0.2.7/x", "rtsp://[fe80::7%25lo]/x"),
+        ] {
+            assert_eq!(usable(given, zoned).as_deref(), Ok(expected), "{given}");
+        }
     }
 
     #[test]

@@ -205,9 +205,11 @@ impl OnvifClient {
              <s:Body xmlns:tt=\"http://www.onvif.org/ver10/schema\">\
              <{operation} xmlns=\"{namespace}\">{content}</{operation}></s:Body></s:Envelope>"
         );
-        let address = SocketAddr::new(self.address.ip(), service.port);
+        let mut address = self.address;
+        address.set_port(service.port);
         let mut request = Request::post(service.path.as_str())
-            .header(HOST, address.to_string())
+            // Without the zone, which means nothing to the device.
+            .header(HOST, SocketAddr::new(address.ip(), service.port).to_string())
             .header(CONNECTION, "close")
             .header(
                 CONTENT_TYPE,

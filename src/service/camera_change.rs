@@ -1,8 +1,6 @@
 //! Changes of cameras: turns a request into the record of a new camera, or of a known one after the
 //! change.
 
-use std::net::IpAddr;
-
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
@@ -14,6 +12,7 @@ use crate::camera::presets::{self, Preset};
 use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::camera::source_spec::{Parts, SourceSpec};
+use crate::camera::zone;
 use crate::store::Cameras;
 
 /// The longest name or owner, in characters.
@@ -218,9 +217,7 @@ fn preset(vendor: &str) -> Result<&'static Preset, Error> {
 /// stay the same. Otherwise returns `None`, because the password must not be sent to another device.
 fn known_password(known: Option<&SourceSpec>, new: &Parts) -> Option<String> {
     let known = known?.parts()?;
-    let address = |parts: &Parts| parts.ip.parse::<IpAddr>().ok();
-    let is_same_host = known.ip.eq_ignore_ascii_case(&new.ip)
-        || address(known).is_some_and(|known| address(new) == Some(known));
+    let is_same_host = zone::bare_host(&known.ip) == zone::bare_host(&new.ip);
     let is_same = is_same_host && (known.port, &known.username) == (new.port, &new.username);
     is_same.then(|| known.password.clone())
 }
@@ -243,6 +240,9 @@ mod tests {
         let table = [
             ("cam.example", "CAM.example", true),
             ("fe80::1", "FE80:0::1", true),
+            ("fe80::1%eth0", "FE80:0::1%25eth0", true),
+            ("fe80::1%eth0", "fe80::1%Eth0", false),
+            ("fe80::1%eth0", "fe80::1%eth1", false),
             ("cam.example", "cam2.example", false),
             ("192.0.2.7", "192.0.2.8", false),
         ];

@@ -1,16 +1,15 @@
 //! The use case of discovery: finding cameras on the network, and recognizing the known ones.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 
 use tracing::info;
-use url::Url;
 
 use super::core::Core;
 use crate::access::Caller;
 use crate::base::error::Error;
 use crate::camera::id::CameraId;
-use crate::camera::presets::usual_port;
+use crate::camera::source::Source;
+use crate::camera::zone;
 use crate::onvif::device::Device;
 use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 
@@ -45,17 +44,13 @@ async fn known(
     by_host: &HashMap<String, Vec<CameraId>>,
     device: &Device,
 ) -> Result<Option<String>, Error> {
-    let host = match device.address {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => format!("[{address}]"),
-    };
+    let host = zone::host_of(device.reached);
     let cameras = by_host.get(&host).map(Vec::as_slice).unwrap_or_default();
-    let main = device.main.as_deref().and_then(|link| Url::parse(link).ok());
-    if let (Some(url), [_, _, ..]) = (main, cameras) {
-        let port = url.port().unwrap_or(usual_port());
+    let main = device.main.as_deref().and_then(|link| Source::parse(link).ok());
+    if let (Some(main), [_, _, ..]) = (main, cameras) {
         for id in cameras.iter().take(MAX_COMPARED) {
             let record = core.cameras.get(id).await?;
-            if record.is_some_and(|record| record.spec.port() == port) {
+            if record.is_some_and(|record| record.spec.port() == main.port()) {
                 return Ok(Some(id.to_string()));
             }
         }

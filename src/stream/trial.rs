@@ -15,8 +15,8 @@ use super::resources::StreamResources;
 use super::start_queue::{MAX_HELD, Priority, StartQueue};
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::Camera;
 use crate::camera::plan::{self, Plan};
+use crate::camera::{Camera, zone};
 use crate::child::log::ProcessLog;
 use crate::ingest::{IngestRequest, RunOutcome};
 use crate::media::hub::FrameHub;
@@ -55,7 +55,7 @@ pub(super) async fn run(
         sleep(MAX_HELD).await;
         drop(slot);
     });
-    let is_same_host = camera.source.host().eq_ignore_ascii_case(current.source.host());
+    let is_same_host = zone::is_same_host(camera.source.host(), current.source.host());
     let mut plans = PlanChoice::default();
     for _ in 0..MAX_RUNS {
         let plan = plans.choose(camera, false);

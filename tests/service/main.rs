@@ -20,6 +20,7 @@ mod keep;
 mod keyframes;
 mod lifetime;
 mod limits;
+mod link_local;
 mod links;
 mod logging;
 mod low_latency;

@@ -1,6 +1,6 @@
 //! The test camera, which is a real RTSP server (see tests/camera/), and a camera that never responds.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 use tokio::net::{TcpListener, TcpStream};
@@ -8,6 +8,18 @@ use tokio::net::{TcpListener, TcpStream};
 use super::events::Events;
 use super::process::Process;
 use super::project_dir;
+
+/// Connects this network to that of the process `$0`, as soon as the process has one.
+const OUTSIDE: &str = "
+    until [ \"$(readlink /proc/$0/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ]; do sleep 0.1; done
+    ip link add cam0 type veth peer name cam1 netns \"$0\"
+    ip address add fe80::a/64 dev cam0 nodad
+    ip link set cam0 up";
+/// Runs the camera `$0` as soon as its network is connected.
+const INSIDE: &str = "
+    until ip address add fe80::b/64 dev cam1 nodad 2>/dev/null; do sleep 0.1; done
+    ip link set cam1 up
+    exec \"$0\" \"$@\"";
 
 /// A running test camera. A *mount* is one of its paths, such as `h264` in `rtsp://127.0.0.1:8554/h264`.
 pub(crate) struct Camera {
@@ -37,6 +49,24 @@ impl Camera {
                 .args(arguments)
                 .stdout(Stdio::piped());
         });
+        let events = Events::of(&mut process);
+        let port = events.port().await;
+        Self { process, port, password, events }
+    }
+
+    /// Starts a camera in a network namespace of its own. The interface `cam0` of the test's network is connected to
+    /// the camera's only interface, which has the address `fe80::b`.
+    pub(crate) async fn start_link_local() -> Self {
+        let script = project_dir().join("tests/camera/camera.py");
+        let password = format!("pw-{:016x}", fastrand::u64(..));
+        let mut process = Process::start("unshare", |command| {
+            command.args(["--net", "sh", "-euc", INSIDE]).arg(script);
+            command.args(["--address", "::", "--port", "0", "--password", &password]);
+            command.stdout(Stdio::piped());
+        });
+        let mut outside = Command::new("sh");
+        outside.args(["-euc", OUTSIDE, &process.pid().to_string()]);
+        assert!(outside.status().expect("sh").success(), "cannot connect the networks");
         let events = Events::of(&mut process);
         let port = events.port().await;
         Self { process, port, password, events }
