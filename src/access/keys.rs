@@ -105,6 +105,12 @@ pub(crate) enum EntryError {
     /// The hash does not consist of 64 hex digits.
     #[error("has a sha256 that is not 64 hex digits")]
     Hash,
+    /// The hash is that of the empty string, probably because a variable was unset when the hash was calculated.
+    #[error(
+        "has the sha256 of an empty secret; calculate it with: printf %s \"$API_KEY\" | sha256sum, \
+         where API_KEY contains the secret"
+    )]
+    EmptySecret,
     /// Two entries have the same name.
     #[error("has the name of entry {0}")]
     SameName(usize),
@@ -176,6 +182,9 @@ fn parse_entry(entry: &str) -> Result<ApiKey, EntryError> {
     if !is_id(name) {
         return Err(EntryError::Name);
     }
+    if hash == self::hash("") {
+        return Err(EntryError::EmptySecret);
+    }
     let role = Role::parse(role).ok_or(EntryError::Role)?;
     Ok(ApiKey { name: name.to_owned(), role, hash })
 }
@@ -217,6 +226,9 @@ mod tests {
     const SECRET: &str = "correct-horse-battery";
     /// `printf %s correct-horse-battery | sha256sum`
     const HASH: &str = "62249369389075490555a758353aec61500c6218fa597252d52dc4bd0148f12d";
+
+    /// `printf %s "" | sha256sum`
+    const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
     fn keys_are_found_by_their_secret_only() {
@@ -281,6 +293,7 @@ mod tests {
             (format!("a:user:sha256:{HASH}0"), "sha256"),
             (format!("a:user:sha256:{HASH}00"), "sha256"),
             (format!("a:user:sha256:+{}", &HASH[1..]), "sha256"),
+            (format!("a:admin:sha256:{EMPTY_HASH}"), "an empty secret"),
             (format!("first:user:{SECRET}"), "the name of entry 1"),
             ("a:user:first-of-them-all".to_owned(), "the secret of entry 1"),
         ];

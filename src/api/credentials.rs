@@ -77,7 +77,7 @@ pub(super) fn shown<'a>(head: &'a Parts, peer: &'a Peer) -> Credentials<'a> {
     Credentials {
         path_token: text(headers, TOKEN).filter(|token| !token.is_empty()),
         bearer: text(headers, AUTHORIZATION.as_str()).and_then(bearer),
-        api_key: text(headers, API_KEY),
+        api_key: text(headers, API_KEY).filter(|key| !key.is_empty()),
         cookie_token: cookie_token(headers),
         address: peer.sender(headers),
         host: text(headers, HOST.as_str()),
@@ -111,7 +111,8 @@ pub(super) fn is_other_site(headers: &HeaderMap) -> bool {
 
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
 }
 
 fn cookie_token(headers: &HeaderMap) -> Option<&str> {
@@ -171,6 +172,15 @@ mod tests {
         ] {
             let refused = caller(&access, name, value).expect_err("a refusal");
             assert_eq!(refused.kind, ErrorKind::Unauthorized, "{value}");
+        }
+    }
+
+    #[test]
+    fn empty_headers_contain_no_key() {
+        for (name, value) in
+            [("x-api-key", ""), ("authorization", "Bearer "), ("authorization", "Bearer")]
+        {
+            assert!(shown(&head(name, value), &unix()).key().is_none(), "{name}: {value}");
         }
     }
 
