@@ -15,6 +15,8 @@ pub(crate) struct Credentials<'a> {
     /// The sender's address: the one that a proxy reports, or the other end of the connection; `None` if
     /// neither is known.
     pub address: Option<&'a str>,
+    /// Whether the other end of the connection is on another machine, whatever a proxy reports.
+    pub is_peer_remote: bool,
     /// The host in the request, with or without a port.
     pub host: Option<&'a str>,
     /// Whether a proxy other than nginx has passed the request on, as far as the request shows it.

@@ -125,7 +125,11 @@ impl ApiKeys {
     pub(crate) fn load(setting: &str) -> Result<Self, ApiKeysError> {
         let setting = setting.trim();
         let keys = match setting.strip_prefix('@') {
-            Some(path) => Self::parse(&std::fs::read_to_string(path).map_err(ApiKeysError::File)?)?,
+            Some(path) => {
+                let text = std::fs::read_to_string(path).map_err(ApiKeysError::File)?;
+                // Editors on Windows put a byte order mark at the beginning.
+                Self::parse(text.trim_start_matches('\u{feff}'))?
+            }
             None => Self::parse(setting)?,
         };
         // Without keys there would be no authentication. An operator who set API_KEYS did not intend

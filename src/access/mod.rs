@@ -199,7 +199,7 @@ impl Caller {
 fn ensure_local(shown: &Credentials<'_>) -> Result<(), Error> {
     let reason = if shown.is_forwarded {
         "a proxy has forwarded this request"
-    } else if !shown.address.is_none_or(is_this_machine) {
+    } else if shown.is_peer_remote || !shown.address.is_none_or(is_this_machine) {
         "this request comes from another machine"
     } else if !shown.host.is_none_or(|host| is_this_machine(without_port(host))) {
         "the host in this request is neither localhost nor a loopback address"

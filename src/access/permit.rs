@@ -55,6 +55,11 @@ impl Permit {
         self.owner.as_deref()
     }
 
+    /// Returns whether a playback session gave the permission.
+    pub(crate) fn is_of_session(&self) -> bool {
+        self.until.is_some()
+    }
+
     /// Returns whether the permission also covers cameras that are not in the camera store.
     pub(crate) fn covers_unknown(&self) -> bool {
         self.covers_unknown

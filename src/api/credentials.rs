@@ -24,8 +24,13 @@ pub(super) const ADDRESS: &str = "x-real-ip";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The beginning of the names of headers that only proxies add.
 const FORWARDED_PREFIX: &str = "x-forwarded-";
+/// The address of a sender about whom a proxy reports something else than an address.
+const UNKNOWN: &str = "unknown";
 /// The header in which browsers report whether a page of another site caused the request.
 const FETCH_SITE: &str = "sec-fetch-site";
+
+/// The value of `Origin` with which browsers hide the page, for example that of a sandboxed frame.
+const HIDDEN: &str = "null";
 
 /// The other end of a connection.
 #[derive(Clone)]
@@ -49,12 +54,18 @@ impl Peer {
     /// peer itself; `None` if the peer is a Unix socket and reports no address.
     fn sender<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
         let is_proxy = self.address.is_some_and(|address| self.proxies.contain(address));
-        let is_local = self.address.is_none_or(|address| address.is_loopback());
         // Without TRUSTED_PROXIES, every peer may be nginx.
-        let is_nginx = is_local || is_proxy || self.proxies.is_empty();
-        let reported = text(headers, ADDRESS).filter(|_| is_nginx);
-        let forwarded = || self.forwarded_for(headers).filter(|_| is_proxy);
-        reported.or_else(forwarded).or(self.text.as_deref())
+        let is_nginx = !self.is_remote() || is_proxy || self.proxies.is_empty();
+        let reported = text(headers, ADDRESS).filter(|_| is_nginx).map(checked);
+        let forwarded = self.forwarded_for(headers).filter(|_| is_proxy);
+        // Another proxy than nginx may pass on an X-Real-IP that the client has made up.
+        let found = if self.is_remote() { forwarded.or(reported) } else { reported.or(forwarded) };
+        found.or(self.text.as_deref())
+    }
+
+    /// Returns whether the peer is on another machine.
+    fn is_remote(&self) -> bool {
+        self.address.is_some_and(|address| !address.is_loopback())
     }
 
     /// Returns the last address in `X-Forwarded-For` that is not one of the trusted proxies; `None` if there is
@@ -66,9 +77,14 @@ impl Peer {
             let entry = entry.trim();
             let is_proxy =
                 entry.parse::<IpAddr>().is_ok_and(|it| self.proxies.contain(it.to_canonical()));
-            (!is_proxy && !entry.is_empty()).then_some(entry)
+            (!is_proxy && !entry.is_empty()).then(|| checked(entry))
         })
     }
+}
+
+/// Returns an address that a proxy reports, or [`UNKNOWN`] if the text is not an address.
+fn checked(text: &str) -> &str {
+    if text.parse::<IpAddr>().is_ok() { text } else { UNKNOWN }
 }
 
 /// Returns the credentials of a request, and what it shows about its sender.
@@ -80,6 +96,7 @@ pub(super) fn shown<'a>(head: &'a Parts, peer: &'a Peer) -> Credentials<'a> {
         api_key: text(headers, API_KEY).filter(|key| !key.is_empty()),
         cookie_token: cookie_token(headers),
         address: peer.sender(headers),
+        is_peer_remote: peer.is_remote(),
         host: text(headers, HOST.as_str()),
         is_forwarded: is_forwarded(head),
     }
@@ -105,6 +122,7 @@ pub(super) fn is_other_site(headers: &HeaderMap) -> bool {
         page.is_some_and(|page| page.host_str().is_some_and(|host| !is_this_machine(host)))
     };
     text(headers, FETCH_SITE) == Some("cross-site")
+        || text(headers, ORIGIN.as_str()) == Some(HIDDEN)
         || is_elsewhere(ORIGIN.as_str())
         || is_elsewhere(REFERER.as_str())
 }
@@ -192,7 +210,7 @@ mod tests {
             ("sec-fetch-site", "same-origin", true),
             ("sec-fetch-site", "none", true),
             ("origin", "http://localhost:5173", true),
-            ("origin", "null", true),
+            ("origin", "null", false),
             ("origin", "https://cameras.example", false),
             ("referer", "http://[::1]:8080/?id=demo", true),
             ("referer", "https://cameras.example/", false),
@@ -203,6 +221,15 @@ mod tests {
             assert_eq!(is_allowed(Access::default()), expected, "{name}: {value}");
             assert!(is_allowed(access()), "with keys, {name}: {value} is accepted");
         }
+    }
+
+    #[test]
+    fn without_keys_another_machine_is_refused_whatever_it_reports() {
+        let peer = |ip: &str| Peer::new(ip.parse().ok(), Networks::default());
+        let head = head("x-real-ip", "127.0.0.1");
+        let caller = |peer: &Peer| Access::default().caller(&shown(&head, peer)).is_ok();
+        assert!(caller(&peer("127.0.0.1")) && caller(&unix()));
+        assert!(!caller(&peer("192.0.2.1")));
     }
 
     #[test]
@@ -244,6 +271,9 @@ mod tests {
                 Some("192.0.2.1"),
             ),
             (Some("10.0.0.9"), "10.0.0.0/8", chain, "10.0.0.7", Some("10.0.0.9")),
+            (Some("10.0.0.9"), "10.0.0.0/8", chain, "10.0.0.7, x", Some("unknown")),
+            (Some("10.0.0.9"), "10.0.0.0/8", real, "A text", Some("unknown")),
+            (None, "", real, "unix:", Some("unknown")),
             (Some("10.0.0.9"), "10.0.0.0/8", "accept", "*/*", Some("10.0.0.9")),
         ];
         for (peer, proxies, name, value, expected) in table {

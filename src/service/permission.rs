@@ -25,7 +25,7 @@ pub(crate) async fn ensure_can_see(
 }
 
 /// Returns the permission that these credentials give to watch a camera. Uses the first of: a
-/// playback token in the path, a valid API key, and a playback token as a bearer token or in a
+/// playback token in the path, an API key, and a playback token as a bearer token or in a
 /// cookie. If the manager has no keys, requests from this machine need no credentials.
 pub(crate) async fn permit_to_watch(
     core: &Core,
@@ -56,6 +56,11 @@ fn permit_of(core: &Core, credentials: &Credentials<'_>, id: &CameraId) -> Resul
     // An API key takes precedence over a cookie left from an earlier session.
     if let Some(caller) = core.access.known(credentials) {
         return Ok(Permit::of_caller(&caller));
+    }
+    // A wrong API key is counted as one, even if there is a token as well: otherwise, keys could be guessed without
+    // limit.
+    if credentials.api_key.is_some() {
+        return Ok(Permit::of_caller(&core.access.caller(credentials)?));
     }
     match credentials.bearer_token().or(credentials.cookie_token) {
         Some(token) => core.playback.admit(token, id),

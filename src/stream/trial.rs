@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tracing::info;
 
@@ -23,10 +24,15 @@ use crate::media::hub::FrameHub;
 
 /// The longest duration of a trial. If `START_TIMEOUT_SECONDS` is shorter, that is the limit.
 const MAX_DURATION: Duration = Duration::from_secs(15);
+/// The largest number of trials at once, of all streams.
+const MAX_TRIALS: usize = 8;
 /// The time that FFmpeg has to end its session with the camera after a trial.
 const END_WITHIN: Duration = Duration::from_secs(1);
 /// The largest number of runs of the ingest, for a camera that needs several changes of plan.
 const MAX_RUNS: u32 = 6;
+
+/// Limits the trials. The queue of starts does not, because a trial holds its slot only for a moment.
+static TRIALS: Semaphore = Semaphore::const_new(MAX_TRIALS);
 
 /// The result of a run.
 enum Step {
@@ -48,6 +54,8 @@ pub(super) async fn run(
 ) -> Result<Plan, Error> {
     info!(source = %camera.source, "trying the new link of a live stream");
     let deadline = Instant::now() + resources.limits.start_timeout.min(MAX_DURATION);
+    let place = timeout_at(deadline, TRIALS.acquire()).await;
+    let _place = place.map_err(|_| StartQueue::took_too_long())?;
     let slot = timeout_at(deadline, resources.starts.enqueue(Priority::Requested)).await;
     let slot = slot.map_err(|_| StartQueue::took_too_long())?;
     // Like a start, a trial releases its slot soon, so that a camera that does not respond delays no starts.

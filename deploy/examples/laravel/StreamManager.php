@@ -25,7 +25,7 @@ final class StreamManager
     private const DEFAULT_TTL = 1800;
     private const MAX_TTL = 86400;
     private const MAX_CAMERAS = 100;
-    private const MAX_TOKEN_LENGTH = 4096;
+    private const MAX_TOKEN_LENGTH = 8192;
     /** The bytes before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410), in hexadecimal. */
     private const ED25519_PREFIX = '302e020100300506032b657004220420';
 

@@ -141,7 +141,8 @@ pub(super) fn of_status(
     cameras: &[Value],
     public_url: &PublicUrl,
 ) -> Map<String, Value> {
-    let streams = streams["streams"].take();
+    let streams =
+        streams.as_object_mut().and_then(|list| list.remove("streams")).unwrap_or_default();
     let main =
         streams.as_array().into_iter().flatten().filter(|stream| stream["profile"] == "main");
     let states: HashMap<_, _> = main

@@ -73,8 +73,10 @@ async fn redirect(
     file: &str,
 ) -> Result<Reply, Error> {
     let shown = call.shown();
-    permit_to_watch(&call.api.core, &shown, camera).await?;
-    let folder = match shown.bearer_token() {
+    let permit = permit_to_watch(&call.api.core, &shown, camera).await?;
+    // An API key, and a bearer token of a proxy, must not get into a URL.
+    let token = shown.bearer_token().filter(|_| permit.is_of_session());
+    let folder = match token {
         Some(token) => format!("play/{token}"),
         None => "streams".to_owned(),
     };
