@@ -2,6 +2,12 @@
 # Sets the variables of nginx.conf.template that are derived from settings. Sourced by deploy/run, deploy/lib.sh and,
 # in the container image, by the base image's entry point.
 
+# Fails because of settings with which nginx cannot be configured.
+refuse_settings() {
+    echo "error: $*" >&2
+    exit 64
+}
+
 # The directives for TRUSTED_PROXIES.
 NGINX_TRUSTED_PROXIES=
 for network in $(printf '%s' "${TRUSTED_PROXIES:-}" | tr ',' ' '); do
@@ -20,17 +26,16 @@ case $base_path in
     *) base_path= ;;
 esac
 while [ "$base_path" != "${base_path%/}" ]; do base_path=${base_path%/}; done
+case $base_path/ in
+    */./* | */../*) refuse_settings "PUBLIC_URL=$PUBLIC_URL is invalid; its path cannot contain . or .." ;;
+esac
 NGINX_BASE_PATH=
 if [ -n "$base_path" ]; then
-    NGINX_BASE_PATH="rewrite ^$base_path\$ $base_path/ permanent; rewrite ^$base_path(/.*)\$ \$1;"
+    # After a rewrite, nginx treats every request as internal.
+    NGINX_BASE_PATH="if (\$uri ~ \"^$base_path/(internal|problem)/\") { return 404; }"
+    NGINX_BASE_PATH="$NGINX_BASE_PATH rewrite ^$base_path\$ $base_path/ permanent; rewrite ^$base_path(/.*)\$ \$1;"
 fi
 export NGINX_BASE_PATH
-
-# Fails because of settings with which nginx cannot be configured.
-refuse_settings() {
-    echo "error: $*" >&2
-    exit 64
-}
 
 # The files of the certificate and its key: those of the operator, or those that the manager creates.
 case ${TLS:-off} in

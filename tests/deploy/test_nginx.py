@@ -267,6 +267,37 @@ class Nginx(unittest.TestCase):
         self.assertTrue(policy.endswith(f"frame-ancestors 'self' {others}"), policy)
         self.assertNotIn("X-Frame-Options", headers)
 
+    def test_the_access_log_shows_no_playback_token(self):
+        public_url = "https://shop.example/cameras"
+        url = self.start_nginx(self.start_manager(), PUBLIC_URL=public_url)
+        for path in [
+            "/play/TOKEN/cam/stream.m3u8",
+            "/cameras/play/TOKEN/cam/stream.m3u8",
+            "/cameras/cameras/play/TOKEN/cam/stream.m3u8",
+            "/Cameras/Play/TOKEN/cam/stream.m3u8",
+            "/play/TOKEN/c1/x%0ay",
+            "/x%0ay/play/TOKEN",
+            "/api/x/play/TOKEN",
+            "/play/x/play/TOKEN",
+        ]:
+            send("GET", url + path)
+        send("GET", url + "/the-last-request")
+        deadline = time.monotonic() + START_SECONDS
+        log = ""
+        while "the-last-request" not in log and time.monotonic() < deadline:
+            log = (self.directory / "log").read_text()
+        self.assertIn("the-last-request", log)
+        self.assertNotIn("TOKEN", log)
+        self.assertEqual(log.count(" /play/***/cam/stream.m3u8 "), 2, log)
+
+    def test_internal_paths_are_not_found_below_the_path_of_public_url(self):
+        public_url = "https://shop.example/cameras"
+        url = self.start_nginx(self.start_manager(), PUBLIC_URL=public_url)
+        for base in ["", "/cameras"]:
+            for path in ["/internal/viewer", "/problem/too-long"]:
+                self.assertEqual(send("GET", url + base + path).status, 404, base + path)
+            self.assertEqual(send("GET", url + base + "/streams/cam/segment-1.m4s").status, 200)
+
     def test_requests_fail_with_503_while_the_manager_is_unreachable(self):
         self.check(self.start_nginx("127.0.0.1:1"), WITHOUT_MANAGER)
 
