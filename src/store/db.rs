@@ -169,10 +169,15 @@ impl Database {
         let failed = |source| OpenError::Database { path: path.clone(), source };
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
-            .min_connections(CONNECTIONS)
             .idle_timeout(None)
             .max_lifetime(None);
         let pool = pool.connect_with(options).await.map_err(failed)?;
+        // One after the other: while one connection creates the database, others fail.
+        let mut all = Vec::new();
+        for _ in 0..CONNECTIONS {
+            all.push(pool.acquire().await.map_err(failed)?);
+        }
+        drop(all);
         match sqlx::migrate!("src/store/migrations").run(&pool).await {
             Ok(()) => Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), path }),
             Err(MigrateError::VersionMissing(_)) => Err(OpenError::Newer(path)),
