@@ -30,6 +30,11 @@ const MAX_USER_INFO: usize = 127;
 /// The largest length of path and query, in bytes. FFmpeg cuts off the rest.
 const MAX_PATH: usize = 1023;
 
+/// The reason why a link with an `@` after the host is refused.
+pub(crate) const UNCLEAR_PASSWORD: &str = "the RTSP link contains an @ after the host, so it is unclear where the \
+     password ends; write each @ except the one before the host as %40; in the user name and the password, also \
+     write / as %2F, ? as %3F, # as %23, : as %3A and % as %25; or enter address, user name and password separately";
+
 /// The parameters whose values are shown. The values of all others are hidden, because vendors use many
 /// names for passwords.
 const HARMLESS_KEYS: [&str; 12] = [
@@ -109,12 +114,7 @@ impl Source {
         }
         let host = zone::host(&url, zone)?;
         if after_authority(text).contains('@') {
-            return invalid(
-                "the RTSP link contains an @ after the host, so it is unclear where the password ends; \
-                 write each @ except the one before the host as %40; in the user name and the password, also \
-                 write / as %2F, ? as %3F, # as %23, : as %3A and % as %25; or enter address, user name and \
-                 password separately",
-            );
+            return invalid(UNCLEAR_PASSWORD);
         }
         let secrets = secrets(text, &url);
         let port = url.port().unwrap_or(if url.scheme() == "rtsps" { 322 } else { 554 });
@@ -431,6 +431,8 @@ mod tests {
             (long_path.as_str(), "1023 characters"),
             ("rtsp://admin:123/45secret@host/x", "%2F"),
             ("rtsp://admin:123?45secret@host/x", "%3F"),
+            ("rtsp://admin:123#45secret@host/x", "%23"),
+            ("rtsp://admin:p@ss/w:rd#1@host/x", "%23"),
             (long.as_str(), "longer than"),
         ];
         for (link, reason) in table {

@@ -62,10 +62,9 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
     if first_line(text).len() > MAX_HEADER {
         return Err(ImportError::Csv { line: 1, problem: "is too long for a header" });
     }
-    let mut reader = ReaderBuilder::new()
-        .delimiter(delimiter(first_line(text)))
-        .flexible(true)
-        .from_reader(text.as_bytes());
+    let delimiter = delimiter(first_line(text));
+    let mut reader =
+        ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
     let failed = |error: &csv::Error| {
         let line = error.position().map_or(1, csv::Position::line);
         ImportError::Csv { line, problem: "is not valid CSV" }
@@ -85,6 +84,13 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
             let problem = "is beyond the limit of 100,000 cameras; import the file in parts";
             return Err(ImportError::Csv { line, problem });
         }
+        let begin = record.position().and_then(|at| usize::try_from(at.byte()).ok());
+        let written = begin.and_then(|begin| text.get(begin..)).unwrap_or_default();
+        if cuts_a_link(&columns, &record, written, delimiter) {
+            let problem = "has a link that the delimiter may have cut off in its password; put quotation marks \
+                           around the link";
+            return Err(ImportError::Csv { line, problem });
+        }
         rows.extend(row(&columns, &record, line)?);
     }
     let mut ids = Ids::default();
@@ -93,6 +99,22 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
     }
     let cameras = rows.into_iter().map(|row| with_id(row, &mut ids)).collect();
     Ok(Import { cameras, ..Import::default() })
+}
+
+/// Returns whether a delimiter may be a part of the password in a link: the link contains no `@`, but the next
+/// field does, and no quotation mark is between them. `written` begins with the line.
+fn cuts_a_link(columns: &[&str], record: &ByteRecord, written: &str, delimiter: u8) -> bool {
+    let is_link = |column: &&str| matches!(*column, "rtsp_link" | "rtsp_link_sub");
+    let indexes = (0..record.len()).filter(|index| columns.get(*index).is_some_and(is_link));
+    let mut pairs = indexes.filter_map(|index| Some((&record[index], record.get(index + 1)?)));
+    pairs.any(|(link, next)| {
+        let joined = [link, &[delimiter], next].concat();
+        let line = written.as_bytes();
+        !link.trim_ascii().is_empty()
+            && !link.contains(&b'@')
+            && next.contains(&b'@')
+            && line.windows(joined.len()).take(record.as_slice().len() * 2).any(|it| it == joined)
+    })
 }
 
 /// Returns the fields of a line; `None` if all of them are empty.
@@ -200,6 +222,20 @@ gate;\"Gate; left\";rtsp://u:p@192.0.2.7/1;rtsp://u:p@192.0.2.7/2;tcp\r\n\
             "password": " a b ", "id": "192-0-2-7",
         });
         assert_eq!(Value::Object(fields.clone()), expected);
+    }
+
+    #[test]
+    fn a_link_that_the_delimiter_may_have_cut_off_is_refused() {
+        for text in [
+            "name;url;owner\nx;rtsp://admin:12;w@192.0.2.1/x\n",
+            "url,name\nrtsp://u:p@h/x,a\nrtsp://admin:1/2,w@192.0.2.1/x\n",
+        ] {
+            let error = read(text).err().expect(text).to_string();
+            assert!(error.contains("put quotation marks"), "{error}");
+        }
+        for text in ["url,name\n\"rtsp://h/x\",a@b\n", "url,name\nrtsp://u:p@h/x,a@b\n"] {
+            assert!(read(text).is_ok(), "{text}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! RTSP links as other systems write them: with prefixes and options.
 
 use crate::camera::options::{AudioOption, TransportOption, VideoOption};
-use crate::camera::source::Source;
+use crate::camera::source::{Source, UNCLEAR_PASSWORD};
 
 /// The longest scheme that a message shows, in bytes.
 const MAX_SCHEME: usize = 20;
@@ -61,8 +61,8 @@ impl Link {
     /// Parses a source of go2rtc: a link or the name of a stream, perhaps after `ffmpeg:`, and options after
     /// `#`.
     pub(super) fn of_go2rtc(text: &str) -> Go2rtcSource {
-        let mut parts = text.trim().split('#');
-        let source = parts.next().unwrap_or_default();
+        let text = text.trim();
+        let (source, options) = text.split_once('#').unwrap_or((text, ""));
         let (is_ffmpeg, source) = match source.strip_prefix("ffmpeg:") {
             Some(source) => (true, source),
             None => (false, source),
@@ -70,11 +70,14 @@ impl Link {
         if scheme(source).is_none() {
             return Go2rtcSource::Stream;
         }
+        if other_scheme(source).is_none() && options.contains('@') {
+            return Go2rtcSource::Other(UNCLEAR_PASSWORD.to_owned());
+        }
         let mut link = match Self::parse(source) {
             Ok(link) => link,
             Err(reason) => return Go2rtcSource::Other(reason),
         };
-        for (name, value) in parts.filter_map(|option| option.split_once('=')) {
+        for (name, value) in options.split('#').filter_map(|option| option.split_once('=')) {
             match (name, value) {
                 ("transport", name) => link.set_transport(name),
                 ("media", "video") => link.audio = Some(AudioOption::Off),
@@ -97,8 +100,10 @@ fn scheme(text: &str) -> Option<&str> {
 
 /// Returns the scheme of a text, unless that is RTSP.
 fn other_scheme(text: &str) -> Option<&str> {
-    scheme(text)
-        .filter(|scheme| !["rtsp", "rtsps"].iter().any(|known| scheme.eq_ignore_ascii_case(known)))
+    let is_rtsp = |scheme: &&str| {
+        ["rtsp", "rtsps", "rtspx"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+    };
+    scheme(text).filter(|scheme| !is_rtsp(scheme))
 }
 
 #[cfg(test)]
@@ -147,6 +152,15 @@ mod tests {
         ];
         for (text, expected) in table {
             assert_eq!(options(text), Some(expected), "{text}");
+        }
+        for text in [
+            "rtsp://admin:12#w@192.0.2.1/x",
+            "rtsp://admin:p@ss/w:rd#1@192.0.2.1/x",
+            "ffmpeg:rtspx://admin:12#w@192.0.2.1/x#video=copy",
+            "rtsp://192.0.2.1/x#backchannel=0#w@192.0.2.1/x",
+        ] {
+            let is_refused = matches!(Link::of_go2rtc(text), Go2rtcSource::Other(reason) if reason == UNCLEAR_PASSWORD);
+            assert!(is_refused, "{text}");
         }
         assert!(matches!(Link::of_go2rtc("ffmpeg:cam#audio=aac"), Go2rtcSource::Stream));
         assert!(matches!(Link::of_go2rtc("tapo://secret@h"), Go2rtcSource::Other(_)));
