@@ -7,6 +7,9 @@ use serde_json::json;
 
 use crate::support::{Manager, Nginx, RawCamera, Recorder, play, play_slow};
 
+/// The number of periods in one of which nearly all parts must have audio.
+const PERIODS: usize = 3;
+
 /// hls.js takes the times of parts either from their audio or from their video. The picture freezes whenever hls.js
 /// changes from one to the other.
 #[tokio::test(flavor = "multi_thread")]
@@ -26,12 +29,16 @@ async fn nearly_all_parts_have_audio() {
         assert_eq!(response.status, 200, "{id}: {response:?}");
         let mut recorder = Recorder::default();
         recorder.record(&nginx, id, 2).await;
-        let settled = recorder.parts().len();
-        recorder.record(&nginx, id, 6).await;
-        let parts = recorder.parts().split_off(settled);
-        // Whenever the audio is later than ever before, one part has no audio.
-        let without = parts.iter().filter(|part| !part.has_audio).count();
-        assert!(parts.len() > 50 && without < 8, "{id}: {without} of {}", parts.len());
+        // Whenever the audio is later than ever before, one part has no audio. On a busy machine, this happens more
+        // often at first. Parts that do not wait for their audio have none in every period.
+        let mut seen = Vec::new();
+        while !seen.last().is_some_and(|(parts, without)| *parts > 50 && *without < 8) {
+            assert!(seen.len() < PERIODS, "{id}: parts, and those without audio: {seen:?}");
+            let before = recorder.parts().len();
+            recorder.record(&nginx, id, 6).await;
+            let parts = recorder.parts().split_off(before);
+            seen.push((parts.len(), parts.iter().filter(|part| !part.has_audio).count()));
+        }
         play(&nginx.playlist(id), 2).await;
     }))
     .await;
