@@ -12,7 +12,7 @@ def before_call(context, case, kwargs):
     """Change a generated request before schemathesis sends it."""
     # Gives each request another client address. With the same address, the service would respond
     # with 429 instead of 401 after twenty requests with an invalid key.
-    case.headers["X-Real-IP"] = f"address-{next(numbers)}"
+    case.headers["X-Real-IP"] = f"fd00::{next(numbers):x}"
     # Makes searches as short as possible: there is no device to find.
     if case.path == "/api/discovery" and isinstance(case.body, dict):
         case.body.setdefault("timeout_seconds", 0.1)
