@@ -51,12 +51,8 @@ impl AdminKey {
 
     /// Returns the key in the file. If the file is missing, creates it with a random key.
     pub(crate) fn read_or_create(database: &Path) -> Result<Self, AdminKeyError> {
-        if let Some(key) = Self::read(database)? {
-            return Ok(key);
-        }
-        let (key, file) = (SealKey::generate(), sibling_file(database, ".admin-key"));
-        key.write_new(&file)?;
-        Ok(Self { secret: key.to_base64(), file })
+        let file = sibling_file(database, ".admin-key");
+        Ok(Self { secret: SealKey::read_or_create(&file)?.to_base64(), file })
     }
 }
 

@@ -9,12 +9,7 @@ use crate::store::seal::{SealKey, SealKeyError};
 /// file is missing, creates the file with a random secret.
 pub(crate) fn read_or_create(database: &Path) -> Result<Vec<u8>, SealKeyError> {
     let file = sibling_file(database, ".playback-key");
-    if let Some(key) = SealKey::read(&file)? {
-        return Ok(key.bytes().to_vec());
-    }
-    let key = SealKey::generate();
-    key.write_new(&file)?;
-    Ok(key.bytes().to_vec())
+    Ok(SealKey::read_or_create(&file)?.bytes().to_vec())
 }
 
 #[cfg(test)]

@@ -64,15 +64,11 @@ pub(super) async fn open_sealer(
 
 /// Reads the key from `file`. For a new database, creates the file if it is missing.
 fn read_or_create(database: &Path, file: &Path, is_new: bool) -> Result<SealKey, StoreError> {
-    match SealKey::read(file)? {
-        Some(key) => Ok(key),
-        None if is_new => {
-            let key = SealKey::generate();
-            key.write_new(file)?;
-            Ok(key)
-        }
-        None => Err(StoreError::NoKey { database: database.to_owned(), key: file.to_owned() }),
+    if is_new {
+        return Ok(SealKey::read_or_create(file)?);
     }
+    let missing = || StoreError::NoKey { database: database.to_owned(), key: file.to_owned() };
+    SealKey::read(file)?.ok_or_else(missing)
 }
 
 /// Finishes an interrupted rotation, which has left a file with the new key. If the database is already

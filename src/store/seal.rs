@@ -88,6 +88,16 @@ impl SealKey {
         decode(&text).map(Self).map(Some).ok_or_else(|| SealKeyError::File(path.to_owned()))
     }
 
+    /// Reads a key from a file. If the file does not exist, creates it with a random key.
+    pub(crate) fn read_or_create(path: &Path) -> Result<Self, SealKeyError> {
+        if let Some(key) = Self::read(path)? {
+            return Ok(key);
+        }
+        let key = Self::generate();
+        key.write_new(path)?;
+        Ok(key)
+    }
+
     /// Writes the key into a new file that only its owner can read. Fails if the file exists.
     pub(crate) fn write_new(&self, path: &Path) -> Result<(), SealKeyError> {
         let write = || {
