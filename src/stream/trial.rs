@@ -8,12 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::info;
 
 use super::plan_choice::PlanChoice;
 use super::resources::StreamResources;
-use super::start_queue::{MAX_HELD, Priority, StartQueue};
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::plan::{self, Plan};
@@ -31,7 +30,10 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 /// The largest number of runs of the ingest, for a camera that needs several changes of plan.
 const MAX_RUNS: u32 = 6;
 
-/// Limits the trials. The queue of starts does not, because a trial holds its slot only for a moment.
+/// The time after which a client should repeat a start that was refused because of [`MAX_TRIALS`].
+const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
+
+/// Limits the trials. The queue of starts would not, because a start holds its slot only for a moment.
 static TRIALS: Semaphore = Semaphore::const_new(MAX_TRIALS);
 
 /// The result of a run.
@@ -55,14 +57,10 @@ pub(super) async fn run(
     info!(source = %camera.source, "trying the new link of a live stream");
     let deadline = Instant::now() + resources.limits.start_timeout.min(MAX_DURATION);
     let place = timeout_at(deadline, TRIALS.acquire()).await;
-    let _place = place.map_err(|_| StartQueue::took_too_long())?;
-    let slot = timeout_at(deadline, resources.starts.enqueue(Priority::Requested)).await;
-    let slot = slot.map_err(|_| StartQueue::took_too_long())?;
-    // Like a start, a trial releases its slot soon, so that a camera that does not respond delays no starts.
-    tokio::spawn(async move {
-        sleep(MAX_HELD).await;
-        drop(slot);
-    });
+    let _place = place.map_err(|_| {
+        let detail = "the new link was not tried, because too many other links are being tried";
+        Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
+    })?;
     let is_same_host = zone::is_same_host(camera.source.host(), current.source.host());
     let mut plans = PlanChoice::default();
     for _ in 0..MAX_RUNS {
