@@ -14,7 +14,7 @@ const OWN_PATHS: [&str; 7] = ["api", "assets", "hls", "internal", "play", "probl
 pub struct PublicUrl {
     /// Scheme, host and port; empty if the address is unknown.
     origin: String,
-    /// The path without a slash at its end; empty if there is none.
+    /// The path without a slash at its end; empty for an address without a path.
     path: String,
 }
 
@@ -80,6 +80,12 @@ impl FromStr for PublicUrl {
             return Err(PublicUrlError::Url);
         }
         let path = url.path().trim_end_matches('/');
+        // The parser resolves `..`, among others. nginx uses the path as it is written.
+        let written = text.split_once("://").map_or("", |(_, rest)| rest);
+        let written = written.find('/').map_or("", |at| &written[at..]);
+        if written.trim_end_matches('/') != path {
+            return Err(PublicUrlError::Path);
+        }
         let is_plain = |segment: &str| {
             let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
             !segment.is_empty() && segment.bytes().all(is_allowed)
@@ -127,6 +133,10 @@ mod tests {
             ("https://cameras.example/a b", PublicUrlError::Path),
             ("https://cameras.example/a;b", PublicUrlError::Path),
             ("https://cameras.example/a//b", PublicUrlError::Path),
+            ("https://cameras.example/../a", PublicUrlError::Path),
+            ("https://cameras.example/./a", PublicUrlError::Path),
+            ("https://cameras.example/%2E%2e/a", PublicUrlError::Path),
+            ("https://cameras.example\\a", PublicUrlError::Path),
             ("https://cameras.example/streams", PublicUrlError::OwnPath),
             ("https://cameras.example/api/cameras", PublicUrlError::OwnPath),
             ("https://cameras.example/hls", PublicUrlError::OwnPath),
