@@ -110,7 +110,7 @@ pub(super) fn number<'de, T: FromStr, D: Deserializer<'de>>(
     text.parse().map_err(|_| D::Error::custom(NOT_A_NUMBER))
 }
 
-/// Reads a whole number, which is a string in a form. Null and an empty string mean that there is none.
+/// Reads a whole number, which is a string in a form. Null and an empty string count as no number.
 pub(super) fn optional_number<'de, T: FromStr, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<T>, D::Error> {
@@ -142,7 +142,7 @@ pub(super) fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D
     flag.ok_or_else(|| D::Error::custom("must be true or false"))
 }
 
-/// Reads a boolean like [`flag`]. Null means that there is none.
+/// Reads a boolean like [`flag`]. Null counts as no value.
 pub(super) fn optional_flag<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<bool>, D::Error> {

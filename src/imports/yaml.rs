@@ -73,7 +73,7 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Returns the format of the file; `None` if it is none of the known ones.
+    /// Returns the format of the file; `None` if the file has another format.
     pub(super) fn format(&self) -> Option<Format> {
         let formats = [
             (&self.cameras, Format::Frigate),

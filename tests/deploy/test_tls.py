@@ -5,7 +5,6 @@ python3 -m unittest discover tests/deploy
 
 import os
 import shutil
-import socket
 import ssl
 import stat
 import subprocess
@@ -13,6 +12,8 @@ import tempfile
 import time
 import unittest
 from pathlib import Path
+
+from test_nginx import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20
@@ -304,13 +305,6 @@ def fingerprint(port):
         return ssl.get_server_certificate(("127.0.0.1", port), timeout=START_SECONDS)
     except OSError:
         return None
-
-
-def free_port():
-    """Return a port on which no program listens at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 if __name__ == "__main__":
