@@ -64,7 +64,7 @@ mod settings;
 mod signals;
 mod sockets;
 
-/// How long the last responses can take to be sent after all streams have ended.
+/// The time within which the last responses must be sent, after all streams have ended.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
@@ -103,9 +103,9 @@ struct Service {
     disk_budget: DiskBudget,
     webhooks: Webhooks,
     ended_tasks: EndedTasks,
-    /// The certificate that the manager creates for nginx, if it is needed.
+    /// The certificate that the manager creates for nginx; `None` unless `TLS` is `self-signed`.
     certificate: Option<OwnCertificate>,
-    /// The key that the manager has created, if it is needed.
+    /// The admin key that the manager has created; `None` if `API_KEYS` is set, or if there is no authentication.
     admin_key: Option<AdminKey>,
     /// When the spawner's thread ends, the kernel kills all FFmpeg processes.
     spawner: Spawner,
@@ -166,13 +166,13 @@ impl Service {
         })
     }
 
-    /// Logs the file with the key that the manager has created, and a link to the page with this key. The key is
-    /// in the part of the link that browsers send to no server.
+    /// Logs the path of the file that contains the admin key, and a link that opens the page with this key. The key
+    /// is after the `#` of the link. Browsers do not send this part of a link to servers.
     fn announce_admin_key(&self, config: &Config) {
         if let Some(AdminKey { secret, file }) = &self.admin_key {
             let link = format!("{}#key={secret}", settings::page_url(config));
             let file = file.display();
-            info!(%link, %file, "API_KEYS is not set: the link opens the page with the admin key in the file");
+            info!(%link, %file, "API_KEYS is not set, so the manager uses the admin key in this file; the link opens the page with this key");
         }
     }
 
@@ -201,8 +201,8 @@ impl Service {
         readiness.close();
         info!("shutting down");
         drop(tasks);
-        // Ends all streams: waiting callers get 503, FFmpeg processes are reaped, and directories are
-        // deleted.
+        // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and the
+        // directories of the streams are deleted.
         core.registry.shutdown().await;
         core.cameras.numbers().release().await;
         // Sends the responses to those callers, and the last webhooks.
@@ -214,8 +214,8 @@ impl Service {
     }
 }
 
-/// Starts the tasks that run until the shutdown, which drops the returned set. A task that ends earlier is noted
-/// in `ended`. The checks of whether cameras can be reached are started only if
+/// Starts the tasks that run until the shutdown. The shutdown drops the returned set, and so ends the tasks. If a
+/// task ends earlier, `ended` records its name. The task that checks cameras is started only if
 /// `CHECK_INTERVAL_SECONDS` is set.
 fn start_tasks(
     core: &Arc<Core>,
@@ -234,7 +234,7 @@ fn start_tasks(
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
         let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));
         let checker = checking::run(core, config.camera_nets(), monitor, interval);
-        tasks.spawn(ended.watch("checks whether cameras can be reached", checker));
+        tasks.spawn(ended.watch("checks of cameras", checker));
     }
     tasks
 }
@@ -244,8 +244,8 @@ fn api_keys(config: &Config) -> Result<ApiKeys, StartError> {
     ApiKeys::load(keys.expose()).map_err(StartError::setting("API_KEYS"))
 }
 
-/// Returns the admin key for a manager without `API_KEYS`, which is created at the first start; `None` if
-/// `API_KEYS` is set, or if no key is needed.
+/// Returns the admin key of a manager without `API_KEYS`, and creates the key at the first start. Returns `None` if
+/// `API_KEYS` is set, or if the manager runs without authentication.
 fn admin_key(config: &Config, cameras: &Cameras) -> Result<Option<AdminKey>, StartError> {
     if config.api_keys.is_some() || config.is_anonymous() {
         return Ok(None);
@@ -265,8 +265,9 @@ fn own_certificate(config: &Config) -> Result<Option<OwnCertificate>, StartError
     Ok(Some(certificate))
 }
 
-/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock and, for
-/// each stream that had such files, the lowest segment and epoch numbers above those of its files.
+/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock. For each
+/// stream with deleted files, also returns a segment number and an epoch number: the lowest ones that are
+/// higher than the numbers in these files.
 fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSet)>), StartError> {
     let lock =
         sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|removed| (lock, removed)));
@@ -355,7 +356,7 @@ fn router(
 }
 
 /// Listens on the sockets that systemd has passed. If there is no TCP socket among them, listens on `BIND_ADDR`
-/// and `PORT`. If there is no Unix socket among them, listens on `BIND_SOCKET`, if that is set.
+/// and `PORT`. If there is no Unix socket among them and `BIND_SOCKET` is set, listens on `BIND_SOCKET`.
 async fn listen(
     config: &Config,
     passed: PassedSockets,

@@ -1,7 +1,7 @@
 //! The items that `benches/`, `tests/` and doc tests use directly. This is not a stable API.
 //!
-//! Except for `cli` and `fuzzing`, all other items are private to the crate, so that the compiler reports
-//! unused ones.
+//! Apart from these items, only `cli` and `fuzzing` are public. Everything else is private to the crate, so
+//! that the compiler reports unused items.
 
 pub use crate::app::{StartError, run_with};
 pub use crate::base::atomic_instant::AtomicInstant;

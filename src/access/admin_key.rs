@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use crate::store::key_files::sibling_file;
 use crate::store::seal::{SealKey, SealKeyError};
 
-/// The error of a file with an admin key that cannot be used.
+/// The reason why the file with the admin key cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminKeyError {
     /// The file does not contain a key.
-    #[error("{} contains no key; delete it, so that the manager creates another key", .0.display())]
+    #[error("{} contains no key; delete the file and restart the manager, which then creates a key", .0.display())]
     Invalid(PathBuf),
     /// The file cannot be read or written, or is accessible to other users.
     #[error(transparent)]
@@ -41,8 +41,8 @@ pub(crate) struct AdminKey {
 }
 
 impl AdminKey {
-    /// Returns the key in the file whose name is that of the database with `.admin-key` appended; `None` if the
-    /// file is missing.
+    /// Returns the key in the file next to the database; `None` if the file is missing. The name of this file is the
+    /// name of the database with `.admin-key` appended.
     pub(crate) fn read(database: &Path) -> Result<Option<Self>, AdminKeyError> {
         let file = sibling_file(database, ".admin-key");
         let key = SealKey::read(&file)?;
@@ -73,6 +73,6 @@ mod tests {
         assert_eq!(again.secret, created.secret);
         std::fs::write(&created.file, "garbage").expect("a write");
         let error = AdminKey::read_or_create(&database).err().expect("no key");
-        assert!(error.to_string().contains("delete it"), "{error}");
+        assert!(error.to_string().contains("delete the file"), "{error}");
     }
 }

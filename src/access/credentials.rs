@@ -1,7 +1,6 @@
 //! The credentials of a request.
 
-/// The credentials of a request, and what it shows about its sender. The credentials are secret, so the type has no
-/// `Debug`.
+/// The credentials of a request, and facts about its sender. The credentials are secret, so the type has no `Debug`.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Credentials<'a> {
     /// A playback token in the path of a media file.
@@ -12,20 +11,20 @@ pub(crate) struct Credentials<'a> {
     pub api_key: Option<&'a str>,
     /// A playback token in a cookie.
     pub cookie_token: Option<&'a str>,
-    /// The sender's address: the one that a proxy reports, or the other end of the connection; `None` if
-    /// neither is known.
+    /// The sender's address: the address that a proxy reports, or the address of the other end of the connection;
+    /// `None` if neither is known.
     pub address: Option<&'a str>,
-    /// Whether the other end of the connection is on another machine, whatever a proxy reports.
+    /// True if the other end of the connection is on another machine. The address that a proxy reports is ignored.
     pub is_peer_remote: bool,
     /// The host in the request, with or without a port.
     pub host: Option<&'a str>,
-    /// Whether a proxy other than nginx has passed the request on, as far as the request shows it.
+    /// True if the request shows that a proxy other than nginx has forwarded it.
     pub is_forwarded: bool,
 }
 
 impl<'a> Credentials<'a> {
-    /// Returns the string that must be an API key where one is required: the key in `X-API-Key`, or the
-    /// bearer token if there is no such key. A proxy may use the bearer token for its own users.
+    /// Returns the API key to check: the value of `X-API-Key` or, without this header, the bearer token.
+    /// `X-API-Key` has precedence, because a proxy may use the bearer token for its own users.
     pub(crate) fn key(&self) -> Option<&'a str> {
         self.api_key.or(self.bearer)
     }

@@ -10,8 +10,8 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use crate::camera::id::{ID_RULE, is_id};
 
-/// The shortest secret, in characters. A shorter secret could be found by trying
-/// all secrets until one has the hash.
+/// The smallest length of a secret, in characters. An attacker who knows the hash of a shorter secret
+/// could find the secret by trying all possible secrets.
 const MIN_SECRET_LENGTH: usize = 16;
 
 /// The permissions of an API key. Ordered by power: `Viewer < User < Admin`.
@@ -69,7 +69,7 @@ pub(crate) enum ApiKeysError {
     #[error("the file whose path follows the @ cannot be read")]
     File(#[source] io::Error),
     /// The setting is not empty, but contains no entry.
-    #[error("it names no keys; leave API_KEYS unset to use the key that the manager creates")]
+    #[error("it contains no keys; leave API_KEYS unset to use the key that the manager creates")]
     Empty,
     /// An entry is invalid. The error identifies the entry by number, because the secret may be
     /// anywhere in an invalid entry, even in place of the name.
@@ -105,17 +105,17 @@ pub(crate) enum EntryError {
     /// The hash does not consist of 64 hex digits.
     #[error("has a sha256 that is not 64 hex digits")]
     Hash,
-    /// The hash is that of the empty string, probably because a variable was unset when the hash was calculated.
+    /// The secret is the empty string, probably because a variable was unset when the hash was calculated.
     #[error(
         "has the sha256 of an empty secret; calculate it with: printf %s \"$API_KEY\" | sha256sum, \
          where API_KEY contains the secret"
     )]
     EmptySecret,
     /// Two entries have the same name.
-    #[error("has the name of entry {0}")]
+    #[error("has the same name as entry {0}")]
     SameName(usize),
     /// Two entries have the same secret, so requests could be logged under either name.
-    #[error("has the secret of entry {0}")]
+    #[error("has the same secret as entry {0}")]
     SameSecret(usize),
 }
 
@@ -133,7 +133,7 @@ impl ApiKeys {
             None => Self::parse(setting)?,
         };
         // Without keys there would be no authentication. An operator who set API_KEYS did not intend
-        // that, even if all lines of the file are comments.
+        // this, even if all lines of the file are comments.
         if keys.is_empty() && !setting.is_empty() {
             return Err(ApiKeysError::Empty);
         }
@@ -163,8 +163,8 @@ impl ApiKeys {
         self.keys.is_empty()
     }
 
-    /// Returns the key with this secret. The time taken reveals nothing about the keys: the hash of
-    /// the secret is compared with the hashes of all keys, even after a match.
+    /// Returns the key with this secret. The time that this takes reveals nothing about the keys, because
+    /// the hash of the secret is compared with the hashes of all keys, even after a match.
     pub(crate) fn find(&self, secret: &str) -> Option<&ApiKey> {
         let hash = hash(secret);
         let mut found = u64::MAX;
@@ -235,7 +235,7 @@ mod tests {
     const EMPTY_HASH: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
     #[test]
-    fn keys_are_found_by_their_secret_only() {
+    fn a_key_is_found_only_by_its_secret() {
         let text = format!(
             "# the keys, of which there are three\n\
              ops:admin:#ecret=with/odd+signs!,\tapp_1:user:sha256:{HASH} # app:user:not-this-one-no\r\n\
@@ -298,8 +298,8 @@ mod tests {
             (format!("a:user:sha256:{HASH}00"), "sha256"),
             (format!("a:user:sha256:+{}", &HASH[1..]), "sha256"),
             (format!("a:admin:sha256:{EMPTY_HASH}"), "an empty secret"),
-            (format!("first:user:{SECRET}"), "the name of entry 1"),
-            ("a:user:first-of-them-all".to_owned(), "the secret of entry 1"),
+            (format!("first:user:{SECRET}"), "the same name as entry 1"),
+            ("a:user:first-of-them-all".to_owned(), "the same secret as entry 1"),
         ];
         for (entry, reason) in table {
             let text = format!("first:user:first-of-them-all\n{entry},last:user:{SECRET}+");

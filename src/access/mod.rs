@@ -34,14 +34,14 @@ const MAX_FAILURES: u32 = 20;
 const WINDOW: Duration = Duration::from_mins(1);
 /// The name of the admin key that the manager creates.
 const ADMIN: &str = "admin";
-/// The largest number of addresses for which wrong keys are counted. When this number has been reached, no wrong
-/// keys are counted, not even those from known addresses, until the [`WINDOW`] of an address has passed.
+/// The largest number of addresses for which wrong keys are counted. When there are this many addresses, no wrong
+/// keys are counted, not even from these addresses, until the [`WINDOW`] of one of the addresses has passed.
 const MAX_ADDRESSES: usize = 10_000;
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// The name of the API key; `None` if there are no keys, or if the endpoint requires none.
+    /// The name of the API key; `None` if there are no keys, or if the endpoint requires no key.
     key: Option<String>,
     role: Role,
 }
@@ -57,7 +57,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Creates authentication by these keys. If there are none, every caller on this machine is an
+    /// Creates authentication by these keys. If there are no keys, every caller on this machine is an
     /// admin.
     pub(crate) fn new(keys: ApiKeys) -> Self {
         Self { keys, is_key_created: false, failures: DashMap::new() }
@@ -80,12 +80,12 @@ impl Access {
         self.find(key).ok_or_else(|| self.failed(shown.address.unwrap_or_default()))
     }
 
-    /// Refuses requests of other sites' pages to a manager without keys. Such a page can reach
-    /// loopback through the browser of a user of this machine.
+    /// If the manager has no keys, refuses requests from pages of other sites. The browser of a user on
+    /// this machine could send such requests to loopback.
     pub(crate) fn refuse_other_sites(&self, is_other_site: bool) -> Result<(), Error> {
         if self.keys.is_empty() && is_other_site {
-            let detail = "ALLOW_ANONYMOUS is true, so requests of pages at other addresses than localhost and \
-                          loopback addresses are refused";
+            let detail = "ALLOW_ANONYMOUS is true, so requests from pages of other sites are refused; open the page \
+                          at localhost or at a loopback address";
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
         Ok(())
@@ -97,9 +97,9 @@ impl Access {
         if !self.is_key_created {
             return Error::new(ErrorKind::Unauthorized, detail);
         }
-        let ways = "the manager has created a key, which is in the file that the log names at the start, and in \
-                    the link that the log shows; or set ALLOW_ANONYMOUS=true to use the service on this machine \
-                    without a key";
+        let ways = "the manager has created a key; the log of its start shows the file that contains this key, and \
+                    a link that opens the page with this key; to use the service on this machine without a key, \
+                    set ALLOW_ANONYMOUS=true";
         Error::new(ErrorKind::Unauthorized, format!("{detail}; {ways}"))
     }
 
@@ -145,8 +145,8 @@ impl Caller {
         Self { key: None, role: Role::Viewer }
     }
 
-    /// Returns the name of the API key; `None` if there are no keys, or if the endpoint requires
-    /// none.
+    /// Returns the name of the API key; `None` if there are no keys, or if the endpoint requires no
+    /// key.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
@@ -191,8 +191,8 @@ impl Caller {
     }
 }
 
-/// Refuses requests to a manager without keys that do not come from this machine. Other machines cannot reach
-/// the manager directly, but may reach a proxy in front of it.
+/// Refuses requests from other machines to a manager without keys. Other machines cannot reach this manager
+/// directly, but may reach a proxy in front of it.
 ///
 /// A host name that another site has pointed to loopback (DNS rebinding) is refused, because it does not mean
 /// this machine. Requests without a host do not come from browsers, and are accepted.
@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn a_created_key_makes_an_admin_and_the_refusal_names_both_ways() {
+    fn the_created_key_has_role_admin_and_the_error_without_a_key_contains_instructions() {
         let secret = "c2VjcmV0LXRoYXQtaXMtbG9uZy1lbm91Z2g=";
         let access = Access::with_admin_key(secret).expect("a key");
         let caller = access.caller(&with_key(secret)).expect("a caller");
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_are_not_keys_are_not_counted_by_known() {
+    fn known_does_not_count_wrong_keys() {
         let access = access();
         let caller = access.known(&with_key("user-secret-0001")).expect("a key");
         assert_eq!(caller.name(), "42");
@@ -324,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn guesses_are_limited_and_the_right_key_is_not() {
+    async fn wrong_keys_from_an_address_are_limited_and_valid_keys_are_not() {
         let access = access();
         for _ in 0..MAX_FAILURES {
             assert_eq!(kind(access.caller(&guess("192.0.2.1"))), ErrorKind::Unauthorized);
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_counted_up_to_a_limit() {
+    fn wrong_keys_are_counted_for_a_limited_number_of_addresses() {
         let access = access();
         for number in 0..MAX_ADDRESSES + 100 {
             access.failed(&number.to_string());

@@ -16,20 +16,21 @@ use tracing::{error, info};
 
 use crate::config::TlsNames;
 
-/// How long a certificate is valid. Apple's systems refuse certificates that are valid for more than 825 days.
+/// The time for which a certificate is valid. Apple's systems refuse certificates that are valid for more than 825
+/// days.
 const VALIDITY: Duration = Duration::from_hours(24 * 800);
-/// How long before a certificate expires the manager renews it.
+/// The manager renews a certificate that will expire within this time.
 const RENEWAL: Duration = Duration::from_hours(24 * 30);
-/// How long before the time of its creation a certificate is valid, because clocks of browsers may be slow.
+/// A certificate becomes valid this long before its creation, because the clocks of some clients are slow.
 const CLOCK_SKEW: Duration = Duration::from_hours(24);
 /// The interval at which the manager checks whether it must renew the certificate.
 const CHECK_INTERVAL: Duration = Duration::from_hours(1);
 
-/// The beginning of the first line of the certificate's file, which contains the names in the certificate.
+/// The beginning of the first line of the certificate's file. The names in the certificate follow.
 const NAMES: &str = "names: ";
-/// The beginning of the line that contains the time at which the manager renews the certificate, in Unix seconds.
+/// The beginning of the second line. The time of the certificate's renewal follows, in Unix seconds.
 const RENEW_AT: &str = "renew at: ";
-/// The beginning of the line that contains the public key, so that the manager notices a key of another certificate.
+/// The beginning of the third line. The public key follows, with which the manager checks the key file.
 const PUBLIC_KEY: &str = "public key: ";
 
 /// The reason why the manager has no certificate for nginx.
@@ -47,7 +48,8 @@ pub(super) enum CertificateError {
     },
     /// The certificate's file contains another program's certificate.
     #[error(
-        "the manager did not create {}; move it away, or use it with TLS_CERT and TLS_KEY instead of TLS",
+        "the manager did not create {}; move this file away, or remove TLS=self-signed and set TLS_CERT and TLS_KEY \
+         to use the file",
         .0.display()
     )]
     Foreign(PathBuf),
@@ -70,7 +72,7 @@ impl OwnCertificate {
         Self { dir: dir.to_owned(), names }
     }
 
-    /// Renews the certificate whenever it expires soon. Does not return.
+    /// Renews the certificate each time before it expires. Does not return.
     pub(super) async fn keep_valid(self) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
@@ -100,7 +102,8 @@ impl OwnCertificate {
         Ok(())
     }
 
-    /// Returns whether the files contain a certificate for the names, which need not be renewed at `now`, and its key.
+    /// Returns whether the certificate is for the names, its key is in the key file, and `now` is too early for a
+    /// renewal.
     fn is_valid(&self, now: SystemTime) -> Result<bool, CertificateError> {
         let path = self.dir.join("cert.pem");
         let certificate = read(&path)?;
@@ -177,7 +180,7 @@ fn replace(path: &Path, mode: u32, content: &str) -> io::Result<()> {
     fs::rename(unfinished, path)
 }
 
-/// Returns the names under which browsers on this machine and in its network usually reach this machine.
+/// Returns the names that browsers on this machine and in its network usually use for this machine.
 fn names_of_this_machine() -> Vec<String> {
     let mut names = ["localhost", "127.0.0.1", "::1"].map(str::to_owned).to_vec();
     let host = nix::unistd::gethostname().unwrap_or_default();
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_certificate_is_kept_until_it_expires_soon_or_its_names_change() {
+    fn a_certificate_is_replaced_only_shortly_before_it_expires_or_for_other_names() {
         let fixture = Fixture::new();
         let certificate = fixture.certificate(&["cameras.lan", "192.168.1.10"]);
         let now = SystemTime::now();

@@ -44,9 +44,9 @@ impl StartError {
         Self::Part(cause.into())
     }
 
-    /// Returns a function that turns an error of the database, or of a part of the manager that uses it, into an
-    /// error of the start. `is_unusable` returns true for an error that shows that the database or a file next to it
-    /// cannot be used, so that no setting is the cause.
+    /// Returns a function that turns an error of the database, or of a part of the manager that uses the database,
+    /// into a `StartError`. The result is [`Self::Database`] if `is_unusable` returns true, which means that the
+    /// database or a file next to it cannot be used. Otherwise, the result is [`Self::Part`].
     pub(super) fn database<E: Into<BoxError>>(
         is_unusable: impl FnOnce(&E) -> bool,
     ) -> impl FnOnce(E) -> Self {

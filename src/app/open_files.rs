@@ -1,11 +1,11 @@
-//! The limit of open files of the manager.
+//! The manager's limit of open files.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::warn;
 
 use crate::base::{open_files, proc};
 
-/// Raises the limit to the hard limit of the process, because each stream and each player needs file
+/// Raises the soft limit of open files to the hard limit, because each stream and each player needs file
 /// descriptors. Logs a warning if the limit is too low for `max_streams`. FFmpeg processes get a separate
 /// limit.
 pub(super) fn raise_limit(max_streams: usize) {

@@ -1,6 +1,6 @@
-//! The signals that the manager handles. SIGTERM and SIGINT shut it down. SIGHUP, SIGUSR1 and SIGUSR2, with which
-//! operators let other programs reload their settings or open their logs again, have no effect: by default, they
-//! would end the manager at once, without a clean shutdown.
+//! The signals that the manager handles. SIGTERM and SIGINT shut the manager down. SIGHUP, SIGUSR1 and SIGUSR2 only
+//! cause a log line. Operators send these signals to other programs, which then reload their settings or reopen their
+//! logs. Without a handler, such a signal would end the manager at once, without a clean shutdown.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -8,7 +8,7 @@ use tracing::{info, warn};
 
 use crate::base::log_writer;
 
-/// The signals that have no effect, with their names.
+/// The signals that the manager ignores, with their names.
 const IGNORED: [(SignalKind, &str); 3] = [
     (SignalKind::hangup(), "SIGHUP"),
     (SignalKind::user_defined1(), "SIGUSR1"),
@@ -53,7 +53,7 @@ impl Signals {
     /// Ends the process with exit code 1 on the next signal. The kernel then kills all FFmpeg processes.
     pub(super) async fn exit_on_next(mut self) {
         self.next().await;
-        warn!("received a second signal: ending before the shutdown is complete");
+        warn!("received a second signal; exiting before the shutdown is complete");
         log_writer::flush();
         std::process::exit(1);
     }

@@ -18,8 +18,8 @@ pub(super) struct PassedSockets {
 
 impl PassedSockets {
     /// Takes the sockets that the environment variables `LISTEN_FDS` and `LISTEN_PID` describe, so that
-    /// child processes do not inherit them. Fails if a socket is of another kind, or if there are several
-    /// of one kind. Must be called once, before any child process is started.
+    /// child processes do not inherit them. Fails if a socket is neither a TCP nor a Unix socket, or if there are
+    /// several of one kind. Must be called once, before any child process is started.
     pub(super) fn take() -> std::io::Result<Self> {
         let mut passed = ListenFd::from_env();
         let mut sockets = Self::default();
