@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A point in time with millisecond resolution, such as that of the last request.
+/// A point in time with millisecond resolution, such as the time of the last request.
 ///
 /// Any task can move the instant forward; no task can move it back:
 ///

@@ -13,7 +13,7 @@ pub(crate) struct Exponential {
 }
 
 impl Exponential {
-    /// Returns a random delay after a failure; `earlier` is the number of failures before that one.
+    /// Returns a random delay after a failure. `earlier` is the number of failures before this one.
     pub(crate) fn delay(self, earlier: u32) -> Duration {
         let nominal = self.first.saturating_mul(2_u32.saturating_pow(earlier));
         jittered(nominal.min(self.ceiling))

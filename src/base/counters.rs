@@ -22,8 +22,8 @@ const START_SECONDS: [f64; 13] =
 /// each second that has passed since the last keyframe.
 const SNAPSHOT_SECONDS: [f64; 9] = [0.025, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0];
 
-/// The causes of failed starts and of restarts whose time series exist with the value 0 from the manager's
-/// start. Without these series, Prometheus would not see the first occurrence of a cause as an increase.
+/// Causes of failed starts and of restarts. Their time series exist, with the value 0, as soon as the manager
+/// starts. Otherwise, Prometheus would not see the first occurrence of a cause as an increase.
 const USUAL_CAUSES: [ErrorKind; 14] = [
     ErrorKind::SourceNotFound,
     ErrorKind::SourceUnauthorized,
@@ -41,8 +41,8 @@ const USUAL_CAUSES: [ErrorKind; 14] = [
     ErrorKind::TooManyStarts,
 ];
 
-/// The causes of failed snapshots whose time series exist with the value 0 from the manager's start, for the
-/// same reason as those of [`USUAL_CAUSES`].
+/// Causes of failed snapshots. Their time series exist as soon as the manager starts, for the same reason as
+/// the series of [`USUAL_CAUSES`].
 const USUAL_SNAPSHOT_CAUSES: [ErrorKind; 7] = [
     ErrorKind::RequestTimeout,
     ErrorKind::StreamEnded,
@@ -114,7 +114,7 @@ impl Counters {
     /// Registers all counters in `to`, with their names and help texts.
     pub fn register(&self, to: &mut Registry) {
         let help =
-            "Starts of streams, including refused ones and those with a new source or new options";
+            "Starts of streams, including refused starts and starts with a new source or options";
         to.register("starts", help, self.starts.clone());
         let help = "Failed starts, by error code";
         to.register("start_failures", help, self.start_failures.clone());
@@ -136,7 +136,7 @@ impl Counters {
             "Frames skipped because segments were written more slowly than the camera sent frames";
         to.register("fragments_skipped", help, self.skipped.clone());
         let help =
-            "Pictures decoded for snapshots; a request that gets an earlier picture is not counted";
+            "Pictures decoded for snapshots; requests that get an earlier picture are not counted";
         to.register("snapshots", help, self.snapshots.clone());
         let help = "Snapshots that could not be taken, by error code";
         to.register("snapshot_failures", help, self.snapshot_failures.clone());
@@ -145,7 +145,7 @@ impl Counters {
         to.register_with_unit("snapshot_duration", help, Unit::Seconds, snapshot_duration);
     }
 
-    /// Counts a start of a stream: the first one, one after a failure, or one with a new source or new options.
+    /// Counts a start of a stream: the first start, a start after a failure, or a start with a new source or options.
     pub fn started(&self) {
         self.starts.inc();
     }
@@ -160,8 +160,8 @@ impl Counters {
         self.start_failures.get_or_create(&Cause::of(cause)).inc();
     }
 
-    /// Counts a start that was refused before the stream was created, as a start and as a failure. Returns
-    /// `error`.
+    /// Counts a start that was refused before the stream was created. It counts both as a start and as a
+    /// failure. Returns `error`.
     pub fn refused(&self, error: Error) -> Error {
         self.started();
         self.failed(error.kind);
@@ -194,7 +194,7 @@ impl Counters {
         self.skipped.inc_by(frames);
     }
 
-    /// Counts a picture that was decoded for a snapshot, and the time that decoding `took`.
+    /// Counts a picture that was decoded for a snapshot. Decoding took the time `took`.
     pub(crate) fn snapshot_taken(&self, took: Duration) {
         self.snapshots.inc();
         self.snapshot_duration.observe(took.as_secs_f64());

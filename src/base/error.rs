@@ -2,8 +2,8 @@
 //! log.
 //!
 //! `api::reply` maps each kind to an HTTP status. Errors can be cloned, because a failed start returns the
-//! same error to every caller that waited for the stream. No error contains a source's secrets: messages of
-//! FFmpeg become part of an error only after the secrets have been removed.
+//! same error to every caller that waited for the stream. No error contains a source's secrets, because messages
+//! of FFmpeg become part of an error only after the secrets have been removed.
 
 use std::error::Error as StdError;
 use std::io;
@@ -70,7 +70,7 @@ error_kinds! {
     Unauthorized "unauthorized"
         "The API key or playback token is missing, invalid or expired, or the playback session was ended."
     Forbidden "forbidden"
-        "The API key or playback token does not permit this; or `ALLOW_ANONYMOUS` is true, and the request comes from another machine or site, or has passed a proxy."
+        "The API key or playback token does not permit this; or `ALLOW_ANONYMOUS` is true, and the request comes from another machine or site, or has passed through a proxy."
     TooManyAttempts "too_many_attempts"
         "Too many requests with invalid API keys came from this address."
     UnknownCamera "unknown_camera"
@@ -98,7 +98,7 @@ error_kinds! {
     SourceUnsupported "source_unsupported"
         "The device is not an RTSP server, refuses the request, or sends media that cannot be used with the camera's options."
     SourceBusy "source_busy"
-        "The camera refuses another connection, because it has reached its limit."
+        "The camera refuses another connection, because it has reached its limit of connections."
     SourceTimeout "source_timeout"
         "The camera did not respond in time, or sent no video or no new picture in time."
     AwaitingKeyframe "awaiting_keyframe"
@@ -149,7 +149,7 @@ impl ErrorKind {
 
 /// An error of a request or a stream.
 ///
-/// Two errors are equal if clients see no difference: the cause is not compared.
+/// Two errors are equal if clients see no difference. So the cause is not compared.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{detail}")]
 pub struct Error {

@@ -1,9 +1,9 @@
 //! Writes the log to stderr in a separate thread, so that the rest of the program never waits for the program
 //! that reads stderr, and never fails because of that program.
 //!
-//! The reader may be slow, may have closed its end of the pipe, or may be a file on a full disk. In these
-//! cases, lines are lost. Lost lines are counted, and reported in the log as soon as a line has been written
-//! again.
+//! That program may be slow, or may have closed its end of the pipe. Stderr may also be a file on a full
+//! disk. In these cases, lines are lost. Lost lines are counted, and reported in the log as soon as a line
+//! has been written again.
 //!
 //! The crate `tracing-appender` is not used, because it neither counts nor reports lines that could not be
 //! written.
@@ -77,7 +77,7 @@ struct Shared {
 #[derive(Debug, Default)]
 struct Waiting {
     lines: VecDeque<Box<[u8]>>,
-    /// The size of `lines`.
+    /// The size of `lines`, in bytes.
     bytes: usize,
     /// True while the thread writes a line, which is no longer in `lines`.
     is_writing: bool,
@@ -96,7 +96,7 @@ impl LogWriter {
     fn wait_until_written(&self, within: Duration) {
         let waiting = lock(&self.0.waiting);
         let is_busy = |waiting: &mut Waiting| waiting.is_writing || !waiting.lines.is_empty();
-        // Whether the time has run out makes no difference: the lines cannot be written.
+        // The result does not matter: if the time has run out, nothing more can be done to write the lines.
         drop(self.0.changed.wait_timeout_while(waiting, within, is_busy));
     }
 }
@@ -140,7 +140,7 @@ impl Shared {
             let total = self.lost.get();
             if is_written && total > reported {
                 let lost = total - reported;
-                warn!(lost, total, "lines of the log were lost: stderr was not read, or failed");
+                warn!(lost, total, "lines of the log were lost, because stderr was slow or failed");
                 reported = total;
             }
             self.finish();
@@ -211,7 +211,7 @@ mod tests {
 
     const LONG_ENOUGH: Duration = Duration::from_secs(30);
 
-    /// An output that fails while `fails` is true, and otherwise keeps the text.
+    /// An output that fails while the first value is true, and otherwise keeps the text.
     #[derive(Clone, Default)]
     struct Disk(Arc<Mutex<(bool, String)>>);
 

@@ -7,7 +7,7 @@ const FILES_PER_STREAM: u64 = 7;
 /// File descriptors of a manager without streams and connections, and of the FFmpeg that is being started or decodes a
 /// picture.
 const OTHER_FILES: u64 = 40;
-/// The part of the limit that connections can use is the limit divided by this number.
+/// Connections can use the limit divided by this number. Streams can use the rest, except for [`OTHER_FILES`].
 const CONNECTIONS_SHARE: u64 = 4;
 
 /// Returns the number of connections that can be open if `allowed` files can be open.

@@ -1,4 +1,4 @@
-//! The address at which browsers reach the service. Everything that builds a URL of the service uses it.
+//! The address at which browsers reach the service. All URLs of the service are built with [`PublicUrl`].
 
 use std::str::FromStr;
 
@@ -23,7 +23,7 @@ pub struct PublicUrl {
 pub enum PublicUrlError {
     /// The string is not the URL of a web server.
     #[error(
-        "it must be a URL such as https://example.com/cameras, without a user, a query and a fragment"
+        "it must be a URL such as https://example.com/cameras, without a user, query or fragment"
     )]
     Url,
     /// The path has characters with a special meaning in URLs or in nginx's configuration.
@@ -37,12 +37,12 @@ pub enum PublicUrlError {
 }
 
 impl PublicUrl {
-    /// Returns the URL of a path of the service: the path alone if the address is unknown.
+    /// Returns the URL of a path of the service; only the path if the address is unknown.
     pub(crate) fn url(&self, path: &str) -> String {
         self.absolute(&self.path(path))
     }
 
-    /// Returns the URL of a path as browsers see it: the path alone if the address is unknown.
+    /// Returns the URL of a path as browsers see it; only the path if the address is unknown.
     pub(crate) fn absolute(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
@@ -80,7 +80,8 @@ impl FromStr for PublicUrl {
             return Err(PublicUrlError::Url);
         }
         let path = url.path().trim_end_matches('/');
-        // The parser resolves `..`, among others. nginx uses the path as it is written.
+        // The parser changes some paths; for example, it resolves `..`. nginx uses the path as it is written. So a
+        // path that the parser has changed is refused.
         let written = text.split_once("://").map_or("", |(_, rest)| rest);
         let written = written.find('/').map_or("", |at| &written[at..]);
         if written.trim_end_matches('/') != path {
@@ -123,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn other_strings_are_refused() {
+    fn invalid_addresses_are_refused() {
         let table = [
             ("cameras.example", PublicUrlError::Url),
             ("ftp://cameras.example", PublicUrlError::Url),

@@ -12,7 +12,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// Returns the string. It must not get into a message or a log line.
+    /// Returns the string, which must not appear in a message or a log line.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -7,8 +7,8 @@ use tracing::warn;
 
 use super::lock::lock;
 
-/// Waits for all tasks and returns the results in the order in which the tasks ended. Logs a task that
-/// panicked, and leaves it out.
+/// Waits for all tasks and returns the results in the order in which the tasks ended. A task that panicked
+/// has no result; the panic is logged.
 pub(crate) async fn join_all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
     let mut results = Vec::with_capacity(tasks.len());
     while let Some(ended) = tasks.join_next().await {
@@ -42,7 +42,7 @@ impl EndedTasks {
     }
 }
 
-/// Adds the name of a task to those that have ended when dropped.
+/// When dropped, adds the name of a task to the names of the tasks that have ended.
 struct End {
     name: &'static str,
     ended: EndedTasks,

@@ -1,6 +1,6 @@
 //! TLS connections to cameras. Nearly all cameras have self-signed certificates, so [`connect`] accepts every
-//! certificate. Callers that send secrets first compare the certificate's [`Fingerprint`] with the one that
-//! a person has confirmed, or check with [`is_trusted`] that the certificate is from a certificate authority.
+//! certificate. Before callers send secrets, they compare the certificate's [`Fingerprint`] with the fingerprint
+//! that a person has confirmed, or check with [`is_trusted`] that a certificate authority issued the certificate.
 
 use std::sync::{Arc, LazyLock};
 
@@ -43,7 +43,8 @@ pub(crate) async fn connect(
     connector.connect(name, stream).await.map_err(failure)
 }
 
-/// Returns the certificates that the host has sent: its own, and then those of certificate authorities, if any.
+/// Returns the certificates that the host has sent: its own certificate, and then the certificates of authorities, if
+/// any.
 pub(crate) fn certificates(stream: &TlsStream<TcpStream>) -> Vec<CertificateDer<'static>> {
     let sent = stream.get_ref().1.peer_certificates().unwrap_or_default();
     sent.iter().map(|certificate| certificate.clone().into_owned()).collect()
@@ -97,7 +98,7 @@ static CONFIG: LazyLock<Arc<ClientConfig>> = LazyLock::new(|| {
     let algorithms = provider.signature_verification_algorithms;
     let config = ClientConfig::builder_with_provider(Arc::new(provider))
         .with_safe_default_protocol_versions()
-        // Cannot fail: the provider supports these versions.
+        // Cannot fail, because the provider supports these versions.
         .expect("the default versions of TLS")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(AnyCertificate { algorithms }))
