@@ -14,7 +14,7 @@ pub(crate) const ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}$";
 /// The rule for a stream's id as a regular expression, for schemas.
 pub(crate) const STREAM_ID_PATTERN: &str = "^[A-Za-z0-9_-]{1,64}(~sub)?$";
 /// The rule of [`is_id`] in words.
-pub(crate) const ID_RULE: &str = "1 to 64 characters out of A-Z, a-z, 0-9, _ and -";
+pub(crate) const ID_RULE: &str = "1 to 64 characters from A-Z, a-z, 0-9, _ and -";
 /// The largest length of the id of a camera, an API key or a playback session, in bytes.
 const MAX_LENGTH: usize = 64;
 /// Separates the camera id from the profile in a stream id. Camera ids do not contain this character.

@@ -12,8 +12,8 @@ use url::Url;
 use crate::base::url::{path_and_query, percent_decoded};
 use crate::camera::zone;
 
-/// The ASCII characters that must be percent-encoded in user names and passwords: a URL cannot contain them, or
-/// they would end the credentials or a quotation in FFmpeg's script.
+/// The ASCII characters that must be percent-encoded in user names and passwords. Either a URL cannot contain
+/// them, or they would end the credentials or a quoted string in FFmpeg's script.
 const SPECIAL: &AsciiSet =
     &CONTROLS.add(b' ').add(b'/').add(b'?').add(b'#').add(b'\'').add(b'"').add(b'\\');
 /// The ASCII characters that must be percent-encoded in a password that FFmpeg gets.
@@ -33,7 +33,7 @@ const SPECIAL_IN_NAME: &AsciiSet = &SPECIAL_IN_PASSWORD.add(b':');
 /// - the parameter `enableSrtp`, which Ubiquiti adds to the links of its cameras, is removed from `rtsps` links.
 ///   RTSP over TLS encrypts the media as well, and FFmpeg does not support SRTP in RTSP.
 ///
-/// A string without `://` is not a link. It only loses the characters around it.
+/// A string without `://` is not a link. Only the characters around it are removed.
 pub(super) fn corrected(text: &str) -> String {
     let text = unwrapped(text);
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
@@ -67,7 +67,7 @@ fn unwrapped(text: &str) -> &str {
 
 /// Splits a link without its scheme into user name and password, host and port, and the rest. An `@` after the
 /// first `/`, `?` or `#` may mean that the password contains such a character. In this case, the link is split
-/// in the only way in which the host is valid. If there are several such ways or none, the first `/`, `?` or `#`
+/// in the only way in which the host is valid. If there are several such ways, or none, the first `/`, `?` or `#`
 /// ends the host.
 fn split(link: &str) -> (Option<&str>, &str, &str) {
     let host_end = |rest: &str| rest.find(['/', '?', '#']).unwrap_or(rest.len());
@@ -103,7 +103,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// Returns user name and password with special characters encoded. If they contain a control character, such as a
-/// line break, they are returned unchanged, so that the link is refused later: such a character is a mistake.
+/// line break, they are returned unchanged, and the link is refused later, because the character is a mistake.
 fn encoded(user_info: &str) -> String {
     if user_info.contains(char::is_control) {
         return user_info.to_owned();
@@ -133,7 +133,7 @@ fn without_srtp(path: &str) -> String {
 /// The string contains the secrets of the link.
 pub(super) fn meaning(url: &Url, host: &str, port: u16) -> String {
     let user_info = [url.username(), url.password().unwrap_or_default()].map(percent_decoded);
-    // The name of an interface is case-sensitive. The URL parser has written the address before it in lower case.
+    // The name of an interface is case-sensitive. The URL parser has already converted the address to lower case.
     let host = if host.starts_with('[') { host.to_owned() } else { host.to_ascii_lowercase() };
     let path = path_and_query(url);
     let path = path.strip_suffix('?').unwrap_or(&path);
@@ -145,8 +145,8 @@ pub(super) fn meaning(url: &Url, host: &str, port: u16) -> String {
         .join("\n")
 }
 
-/// Returns `text` with percent escapes decoded, except for those of characters that have a meaning in paths
-/// and queries, and of characters that cannot be printed. The remaining escapes get capital letters.
+/// Returns `text` with percent escapes decoded. The escapes of characters that have a meaning in paths and
+/// queries, or that cannot be printed, are kept, and get capital letters.
 fn unescaped(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -199,9 +199,9 @@ pub(super) fn target_without_credentials(
     format!("{scheme}{user_info}{host}{}", hide_values(path))
 }
 
-/// Returns `text` with the credentials of every link in it replaced with `***`, even if the link is not that of
-/// the camera: a camera may redirect to a link of another camera, with that camera's password. `hide_values`
-/// replaces the secret values in the rest of a link.
+/// Returns `text` with the credentials of every link in it replaced with `***`. Links of other cameras are
+/// included, because a camera may redirect to a link that contains the password of another camera.
+/// `hide_values` replaces the secret values in the rest of a link.
 pub(super) fn without_credentials(text: &str, hide_values: impl Fn(&str) -> String) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -225,7 +225,7 @@ pub(super) fn without_credentials(text: &str, hide_values: impl Fn(&str) -> Stri
 }
 
 /// Returns the position of the next link in `text`, or the length of `text`. A link begins after white space, a
-/// quotation mark or an angle bracket: a `://` elsewhere may be part of a password.
+/// quotation mark or an angle bracket. A `://` in any other position may be part of a password.
 fn next_link(text: &str) -> usize {
     let schemes = text.match_indices("://").filter_map(|(end, _)| {
         let begin = text[..end].rfind(ends_link)? + 1;
@@ -269,7 +269,7 @@ mod tests {
             ("rtsp://a:b/c?d#e@h:554/x", "rtsp://a:b%2Fc%3Fd%23e@h:554/x"),
             ("rtsp://a:b/@[::1]/x", "rtsp://a:b%2F@[::1]/x"),
             ("rtsp://a:b 'ä\"\\@h/x", "rtsp://a:b%20%27%C3%A4%22%5C@h/x"),
-            // Not clear: where the password ends, or what the host is.
+            // In these links, it is unclear where the password ends, or what the host is.
             ("rtsp://a:12/3@h/x", "rtsp://a:12/3@h/x"),
             ("rtsp://a:b@c/d@h/x", "rtsp://a:b@c/d@h/x"),
             ("rtsp://a:b/c@h/x@2", "rtsp://a:b/c@h/x@2"),

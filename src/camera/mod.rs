@@ -107,7 +107,7 @@ impl Learned {
         lock(&self.0).current = plan;
     }
 
-    /// Records that the stream is live with `plan`. It becomes the current plan, and the plan to which
+    /// Records that the stream is live with `plan`. This plan becomes the current plan, and the plan to which
     /// [`Learned::revert`] returns.
     pub(crate) fn prove(&self, plan: Plan) {
         *lock(&self.0) = Plans { current: plan, proven: plan };

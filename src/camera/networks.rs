@@ -1,6 +1,6 @@
 //! The networks in which cameras are permitted. The restriction prevents clients from making the manager
-//! connect to services that the clients cannot reach themselves: services on the manager's host, a cloud
-//! metadata service, a database in the internal network.
+//! connect to services that the clients cannot reach themselves, for example a service on the manager's host,
+//! a cloud metadata service, or a database in the internal network.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -62,7 +62,7 @@ pub enum NetworksError {
     Empty,
 }
 
-/// The networks in which cameras are permitted, and those in which they are not.
+/// The networks in which cameras are permitted, and the networks in which they are not.
 #[derive(Debug, Clone, Default)]
 pub struct CameraNetworks {
     allow: Networks,
@@ -79,10 +79,10 @@ impl CameraNetworks {
     /// Returns whether cameras are permitted at this address.
     ///
     /// An IPv6 address that contains an IPv4 address (compatible, 6to4, NAT64, Teredo) is permitted only
-    /// if both addresses are. A mapped address counts as the IPv4 address, but `deny` applies to both
-    /// forms. Never permitted are unspecified addresses (for IPv4 `0.0.0.0/8`), multicast, broadcast, and
-    /// NAT64 for local use (`64:ff9b:1::/48`), in which the position of the IPv4 address depends on the
-    /// network.
+    /// if both addresses are permitted. A mapped address counts as the IPv4 address, but `deny` applies to
+    /// both forms. Unspecified addresses (for IPv4 `0.0.0.0/8`), multicast and broadcast are never
+    /// permitted. Neither are addresses of NAT64 for local use (`64:ff9b:1::/48`), because the position of
+    /// the IPv4 address in such an address depends on the network.
     ///
     /// ```
     /// use stream_manager::parts::{CameraNetworks, Networks};
@@ -97,8 +97,8 @@ impl CameraNetworks {
     /// }
     /// ```
     pub fn permits(&self, address: IpAddr) -> bool {
-        // A mapped address is another form of an IPv4 address: `deny` is checked for both forms, `allow`
-        // only for the IPv4 address.
+        // A mapped address is another form of an IPv4 address. `deny` is checked for both forms, and
+        // `allow` only for the IPv4 address.
         let canonical = address.to_canonical();
         let is_permitted = |address| {
             !is_never_a_camera(address)
@@ -111,7 +111,7 @@ impl CameraNetworks {
     }
 
     /// Returns the address to connect to for `host`, which is a name, an IPv4 address, or an IPv6
-    /// address with or without brackets. A link-local address requires a zone, which is not relevant to whether the
+    /// address with or without brackets. A link-local address requires a zone. The zone does not affect whether the
     /// address is permitted. Resolving a name takes at most 5 seconds.
     ///
     /// Callers must connect to this address and not to the name, because a second lookup of the name may
@@ -119,8 +119,8 @@ impl CameraNetworks {
     ///
     /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` if a name cannot be resolved, or if the
     /// interface of a zone does not exist;
-    /// `SourceForbidden` if any address of the host is not permitted, even if others are: the DNS server of
-    /// a name decides in which order its addresses are listed, and so which one would be used.
+    /// `SourceForbidden` if any address of the host is not permitted, even if other addresses are permitted.
+    /// Otherwise, the DNS server, which chooses the order of the addresses, would decide which one is used.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
         let name = match parse_host(host)? {
             Host::Address(address) => {
@@ -154,7 +154,7 @@ impl CameraNetworks {
         let mut chosen: Option<SocketAddr> = None;
         for mut address in addresses {
             if !self.permits(address.ip()) {
-                // The message omits the address: clients must not learn the addresses of internal names.
+                // The message omits the address, because clients must not learn the addresses of internal names.
                 return Err(Error::new(
                     ErrorKind::SourceForbidden,
                     format!("cameras are not permitted at the address of host {host}"),
@@ -187,7 +187,7 @@ fn parse_net(text: &str) -> Option<IpNet> {
     }
 }
 
-/// Returns whether cameras are never permitted at this address, whatever the settings are.
+/// Returns whether cameras are never permitted at this address, regardless of the settings.
 fn is_never_a_camera(address: IpAddr) -> bool {
     match address {
         // On some systems all of 0.0.0.0/8 means "this host".
@@ -251,13 +251,13 @@ fn parse_host(host: &str) -> Result<Host<'_>, Error> {
              A to Z, digits, dot, underscore, hyphen"
         ));
     }
-    // Some resolvers read 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 as 127.0.0.1, others do not. No host
-    // name ends in a number, so all such hosts are refused, as in web browsers.
+    // Some resolvers read 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 as 127.0.0.1, others do not. The last
+    // part of a host name is never a number, so all such hosts are refused, as in web browsers.
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
     if is_number(last) {
         return invalid(
-            "the host ends in a number, but is not an IPv4 address; write an IPv4 address as four \
-             decimal numbers without leading zeros, such as 192.168.1.20",
+            "the last part of the host is empty or a number, but the host is not an IPv4 address; write \
+             an IPv4 address as four decimal numbers without leading zeros, such as 192.168.1.20",
         );
     }
     Ok(Host::Name(host))

@@ -11,9 +11,10 @@ use tokio::sync::Notify;
 
 use crate::base::lock::lock;
 
-/// The sizes of the blocks. They are small, so that a crash skips few numbers: from the segment numbers,
-/// hls.js estimates how much time it has missed. The block of discontinuity numbers is even smaller,
-/// because at every reload, hls.js walks an array that is as long as the discontinuity number.
+/// The sizes of the blocks. They are small, so that a crash skips few numbers. hls.js estimates from the
+/// segment numbers how much time it has missed, and skipped numbers make this estimate wrong. The block of
+/// discontinuity numbers is even smaller, because at every reload of the playlist, hls.js goes through an
+/// array whose length is the discontinuity number.
 const BLOCK: NumberSet = NumberSet { sequence: 16, epoch: 16, discontinuity: 4 };
 
 /// One number of each kind.
@@ -28,7 +29,7 @@ pub struct NumberSet {
 }
 
 impl NumberSet {
-    /// Combines each number of this set with that of the same kind in `other`.
+    /// Combines each number of this set with the number of the same kind in `other`.
     fn zip(self, other: Self, combine: impl Fn(u64, u64) -> u64) -> Self {
         Self {
             sequence: combine(self.sequence, other.sequence),
@@ -74,7 +75,7 @@ struct State {
 }
 
 impl State {
-    /// Returns whether at most half a block is left of at least one kind of number.
+    /// Returns whether, for at least one kind, at most half a block of reserved numbers is left.
     fn is_low(&self) -> bool {
         let left = self.reserved.zip(self.next, u64::saturating_sub);
         left.has_any(BLOCK, |left, block| left <= block / 2)
@@ -129,8 +130,7 @@ impl Numbers {
         };
     }
 
-    /// Returns new limits: all numbers below them should be reserved now. Returns `None` while enough numbers are
-    /// reserved.
+    /// Returns the limits below which all numbers should be reserved now; `None` while enough numbers are reserved.
     pub(crate) fn to_reserve(&self) -> Option<NumberSet> {
         let state = lock(&self.0.state);
         state.is_low().then(|| state.next.after_block())

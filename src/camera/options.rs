@@ -55,9 +55,9 @@ pub enum KeepOption {
     /// The stream runs while it is in use.
     #[default]
     OnDemand,
-    /// The stream starts with the manager, and runs without viewers. A stop ends it until the next start or
-    /// request for its playlist or a picture, until the option is switched on again, or until the manager is
-    /// restarted.
+    /// The stream starts with the manager, and runs without viewers. After a stop, the stream does not run until
+    /// a client starts it or requests its playlist or a picture, until the option is switched on again, or until
+    /// the manager is restarted.
     Always,
 }
 

@@ -1,13 +1,13 @@
 //! Plans: how a camera is ingested, and how the lesson of a run changes the plan. Without I/O.
 //!
-//! The first plan suits most cameras. If a run shows that the plan does not suit the camera, this lesson changes
-//! the plan for the next run, within the operator's options. So a stream needs no separate connection to the
-//! camera for probing.
+//! The first plan suits most cameras. If a run shows that the plan does not suit the camera, the lesson of the run
+//! changes the plan for the next run, within the operator's options. So a stream needs no separate connection to
+//! the camera for probing.
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
-/// The number of runs in a row that must find a busy camera before one run is tried without audio. The run without
+/// The number of runs in a row that must find the camera busy before one run is tried without audio. The run without
 /// audio begins after about 9 s. By then, most cameras have freed the session of a lost connection.
 pub(crate) const BUSY_RUNS: u32 = 3;
 
@@ -30,8 +30,8 @@ pub enum Audio {
     CopyAndAac,
     /// The audio is only converted to AAC. For codecs whose packets cannot be copied.
     ToAac,
-    /// The stream has no audio: the operator does not want audio, the camera refuses to send it, or FFmpeg
-    /// cannot use it.
+    /// The stream has no audio, because the operator does not want audio, the camera refuses to send audio, or
+    /// FFmpeg cannot use the audio.
     Off,
 }
 
@@ -43,8 +43,8 @@ pub enum ProbeSize {
     Small,
     /// For cameras with several video tracks for which [`ProbeSize::Small`] is not enough.
     Large,
-    /// For cameras with one video track for which [`ProbeSize::Small`] is not enough. Some send audio, and a frame of
-    /// video every few seconds.
+    /// For cameras with one video track for which [`ProbeSize::Small`] is not enough. Some of them send audio, but
+    /// only one frame of video every few seconds.
     Long,
 }
 
@@ -62,7 +62,7 @@ pub enum Transport {
 pub enum Times {
     /// The camera's clock.
     Camera,
-    /// This machine's clock, when packets arrive. For cameras whose timestamps cannot be used.
+    /// This machine's clock: the times at which packets arrive. For cameras whose timestamps cannot be used.
     Arrival,
 }
 
@@ -83,11 +83,11 @@ pub enum AudioChoice {
     First,
     /// The second track, because the first one sends nothing.
     Second,
-    /// The first track, because neither of them sends anything. No other track is tried.
+    /// The first track, because neither track sends anything. No other track is tried.
     FirstAgain,
 }
 
-/// How FFmpeg ingests a camera.
+/// The settings with which FFmpeg ingests a camera.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     /// The treatment of the video.
@@ -124,7 +124,7 @@ pub enum Lesson {
     VideoCanBeCopied,
     /// The audio can be copied, but is not AAC that HLS can use.
     AudioNeedsConversion,
-    /// FFmpeg cannot copy the audio, or cannot convert it, as the plan requires.
+    /// The plan requires that FFmpeg copies the audio or converts it, but FFmpeg cannot do so.
     AudioCannotBeCopied,
     /// The camera refuses to set up one of its tracks. The refused track is assumed to be the audio.
     TrackRefused,
@@ -249,7 +249,8 @@ impl Plan {
                  to auto or off",
             )),
             Lesson::AudioCannotBeCopied | Lesson::AudioCannotBeUsed => Err(unsupported(
-                "FFmpeg fails because of the camera's audio, although the audio is left out",
+                "FFmpeg fails because of the camera's audio, although the audio is left out; switch off the audio \
+                 in the camera",
             )),
             // The other track may have another codec.
             Lesson::VideoIsSilent => Ok(Self {
@@ -299,13 +300,13 @@ impl Plan {
     }
 }
 
-/// Returns the error of a stream without its camera's audio; `None` if the stream has audio, or if the operator
-/// wants none.
+/// Returns the error of a stream from which the camera's audio is missing; `None` if the stream has audio, or if the
+/// option `audio` is `off`.
 pub(crate) fn missing_audio(plan: Plan, options: StreamOptions) -> Option<Error> {
     let is_missing = plan.audio == Audio::Off && options.audio != AudioOption::Off;
     is_missing.then(|| {
         let detail = "the stream has no audio, because the camera refuses to send it or FFmpeg cannot use it; \
-                      the log of FFmpeg shows the reason. Set the camera's audio to AAC or G.711";
+                      the log of FFmpeg shows the reason; set the camera's audio to AAC or G.711";
         Error::new(ErrorKind::AudioUnsupported, detail)
     })
 }
@@ -319,11 +320,12 @@ impl Default for Plan {
 /// Creates the error of a camera for which too many plans have failed.
 pub(crate) fn exhausted() -> Error {
     unsupported(
-        "no tried combination of transport and codecs works with this camera; set the camera to H.264, or choose the options transport, video and audio yourself",
+        "several combinations of transport and codecs were tried, and none works with this camera; set the \
+         camera to H.264, or choose the options transport, video and audio yourself",
     )
 }
 
-/// Creates the error of a camera whose video must not be converted, although browsers cannot play it.
+/// Creates the error of a camera whose video browsers cannot play, if the option `video` forbids a conversion.
 pub(crate) fn not_playable() -> Error {
     unsupported(
         "browsers cannot play the camera's video; set the option video to auto, or set the camera to \
@@ -413,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn audio_that_cannot_be_used_is_left_out_with_a_note() {
+    fn audio_that_cannot_be_used_is_left_out_and_reported() {
         use Lesson::{AudioCannotBeCopied, AudioCannotBeUsed, AudioNeedsConversion};
         let table = [
             (AudioOption::Auto, &[AudioCannotBeCopied, AudioCannotBeCopied][..], Audio::Off),

@@ -47,8 +47,8 @@ impl Record {
         }
     }
 
-    /// Returns whether the ONVIF service is at another host than all streams; false without an ONVIF
-    /// service. The service receives a digest of the camera's password, so it must be on the camera.
+    /// Returns true if the camera has an ONVIF service, and no stream is at the host of this service. The
+    /// service receives a digest of the camera's password, so it must be on the camera.
     pub(crate) fn has_foreign_onvif(&self) -> bool {
         self.onvif.as_ref().is_some_and(|onvif| !self.spec.has_host(&onvif.host))
     }

@@ -22,7 +22,7 @@ use crate::camera::{link, zone};
 
 /// The largest length of a URL, in bytes. Real URLs are much shorter.
 pub(crate) const MAX_LENGTH: usize = 2048;
-/// The greatest possible length of a secret, in bytes: that of a secret whose characters are all
+/// The greatest possible length of a secret, in bytes. A secret is longest if all its characters are
 /// percent-encoded. In base64, a secret is shorter.
 pub(crate) const MAX_SECRET_LENGTH: usize = MAX_LENGTH * 3;
 /// The largest length of user name and password in the form that FFmpeg gets, in bytes. FFmpeg cuts off the rest.
@@ -49,7 +49,7 @@ const HARMLESS_KEYS: [&str; 12] = [
     "videocodec",
     "audiocodec",
     "codec",
-    // In FFmpeg's messages.
+    // This parameter is in FFmpeg's messages.
     "timeout",
 ];
 
@@ -83,7 +83,7 @@ struct Inner {
 impl Source {
     /// [Corrects](link::corrected) and parses an RTSP URL. The corrected URL must begin with `rtsp://` or
     /// `rtsps://`, name a host, have at most [`MAX_LENGTH`] bytes, and contain no `@` after the host, and no
-    /// character that could end a quotation or a line in FFmpeg's script. Error: `InvalidSource`.
+    /// character that could end a quoted string or a line in FFmpeg's script. Error: `InvalidSource`.
     pub fn parse(text: &str) -> Result<Self, Error> {
         let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
         let text = link::corrected(text);
@@ -129,9 +129,9 @@ impl Source {
         })))
     }
 
-    /// Returns an `InvalidSource` error if FFmpeg cannot use the URL: because of the port, or because FFmpeg would
-    /// cut off a part. Also if the host is a link-local address without a zone. [`Source::parse`] accepts such URLs,
-    /// because the database may contain one.
+    /// Returns an `InvalidSource` error if the port is 0, if FFmpeg would cut off a part of the URL, or if the
+    /// host is a link-local address without a zone. [`Source::parse`] accepts such URLs, because the database
+    /// may contain one.
     pub(crate) fn ensure_usable(&self) -> Result<(), Error> {
         let invalid = |reason: &str| Err(Error::new(ErrorKind::InvalidSource, reason));
         if self.port() == 0 {
@@ -209,9 +209,9 @@ impl Source {
     }
 
     /// Returns the source at `target`, which is a link, or a path at the same host. A link without credentials
-    /// gets those of this source, unless this source uses TLS and the link does not. A link to a link-local address
-    /// gets the zone of this source, if it has one: cameras do not know the manager's interfaces. Error:
-    /// `InvalidSource`.
+    /// gets the credentials of this source, unless this source uses TLS and the link does not. A link to a link-local
+    /// address gets the zone of this source, if this source has one, because cameras do not know the manager's
+    /// interfaces. Error: `InvalidSource`.
     pub(crate) fn redirected_to(&self, target: &str) -> Result<Self, Error> {
         let credentials = user_info(&self.0.url).map(|text| format!("{text}@")).unwrap_or_default();
         if target.starts_with('/') {
@@ -229,10 +229,10 @@ impl Source {
         }
     }
 
-    /// Returns whether FFmpeg can get the host as it is, because the host is an address without a zone.
+    /// Returns whether the host is an address without a zone, which FFmpeg can use as it is.
     fn has_address(&self) -> bool {
         let host = &self.0.host;
-        // FFmpeg does not understand %25, but the index of the interface in an address.
+        // FFmpeg does not understand a zone after %25. FFmpeg needs the index of the interface in the address.
         self.0.zone.is_none() && (host.starts_with('[') || host.parse::<Ipv4Addr>().is_ok())
     }
 
@@ -328,7 +328,7 @@ fn without(text: &str, secrets: &[String]) -> String {
 /// Returns the positions of parameter values that may be secrets. `text` is a URL from the path on. Some
 /// vendors put parameters into the path.
 ///
-/// `&` always ends a value, and `/` ends one in the path. `;`, `?` and `#` end a value only if another
+/// `&` always ends a value, and `/` ends a value in the path. `;`, `?` and `#` end a value only if another
 /// parameter follows.
 fn secret_values(text: &str) -> Vec<Range<usize>> {
     let path_end = text.find(['?', '#']).unwrap_or(text.len());
@@ -352,8 +352,8 @@ fn secret_values(text: &str) -> Vec<Range<usize>> {
     values
 }
 
-/// Returns the secrets of a URL in every form in which they may appear. The longest come first: if a
-/// shorter secret were replaced first, parts of a longer one that contains it would remain.
+/// Returns the secrets of a URL in every form in which they may appear. The longest come first. Otherwise,
+/// if a short secret is a part of a longer one, the rest of the longer one would remain in the text.
 fn secrets(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = secrets_as_written(text, url);
     let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();
@@ -378,8 +378,8 @@ fn secrets(text: &str, url: &Url) -> Vec<String> {
 fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = Vec::new();
     if has_credentials(url) {
-        // As written up to the last @, as FFmpeg gets it, and as the URL parser reads the password: parsers
-        // differ if an @ or % in the password is not encoded.
+        // The password has three forms: as written up to the last @, as FFmpeg gets it, and as the URL parser
+        // reads it. Parsers differ if an @ or % in the password is not encoded.
         if let Some(user_info) = user_info(text) {
             for user_info in [user_info, &link::user_info_for_ffmpeg(user_info)] {
                 secrets.push(user_info.to_owned());
@@ -389,7 +389,7 @@ fn secrets_as_written(text: &str, url: &Url) -> Vec<String> {
         }
         secrets.extend(url.password().map(str::to_owned));
     }
-    // Both as FFmpeg gets the URL, and as the URL parser writes it.
+    // The values are added both as FFmpeg gets them, and as the URL parser writes them.
     for text in [after_authority(text), after_authority(url.as_str())] {
         for value in secret_values(text).into_iter().map(|range| &text[range]) {
             // Parsers differ in where a value ends.
@@ -441,7 +441,7 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::InvalidSource);
             assert!(error.detail.contains(reason), "{link}: {error}");
         }
-        // As long as possible, in the form that FFmpeg gets.
+        // The longest password and path that FFmpeg accepts.
         let link = format!("rtsp://a:{}@host/{}", "%21".repeat(125), "x".repeat(1022));
         assert_eq!(Source::parse(&link).expect("a link").ensure_usable(), Ok(()));
     }
@@ -546,7 +546,7 @@ mod tests {
             assert_eq!(format!("{source:?}"), format!("Source({shown})"));
             assert_eq!(source.redact(link), shown);
         }
-        // Another camera, to which the camera of the source redirects.
+        // The camera of the source redirects to another camera.
         let source = Source::parse("rtsp://h/x").expect("a link");
         let message =
             "[rtsp @ 0x1] Status 302: Redirecting to rtsp://a:other-pw@h2/y?token=other-t";

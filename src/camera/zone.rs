@@ -50,8 +50,8 @@ pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     Some((address, zone.strip_prefix("25").unwrap_or(zone)))
 }
 
-/// Returns the URL with this zone if its host is a link-local address. The zone replaces another one. Returns other
-/// URLs unchanged.
+/// Returns the URL with this zone if its host is a link-local address. A zone that the URL already has is replaced.
+/// Returns other URLs unchanged.
 pub(crate) fn with<'a>(url: &'a str, zone: &str) -> Cow<'a, str> {
     let replaced = inside_brackets(url).and_then(|inner| {
         let host = &url[inner.clone()];
@@ -63,8 +63,8 @@ pub(crate) fn with<'a>(url: &'a str, zone: &str) -> Cow<'a, str> {
     replaced.map_or(url.into(), Cow::from)
 }
 
-/// Returns the host that is written in the field `ip` in the form of [`host`], but without brackets and, if it is a
-/// name, in lower case. Equal for two spellings of the same host.
+/// Converts the host in the field `ip` to the form of [`host`], but without brackets. A name is converted to lower
+/// case. The result is equal for two spellings of the same host.
 pub(crate) fn bare_host(ip: &str) -> String {
     let ip = ip.trim_matches(['[', ']']);
     let (address, zone) = split(ip).map_or((ip, None), |(address, zone)| (address, Some(zone)));
@@ -74,13 +74,13 @@ pub(crate) fn bare_host(ip: &str) -> String {
     }
 }
 
-/// Returns whether two hosts in the form of [`host`] are the same. Names are compared case-insensitively, zones are
-/// not.
+/// Returns whether two hosts in the form of [`host`] are the same. Upper and lower case are the same in names, but
+/// not in zones.
 pub(crate) fn is_same_host(one: &str, other: &str) -> bool {
     if one.starts_with('[') { one == other } else { one.eq_ignore_ascii_case(other) }
 }
 
-/// Returns the zone of an address to which a connection was made; `None` if the address needs none, or if the
+/// Returns the zone of an address to which a connection was made; `None` if the address needs no zone, or if the
 /// interface no longer exists.
 pub(crate) fn of(address: SocketAddr) -> Option<String> {
     match address {
@@ -118,8 +118,8 @@ pub(crate) fn ensure_present(host: &str) -> Result<(), Error> {
     let address = host.trim_matches(['[', ']']).parse::<Ipv6Addr>();
     let Some(address) = address.ok().filter(Ipv6Addr::is_unicast_link_local) else { return Ok(()) };
     let detail = format!(
-        "{address} is a link-local address, which requires the network interface of the manager's machine: write \
-         [{address}%25eth0] in a link, and {address}%eth0 elsewhere, with the name of the interface instead of eth0"
+        "{address} is a link-local address, which requires the name of a network interface of the manager's machine; \
+         write [{address}%25eth0] in a link, and {address}%eth0 elsewhere, and replace eth0 with the interface's name"
     );
     Err(Error::new(ErrorKind::InvalidSource, detail))
 }
