@@ -16,7 +16,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// Reads a pipe up to its end or up to `max` bytes, and returns the bytes.
 pub(crate) async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A read error needs no report: the bytes show what was written.
+    // A read error needs no report, because the bytes show what was written.
     let _ = pipe.take(max).read_to_end(&mut bytes).await;
     bytes
 }
@@ -25,7 +25,7 @@ pub(crate) async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8
 /// signal would kill FFmpeg if it wrote messages to a closed pipe.
 pub(crate) async fn first_of(mut pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     let bytes = read_up_to(&mut pipe, max).await;
-    // A read error needs no report: there are no further messages.
+    // A read error needs no report, because there are no further messages.
     let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     bytes
 }

@@ -1,12 +1,13 @@
 //! Child processes that are always reaped and never survive the manager.
 //!
-//! Each child leads a separate process group, so that processes that it starts are killed with it. The
-//! kernel kills a child when the *thread* that started the child ends (`PR_SET_PDEATHSIG`). Therefore one
-//! thread, which runs as long as the manager, starts all children: the thread of the [`Spawner`].
+//! Each child leads a separate process group, so that the processes that the child starts are killed together
+//! with the child. The kernel kills a child when the *thread* that started the child ends
+//! (`PR_SET_PDEATHSIG`). Therefore one thread, which runs as long as the manager, starts all children: the
+//! thread of the [`Spawner`].
 //!
-//! A child must set its limits before it executes FFmpeg. Forking the manager for this purpose would take
-//! longer the more memory the manager uses, and would block all its threads in the meantime. Therefore
-//! the manager starts its own program again, which sets the limits and then executes FFmpeg:
+//! A child must set its limits before it executes FFmpeg. For this purpose, the manager could fork. But the
+//! more memory the manager uses, the longer a fork takes, and a fork blocks all threads of the manager.
+//! Therefore the manager starts its own program again, which sets the limits and then executes FFmpeg:
 //! [`become_child`].
 
 use std::convert::Infallible;
@@ -86,8 +87,8 @@ pub struct Spawner {
 }
 
 impl Spawner {
-    /// Starts the thread. `bounds` limits each child; bounds above a hard limit of the system are
-    /// reduced to that limit. Children do not inherit the environment variables in `hidden`, which may
+    /// Starts the thread. `bounds` limits each child. Bounds that are above a hard limit of the system are
+    /// reduced to the hard limit. Children do not inherit the environment variables in `hidden`, which may
     /// contain secrets. When the last clone is dropped, the thread ends and the kernel kills all
     /// children, so the manager keeps a clone for as long as it runs.
     pub fn start(bounds: Bounds, hidden: &[&str]) -> io::Result<Self> {
@@ -217,8 +218,8 @@ fn hidden_variables(environment: impl Iterator<Item = OsString>, hidden: &[&str]
     environment.filter(|name| hidden.iter().any(|it| name.eq_ignore_ascii_case(it))).collect()
 }
 
-/// In a child: sets the limits of this process, and replaces it with the program that was passed to
-/// [`Spawner::spawn`]. `arguments` are those after [`CHILD`]. Returns only if this fails.
+/// In a child: sets the limits of this process, and replaces the process with the program that was passed to
+/// [`Spawner::spawn`]. `arguments` are the arguments after [`CHILD`]. Returns only if this fails.
 pub fn become_child(arguments: impl Iterator<Item = OsString>) -> io::Error {
     let Err(error) = limit_and_exec(arguments);
     error
@@ -261,7 +262,7 @@ fn allowed(resource: Resource, setting: &str, wanted: u64) -> io::Result<u64> {
             setting,
             wanted,
             allowed = hard,
-            "this setting is above the hard limit of the system: using the hard limit"
+            "this setting is above the hard limit of the system, so the hard limit is used"
         );
     }
     Ok(wanted.min(hard))
@@ -339,8 +340,8 @@ impl Process {
     /// Waits until the child ends, reaps it, and kills what is left of its group.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         let status = self.child.wait().await?;
-        // This cannot kill another group: the kernel hands out process ids in ascending order, and does
-        // not reuse the group's id while a member of the group is alive.
+        // This cannot kill another group, because the kernel hands out process ids in ascending order, and
+        // does not reuse the group's id while a member of the group is alive.
         self.kill();
         Ok(status)
     }

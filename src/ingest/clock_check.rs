@@ -1,5 +1,5 @@
-//! Compares a camera's clock with this machine's. Some cameras give their frames times in a wrong unit,
-//! or give all frames the same time. Such media cannot be played.
+//! Compares a camera's clock with the clock of this machine. Some cameras give their frames times in a wrong
+//! unit, or give all frames the same time. Such media cannot be played.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use tokio::time::Instant;
 
 /// The shortest measurement. Shorter ones would be wrong, because frames arrive in bursts.
 const SHORTEST_SAMPLE: Duration = Duration::from_millis(1500);
-/// The lowest rate of a usable clock, relative to this machine's. A network that is congested, but
-/// still lets viewers watch, does not slow the media that much.
+/// The lowest rate of a usable clock, relative to the clock of this machine. A congested network does not
+/// slow the media that much, as long as viewers can still watch.
 const SLOWEST: f64 = 0.2;
-/// The number of consecutive slow measurements that prove a fault. A single one may come from a camera
-/// that hung for some seconds.
+/// The number of consecutive slow measurements that prove a fault. A single slow measurement may come from a
+/// camera that hung for some seconds.
 const SLOW_SAMPLES: u32 = 2;
-/// The highest rate of a usable clock, relative to this machine's. Cameras that buffer, or whose clocks
-/// are set forward, exceed it only briefly.
+/// The highest rate of a usable clock, relative to the clock of this machine. Cameras that buffer, or whose
+/// clocks are set forward, exceed this rate only briefly.
 const FASTEST: f64 = 3.0;
 /// The number of consecutive fast measurements that prove a fault.
 const FAST_SAMPLES: u32 = 3;
@@ -39,8 +39,8 @@ struct Sample {
 }
 
 impl ClockCheck {
-    /// Returns whether the clock looks usable, given that a frame with this decode time arrives now, and that the
-    /// clock was set this many times before.
+    /// Returns whether the clock seems usable. A frame with the decode time `time` arrives now, and the clock has
+    /// been set `jumps` times so far.
     pub(crate) fn is_plausible(&mut self, time: Duration, jumps: u32) -> bool {
         let now = Sample { at: Instant::now(), time, jumps };
         let last = *self.last.get_or_insert(now);
@@ -64,7 +64,7 @@ mod tests {
     use super::*;
 
     /// Returns whether ten seconds of frames are accepted from a camera whose clock runs at `rate`. Before these
-    /// frames, the camera sends all frames of the time `burst` at once.
+    /// frames, the camera sends frames with a total duration of `burst` at once.
     async fn is_accepted(rate: f64, burst: Duration) -> bool {
         let mut clock = ClockCheck::default();
         let mut time = Duration::from_secs(100);
@@ -115,7 +115,7 @@ mod tests {
                 time += frame;
             }
             tokio::time::advance(Duration::from_secs(frozen_for)).await;
-            // The frames of this time are then read within two seconds.
+            // The frames that arrived while the manager was frozen are then read within two seconds.
             for _ in 0..frozen_for * 25 {
                 assert!(clock.is_plausible(time, 0));
                 tokio::time::advance(

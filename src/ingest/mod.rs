@@ -6,7 +6,7 @@
 //! | [`rendition`] | H.264 that is made of a stream's frames |
 //! | [`clock_check`] | detects a camera whose clock cannot be used |
 //!
-//! This module starts single runs. The stream (`crate::stream`) decides when to start another.
+//! This module starts single runs. The stream (`crate::stream`) decides when to start another run.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub(crate) mod rendition;
 pub struct IngestRequest {
     /// The camera's RTSP URL.
     pub source: Source,
-    /// How the camera is ingested.
+    /// The plan with which the camera is ingested.
     pub plan: Plan,
     /// The operator's options, which limit the plans for further runs.
     pub options: StreamOptions,
@@ -52,7 +52,7 @@ pub struct IngestRequest {
 pub enum RunOutcome {
     /// A run with this other plan may work better, and should start at once.
     Replan(Plan),
-    /// The camera or the machine refused. An immediate retry would fail in the same way.
+    /// The camera or the machine refused the run. An immediate retry would fail in the same way.
     Refused(Error),
     /// The run was interrupted, or the cause of its end is unknown.
     Dropped(Error),

@@ -122,9 +122,10 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
     }
 }
 
-/// Returns the version of the next format in the hub of a rendition of `source`. It is higher than the versions of all
-/// formats in the hub during this epoch. It also differs from the versions of the stream itself, and of earlier
-/// renditions with another source, because the name of an init segment consists only of epoch and version.
+/// Returns the version of the next format in the hub of a rendition of `source`. This version is higher than the
+/// versions of all formats in the hub during this epoch. It also differs from the versions of the stream itself,
+/// and of earlier renditions with another source, because the name of an init segment consists only of epoch and
+/// version.
 fn next_version(hub: &FrameHub, source: &Format) -> u32 {
     let last = hub.flow().filter(|flow| flow.format.epoch == source.epoch);
     let next = last.map_or(0, |flow| flow.format.version.saturating_add(1));

@@ -19,7 +19,7 @@ impl ProbeSize {
         match self {
             Self::Small => ("100000", "5000"),
             Self::Large => ("4000000", "2000000"),
-            // Some cameras send audio, and a frame of video every 5 s. Two frames may be necessary.
+            // Some cameras send audio, but only one frame of video every 5 s. Two frames may be necessary.
             Self::Long => ("12000000", "2000000"),
         }
     }
@@ -55,7 +55,7 @@ pub struct Transcode {
 /// would derive a level that is much too high.
 const MAX_FRAME_RATE: &str = "60";
 
-/// The protocols that FFmpeg is allowed to open: those of the script and of cameras, but not files.
+/// The protocols that FFmpeg can open: the protocols of the script and of cameras, but not files.
 const PROTOCOLS: &str = "pipe,rtp,rtsp,rtsps,tcp,udp,tls";
 
 /// The greatest width of the picture of a camera test, in pixels.
@@ -66,7 +66,7 @@ pub(crate) const STILL_WIDTH: u32 = 640;
 const MAX_THREADS: &str = "4";
 
 /// The number of pixels above which one thread may be too slow to decode a picture. Pictures of 1080p
-/// are not above it, although some encoders pad them to 1088 lines.
+/// never exceed this number, although some encoders pad them to 1088 lines.
 const LARGE_PICTURE: u32 = 1920 * 1088;
 
 /// The arguments for logging. At this level, FFmpeg logs the properties of the streams.
@@ -77,7 +77,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     let mut arguments = first_arguments(plan);
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     if plan.times == Times::Arrival {
-        // This option is not in the script, because the concat reader would then drop the times of arrival.
+        // If this option were in the script, the concat reader would drop the times of arrival.
         add(&["-use_wallclock_as_timestamps", "1"]);
     }
     if plan.video == Video::ToH264 {
@@ -92,7 +92,7 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
     add(&["-protocol_whitelist", PROTOCOLS, "-i", "pipe:0"]);
     add(&["-map", &video_track(plan)]);
     match plan.video {
-        // Frames before the first keyframe are passed on as well: they show that the camera sends video.
+        // Frames before the first keyframe are passed on as well, because they show that the camera sends video.
         Video::Copy => {
             add(&["-c:v", "copy", "-copyinkf:v"]);
         }
@@ -179,7 +179,7 @@ fn video_track(plan: Plan) -> String {
     format!("0:v:{}", plan.video_track.index())
 }
 
-/// Returns the arguments that come first: those for logging, and the limits of FFmpeg's probe.
+/// Returns the arguments that come first: the arguments for logging, and the limits of FFmpeg's probe.
 fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
     // The concat reader probes what the reader inside it has already probed. With FFmpeg's defaults,

@@ -43,10 +43,11 @@ impl FfmpegCheck {
     }
 
     /// Fails if the program is not an FFmpeg, or cannot be run. Runs the program only if its file is not the one for
-    /// which this function last succeeded. Takes less time than a start, `start_timeout`, so that the start fails with
-    /// the error of a program that does not respond.
+    /// which this function last succeeded. Takes at most half of `start_timeout`. So if the program does not respond,
+    /// the start fails with an error that states this, and not with a timeout.
     pub(crate) async fn ensure_ffmpeg(&self, start_timeout: Duration) -> Result<(), Error> {
-        // A look at the file is quick. Another thread, in which it could be done, may be refused by the system.
+        // Reading the properties of the file is quick, so it needs no separate thread. The system may refuse to
+        // start a thread.
         let file = ProgramFile::of(&self.program);
         let file = file.map_err(|error| self.error(&error.to_string()))?;
         if lock(&self.known).as_ref() != Some(&file) {
@@ -76,7 +77,7 @@ impl FfmpegCheck {
             _ if is_late => Err("it does not respond to -version".into()),
             Some(reason) => Err(reason.into()),
             None if printed != GREETING => {
-                Err(format!("it is not an FFmpeg (-version: {status}, but no version)").into())
+                Err(format!("it is not an FFmpeg; -version prints no version ({status})").into())
             }
             None if status.success() => Ok(()),
             None => Err(status.to_string().into()),

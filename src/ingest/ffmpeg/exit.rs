@@ -40,8 +40,8 @@ pub(super) struct FfmpegExit {
 }
 
 impl FfmpegExit {
-    /// Returns the target of a redirect if the run ended because the camera redirected it. The target may contain
-    /// secrets.
+    /// Returns the target of the redirect if the run ended because the camera redirected FFmpeg. The target may
+    /// contain secrets.
     pub(super) fn redirect(&self) -> Option<&str> {
         self.tail.redirect().filter(|_| !self.is_stopped && !self.has_played)
     }
@@ -70,7 +70,7 @@ impl FfmpegExit {
         let verdict = self.tail.verdict().filter(counts);
         if let Some(error) = verdict.and_then(|found| found.error(self.ran_for, socket_timeout)) {
             return match error.kind {
-                // A retry may succeed: the camera accepts a connection as soon as another one has ended.
+                // A retry may succeed, because the camera accepts a connection as soon as another one has ended.
                 ErrorKind::SourceBusy => RunOutcome::Dropped(error),
                 _ => RunOutcome::Refused(error),
             };

@@ -52,8 +52,8 @@ const REJECTED_LOGIN: &str = "The login was rejected";
 const UNSUPPORTED_LOGIN: &str = "No supported login method: ";
 
 /// Returns the error of a run that has failed with `error`, after FFmpeg has reported this `login`. If the camera has
-/// rejected the login for another reason than wrong credentials, and the reason is known, the returned error explains
-/// it. Otherwise returns `error`.
+/// rejected the login for another reason than wrong credentials, and this reason is known, the returned error states
+/// the reason. Otherwise returns `error`.
 pub(super) async fn explained(
     error: Error,
     source: &Source,
@@ -121,8 +121,8 @@ async fn challenges(source: &Source, address: SocketAddr) -> std::io::Result<Vec
     Ok(challenges.map(|(_, challenge)| challenge.trim().to_owned()).collect())
 }
 
-/// Returns whether Debian's FFmpeg can log in: it uses the last digest, or basic authentication if the camera offers
-/// no digest.
+/// Returns whether Debian's FFmpeg can log in. Debian's FFmpeg uses the last digest, or basic authentication if the
+/// camera offers no digest.
 fn can_debians_log_in(offers: &[String]) -> bool {
     match offers.iter().rev().find_map(|offer| algorithm(offer)) {
         Some(algorithm) => DEBIANS_ALGORITHMS.contains(&algorithm),

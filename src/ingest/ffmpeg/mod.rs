@@ -1,5 +1,5 @@
-//! FFmpeg as an ingest: its arguments, its runs, the meaning of its messages, and single pictures with
-//! which cameras are tested.
+//! FFmpeg as an ingest: its arguments, its runs, and the meaning of its messages. Also takes the single pictures
+//! with which cameras are tested.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -8,7 +8,7 @@
 //! | `pipes` | reading a run's pipes and publishing the frames |
 //! | `exit` | the cause of a run's end |
 //! | `silence` | detecting a track that sends nothing, if there is another |
-//! | [`check`] | whether FFmpeg can be run at all |
+//! | [`check`] | checking whether FFmpeg can be run |
 //! | [`args`] | FFmpeg's arguments, and the script that keeps the URL out of them |
 //! | [`settings`] | the settings of every run of FFmpeg that connects to a camera |
 //! | [`stderr`] | collecting FFmpeg's messages, and finding facts about the camera in them |

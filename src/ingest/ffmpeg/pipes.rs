@@ -27,7 +27,7 @@ use crate::media::nut::stream::NutItem;
 
 /// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are dropped, so a
 /// block is small compared with all frames that the hub keeps. A block is also smaller than 128 KiB, because glibc
-/// does not reuse freed blocks of 128 KiB or more: it returns them to the system at once.
+/// does not reuse freed blocks of 128 KiB or more, but returns them to the system at once.
 pub(in crate::ingest) const VIDEO_BLOCK: usize = 120 * 1024;
 /// The size of a block of memory for audio, in bytes: enough for about half a second at 64 kbit/s.
 const AUDIO_BLOCK: usize = 4 * 1024;
@@ -76,7 +76,7 @@ pub(super) struct Sink {
     pub(super) hub: FrameHub,
     /// Number of the epoch.
     pub(super) epoch: u64,
-    /// How the camera is ingested.
+    /// The plan with which the camera is ingested.
     pub(super) plan: Plan,
     /// Set to true when the first keyframe arrives, with which decoding can begin.
     pub(super) has_played: Arc<AtomicBool>,
@@ -202,7 +202,7 @@ impl<R: AsyncRead + Unpin> NutPipe<R> {
         Self { source, reader, block_size, state: PipeState::Used, has_packet: false }
     }
 
-    /// Appends the bytes that have arrived to the buffer, and returns their number: 0 at the end.
+    /// Appends the bytes that have arrived to the buffer, and returns their number; 0 at the end of the pipe.
     /// Can be cancelled without losing bytes.
     pub(in crate::ingest) async fn read(&mut self) -> std::io::Result<usize> {
         let buffer = self.reader.buffer();

@@ -33,11 +33,11 @@ use crate::ingest::ffmpeg::verdict::Verdict;
 /// The largest number of pictures that are taken at the same time. Each may use a CPU core for a
 /// moment.
 const PLACES: usize = 4;
-/// The longest time that a caller waits for a free place.
+/// The longest time that a caller waits while [`PLACES`] other pictures are being taken.
 const PLACE_WITHIN: Duration = Duration::from_secs(5);
 /// The largest size of a picture, in bytes. A picture that is 640 pixels wide has about 50,000.
 const MAX_PICTURE: u64 = 2 * 1024 * 1024;
-/// The largest number of runs for one picture. Runs that are redirected or that find a busy camera do not count.
+/// The largest number of runs for one picture. Runs that are redirected or that find the camera busy do not count.
 const MAX_RUNS: u32 = 4;
 /// The delay after which a camera that has too many connections is tested again.
 const BUSY_DELAY: Duration = Duration::from_secs(2);
@@ -166,9 +166,9 @@ impl StillTaker {
         Err(plan::exhausted())
     }
 
-    /// Runs FFmpeg, and repeats the run while the camera has too many connections and there is time: the camera
-    /// may still have the session of a stream that has just ended. After [`BUSY_RUNS`] such runs, one run is
-    /// without audio, because some cameras refuse only the audio.
+    /// Runs FFmpeg, and repeats the run while the camera has too many connections and the deadline permits it. The
+    /// camera may still have the session of a stream that has just ended. After [`BUSY_RUNS`] such runs, one run
+    /// is without audio, because some cameras refuse only the audio.
     async fn run_when_free(
         &self,
         source: &Source,
@@ -220,7 +220,7 @@ impl StillTaker {
         pipes::write_all(stdin, args::script(source, address, plan, self.socket_timeout)).await;
         let picture = PipeReader::spawn(async move {
             let mut jpeg = Vec::new();
-            // A read error needs no report: the bytes show whether there is a picture.
+            // A read error needs no report, because the bytes show whether there is a picture.
             let _ = stdout.take(MAX_PICTURE).read_to_end(&mut jpeg).await;
             jpeg
         });
@@ -390,7 +390,7 @@ impl Facts {
             {
                 (facts.width, facts.height) = (Some(width), Some(height));
             }
-            // `tbr` is FFmpeg's guess, which after a short probe may be the rate of the stream's clock.
+            // `tbr` is FFmpeg's guess. After a short probe, the guess may be the rate of the stream's clock.
             let is_rate = rest == "fps" || (rest == "tbr" && facts.frame_rate.is_none());
             if let (true, Ok(rate)) = (is_rate, first.parse::<f64>()) {
                 facts.frame_rate = Some(rate).filter(|rate| (0.1..=120.0).contains(rate));

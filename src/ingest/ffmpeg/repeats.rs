@@ -1,5 +1,5 @@
-//! Leaves out messages that FFmpeg repeats, such as one for each packet that it cannot use. They would push
-//! all other messages out of the log.
+//! Leaves out messages that FFmpeg repeats, for example for each packet that it cannot use. Such messages would
+//! push all other messages out of the log.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! One run of FFmpeg: reads its pipes, publishes its frames, and ends it when the run is no longer wanted or
-//! cannot succeed.
+//! One run of FFmpeg: reads FFmpeg's pipes, publishes the frames, and ends FFmpeg when the run is no longer wanted
+//! or cannot succeed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,8 +20,9 @@ use crate::ingest::ffmpeg::tracks::Tracks;
 use crate::ingest::{IngestRequest, Stop, StopRequests};
 use crate::onvif::keyframe::PreparedRequest;
 
-/// The time within which FFmpeg usually exits after its pipes were closed. FFmpeg must not get a signal earlier: while
-/// it opens its outputs, a signal makes it exit without ending its session with the camera.
+/// The time within which FFmpeg usually exits after its pipes were closed. FFmpeg must not get a signal earlier,
+/// because a signal that arrives while FFmpeg opens its outputs makes FFmpeg exit without ending its session with the
+/// camera.
 const EXIT_WITHIN: Duration = Duration::from_millis(200);
 
 /// The time that FFmpeg has to end its session with the camera after a signal. It usually takes 0.1 s.
@@ -176,15 +177,15 @@ impl FfmpegRun {
         if video == Video::ToH264 && video_codec.is_some_and(|codec| COPYABLE.contains(&codec)) {
             return Some(Lesson::VideoCanBeCopied);
         }
-        // The codec decides, not the first packet of audio: before that packet, frames would be published without
-        // audio.
+        // The codec of the track is enough for this lesson. If the manager waited for the first packet of audio,
+        // frames without audio would be published before this packet.
         let is_wrong = audio == Audio::Copy && audio_codec.is_some_and(|codec| codec != "aac");
         is_wrong.then_some(Lesson::AudioNeedsConversion)
     }
 
-    /// Closes the output pipes. FFmpeg then ends its session with the camera and exits when it writes the next packet.
-    /// Without the end of the session, a camera that allows one session may refuse the next one for a while.
-    /// Returns the next step, if FFmpeg does not exit.
+    /// Closes the output pipes. When FFmpeg then writes the next packet, it ends its session with the camera and
+    /// exits. If the session did not end, a camera that allows only one session could refuse the next one for a
+    /// while. Returns the next step for the case that FFmpeg does not exit.
     fn end(&self) -> (Instant, Stop) {
         self.frames.close();
         (Instant::now() + EXIT_WITHIN, Stop::Gently)

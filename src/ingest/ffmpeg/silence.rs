@@ -28,7 +28,7 @@ pub(super) struct SeenTracks {
 #[derive(Debug, Default)]
 pub(super) struct SilenceCheck {
     pub(super) seen: Arc<SeenTracks>,
-    /// The lessons to check, and the times at which each check is due. The earliest is first.
+    /// The lessons to check, each with the time at which the check is due. The earliest is first.
     due: VecDeque<(Instant, Lesson)>,
 }
 
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_track_that_sends_nothing_is_a_lesson() {
+    async fn a_silent_track_leads_to_a_lesson_if_there_is_another_track() {
         let plan = Plan::default();
         assert_eq!(lesson_of(plan, true, true).await, None);
         assert_eq!(lesson_of(plan, false, false).await, Some(Lesson::VideoIsSilent));
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_only_track_may_be_silent() {
+    async fn a_silent_track_leads_to_no_lesson_if_it_is_the_only_one() {
         let mut check = SilenceCheck::default();
         check.begin(Plan::default(), &tracks(1));
         timeout(FOREVER, check.lesson()).await.expect_err("no lesson");

@@ -1,6 +1,6 @@
 //! FFmpeg's messages on stderr. All messages are read, and the last lines are kept without secrets. The messages
 //! are searched for facts about the camera, and for the cause of FFmpeg's end, which the exit code does not reveal.
-//! The module `verdict` has these causes.
+//! The module `verdict` contains the possible causes.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -70,8 +70,8 @@ const UNUSABLE_PACKETS: u64 = 5;
 /// A part of the message with which FFmpeg ends after SIGTERM or SIGINT.
 const SIGNAL: &str = "received signal";
 
-/// A line, and the meaning that it had before secrets were removed. A secret may be equal to a word in
-/// FFmpeg's messages, so the meaning must not be looked for afterwards.
+/// A line without secrets, and its meaning. The meaning is determined before the secrets are removed,
+/// because a secret may be equal to a word in FFmpeg's messages.
 struct Line {
     shown: String,
     /// The rank of the strongest verdict.
@@ -94,7 +94,7 @@ impl Line {
         let stream = raw.split_once("Stream #").map(|(_, facts)| facts);
         let stream = stream.map(|facts| facts.chars().take(MAX_LINE).collect());
         let is_transport = raw.contains("461 Unsupported");
-        // FFmpeg does not log which method was answered with 400, so every 400 counts as a refusal.
+        // FFmpeg does not log which request the camera rejected with 400, so every 400 counts as a refusal.
         let is_refusal = raw.contains("method SETUP failed") || raw.contains("400 Bad Request");
         let is_track_refused = is_refusal && !is_transport;
         Self { shown, verdict, stream, is_track_refused }
@@ -261,21 +261,21 @@ impl Tail {
     }
 }
 
-/// Returns whether a signal ended FFmpeg without FFmpeg's doing. SIGABRT is FFmpeg's own reaction to an error, which its
-/// last message explains.
+/// Returns whether a signal ended FFmpeg, so that FFmpeg's last message does not explain the end. SIGABRT does not
+/// count, because FFmpeg sends this signal to itself after it has printed an error.
 pub(super) fn is_killed(status: Option<ExitStatus>) -> bool {
     let signal = status.and_then(|status| status.signal());
     signal.is_some_and(|signal| signal != Signal::SIGABRT as i32)
 }
 
 /// Returns a line in the form in which it is shown, without secrets. Control characters are removed
-/// before secrets are searched for: removing them later could join the two halves of a secret.
+/// before secrets are searched for, because removing them later could join the two halves of a secret.
 fn readable(raw: &[u8], source: Option<&Source>) -> String {
     let is_cut = raw.len() >= MAX_RAW_LINE;
     let mut text: String =
         String::from_utf8_lossy(raw).chars().filter(|c| !c.is_control()).collect();
     if raw.len() >= FFMPEG_LINE {
-        // A link at the end may have lost the @ that shows where its credentials end.
+        // A link at the end may have lost the @ that shows where its credentials end, so an @ is added.
         text.push('@');
     }
     let text = source.map_or_else(|| source::redact_links(&text), |source| source.redact(&text));
@@ -475,7 +475,7 @@ mod tests {
     fn a_line_that_is_cut_inside_a_secret_ends_before_it() {
         let source = Source::parse("rtsp://admin:s3cretpw@cam/x").expect("a link");
         for length in MAX_RAW_LINE - 40..MAX_RAW_LINE {
-            // The redacted beginning is so short that the end of the line would be shown.
+            // After redaction, the beginning of the line is so short that the end of the line would be shown.
             let mut raw = b"rtsp://admin:s3cretpw@cam/x".repeat(length / 27);
             raw.resize(length, b' ');
             raw.extend(b"rtsp://admin:s3cretpw@cam/x");

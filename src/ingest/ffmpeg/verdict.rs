@@ -35,7 +35,7 @@ impl Verdict {
     }
 
     /// Returns the rank of the strongest verdict in a message of FFmpeg; `None` if the message contains none. A
-    /// lower rank is stronger. `tracks` are those of the camera.
+    /// lower rank is stronger. `tracks` are the camera's tracks.
     pub(super) fn rank(raw: &str, tracks: &Tracks) -> Option<usize> {
         let words = if is_about_audio(raw, tracks) { AUDIO_FAULT } else { raw };
         let is_about_packet = PACKET_ERRORS.iter().any(|error| raw.contains(error));
@@ -90,13 +90,16 @@ const VERDICTS: &[(&str, Verdict)] = &[
     ("461 Unsupported", Verdict::Lesson(Lesson::TransportRefused)),
     (
         "matches no streams",
-        Verdict::Camera(ErrorKind::SourceUnsupported, "the camera sends no video at this path"),
+        Verdict::Camera(
+            ErrorKind::SourceUnsupported,
+            "the camera sends no video at this path; check the path of the link",
+        ),
     ),
     (
         "Server returned 5XX",
         Verdict::Camera(
             ErrorKind::SourceUnreachable,
-            "the camera answers with a server error; it may be overloaded or starting up",
+            "the camera responds with a server error; it may be overloaded or starting up",
         ),
     ),
     ("Server returned 4XX", REFUSED),
@@ -108,7 +111,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
         "Protocol not found",
         Verdict::Camera(
             ErrorKind::SourceUnsupported,
-            "this FFmpeg does not support the link's protocol; install one that does",
+            "this FFmpeg does not support the link's protocol; install an FFmpeg that supports it",
         ),
     ),
 ];
@@ -134,8 +137,10 @@ const NOT_FOUND: Verdict = Verdict::Camera(
     ErrorKind::SourceNotFound,
     "the camera has no stream at this path; check the path of the link",
 );
-const REFUSED: Verdict =
-    Verdict::Camera(ErrorKind::SourceUnsupported, "the camera refuses the request; check the path");
+const REFUSED: Verdict = Verdict::Camera(
+    ErrorKind::SourceUnsupported,
+    "the camera refuses the request; check the path of the link",
+);
 const UNREACHABLE: Verdict = Verdict::Camera(
     ErrorKind::SourceUnreachable,
     "no route to the camera; check the address and the network",

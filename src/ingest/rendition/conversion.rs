@@ -32,7 +32,7 @@ use crate::media::rendition::RenditionDemuxer;
 /// The longest time from the moment at which FFmpeg gets a frame until FFmpeg writes a frame. For the first
 /// frame, this time includes the start of FFmpeg.
 const RESPONDS_WITHIN: Duration = Duration::from_secs(10);
-/// An FFmpeg that gets no frame for this time is ended: the camera may be unreachable for hours.
+/// An FFmpeg that gets no frame for this time is ended, because the camera may be unreachable for hours.
 const ENDS_AFTER: Duration = Duration::from_secs(30);
 /// The longest time that an FFmpeg whose input has ended may need to write the last frames.
 const FINISHES_WITHIN: Duration = Duration::from_secs(1);
@@ -50,7 +50,8 @@ pub(super) struct Conversion {
     demuxer: RenditionDemuxer,
     /// The bytes that have to be written to FFmpeg.
     pending: Cursor<Vec<u8>>,
-    /// The time at which FFmpeg got the first frame since it last wrote one; `None` if it has got none since then.
+    /// The time at which FFmpeg got its first frame after it last wrote a frame; `None` if FFmpeg has got no frame
+    /// since then.
     waiting_since: Option<Instant>,
     /// The time at which FFmpeg last got a frame.
     fed_at: Instant,
@@ -119,7 +120,7 @@ impl Conversion {
         self.process.pid()
     }
 
-    /// Converts the frame `first` and those that follow it in `frames`.
+    /// Converts the frame `first` and the frames that follow it in `frames`.
     pub(super) async fn run(
         mut self,
         first: &Frame,
@@ -182,7 +183,7 @@ impl Conversion {
                     Ok(Some(frame)) => self.take_audio(frame),
                     Ok(None) => return Stop::Requested,
                     Err(Gap(missed)) => {
-                        warn!(missed, "converting is slower than the camera: frames were skipped");
+                        warn!(missed, "the conversion to H.264 is too slow, so frames were skipped");
                     }
                 },
                 () = sleep_until(deadline) => {
