@@ -28,7 +28,7 @@ const MAX_RESPONSE: usize = 128 * 1024 * 1024;
 pub(super) struct Client {
     /// The host and the port, as in the URL.
     authority: String,
-    /// The path at which the API is, without a slash at the end.
+    /// The path of the API, without a slash at the end.
     base: String,
 }
 
@@ -38,7 +38,7 @@ pub(super) enum ClientError {
     /// The URL cannot be used.
     #[error("--url must be a URL such as http://127.0.0.1:8088")]
     Url,
-    /// The settings name no fixed port.
+    /// `PORT` is 0, so the port of the service is unknown.
     #[error("PORT is 0, so the port of the service is unknown; name the service with --url")]
     NoPort,
     /// The API key cannot be sent in a header.
@@ -47,14 +47,14 @@ pub(super) enum ClientError {
     /// The service cannot be reached.
     #[error("cannot connect to the service at {0}: {1}; start the service, or name it with --url")]
     Unreachable(String, String),
-    /// The connection ended, or the time is over.
+    /// The connection ended, or the service did not respond in time.
     #[error("the service at {0} did not respond")]
     NoResponse(String),
     /// The response does not have the format of the API.
-    #[error("the response is not that of a stream-manager; check --url")]
+    #[error("the response is not from a stream-manager; check --url")]
     NotManager,
     /// The service requires another API key.
-    #[error("the service requires an API key with the role admin; set API_KEY to one")]
+    #[error("the service requires an API key with the role admin; set API_KEY to such a key")]
     Unauthorized,
     /// The service refused the request.
     #[error("{0}")]

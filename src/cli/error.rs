@@ -54,7 +54,7 @@ pub(super) enum CommandError {
         "the file contains variables without a value; set {0} in the environment of this command"
     )]
     MissingVariables(String),
-    /// A file with the admin key for `import` that cannot be used.
+    /// The file with the admin key, which `import` cannot use.
     #[error(transparent)]
     AdminKey(#[from] AdminKeyError),
     /// A request of `import` that failed.
@@ -80,7 +80,7 @@ pub(super) enum CommandError {
     /// A search of `discover` that failed.
     #[error(transparent)]
     Discovery(Error),
-    /// A thread that writes the log and could not be started.
+    /// The thread that writes the log, which could not be started.
     #[error("cannot start the thread that writes the log")]
     Log(#[source] io::Error),
     /// An async runtime that could not be started.

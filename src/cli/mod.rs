@@ -14,8 +14,8 @@
 //! | `error` | errors of commands, and their exit codes |
 //!
 //! Exit codes: 0 after success; 64 if a setting or an argument is invalid, if a part of the service cannot
-//! be opened, if no password or file can be read, or if `rotate-key` fails; 74 instead of 64 if the database or a file
-//! next to it cannot be used; 1 for other errors.
+//! be opened, if a password or a file cannot be read, or if `rotate-key` fails; 74 instead of 64 if the database or a
+//! file next to it cannot be used; 1 for other errors.
 //! [`CommandError::exit_code`] has the complete list.
 
 use std::ffi::OsString;

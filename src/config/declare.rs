@@ -67,7 +67,7 @@ pub(super) enum Problem {
     /// A service that other machines can reach although it needs no key.
     #[error(
         "{name}={address} can be reached from other machines, but ALLOW_ANONYMOUS=true lets every caller do \
-         everything; set ALLOW_ANONYMOUS=false, or API_KEYS, e.g. API_KEYS=me:admin:$(openssl rand -hex 16)"
+         everything; set ALLOW_ANONYMOUS=false, or set API_KEYS, e.g. API_KEYS=me:admin:$(openssl rand -hex 16)"
     )]
     Exposed { name: &'static str, address: String },
     /// A value in quotes. The message does not show the value, because it may be a secret.
@@ -98,7 +98,7 @@ pub(super) fn setting<T, C>(
 }
 
 impl<T: 'static, C> Setting<T, C> {
-    /// Adds a condition: `is_met` checks it, and messages say that the setting must be `requirement`.
+    /// Adds a condition, which `is_met` checks. Messages state that the setting must be `requirement`.
     pub(super) fn must_be(self, requirement: &'static str, is_met: fn(&C) -> bool) -> Self {
         let kind = self.kind.note(requirement);
         Self { kind, rule: Some(Rule { requirement, is_met }), ..self }
@@ -167,8 +167,8 @@ macro_rules! settings {
 
         impl Config {
             /// Reads all settings, and adds a problem to `problems` for each value that is not allowed. If
-            /// there are any, returns `None`. Otherwise checks the conditions in relation to other settings,
-            /// and adds a problem for each one that is not met.
+            /// there are such values, returns `None`. Otherwise checks the conditions in relation to other
+            /// settings, and adds a problem for each condition that is not met.
             pub(super) fn read(
                 variables: &Variables,
                 problems: &mut Vec<Problem>,

@@ -112,7 +112,7 @@ fn parse_dotenv(bytes: &[u8]) -> Result<HashMap<String, String>, (usize, &'stati
     let lines = Lines { rest: text.as_bytes(), count: &count };
     let variables: Result<HashMap<_, _>, _> = dotenvy::from_read_iter(lines).collect();
     variables.map_err(|error| {
-        // With a quote that is missing, the text extends to the end of the file.
+        // If a quote is missing, the error contains the text up to the end of the file.
         let following_lines = match &error {
             dotenvy::Error::LineParse(text, _) => text.trim_end().matches('\n').count(),
             _ => 0,
@@ -150,7 +150,8 @@ pub(crate) fn api_key() -> Option<Secret> {
     std::env::var(API_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new)
 }
 
-/// Returns the value of a variable in a file that the command `import` reads; `None` if it is unset.
+/// Returns the value of an environment variable that a file for the command `import` refers to; `None` if the
+/// variable is unset.
 pub(crate) fn file_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
@@ -167,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_that_cannot_be_used_is_named_by_its_number() {
+    fn the_error_of_an_invalid_line_contains_the_number_of_the_line() {
         let table: [(&[u8], usize); 7] = [
             (b"PORT", 1),
             (b"\xef\xbb\xbfPORT", 1),

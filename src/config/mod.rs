@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_needed_key_only_loopback_addresses_are_allowed() {
+    fn if_callers_need_no_key_only_loopback_addresses_are_allowed() {
         let key = ("API_KEYS", "me:admin:0123456789abcdef");
         let anonymous = ("ALLOW_ANONYMOUS", "true");
         for exposed in

@@ -84,7 +84,7 @@ settings! {
         tls_names: TlsNames = setting("TLS_NAMES", "", value::tls_names());
 
         /// Directory for the certificate that the manager creates (`cert.pem`) and for its key (`key.pem`). Do not
-        /// use a tmpfs: browsers would warn about another certificate after each restart of the machine.
+        /// use a tmpfs, because browsers would warn about a new certificate after each restart of the machine.
         tls_dir: PathBuf = setting("TLS_DIR", "./tls", value::path("a writable directory"));
 
         /// File with the certificate that nginx uses, followed by its chain, as PEM. Only nginx reads the file. If
@@ -105,10 +105,10 @@ settings! {
         stream_dir: PathBuf =
             setting("STREAM_DIR", "./streams", value::path("a writable directory, preferably on a tmpfs"));
 
-        /// Limit on the total size of all segments. Running streams can exceed it. HLS of a stream starts
-        /// only if at least 16 MiB are left below this limit, in addition to the space that is reserved for
-        /// streams whose HLS has just started: up to 8 MiB each, for up to 20 s. Even without a limit, the
-        /// same space must be free on the disk.
+        /// Limit on the total size of all segments. Running streams can exceed this limit. Each stream whose HLS
+        /// has just started has up to 8 MiB reserved for up to 20 s. HLS of another stream starts only if at
+        /// least 16 MiB are left below the limit, in addition to the reserved space. Even without a limit, this
+        /// much space must be free on the disk.
         stream_dir_max_bytes: Option<u64> =
             setting("STREAM_DIR_MAX_BYTES", "", value::bytes(16).optional());
 
@@ -137,13 +137,13 @@ settings! {
         api_keys: Option<Secret> = setting("API_KEYS", "", value::secret(API_KEYS).optional());
 
         /// If `true`, every program on this machine can do everything without a key. The manager and nginx can
-        /// then listen on loopback addresses only, and refuse requests that have passed another proxy or that
-        /// name another host than `localhost` or a loopback address. Has no effect if `API_KEYS` is set.
+        /// then listen on loopback addresses only. They refuse requests that have passed through another proxy,
+        /// or whose host is neither `localhost` nor a loopback address. Has no effect if `API_KEYS` is set.
         allow_anonymous: bool = setting("ALLOW_ANONYMOUS", "false", value::one_of(SWITCH));
 
         /// Addresses of the proxies in front of nginx or of the manager. If a request comes from one of them,
-        /// the client's address is the last one in `X-Forwarded-For` that is not in these networks. The
-        /// address counts for the limits for one address, for viewers, and in the log.
+        /// the client's address is the last address in `X-Forwarded-For` that is not in these networks. The
+        /// manager uses the client's address for limits per address, for counting viewers, and in the log.
         trusted_proxies: Networks =
             setting("TRUSTED_PROXIES", "", value::networks("127.0.0.1, 10.0.0.0/8"));
 
@@ -157,7 +157,7 @@ settings! {
             setting("PLAYBACK_PUBLIC_KEYS", "", value::path("a PEM or JWKS file").optional());
 
         /// Largest tolerated difference between the clocks of the manager and of back ends that sign playback
-        /// tokens. A token is accepted for this time before it becomes valid, and after it has expired.
+        /// tokens. A token is accepted up to this time before it becomes valid, and up to this time after it expires.
         playback_clock_skew: u64 =
             setting("PLAYBACK_CLOCK_SKEW_SECONDS", "30", value::number("whole seconds", 0..=300));
 
@@ -196,8 +196,8 @@ settings! {
     }
 
     "Stream lifecycle" {
-        /// How long a stream keeps running after the last request for its start or its media.
-        /// HLS of a stream ends when HLS has not been used for the same time. The main streams of cameras
+        /// Time for which a stream continues to run after the last request for its start or its media.
+        /// The HLS of a stream ends if no client has used HLS for this time. The main streams of cameras
         /// with `keep: always` do not end.
         idle_timeout: Duration =
             setting("CLEANUP_DELAY_SECONDS", "30", value::seconds(1.0..=86_400.0))
@@ -232,8 +232,8 @@ settings! {
         max_streams: usize = setting("MAX_STREAMS", "1000", value::number("a number", 1..=100_000));
 
         /// Number of slots for starts. A start holds its slot until the stream is playable or has failed,
-        /// but for at most one second. Further starts wait in a queue for up to 20 seconds. For
-        /// reconnecting, and for cameras with `keep: always`, there are half as many slots in addition.
+        /// but for at most one second. Further starts wait in a queue for up to 20 seconds. There are
+        /// additional slots, half as many, for reconnecting and for cameras with `keep: always`.
         max_concurrent_starts: usize =
             setting("MAX_CONCURRENT_STARTS", "16", value::number("a number", 1..=10_000));
 
@@ -243,8 +243,8 @@ settings! {
         max_kept_frames: u64 =
             setting("FRAMES_MAX_MEMORY_MB", "1024", value::mebibytes(16..=1_048_576));
 
-        /// Largest number of viewers of one stream at the same time. Of the players of one user at one
-        /// address, only 8 are counted. If unset, the number is not limited.
+        /// Largest number of viewers of one stream at the same time. At most 8 players of one user at one
+        /// address are counted. If unset, the number is not limited.
         max_viewers: Option<usize> =
             setting("MAX_VIEWERS_PER_STREAM", "", value::number("a number", 1..=10_000).optional());
     }
@@ -255,8 +255,8 @@ settings! {
 
         /// Number of finished segments in the playlist, after a stream has run for some time. If that many
         /// segments are shorter in total than RFC 8216 requires, or have no keyframe at which players without
-        /// low latency can begin, the playlist contains more. Such players begin at least three target
-        /// durations before the end.
+        /// low latency can begin, the playlist contains more. Players without low latency begin at least
+        /// three target durations before the end.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
         /// Longest duration of a part, with a tolerance of 5 %, unless a single frame lasts longer. Longer
@@ -293,7 +293,7 @@ settings! {
         ffmpeg_bin: PathBuf =
             setting("FFMPEG_BIN", "ffmpeg", value::path("the name or path of a program"));
 
-        /// Niceness of each FFmpeg process. The higher it is, the less CPU time FFmpeg gets while other
+        /// Niceness of each FFmpeg process. The higher the niceness, the less CPU time FFmpeg gets while other
         /// programs need the CPU.
         ffmpeg_nice: i32 = setting("FFMPEG_NICE", "5", value::number("a number", 0..=19));
 
@@ -316,12 +316,12 @@ settings! {
     }
 
     "nginx" {
-        /// Address on which nginx listens. The manager uses it for the link to the page in its log, and for one
-        /// check: `ALLOW_ANONYMOUS=true` requires a loopback address.
+        /// Address on which nginx listens. The manager uses this address for the link to the page in its log, and
+        /// for one check: `ALLOW_ANONYMOUS=true` requires a loopback address.
         nginx_bind_addr: String =
             setting("NGINX_BIND_ADDR", "127.0.0.1", value::text("an IP address"));
 
-        /// Port on which nginx listens. The manager uses it only for the link to the page in its log.
+        /// Port on which nginx listens. The manager uses this port only for the link to the page in its log.
         nginx_port: u16 = setting("NGINX_PORT", "8080", value::port());
     }
 }

@@ -19,7 +19,7 @@ use crate::camera::networks::Networks;
 /// The error of a string that is not an allowed value.
 #[derive(Debug)]
 pub(super) enum Invalid {
-    /// The value is not one of those that [`Kind::allowed`] describes.
+    /// The value is not one of the values that [`Kind::allowed`] describes.
     NotAllowed,
     /// The value is not allowed for this reason, which is more precise than [`Kind::allowed`].
     Because(Box<dyn Error + Send + Sync>),
@@ -226,15 +226,15 @@ pub(super) fn tls_names() -> Kind<TlsNames> {
 /// database system may contain a password.
 pub(super) fn database_url() -> Kind<String> {
     let url = |text: &str| text.starts_with("sqlite:").then(|| text.to_owned());
-    Kind { is_secret: true, ..Kind::new("sqlite: followed by the path of a file", url) }
+    Kind { is_secret: true, ..Kind::new("a SQLite URL, e.g. sqlite:./streams.db", url) }
 }
 
-/// The attributes of a cookie, except those that depend on the request.
+/// The attributes of a cookie, except the attributes that depend on the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieAttributes {
     /// The attributes, separated by `; `.
     pub(crate) text: String,
-    /// Whether every cookie is marked `Secure`: browsers accept `SameSite=None` only together with `Secure`.
+    /// Whether every cookie is marked `Secure`. Browsers accept `SameSite=None` only together with `Secure`.
     pub(crate) is_secure: bool,
 }
 
