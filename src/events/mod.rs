@@ -30,7 +30,7 @@ pub(crate) struct Event {
     pub(crate) kind: EventKind,
 }
 
-/// The details of an event, by what the event is about.
+/// The subject and the details of an event.
 #[derive(Debug, Clone)]
 pub(crate) enum EventKind {
     /// A change of a stream.
@@ -87,7 +87,7 @@ pub(crate) enum StreamEventKind {
     /// the main stream of a camera with `keep: always`.
     #[serde(rename = "stream.stalled")]
     Stalled,
-    /// A live stream was interrupted in another way than with `stream.stalled`, or reconnecting failed with
+    /// A live stream was interrupted, and `stream.stalled` does not apply; or reconnecting failed with
     /// another error code than before. The manager keeps reconnecting while the stream has viewers, or if it
     /// is the main stream of a camera with `keep: always`. If the first start of such a main stream fails, this
     /// event is sent as well.
@@ -114,7 +114,7 @@ pub(crate) enum StopReason {
     Stop,
     /// The manager shut down.
     Shutdown,
-    /// An internal error ended the stream; or the start had failed or the stream was interrupted, and no
-    /// client used the stream any more.
+    /// An internal error ended the stream; or no client used the stream any more after its start had failed
+    /// or it had been interrupted.
     Failed,
 }

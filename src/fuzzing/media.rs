@@ -29,7 +29,8 @@ pub fn nut(data: &[u8]) {
             }
         }
     }
-    // A frame of one byte can omit at most 255 other bytes.
+    // A frame of one byte can omit at most 255 other bytes. So the frames have at most 256 times the size of the
+    // input.
     assert!(size <= data.len() * 256, "{size} bytes out of {}", data.len());
     assert_eq!(read_nut([written.as_slice()]), (items, None));
 }

@@ -40,9 +40,9 @@ pub fn onvif_xml(data: &[u8]) {
 
 /// Reads `data` as the response of a device to any request. The first byte selects the HTTP status.
 ///
-/// Checks that the port of a service at another address than the device's is not used, that links contain
-/// no credentials, that names and messages are single lines, and that there is no sub stream without a
-/// main stream.
+/// Checks that the port of a service is not used if the service is at another address than the device, that
+/// links contain no credentials, that names and messages are single lines, and that there is no sub stream
+/// without a main stream.
 pub fn soap_answer(data: &[u8]) {
     const STATUSES: [u16; 8] = [200, 200, 200, 400, 401, 403, 404, 500];
     let Some((head, text)) = data.split_first() else { return };
@@ -122,8 +122,8 @@ fn text(value: &HeaderValue) -> &str {
     value.to_str().expect("ASCII characters")
 }
 
-/// Returns the part of a digest with the user name, the realm and the nonce. Quotes in them are escaped, so the first
-/// parameter of this name is that of the digest.
+/// Returns the part of a digest with the user name, the realm and the nonce. Quotes in these values are escaped, so
+/// the first `uri="…"` is the parameter of the digest.
 fn before_uri(value: &HeaderValue) -> &str {
     text(value).split_once(&format!(", uri=\"{URI}\"")).expect("a digest").0
 }

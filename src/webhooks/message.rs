@@ -1,5 +1,5 @@
-//! The JSON of an event. It contains no secret: errors are shown as in the API, and the camera's
-//! URL is left out.
+//! The JSON of an event. It contains no secrets, because errors are shown as in the API, and the
+//! camera's URL is left out.
 
 use std::borrow::Cow;
 
@@ -20,7 +20,7 @@ pub(crate) struct EventOutput<'a> {
     /// The type of the event.
     #[serde(rename = "type")]
     kind: EventKindOutput,
-    /// When the event happened, in UTC.
+    /// Time of the event, in UTC.
     #[schema(format = "date-time")]
     at: String,
     /// The camera's id.

@@ -38,7 +38,7 @@ pub(crate) struct WebhookSettings {
     pub(crate) secret: Option<Secret>,
 }
 
-/// The setting because of which webhooks cannot be sent.
+/// The reason why webhooks cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WebhookError {
     /// `WEBHOOK_URL` cannot be used.
@@ -61,8 +61,8 @@ struct Delivery {
 }
 
 impl Webhooks {
-    /// Starts the delivery of events that are published on `bus`. A delivery that ends early is noted in
-    /// `ended_tasks`. Does nothing if `WEBHOOK_URL` is not set.
+    /// Starts the delivery of events that are published on `bus`. If the delivery ends early, `ended_tasks`
+    /// records this. Does nothing if `WEBHOOK_URL` is not set.
     pub(crate) fn start(
         settings: &WebhookSettings,
         bus: &Bus,
@@ -74,7 +74,7 @@ impl Webhooks {
         let receiver = Receiver::new(url, signer).map_err(WebhookError::Url)?;
         info!(url = %receiver, "sending webhooks");
         if secret.is_none() {
-            warn!("WEBHOOK_SECRET is not set: webhooks are not signed");
+            warn!("WEBHOOK_SECRET is not set, so webhooks are not signed");
         }
         let (end, ended) = oneshot::channel();
         let delivery = Queue::new(receiver, bus.subscribe()).run(ended);

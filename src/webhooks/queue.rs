@@ -172,7 +172,7 @@ impl<P: Post> Queue<P> {
     fn finish_attempt(&mut self, attempt: Result<Attempt, JoinError>) {
         let (stream, message, outcome) = match attempt {
             Ok(attempt) => attempt,
-            // Cannot happen: code that may panic runs in a separate task.
+            // Cannot happen, because code that may panic runs in a separate task.
             Err(error) => return error!(%error, "an attempt to deliver a webhook failed"),
         };
         match outcome {
@@ -200,8 +200,8 @@ impl<P: Post> Queue<P> {
         (!is_over).then_some(pause)
     }
 
-    /// Sends the next message of a stream after one was delivered or dropped. Drops messages that
-    /// have become too old.
+    /// Sends the next message of a stream after a message was delivered or dropped. Drops waiting
+    /// messages that have become too old.
     fn continue_with(&mut self, stream: StreamId) {
         self.queued -= 1;
         while let Some(message) = self.lanes.get_mut(&stream).and_then(VecDeque::pop_front) {

@@ -56,7 +56,7 @@ pub(super) enum Outcome {
 
 /// Sends webhooks. [`Receiver`] implements this trait; tests have another implementation.
 pub(super) trait Post: Send + Sync + 'static {
-    /// Makes one attempt. The caller limits the time that it takes.
+    /// Makes one attempt. The caller must limit the duration of the attempt.
     fn post(&self, body: Bytes) -> impl Future<Output = Outcome> + Send;
 }
 
@@ -159,8 +159,8 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// Returns the outcome that a response means. A redirect counts as a refusal: a webhook that was
-/// signed for one receiver must not be sent to another.
+/// Returns the outcome that a response means. A redirect counts as a refusal, because a webhook that
+/// was signed for one receiver must not be sent to another.
 fn outcome(response: &Response<Incoming>) -> Outcome {
     let status = response.status();
     let cause = format!("the receiver responded with {status}");
@@ -201,8 +201,8 @@ fn client(is_https: bool) -> Result<HttpClient, UrlError> {
     Ok(client.build(connector))
 }
 
-/// Returns the `Authorization` header with the URL's user name and password; `None` if there are
-/// none.
+/// Returns the `Authorization` header with the URL's user name and password; `None` if the URL has
+/// neither.
 fn basic(url: &Url) -> Result<Option<HeaderValue>, UrlError> {
     if url.username().is_empty() && url.password().is_none() {
         return Ok(None);

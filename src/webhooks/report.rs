@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_problem_is_logged_at_once_and_the_next_ones_in_sums() {
+    async fn the_first_problem_is_logged_at_once_and_later_ones_are_counted_and_logged_together() {
         let mut report = Report::default();
         report.note(Problem::FailedAttempt, 1, "refused");
         assert_eq!(report.failed_attempts, 0, "the first problem was not logged at once");

@@ -26,7 +26,7 @@ impl Post for FakePost {
         match answered.await {
             Ok(Outcome::Refused(cause)) if cause == FAULT => panic!("{FAULT}"),
             Ok(outcome) => outcome,
-            // The test dropped the request: there is no response.
+            // The test dropped the request, so there is no response.
             Err(_) => std::future::pending().await,
         }
     }
@@ -60,7 +60,7 @@ impl Setup {
         request.expect("a request in time").expect("a queue")
     }
 
-    /// Answers the next request with `outcome`. Returns the camera and the epoch of the request.
+    /// Responds to the next request with `outcome`. Returns the camera and the epoch of the request.
     async fn answer(&mut self, outcome: Outcome) -> (String, u64) {
         let request = self.request().await;
         let _ = request.answer.send(outcome);
@@ -182,7 +182,7 @@ async fn an_unresponsive_receiver_gets_few_requests_at_once_and_all_events_are_d
     let mut open = Mutex::new(VecDeque::new());
     while let Ok(request) = timeout(GIVE_UP_AFTER, setup.requests.recv()).await {
         let open = open.get_mut().expect("a lock");
-        // The test does not answer, so the queue closes the request after its time limit.
+        // The test does not respond, so the queue closes the request after its time limit.
         open.push_back(request.expect("a queue"));
         open.retain(|request| !request.answer.is_closed());
         assert!(open.len() <= MAX_CONCURRENT, "{} at once", open.len());
