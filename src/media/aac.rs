@@ -10,12 +10,12 @@ const SAMPLE_RATES: [u32; 13] =
 /// The sample rate to which audio is converted, in Hz. At this rate, a frame of AAC lasts for 32 ms, so that each
 /// part of a segment contains audio. hls.js takes the times of parts with and without audio from different
 /// tracks. Whenever hls.js changes the track, the picture freezes for up to a group of pictures. At the 8 kHz of
-/// G.711, a frame would last for 128 ms.
+/// G.711, a frame would last for 128 ms, which is longer than most parts.
 pub(crate) const CONVERTED_RATE: u32 = 32_000;
 /// The longest duration of a frame of AAC that is not converted. Most parts last for 67 ms or longer. At 16 kHz, a
 /// frame lasts for 64 ms and is short enough; at 12 kHz, it lasts for 85 ms and is too long.
 const LONGEST_FRAME: Duration = Duration::from_millis(65);
-/// The index that announces a sample rate that is written out, in 24 bits.
+/// The index which means that the sample rate itself follows, as a number of 24 bits.
 const EXPLICIT_RATE: u32 = 15;
 
 /// The parameters that a decoder of AAC needs: the `AudioSpecificConfig` of ISO/IEC 14496-3, 1.6.2.1.
@@ -35,12 +35,12 @@ impl AacConfig {
     /// Reads a configuration from FFmpeg or from a camera's SDP. Returns `None` if the configuration is
     /// damaged, or has a layout of channels that browsers do not play.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        /// The most bytes that are kept. Only a configuration with a description of channels is longer, and it is
-        /// refused.
+        /// The largest number of bytes that are kept. Only configurations with a description of channels are longer,
+        /// and they are refused.
         const MAX_SIZE: usize = 64;
         let bytes = bytes.get(..bytes.len().min(MAX_SIZE))?;
         // The reader skips a byte 3 that follows two zero bytes. These fields never contain two zero
-        // bytes: the object type is not 0, and all sample rates are higher than 1 Hz.
+        // bytes, because the object type is not 0, and all sample rates are higher than 1 Hz.
         let mut bits = BitReader::new(bytes);
         let object_type = object_type(&mut bits)?;
         let sample_rate = sample_rate(&mut bits)?;
@@ -56,7 +56,7 @@ impl AacConfig {
         Self::parse(&config_bytes(2, u8::try_from(rate_index).ok()?, channel_configuration))
     }
 
-    /// Returns true if frames of both configurations can be decoded with either.
+    /// Returns true if frames of both configurations can be decoded with either configuration.
     pub(crate) fn is_compatible(&self, other: &Self) -> bool {
         (self.object_type, self.sample_rate, self.channels)
             == (other.object_type, other.sample_rate, other.channels)
@@ -74,8 +74,8 @@ impl AacConfig {
 
     /// Returns a frame of silence; `None` if there are more than two channels.
     ///
-    /// The frame consists of one channel element without spectral data (ISO/IEC 14496-3, 4.4.2.1): all its
-    /// bits are zero, except for the type of a pair of channels, and for the three bits of the end.
+    /// The frame consists of one channel element without spectral data (ISO/IEC 14496-3, 4.4.2.1). All its
+    /// bits are zero, except the bit that marks a pair of channels, and the three bits that mark the end.
     pub(crate) fn silent_frame(&self) -> Option<&'static [u8]> {
         match self.channels {
             1 => Some(&[0, 0, 0, 0b111]),
@@ -143,7 +143,7 @@ mod tests {
         };
         assert_eq!(parse(&[0x11, 0x90]), Some(("mp4a.40.2".into(), 48000, 2)));
         assert_eq!(parse(&[0x15, 0x88]), Some(("mp4a.40.2".into(), 8000, 1)));
-        // HE-AAC, and a rate that is written out: 7352 Hz.
+        // HE-AAC, and AAC-LC with a sample rate as a number of 24 bits: 7352 Hz.
         assert_eq!(parse(&[0x2b, 0x09, 0x88]), Some(("mp4a.40.5".into(), 24000, 1)));
         assert_eq!(parse(&[0x17, 0x80, 0x0e, 0x5c, 0x08]), Some(("mp4a.40.2".into(), 7352, 1)));
         let is_playable = |bytes: &[u8]| AacConfig::parse(bytes).map(|config| config.is_playable());

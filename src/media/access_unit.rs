@@ -11,7 +11,7 @@ use crate::media::parameter_set::sets::ParameterSets;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccessUnit {
     /// The NAL units without parameter sets, delimiters and filler data. Each unit follows its length,
-    /// which has four bytes. Empty if there are no other units.
+    /// which has four bytes. Empty if no units are left.
     pub data: Bytes,
     /// True if decoding can begin here: an IDR picture of H.264 or an IRAP picture of H.265.
     pub is_keyframe: bool,

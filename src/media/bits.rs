@@ -38,7 +38,7 @@ impl<'a> BitReader<'a> {
         u8::try_from(self.bits(8)?).ok()
     }
 
-    /// Returns the next `N` bytes. The first one can begin at any bit.
+    /// Returns the next `N` bytes. The first byte can begin at any bit.
     pub(crate) fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
         let mut bytes = [0; N];
         for byte in &mut bytes {
@@ -77,7 +77,7 @@ impl<'a> BitReader<'a> {
         u8::try_from(self.unsigned(max.into())?).ok()
     }
 
-    /// Skips `count` Exp-Golomb numbers, with or without a sign: both kinds have the same codes.
+    /// Skips `count` Exp-Golomb numbers, with or without a sign, because both kinds have the same codes.
     pub(crate) fn skip_numbers(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.unsigned(u32::MAX).map(drop))
     }

@@ -1,8 +1,8 @@
 //! Maps the times of a camera's frames to the clock of the epoch. Pure.
 //!
-//! A camera's clock may be set while the camera sends, and it may run too fast or too slowly: some cameras count
-//! 25 frames per second and send 21. On the epoch's clock, time advances without jumps, and as fast as frames
-//! arrive.
+//! A camera's clock may be set while the camera sends. It may also run too fast or too slowly. For example, the
+//! timestamps of some cameras count 25 frames per second, although these cameras send 21. On the epoch's clock, time
+//! advances without jumps, and as fast as frames arrive.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::media::pace::{Pace, nanos};
 /// The time of the first frame on the epoch's clock. It is not 0, because reordered frames have earlier decode
 /// times.
 const BEGIN: Duration = Duration::from_secs(1);
-/// The distance that shows that the camera's clock was set back: no B-frame has a presentation time this far before
-/// that of a frame that arrived earlier.
+/// If the time of a frame is this much earlier than the time of a frame that arrived before it, the camera's clock
+/// was set back. B-frames also have such earlier times, but the distance is always smaller.
 const SET_BACK: i64 = SECOND;
-/// The distance that shows that the camera's clock was set forward: a frame arrives this much earlier than it should.
+/// If a frame arrives this much earlier than its time suggests, the camera's clock was set forward.
 const SET_FORWARD: i64 = SECOND;
 /// The largest difference between the expected and the actual time of a track's first frame. A larger difference is a
 /// jump of the clock.
@@ -70,8 +70,8 @@ impl Anchor {
 }
 
 impl CameraClock {
-    /// Returns the time on the epoch's clock of the frame that has `time` on the camera's clock and `arrived` at
-    /// this moment.
+    /// Returns the time of a frame on the epoch's clock. The frame has the time `time` on the camera's clock, and
+    /// arrived at `arrived`.
     pub(crate) fn epoch_time(
         &mut self,
         time: Duration,
@@ -105,7 +105,7 @@ impl CameraClock {
         self.jumps
     }
 
-    /// Returns the times on the epoch's clock that the next frame may have if the clock was not set.
+    /// Returns the times on the epoch's clock that the next frame can have if the camera's clock was not set.
     fn expected(&self, begun: Instant, arrived: Instant) -> Expected {
         let Some(newest) = self.newest else {
             let waited = nanos(arrived.saturating_duration_since(begun));
@@ -270,7 +270,7 @@ mod tests {
         for jump in [-20.0, 30_000.0, -3.0] {
             video.send_for(&mut shared, 3, 1.0);
             audio.send_for(&mut shared, 3, 1.0);
-            // Only the audio's clock is set in this second: its sender report comes first.
+            // In this second, only the clock of the audio is set, because the audio's sender report comes first.
             audio.time += jump;
             audio.send_for(&mut shared, 1, 1.0);
             let late = video.send_for(&mut shared, 1, 1.0);

@@ -68,7 +68,7 @@ struct Audio {
     stream: usize,
     time_base: TimeBase,
     format: AudioFormat,
-    /// The configuration of the AAC that FFmpeg makes of the audio; `None` if not known in advance.
+    /// The configuration of the AAC that FFmpeg makes of the audio; `None` if it is not known in advance.
     expected_aac: Option<AacConfig>,
     clock: CameraClock,
     timeline: Timeline,
@@ -269,8 +269,8 @@ impl Demuxer {
 }
 
 /// Returns the configuration of the AAC that FFmpeg makes of audio with this `tag` and this number of channels.
-/// FFmpeg mixes more than two channels down to two. Returns `None` if the audio has no channels, or is AAC
-/// already: if the camera describes its AAC wrongly, FFmpeg may write no AAC.
+/// FFmpeg mixes more than two channels down to two. Returns `None` if the audio has no channels. Also returns
+/// `None` if the audio is AAC already, because FFmpeg may write no AAC if the camera describes its AAC wrongly.
 fn expected_aac(tag: [u8; 4], channels: u32) -> Option<AacConfig> {
     const AAC: [u8; 4] = [0xff, 0, 0, 0];
     let channels = u8::try_from(channels.min(2)).ok().filter(|_| tag != AAC)?;

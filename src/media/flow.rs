@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use crate::media::frame::{Format, Frame, Track};
 
 /// The video shows a sign of life with the first picture of an epoch, and then whenever its decode time has
-/// advanced by this much. Audio does not count, nor do further pictures of a camera whose clock is frozen.
+/// advanced by this much. Audio is not a sign of life. Neither are further pictures of a camera whose clock is
+/// frozen.
 const SIGN_OF_LIFE: Duration = Duration::from_millis(100);
 /// The playing time over which rates are measured. The window contains only as many of the last frames of video
 /// as are needed to reach this total duration.
@@ -34,7 +35,7 @@ pub struct Flow {
 #[derive(Debug, Default)]
 pub(super) struct FlowMeter {
     format: Option<Arc<Format>>,
-    /// The last frames of video. The bytes of each include the audio up to the next frame of video.
+    /// The last frames of video. The bytes of each frame include the audio up to the next frame of video.
     window: VecDeque<Measure>,
     duration: Duration,
     bytes: u64,
@@ -116,7 +117,7 @@ impl FlowMeter {
         self.format.as_ref().map(|format| format.epoch)
     }
 
-    /// Returns the number of frames of video in the epoch of the last one, and the time at which the last one arrived;
+    /// Returns the number of frames of video in the current epoch, and the time at which the last of them arrived;
     /// `None` before the first frame.
     pub(super) fn frames(&self) -> Option<(u64, Instant)> {
         Some((self.frames, self.last_arrival?))

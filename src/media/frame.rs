@@ -57,7 +57,7 @@ impl Frame {
     }
 }
 
-/// The description of a stream's tracks. Each epoch, and each change of parameters, creates a new one.
+/// The description of a stream's tracks. Each epoch, and each change of parameters, creates a new description.
 #[derive(Debug)]
 pub struct Format {
     /// Number of the epoch.
@@ -65,7 +65,7 @@ pub struct Format {
     /// The version of this description within the epoch. When the version rises, the media may need a new init
     /// segment.
     pub version: u32,
-    /// True if FFmpeg converted the video, so that it is not as the camera sent it.
+    /// True if FFmpeg has converted the video; false if the video is as the camera sent it.
     pub is_converted: bool,
     /// The codec and the parameter sets of the video.
     pub parameter_sets: ParameterSets,
@@ -74,10 +74,10 @@ pub struct Format {
     /// The audio as the camera sends it; `None` if the camera sends no audio, or if FFmpeg writes only the converted
     /// audio.
     pub audio: Option<AudioFormat>,
-    /// The audio of [`Track::Aac`]; `None` if FFmpeg converts no audio, or as long as the result is unknown.
+    /// The audio of [`Track::Aac`]; `None` if FFmpeg converts no audio, or while the result is unknown.
     pub aac: Option<AacConfig>,
-    /// True if audio may still be added: the camera's audio is not known yet, or AAC is expected and its
-    /// headers have not arrived.
+    /// True if audio can still be added, because the camera's audio is not known yet, or because AAC is
+    /// expected and its headers have not arrived.
     pub awaits_audio: bool,
 }
 

@@ -46,7 +46,8 @@ impl FrameShare {
     /// limit.
     pub(super) fn set(&mut self, bytes: u64) -> bool {
         let Shared { limit, used } = &*self.budget.0;
-        // A decrease is a number that wraps. Adding this number wraps again, which gives the correct sum.
+        // If the size decreases, the difference wraps around. The addition then wraps around as well, so the sum is
+        // correct.
         let change = bytes.wrapping_sub(self.used);
         self.used = bytes;
         used.fetch_add(change, Ordering::Relaxed).wrapping_add(change) > *limit

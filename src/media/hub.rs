@@ -73,8 +73,8 @@ pub struct HubReader {
 pub struct Gap(pub u64);
 
 impl FrameHub {
-    /// Creates a hub without frames. If the hub publishes frames while all hubs of `budget` together keep too
-    /// much, the hub keeps only its last keyframe and the frames that readers need, until its next keyframe.
+    /// Creates a hub without frames. If the hub publishes frames while all hubs of `budget` together keep more than
+    /// the limit, the hub keeps only its last keyframe and the frames that readers need, until its next keyframe.
     pub fn new(budget: &FrameBudget) -> Self {
         let memory = budget.share();
         let (kept, flow) = (KeptFrames::default(), FlowMeter::default());
@@ -134,8 +134,8 @@ impl FrameHub {
         (leading.epoch == epoch && awaits_keyframe).then_some(leading.received_at)
     }
 
-    /// Returns the number of frames of video of `epoch`, and the time at which the last one arrived. Returns `None`
-    /// before the first frame.
+    /// Returns the number of frames of video of `epoch`, and the time at which the last of them arrived. Returns
+    /// `None` before the first frame.
     pub(crate) fn frames_of(&self, epoch: u64) -> Option<(u64, Instant)> {
         let state = lock(&self.shared.state);
         state.flow.frames().filter(|_| state.flow.epoch() == Some(epoch))
@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_reader_begins_where_it_wants() {
+    async fn a_reader_begins_with_the_frame_that_it_requests() {
         let hub = hub();
         publish(&hub, 0..70);
         let mut last = hub.read(ReadFrom::LastKeyframe, ANY);
@@ -270,7 +270,7 @@ mod tests {
             publish(&hub, begin..begin + 10);
             assert_eq!(read_all(&mut other).len(), 10, "another reader is not affected");
         }
-        // Frame 450 is the last keyframe, and 50,000 bytes behind.
+        // Frame 450 is the last keyframe. At this frame, the reader would be 50,000 bytes behind, which is too much.
         assert!(read_all(&mut slow).is_empty());
         publish(&hub, 500..510);
         let mut expected = vec![-500];

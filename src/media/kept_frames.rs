@@ -1,5 +1,5 @@
-//! The frames that a hub keeps: those since the last keyframe, and those that its readers have not
-//! read yet. Pure: the only times that the module uses are those at which frames arrived.
+//! The frames that a hub keeps: the frames since the last keyframe, and the frames that its readers have not
+//! read yet. Pure. The only times that the module uses are the times at which frames arrived.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::media::frame::{Frame, Track};
 
-/// The longest group of pictures that is kept. Of a longer or larger group, the hub keeps only the keyframe and
+/// The longest group of pictures that is kept. If a group is longer or larger, the hub keeps only the keyframe and
 /// the frames that readers still need.
 pub(super) const MAX_GOP: Duration = Duration::from_secs(12);
 /// The largest group of pictures that is kept, in bytes: about eight seconds at 32 Mbit/s.
@@ -18,9 +18,9 @@ pub(super) const MAX_LAG: Duration = Duration::from_secs(6);
 /// The frame with which a new reader begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReadFrom {
-    /// The last keyframe, so that the reader has a picture at once. If the frames after this keyframe are not
-    /// kept, the reader then continues with the next keyframe. Before the first keyframe, the same as
-    /// [`ReadFrom::NextKeyframe`].
+    /// The last keyframe, so that the reader has a picture at once. If the hub does not keep the frames after this
+    /// keyframe, the reader gets the keyframe, and continues with the next keyframe. Before the first keyframe, this
+    /// is the same as [`ReadFrom::NextKeyframe`].
     LastKeyframe,
     /// The next keyframe that is published.
     NextKeyframe,
@@ -101,8 +101,8 @@ impl KeptFrames {
         self.frames.len()
     }
 
-    /// Returns the video of the last keyframe's epoch since that keyframe, or only the keyframe if not
-    /// all of the video is kept.
+    /// Returns the last keyframe and the later video of the same epoch. Returns only the keyframe if not
+    /// all of this video is kept.
     pub(super) fn last_pictures(&self) -> Vec<Arc<Frame>> {
         let Some(keyframe) = &self.keyframe else { return Vec::new() };
         let place = keyframe.number.checked_sub(self.first).filter(|_| keyframe.is_gop_kept);

@@ -41,8 +41,8 @@ impl VideoMuxer {
         ticks(frame).saturating_sub(self.starts_at)
     }
 
-    /// Writes a frame to `out`. The first frame, and each frame whose format differs from that of the frame
-    /// before, contains the parameter sets of its format, except with Motion JPEG.
+    /// Writes a frame to `out`. The first frame, and each frame whose format differs from the format of the
+    /// previous frame, contains the parameter sets of its format, except with Motion JPEG.
     pub fn write(&mut self, frame: &Frame, out: &mut Vec<u8>) {
         if frame.format.codec() == VideoCodec::Mjpeg {
             return write_nut_frame(0, self.time(frame), frame.is_keyframe, &frame.data, out);

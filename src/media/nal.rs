@@ -77,8 +77,8 @@ impl<'a> Iterator for Units<'a> {
 }
 
 impl<'a> Units<'a> {
-    /// Takes the unit up to the next start code, without zero bytes at its end: a unit never ends with a
-    /// zero byte.
+    /// Takes the unit up to the next start code. Leaves out zero bytes before the start code, because a unit never
+    /// ends with a zero byte.
     fn until_start_code(&mut self) -> &'a [u8] {
         let end = find_start_code(self.rest).unwrap_or(self.rest.len());
         let (unit, rest) = self.rest.split_at(end);
@@ -114,7 +114,7 @@ fn find_start_code(bytes: &[u8]) -> Option<usize> {
 /// The kind of a NAL unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum UnitKind {
-    /// A slice of a picture that decoding can begin with: IDR of H.264, IRAP of H.265.
+    /// A slice of a picture with which decoding can begin: IDR of H.264, IRAP of H.265.
     KeySlice,
     /// A slice of another picture.
     Slice,

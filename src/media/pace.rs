@@ -18,8 +18,8 @@ const NEEDED: usize = 6;
 /// The smallest error of a clock that is corrected. The clocks of healthy cameras have much smaller errors, to which
 /// players adapt.
 const LEAST_ERROR: f64 = 0.02;
-/// The largest difference between the median and the mean error, relative to the median, with which the error counts
-/// as steady. The difference is larger if the lateness jumps, for example because the network is congested.
+/// The error counts as steady if the median and the mean error differ by at most this fraction of the median. They
+/// differ more if the lateness jumps, for example because the network is congested.
 const MAX_SPREAD: f64 = 0.3;
 /// The lowest and the highest speed of the epoch's clock relative to the camera's clock.
 const RATES: (f64, f64) = (0.5, 2.0);
@@ -37,7 +37,7 @@ pub(super) struct Pace {
     base: Option<Base>,
     current: Option<Window>,
     windows: VecDeque<Window>,
-    /// The lateness on the epoch's clock when the corrections began. They keep the lateness at this value.
+    /// The lateness on the epoch's clock when the corrections began. The corrections keep the lateness at this value.
     wanted: Option<f64>,
 }
 
@@ -143,8 +143,8 @@ impl Pace {
         (self.rate - before).abs() > f64::EPSILON
     }
 
-    /// Returns by how many seconds the lateness grows per second; `None` if it does not change steadily, or if
-    /// the change is too small for a first correction.
+    /// Returns the number of seconds by which the lateness grows per second; `None` if the lateness does not change
+    /// steadily, or if the change is too small for a first correction.
     fn error(&self) -> Option<f64> {
         if self.windows.len() < NEEDED {
             return None;

@@ -34,8 +34,8 @@ pub struct RenditionDemuxer {
 }
 
 impl RenditionDemuxer {
-    /// Creates a demuxer. `source` describes the first frame that the transcoder gets, and `version` is
-    /// higher than that of any format that the rendition had before in the same epoch.
+    /// Creates a demuxer. `source` describes the first frame that the transcoder gets. `version` is higher
+    /// than the version of any earlier format of the rendition in the same epoch.
     pub fn new(source: &Arc<Format>, version: u32) -> Self {
         Self {
             source: Arc::clone(source),

@@ -48,7 +48,7 @@ pub(crate) struct Timeline {
     /// the usual duration.
     frame: Duration,
     last_distance: Option<Duration>,
-    /// The last presentation time, as given and as placed.
+    /// The last presentation time, as the caller gave it and as it was returned.
     last_shown: Option<(Duration, Duration)>,
     /// The time by which all frames after the first one are shown later than given; `None` before the second frame.
     offset: Option<Duration>,
@@ -124,7 +124,8 @@ impl Timeline {
             return decode;
         };
         self.note_distance(decode.saturating_sub(last));
-        // When reordered frames are learned, earlier decode times are already too late for the next frames.
+        // When the time line learns that frames are reordered, the last decode time may be too late for the next
+        // frames.
         let decode = decode.max(last + LEAST_DISTANCE);
         self.last_decode = Some(decode);
         decode

@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn the_first_frame_of_an_epoch_may_be_late() {
         let mut camera = Camera::new();
-        // FFmpeg probed for 200 ms: five frames arrive together, and dates follow the last of them.
+        // FFmpeg has probed for 200 ms. So five frames arrive together, and the dates follow the last of them.
         for frame in 1..=5 {
             assert_eq!(camera.date(frame * 40, 0), 0);
         }

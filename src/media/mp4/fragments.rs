@@ -1,6 +1,6 @@
 //! Fragments: `moof` and `mdat`.
 //!
-//! The boxes are written field by field: their sizes are known beforehand, so that each fragment needs
+//! The boxes are written field by field. Their sizes are calculated first, so that each fragment needs
 //! only one allocation.
 
 use super::track::{AUDIO, Mp4Error, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO};
@@ -41,8 +41,8 @@ pub fn fragment(
     Ok(bytes)
 }
 
-/// Returns a fragment without the data of its samples. The caller appends the data, first that of all
-/// video samples, then that of all audio samples. Use this function to write the data without copying it.
+/// Returns a fragment without the data of its samples. The caller must append the data of all video samples,
+/// and then the data of all audio samples. With this function, a caller can write the data without copying it.
 pub fn fragment_head(
     sequence_number: u32,
     video: SampleRun<'_>,
@@ -74,7 +74,7 @@ const HAS_COMPOSITION_OFFSET: u32 = 0x800;
 struct Track<'a> {
     id: u32,
     run: &'a SampleRun<'a>,
-    /// True for the video track. Samples of audio have neither flags nor composition offsets: all are
+    /// True for the video track. Samples of audio have neither flags nor composition offsets, because all are
     /// keyframes, and their times of decoding and presentation are the same.
     is_video: bool,
     data_size: u64,

@@ -215,7 +215,7 @@ fn avcc(
     })
 }
 
-/// Returns an array of sets that is marked as complete: with `hvc1`, the samples must not contain sets.
+/// Returns an array of sets. It is marked as complete, because with `hvc1` the samples must not contain sets.
 fn hvcc_array(nal_unit_type: u8, nalus: Vec<Vec<u8>>) -> HvcCArray {
     HvcCArray { completeness: true, nal_unit_type, nalus }
 }

@@ -17,7 +17,7 @@ pub(super) const OTHER_SAMPLE: u32 = 0x0101_0000;
 /// The reason why MP4 cannot be written.
 #[derive(Debug, thiserror::Error)]
 pub enum Mp4Error {
-    /// Neither video nor audio.
+    /// There is neither video nor audio.
     #[error("an init segment needs a track")]
     NoTrack,
     /// The sequence parameter set is missing or damaged, or another set that the codec needs is missing.

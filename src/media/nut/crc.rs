@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn agrees_with_published_values() {
+    fn the_checksum_agrees_with_published_values() {
         // CRC-32/CKSUM differs only in that its result is inverted.
         assert_eq!(crc32(b""), 0);
         assert_eq!(crc32(b"\x01"), POLYNOMIAL);
@@ -45,7 +45,7 @@ mod tests {
     }
 
     #[test]
-    fn is_zero_when_its_own_value_follows() {
+    fn the_checksum_of_bytes_that_end_with_their_checksum_is_zero() {
         let mut bytes = b"any bytes".to_vec();
         let crc = crc32(&bytes);
         bytes.extend_from_slice(&crc.to_be_bytes());

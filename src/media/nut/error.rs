@@ -12,16 +12,16 @@ pub enum NutError {
     /// A size above the limit.
     #[error("{what} of {size} bytes in the NUT stream is too large")]
     TooLarge {
-        /// The element that claims the size, with an article, for example `a frame`.
+        /// The element whose header states the size, with an article, such as `a frame`.
         what: &'static str,
-        /// Its claimed size in bytes.
+        /// The stated size in bytes.
         size: u64,
     },
     /// A checksum that does not match the bytes that it covers.
     #[error("the checksum of {0} in the NUT stream is wrong")]
     Checksum(&'static str),
     /// A field with an invalid value, or an element in the wrong place.
-    #[error("the NUT stream is invalid: {0}")]
+    #[error("error in the NUT stream: {0}")]
     Invalid(&'static str),
     /// An element that ends in the middle of a field, or a header that does not end within the
     /// largest permitted size.

@@ -90,7 +90,7 @@ fn flags(fields: &mut Cursor<'_>, code: FrameCode) -> Result<u64, NutError> {
     if flags & INVALID == 0 && flags & CODED_FLAGS != 0 {
         flags ^= fields.unsigned()?;
     }
-    if flags & INVALID == 0 { Ok(flags) } else { Err(NutError::Invalid("frame code")) }
+    if flags & INVALID == 0 { Ok(flags) } else { Err(NutError::Invalid("invalid frame code")) }
 }
 
 fn stream(
@@ -99,8 +99,11 @@ fn stream(
     flags: u64,
     count: usize,
 ) -> Result<usize, NutError> {
-    let stream =
-        if flags & STREAM_ID == 0 { code.stream } else { fields.number("stream of a frame")? };
+    let stream = if flags & STREAM_ID == 0 {
+        code.stream
+    } else {
+        fields.number("invalid stream number of a frame")?
+    };
     if stream < count { Ok(stream) } else { Err(NutError::Invalid("frame of an unknown stream")) }
 }
 
@@ -123,8 +126,11 @@ fn skip_to_checksum(
     if flags & MATCH_TIME != 0 {
         fields.unsigned()?;
     }
-    let omitted =
-        if flags & HEADER_INDEX == 0 { code.omitted } else { fields.number("omitted bytes")? };
+    let omitted = if flags & HEADER_INDEX == 0 {
+        code.omitted
+    } else {
+        fields.number("invalid index of omitted bytes")?
+    };
     let reserved =
         if flags & RESERVED == 0 { code.reserved_count.into() } else { fields.unsigned()? };
     for _ in 0..reserved {

@@ -85,9 +85,9 @@ impl MainHeader {
             }
             _ => return Err(NutError::Version(version)),
         }
-        let stream_count = fields.number("number of streams")?;
+        let stream_count = fields.number("invalid number of streams")?;
         if stream_count == 0 || stream_count > MAX_STREAMS {
-            return Err(NutError::Invalid("number of streams"));
+            return Err(NutError::Invalid("invalid number of streams"));
         }
         let max_distance = fields.unsigned()?.min(MAX_DISTANCE);
         let time_bases = time_bases(&mut fields)?;
@@ -111,13 +111,14 @@ impl MainHeader {
 }
 
 fn time_bases(fields: &mut Cursor<'_>) -> Result<Vec<TimeBase>, NutError> {
-    let count: usize = fields.number("number of time bases")?;
+    let count: usize = fields.number("invalid number of time bases")?;
     if count == 0 || count > MAX_TIME_BASES {
-        return Err(NutError::Invalid("number of time bases"));
+        return Err(NutError::Invalid("invalid number of time bases"));
     }
     let mut time_base = || {
-        let (numerator, denominator) = (fields.number("time base")?, fields.number("time base")?);
-        TimeBase::new(numerator, denominator).ok_or(NutError::Invalid("time base"))
+        let (numerator, denominator) =
+            (fields.number("invalid time base")?, fields.number("invalid time base")?);
+        TimeBase::new(numerator, denominator).ok_or(NutError::Invalid("invalid time base"))
     };
     (0..count).map(|_| time_base()).collect()
 }
@@ -146,7 +147,7 @@ fn frame_codes(fields: &mut Cursor<'_>, stream_count: usize) -> Result<Vec<Frame
             codes.push(FrameCode { size_lsb, ..code });
         }
         if count == 0 || codes.len() > 256 {
-            return Err(NutError::Invalid("number of frame codes"));
+            return Err(NutError::Invalid("invalid number of frame codes"));
         }
     }
     Ok(codes)
@@ -158,19 +159,20 @@ fn frame_code_run(fields: &mut Cursor<'_>, code: &mut FrameCode) -> Result<usize
     code.flags = fields.unsigned()?;
     let field_count = fields.unsigned()?;
     if field_count > 0 {
-        // The specification permits less than 16,384. FFmpeg exceeds this limit: it writes the distance
+        // The specification permits less than 16,384. FFmpeg exceeds this limit, because it writes the distance
         // of two frames, which is 18,000 ticks at 5 frames per second.
         let delta = i32::try_from(fields.signed()?).ok();
-        code.pts_delta = delta.ok_or(NutError::Invalid("time of a frame code"))?;
+        code.pts_delta = delta.ok_or(NutError::Invalid("invalid time of a frame code"))?;
     }
     if field_count > 1 {
         code.size_multiplier = small_number(fields)?;
     }
     if field_count > 2 {
-        code.stream = fields.number("stream of a frame code")?;
+        code.stream = fields.number("invalid stream number of a frame code")?;
     }
     code.size_lsb = if field_count > 3 { small_number(fields)? } else { 0 };
-    code.reserved_count = if field_count > 4 { fields.number("reserved fields")? } else { 0 };
+    code.reserved_count =
+        if field_count > 4 { fields.number("invalid number of reserved fields")? } else { 0 };
     let count = if field_count > 5 {
         fields.unsigned()?
     } else {
@@ -180,7 +182,7 @@ fn frame_code_run(fields: &mut Cursor<'_>, code: &mut FrameCode) -> Result<usize
         fields.unsigned()?; // helps programs seek
     }
     if field_count > 7 {
-        code.omitted = fields.number("omitted bytes of a frame code")?;
+        code.omitted = fields.number("invalid index of omitted bytes in a frame code")?;
     }
     for _ in 8..field_count {
         fields.unsigned()?;
@@ -190,24 +192,24 @@ fn frame_code_run(fields: &mut Cursor<'_>, code: &mut FrameCode) -> Result<usize
 }
 
 fn small_number(fields: &mut Cursor<'_>) -> Result<u16, NutError> {
-    let number = fields.number("size of a frame code")?;
+    let number = fields.number("invalid size of a frame code")?;
     if number < MAX_SMALL_NUMBER {
         Ok(number)
     } else {
-        Err(NutError::Invalid("size of a frame code"))
+        Err(NutError::Invalid("invalid size of a frame code"))
     }
 }
 
 fn omitted_headers(fields: &mut Cursor<'_>) -> Result<Vec<Bytes>, NutError> {
     let count = fields.unsigned()?;
     if count > MAX_OMITTED_HEADERS {
-        return Err(NutError::Invalid("number of omitted headers"));
+        return Err(NutError::Invalid("invalid number of omitted headers"));
     }
     let mut headers = vec![Bytes::new()];
     for _ in 0..count {
         let header = fields.string()?;
         if header.len() > MAX_OMITTED_HEADER {
-            return Err(NutError::Invalid("size of an omitted header"));
+            return Err(NutError::Invalid("invalid size of an omitted header"));
         }
         headers.push(Bytes::copy_from_slice(header));
     }

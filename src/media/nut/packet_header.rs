@@ -27,7 +27,7 @@ const CHECKSUM_SIZE: usize = 4;
 
 /// Kind and size of an element that is not a frame.
 pub(super) struct PacketHeader {
-    /// One of the start codes above, or another one whose element the reader skips.
+    /// One of the start codes above, or any other start code, whose element the reader skips.
     pub(super) start_code: u64,
     /// Size of the element in bytes, from the start code to the checksum.
     pub(super) size: usize,

@@ -1,8 +1,8 @@
 //! Reads streams and packets from the bytes of a NUT stream, as the bytes arrive.
 //!
-//! The reader does not search for the next start code after an error: a pipe loses nothing, so an
-//! error means that the stream itself is invalid. Memory is bounded: an element that claims a larger size
-//! than its kind can have is an error before it is buffered.
+//! The reader does not search for the next start code after an error. A pipe loses nothing, so an error
+//! means that the stream itself is invalid. Memory is bounded, because an element whose header states a
+//! larger size than permitted is an error before the element is buffered.
 
 use bytes::{Buf as _, BytesMut};
 
@@ -129,7 +129,7 @@ impl NutReader {
     fn add_stream(&mut self, header: StreamHeader) -> Result<Option<Vec<NutStream>>, NutError> {
         let count = self.main.as_ref().map_or(0, |main| main.stream_count);
         if header.id != self.headers.len() {
-            return Err(NutError::Invalid("order of the streams' headers"));
+            return Err(NutError::Invalid("the streams' headers are out of order"));
         }
         self.headers.push(header);
         if self.headers.len() < count {

@@ -30,23 +30,25 @@ pub(super) struct StreamHeader {
 impl StreamHeader {
     pub(super) fn parse(content: &[u8], main: &MainHeader) -> Result<Self, NutError> {
         let mut fields = Cursor::new(content);
-        let id = fields.number("stream")?;
+        let id = fields.number("invalid stream number")?;
         if id >= main.stream_count {
             return Err(NutError::Invalid("header of an unknown stream"));
         }
         let class = fields.unsigned()?;
         let tag = tag(fields.string()?)?;
-        let time_base: usize = fields.number("time base of a stream")?;
-        let time_base =
-            *main.time_bases.get(time_base).ok_or(NutError::Invalid("time base of a stream"))?;
-        let pts_lsb_bits = fields.number("coding of times")?;
+        let time_base: usize = fields.number("invalid time base of a stream")?;
+        let time_base = *main
+            .time_bases
+            .get(time_base)
+            .ok_or(NutError::Invalid("invalid time base of a stream"))?;
+        let pts_lsb_bits = fields.number("invalid coding of times")?;
         if pts_lsb_bits >= 16 {
-            return Err(NutError::Invalid("coding of times"));
+            return Err(NutError::Invalid("invalid coding of times"));
         }
         let max_pts_distance = fields.unsigned()?;
-        let decode_delay = fields.number("decode delay")?;
+        let decode_delay = fields.number("invalid decode delay")?;
         if decode_delay >= MAX_DECODE_DELAY {
-            return Err(NutError::Invalid("decode delay"));
+            return Err(NutError::Invalid("invalid decode delay"));
         }
         fields.unsigned()?; // flags
         let codec_private = Bytes::copy_from_slice(fields.string()?);
@@ -61,7 +63,7 @@ fn tag(bytes: &[u8]) -> Result<[u8; 4], NutError> {
     match *bytes {
         [a, b] => Ok([a, b, 0, 0]),
         [a, b, c, d] => Ok([a, b, c, d]),
-        _ => Err(NutError::Invalid("tag of a codec")),
+        _ => Err(NutError::Invalid("invalid tag of a codec")),
     }
 }
 
@@ -72,12 +74,12 @@ fn kind(fields: &mut Cursor<'_>, class: u64) -> Result<NutKind, NutError> {
     };
     Ok(match class {
         VIDEO => NutKind::Video {
-            width: positive("size of a picture")?,
-            height: positive("size of a picture")?,
+            width: positive("invalid size of a picture")?,
+            height: positive("invalid size of a picture")?,
         },
         AUDIO => NutKind::Audio {
-            sample_rate: (positive("sample rate")?, positive("sample rate")?),
-            channels: positive("number of channels")?,
+            sample_rate: (positive("invalid sample rate")?, positive("invalid sample rate")?),
+            channels: positive("invalid number of channels")?,
         },
         _ => NutKind::Other,
     })

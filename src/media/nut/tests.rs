@@ -50,7 +50,7 @@ impl Nut {
         self.element(SYNCPOINT, &numbers(&[time * 2 + time_base, 0]))
     }
 
-    /// Appends the header of a frame. `fields` are those that `flags` require, in the right order. The
+    /// Appends the header of a frame. `fields` are the fields that `flags` require, in the right order. The
     /// caller appends the data.
     fn frame(&mut self, flags: u64, fields: &[u64]) -> &mut Self {
         let mut header = vec![1];
@@ -199,7 +199,7 @@ fn every_field_of_a_frame_header_is_read() {
 }
 
 #[test]
-fn low_bits_mean_the_closest_time_that_has_them() {
+fn low_bits_mean_the_closest_time_with_these_low_bits() {
     // The specification's example.
     let mut nut = Nut::with_syncpoint();
     for coded in [0, 3, 1, 2, 256 + 257, 255, 0, 4, 2, 3] {
@@ -419,11 +419,14 @@ fn elements_in_the_wrong_place_and_unknown_references_are_errors() {
         invalid(Nut(nut.0.clone()).syncpoint(0, 0)),
         "syncpoint before the streams' headers"
     );
-    assert_eq!(invalid(nut.element(STREAM, &audio_header())), "order of the streams' headers");
+    assert_eq!(
+        invalid(nut.element(STREAM, &audio_header())),
+        "the streams' headers are out of order"
+    );
     assert_eq!(invalid(Nut::new().frame(0, &[])), "frame before the first syncpoint");
     assert_eq!(invalid(Nut::with_syncpoint().frame(STREAM_ID, &[2])), "frame of an unknown stream");
-    assert_eq!(invalid(Nut::with_syncpoint().frame(INVALID, &[])), "frame code");
-    assert_eq!(invalid(Nut::with_syncpoint().data(&[0])), "frame code");
+    assert_eq!(invalid(Nut::with_syncpoint().frame(INVALID, &[])), "invalid frame code");
+    assert_eq!(invalid(Nut::with_syncpoint().data(&[0])), "invalid frame code");
     for version in [0, 2, 5, u64::MAX] {
         let mut nut = start();
         nut.element(MAIN, &numbers(&[version, 1, 1, 1]));
@@ -483,32 +486,44 @@ fn invalid_main_headers_are_errors() {
         codes(&[KEY, 6, 0, 1, 2, 0, 0, 253]),
         NutError::Invalid("frame code of an unknown stream")
     );
-    assert_eq!(codes(&[KEY, 6, 0, 1, 0, 0, 0, 254]), NutError::Invalid("number of frame codes"));
+    assert_eq!(
+        codes(&[KEY, 6, 0, 1, 0, 0, 0, 254]),
+        NutError::Invalid("invalid number of frame codes")
+    );
     assert_eq!(
         codes(&[KEY, 6, 0, 1, 0, 0, 0, u64::MAX]),
-        NutError::Invalid("number of frame codes")
+        NutError::Invalid("invalid number of frame codes")
     );
-    assert_eq!(codes(&[KEY, 6, 0, 1, 0, 0, 0, 0]), NutError::Invalid("number of frame codes"));
-    assert_eq!(codes(&[KEY, 4, 0, 1, 0, 1]), NutError::Invalid("number of frame codes"));
-    assert_eq!(codes(&[KEY, 2, 0, 16384]), NutError::Invalid("size of a frame code"));
-    assert_eq!(codes(&[KEY, 1, 1 << 33]), NutError::Invalid("time of a frame code"));
+    assert_eq!(
+        codes(&[KEY, 6, 0, 1, 0, 0, 0, 0]),
+        NutError::Invalid("invalid number of frame codes")
+    );
+    assert_eq!(codes(&[KEY, 4, 0, 1, 0, 1]), NutError::Invalid("invalid number of frame codes"));
+    assert_eq!(codes(&[KEY, 2, 0, 16384]), NutError::Invalid("invalid size of a frame code"));
+    assert_eq!(codes(&[KEY, 1, 1 << 33]), NutError::Invalid("invalid time of a frame code"));
     assert_eq!(
         codes(&[KEY, 8, 0, 1, 0, 0, 0, 253, 0, 1]),
         NutError::Invalid("frame code with unknown omitted bytes")
     );
     assert_eq!(codes(&[KEY, u64::MAX]), NutError::Truncated);
-    assert_eq!(error(&[], &numbers(&[128])), NutError::Invalid("number of omitted headers"));
+    assert_eq!(
+        error(&[], &numbers(&[128])),
+        NutError::Invalid("invalid number of omitted headers")
+    );
     assert_eq!(error(&[], &numbers(&[1, 2000])), NutError::Truncated);
     let mut large = numbers(&[1]);
     string(&[0; 256], &mut large);
-    assert_eq!(error(&[], &large), NutError::Invalid("size of an omitted header"));
+    assert_eq!(error(&[], &large), NutError::Invalid("invalid size of an omitted header"));
     let mut start = numbers(&[3, 1, 1000, 1, 0, 25]);
     let mut nut = Nut(FILE_ID.to_vec());
-    assert_eq!(nut.element(MAIN, &start).error(), NutError::Invalid("time base"));
+    assert_eq!(nut.element(MAIN, &start).error(), NutError::Invalid("invalid time base"));
     for count in [0, 9, u64::MAX] {
         let mut nut = Nut(FILE_ID.to_vec());
         start.splice(1.., numbers(&[count, 1000, 1, 1, 25]));
-        assert_eq!(nut.element(MAIN, &start).error(), NutError::Invalid("number of streams"));
+        assert_eq!(
+            nut.element(MAIN, &start).error(),
+            NutError::Invalid("invalid number of streams")
+        );
     }
 }
 

@@ -61,7 +61,7 @@ impl Timeline {
     }
 }
 
-/// A time relative to which the next frame of every stream is coded.
+/// A time to which the time of the next frame in every stream is relative.
 #[derive(Clone, Copy)]
 pub(super) struct Syncpoint {
     time: i64,

@@ -48,7 +48,7 @@ pub fn write_nut_frame(stream: usize, pts: u64, is_keyframe: bool, data: &[u8], 
     let start = out.len();
     out.push(FRAME_CODE + u8::from(is_keyframe));
     unsigned(stream as u64, out);
-    // The number is one more than the time: 0 means the time of the previous frame.
+    // The number is one more than the time, because 0 means the time of the previous frame.
     unsigned(pts.saturating_add(1), out);
     unsigned(data.len() as u64, out);
     let crc = crc32(&out[start..]);

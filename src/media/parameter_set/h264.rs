@@ -33,7 +33,7 @@ pub(crate) fn parse(unit: &[u8]) -> Option<PictureParameters> {
         is_interlaced,
         luma_bit_depth: samples.luma_depth,
         chroma_bit_depth: samples.chroma_depth,
-        // A tick is a field.
+        // A tick is the duration of a field, and a frame has two fields.
         frame_rate: usability.tick_rate.map(|rate| rate / 2.0),
         max_reorder_frames: usability.max_reorder_frames,
         may_reorder: can_reorder && usability.max_reorder_frames != Some(0),
@@ -87,7 +87,7 @@ fn skip_scaling_list(bits: &mut BitReader<'_>, size: u32) -> Option<()> {
     Some(())
 }
 
-/// Skips the fields of the picture order count, and returns `pic_order_cnt_type`. Pictures of type 2 are
+/// Skips the fields of the picture order count, and returns `pic_order_cnt_type`. With type 2, pictures are
 /// shown in the order in which they are decoded.
 fn skip_order_count(bits: &mut BitReader<'_>) -> Option<u32> {
     let order_type = bits.unsigned(2)?;

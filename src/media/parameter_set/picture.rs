@@ -27,7 +27,7 @@ pub struct PictureParameters {
     /// states the number.
     pub max_reorder_frames: Option<u8>,
     /// True if pictures may be shown in another order than they are decoded, that is, with B-frames.
-    /// Most cameras that announce this never do so.
+    /// Most cameras that announce B-frames never send any.
     pub may_reorder: bool,
 }
 
@@ -59,7 +59,7 @@ impl Cropping {
 #[derive(Debug, Default)]
 pub(super) struct Usability {
     pixel_aspect: Option<(u16, u16)>,
-    /// Ticks per second. A tick is the duration of a field in H.264, and that of a frame in H.265.
+    /// Ticks per second. A tick is the duration of a field in H.264, and the duration of a frame in H.265.
     pub tick_rate: Option<f64>,
     pub max_reorder_frames: Option<u8>,
 }

@@ -14,7 +14,7 @@ const MAX_SETS: usize = 31;
 /// The longest set, in bytes. Real sets have fewer than 100 bytes, or fewer than 2000 with scaling lists.
 const MAX_SIZE: usize = 4096;
 
-/// The parameter sets of an epoch: those of the container or the SDP, and those that came in mid-stream. A
+/// The parameter sets of an epoch: the sets from the container or the SDP, and the sets that came in mid-stream. A
 /// set replaces an earlier one with the same kind and id. All sets together need at most 400 kB, usually 100 bytes.
 ///
 /// Two collections are equal if they contain the same sets. Their versions may differ.
@@ -75,7 +75,7 @@ impl ParameterSets {
         sets
     }
 
-    /// Returns the codec whose sets these are.
+    /// Returns the codec of the sets.
     pub fn codec(&self) -> VideoCodec {
         self.codec
     }
@@ -206,7 +206,7 @@ mod tests {
             (&large[..], 1, (640, 360)),
             (&small[..], 2, (320, 180)),
             (&large[..], 3, (640, 360)),
-            // Of two sets with the same id, the last one counts. The collection contains that set already.
+            // If two sets have the same id, the last one counts. The collection contains this set already.
             (&[small[1], large[0]], 3, (640, 360)),
             (&[], 3, (640, 360)),
         ] {
