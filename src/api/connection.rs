@@ -1,6 +1,6 @@
 //! A connection that counts towards the limit of open connections until it is closed, even after an
-//! upgrade. The connection limits the time in which a request's head must arrive, because hyper has only one limit
-//! for idle connections and for heads.
+//! upgrade. The connection also limits the time in which a request's head must arrive. hyper has only one limit
+//! for idle connections and for heads. This limit is too long for heads.
 
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -27,14 +27,14 @@ pub(super) struct Connection<S> {
     /// The permit for an open connection. When the permit is dropped, the server can accept another
     /// connection.
     _place: OwnedSemaphorePermit,
-    /// Makes the server wait at shutdown until this connection is closed, because the server waits
-    /// until all receivers of the signal are dropped.
+    /// Makes the server wait for this connection at shutdown, because the server waits until all receivers of
+    /// the signal are dropped.
     _open: Closing,
     requests: Arc<Requests>,
-    /// The number of changes of `requests` when a part of a head arrived; `None` if no part has arrived since
-    /// the last request.
+    /// The value of `requests.changes` when the first bytes of a head arrived; `None` if no bytes of a head
+    /// have arrived since the last request.
     head_since: Option<u64>,
-    /// The end of the time in which the rest of that head must arrive; set while the connection waits for it.
+    /// The time by which the rest of that head must arrive; set while the connection waits for the rest.
     head_deadline: Option<Pin<Box<Sleep>>>,
     /// Reports that the first bytes have been read; `None` afterwards.
     first_read: Option<oneshot::Sender<()>>,
@@ -69,7 +69,7 @@ impl<S> Connection<S> {
 /// Counts the requests of a connection.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
-    /// The number of begins and ends, which is odd while a request is in progress.
+    /// The number of calls of `begin` and `end`. It is odd while a request is in progress.
     changes: AtomicU64,
 }
 
@@ -101,11 +101,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Connection<S> {
         };
         let has_read = buffer.filled().len() > before;
         if has_read && let Some(first_read) = self.first_read.take() {
-            // The server wants to know only while it shuts down.
+            // Fails if the server no longer waits for this report.
             let _ = first_read.send(());
         }
         let changes = self.requests.changes();
-        // Bytes that arrive while a request is in progress belong to its body.
+        // Bytes that arrive while a request is in progress belong to the request's body.
         let is_in_progress = changes % 2 == 1;
         let is_head = has_read && !is_in_progress;
         if is_head && self.head_since != Some(changes) {

@@ -13,7 +13,7 @@ use crate::onvif::finder::Finder;
 use crate::service::core::Core;
 use crate::service::readiness::Readiness;
 
-/// The time that a request can take in addition to a start: for the trial of a changed link, among others.
+/// The time that a request can take in addition to a start, for example for the trial of a changed link.
 const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(30);
 
 /// The parts of the manager that handlers use.

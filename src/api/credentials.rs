@@ -1,5 +1,5 @@
 //! What a request shows about its sender: API keys and playback tokens, the address that a proxy reports,
-//! other proxies on its way, and the browser's report which page caused the request.
+//! signs of other proxies, and the browser's report of the page that caused the request.
 
 use std::net::IpAddr;
 
@@ -24,12 +24,12 @@ pub(super) const ADDRESS: &str = "x-real-ip";
 const FORWARDED_FOR: &str = "x-forwarded-for";
 /// The beginning of the names of headers that only proxies add.
 const FORWARDED_PREFIX: &str = "x-forwarded-";
-/// The address of a sender about whom a proxy reports something else than an address.
+/// The address of a sender for whom a proxy reports a text that is not an address.
 const UNKNOWN: &str = "unknown";
 /// The header in which browsers report whether a page of another site caused the request.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// The value of `Origin` with which browsers hide the page, for example that of a sandboxed frame.
+/// The value of `Origin` with which browsers hide the page, for example the page of a sandboxed frame.
 const HIDDEN: &str = "null";
 
 /// The other end of a connection.
@@ -39,26 +39,27 @@ pub(super) struct Peer {
     address: Option<IpAddr>,
     /// The address as text.
     text: Option<String>,
-    /// `TRUSTED_PROXIES`.
+    /// The addresses of trusted proxies (`TRUSTED_PROXIES`).
     proxies: Networks,
 }
 
 impl Peer {
-    /// Creates the peer with this address; `None` for a Unix socket.
+    /// Creates the peer with this address, which is `None` for a Unix socket.
     pub(super) fn new(address: Option<IpAddr>, proxies: Networks) -> Self {
         let address = address.map(|address| address.to_canonical());
         Self { address, text: address.map(|address| address.to_string()), proxies }
     }
 
-    /// Returns the address of the sender of a request: the one that a trusted peer reports, or that of the
-    /// peer itself; `None` if the peer is a Unix socket and reports no address.
+    /// Returns the address of a request's sender: the address that a trusted peer reports, or else the peer's
+    /// own address. Returns `None` if the peer is a Unix socket and reports no address.
     fn sender<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
         let is_proxy = self.address.is_some_and(|address| self.proxies.contain(address));
         // Without TRUSTED_PROXIES, every peer may be nginx.
         let is_nginx = !self.is_remote() || is_proxy || self.proxies.is_empty();
         let reported = text(headers, ADDRESS).filter(|_| is_nginx).map(checked);
         let forwarded = self.forwarded_for(headers).filter(|_| is_proxy);
-        // Another proxy than nginx may pass on an X-Real-IP that the client has made up.
+        // A proxy other than nginx may pass on an X-Real-IP that the client has forged. So X-Forwarded-For
+        // has precedence if the peer is on another machine.
         let found = if self.is_remote() { forwarded.or(reported) } else { reported.or(forwarded) };
         found.or(self.text.as_deref())
     }
@@ -68,8 +69,8 @@ impl Peer {
         self.address.is_some_and(|address| !address.is_loopback())
     }
 
-    /// Returns the last address in `X-Forwarded-For` that is not one of the trusted proxies; `None` if there is
-    /// no such address.
+    /// Returns the last address in `X-Forwarded-For` that is not the address of a trusted proxy; `None` if the
+    /// header contains no other address.
     fn forwarded_for<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let lines = headers.get_all(FORWARDED_FOR).iter().rev();
         let mut entries = lines.filter_map(|line| line.to_str().ok()).flat_map(|l| l.rsplit(','));
@@ -102,9 +103,10 @@ pub(super) fn shown<'a>(head: &'a Parts, peer: &'a Peer) -> Credentials<'a> {
     }
 }
 
-/// Returns whether a proxy other than nginx has passed the request on, as far as the request shows it. Without
-/// further configuration, many versions of nginx add no header when they pass a request on, but use HTTP/1.0,
-/// which browsers and other clients do not. The template of nginx reports a request with HTTP/1.0 in `Via`.
+/// Returns whether the request shows that another proxy has passed it on, in addition to the nginx in front of
+/// the manager. If that proxy is an nginx without further configuration, it may add no header, but it usually
+/// sends requests with HTTP/1.0, which browsers and other clients do not use. The nginx in front of the
+/// manager reports HTTP/1.0 in `Via`.
 fn is_forwarded(head: &Parts) -> bool {
     head.version == Version::HTTP_10
         || head.headers.keys().any(|name| {
@@ -112,10 +114,12 @@ fn is_forwarded(head: &Parts) -> bool {
         })
 }
 
-/// Returns whether a page caused the request whose address is neither `localhost` nor a loopback address.
+/// Returns whether the request was caused by a page whose address is neither `localhost` nor a loopback
+/// address.
 ///
-/// A browser reports a cross-site request if it considers the URL trustworthy, as it does for `localhost`. A
-/// page's address in `Origin` or `Referer` is that in the browser, even if a proxy has replaced `Host`.
+/// A browser sends `Sec-Fetch-Site` only to a URL that it considers trustworthy, such as a URL with the host
+/// `localhost`. `Origin` and `Referer` contain the page's address as the browser sees it, even if a proxy has
+/// replaced `Host`.
 pub(super) fn is_other_site(headers: &HeaderMap) -> bool {
     let is_elsewhere = |name: &str| {
         let page = text(headers, name).and_then(|page| Url::parse(page).ok());

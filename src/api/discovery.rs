@@ -27,12 +27,12 @@ pub(super) fn routes() -> Vec<Row> {
             users,
             |call| Box::pin(discover(call)),
             || {
-                let summary = "Searches for cameras on the network with ONVIF, or queries one";
+                let summary = "Searches the network for cameras with ONVIF, or queries one camera";
                 Operation::new("cameras", "discoverCameras", summary)
                 .describe(
                     "Queries only devices at addresses that the settings permit for cameras. The \
                      user name and a digest of the password are sent to every queried device, except \
-                     one with an HTTPS certificate that is not accepted. Over HTTPS, the password \
+                     a device whose HTTPS certificate is not accepted. Over HTTPS, the password \
                      itself is sent to a device that requires HTTP Basic authentication. The \
                      credentials are not stored.",
                 )
@@ -71,13 +71,14 @@ pub(crate) struct DiscoveryInput {
     /// Password of `username`.
     #[serde(default)]
     password: Option<Password>,
-    /// The only device to query, instead of a search: its address, with `:port` if the port is not
-    /// 80, or the `http://` or `https://` URL of its ONVIF service.
+    /// The only device to query, instead of a search: the device's address, with `:port` if the port is not
+    /// 80, or the URL of its ONVIF service (`http://` or `https://`).
     #[serde(default)]
     address: Option<String>,
-    /// The SHA-256 fingerprint of the only certificate that is accepted from the device at an `https://` URL in
-    /// `address`. Without it, the certificate is accepted that was confirmed for a known camera whose ONVIF service has
-    /// this address, or else only certificates from certificate authorities that the manager trusts.
+    /// The SHA-256 fingerprint of the only certificate that is accepted from the device. Requires an `https://` URL
+    /// in `address`. Without a fingerprint, the manager accepts only the certificate that was confirmed for a known
+    /// camera whose ONVIF service has this address. If no certificate was confirmed, the manager accepts certificates
+    /// from certificate authorities that it trusts.
     #[serde(default)]
     onvif_certificate: Option<String>,
 }

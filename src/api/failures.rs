@@ -1,4 +1,4 @@
-//! The kinds of errors of a request, by what the request uses.
+//! The kinds of errors that a request can have, grouped by what the request uses.
 
 use crate::base::error::ErrorKind;
 

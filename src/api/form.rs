@@ -50,8 +50,8 @@ impl FormField {
     }
 }
 
-/// Returns whether a field belongs to a framework and not to the request: tokens against forged requests, and
-/// values that prevent caching.
+/// Returns whether a framework added the field to the request, for example a token against forged requests or
+/// a value that prevents caching.
 pub(super) fn is_of_framework(name: &str) -> bool {
     name.starts_with('_') || FRAMEWORK_FIELDS.contains(&name)
 }

@@ -19,7 +19,7 @@ use crate::base::error::{Error, ErrorKind};
 const MAX_BODY: usize = 64 * 1024;
 /// The time within which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// The mark at the beginning of a text with which some editors and frameworks show that the text is UTF-8.
+/// The mark that some editors and frameworks write at the beginning of a text to show that the text is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The body of a request.
@@ -93,7 +93,7 @@ pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> 
 /// Reads a JSON body, without the fields that frameworks add to an object.
 fn from_json_body<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
     let read = from_json(text);
-    // Usually there are no such fields, so the object is not searched for them first.
+    // Usually there are no such fields, so they are removed only after an error.
     if read.is_err()
         && let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(text)
         && fields.keys().any(|name| form::is_of_framework(name))
@@ -134,7 +134,7 @@ fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
     from_fields(fields.map(|(name, value)| Ok((name.into_owned(), value.into_owned()))))
 }
 
-/// Reads the fields of a form or a query, without those that frameworks add.
+/// Reads the fields of a form or a query, without the fields that frameworks add.
 fn from_fields<T: DeserializeOwned>(
     form: impl Iterator<Item = Result<(String, String), Error>>,
 ) -> Result<T, Error> {
@@ -142,7 +142,7 @@ fn from_fields<T: DeserializeOwned>(
     for field in form {
         let (name, value) = field?;
         if !form::is_of_framework(&name) && fields.insert(name, Value::String(value)).is_some() {
-            let detail = "a field is given twice";
+            let detail = "a field is given twice; send each field once";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
     }
@@ -158,11 +158,11 @@ where
         .map_err(|error| invalid(&error.path().to_string(), error.inner()))
 }
 
-/// Returns an error that names the mistake and, if known, the field, but repeats nothing else of the input: the
-/// input may contain a password in the wrong place, even in place of the name of an unknown field.
+/// Returns an error that names the mistake and, if known, the field. The error repeats nothing else of the
+/// input, because the input may contain a password in the wrong place, even where the name of a field belongs.
 fn invalid(field: &str, error: &serde_json::Error) -> Error {
     let text = error.to_string();
-    // The position of a mistake other than in the syntax is of little use, and is unknown in forms.
+    // The position is useful only for syntax errors. In forms, it is unknown.
     let text = text.split(" at line ").next().unwrap_or_default();
     let field = match field {
         "" | "." | "?" => "a value".to_owned(),
@@ -171,7 +171,7 @@ fn invalid(field: &str, error: &serde_json::Error) -> Error {
     let reason = if error.is_syntax() || error.is_eof() {
         format!("invalid JSON (line {}, column {})", error.line(), error.column())
     } else if text.starts_with("unknown field") {
-        "a field is not known; a link in a query must be percent-encoded".to_owned()
+        "unknown field; check the field names, and percent-encode links in a query".to_owned()
     } else if text.starts_with("missing field") || text.starts_with("duplicate field") {
         text.to_owned()
     } else if text.starts_with("must be ") {
@@ -219,8 +219,8 @@ mod tests {
             (b"indicator_id=1&wait=maybe", "`wait` must be true or false"),
             (b"_=1700000000&_token=x", "missing field `indicator_id`"),
             (b"indicator_id=1&profile=third", "`profile` must be `main` or `sub`"),
-            (b"indicator_id=1&wait=1&token=x", "not known"),
-            (b"indicator_id=1&rtsp=x", "not known"),
+            (b"indicator_id=1&wait=1&token=x", "unknown field"),
+            (b"indicator_id=1&rtsp=x", "unknown field"),
             (b"indicator_id=1&audio=loud", "`audio` must be one of `auto`, `aac`, `off`"),
         ];
         for (query, reason) in table {

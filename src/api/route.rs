@@ -45,11 +45,11 @@ pub(crate) struct Row {
 /// The clients of an endpoint. The use case checks further conditions, such as a camera's owner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Audience {
-    /// All clients. No API key is required, because orchestrators, for example, have none.
+    /// All clients. No API key is required, because some clients, for example orchestrators, have none.
     Everyone,
     /// Viewers with an API key or a playback token, which the use case checks.
     Viewers,
-    /// Callers with an API key of this role or a higher one.
+    /// Callers with an API key of this role or a higher role.
     Callers(Role),
 }
 
@@ -259,10 +259,10 @@ impl Table {
         })
     }
 
-    /// Returns the row for a request. Ignores slashes at the end of a path of the API. Tries a path without `{id}` first, and then a path with
-    /// `{id}`, so that a camera can have the id `test` although there is a path
-    /// `/api/cameras/test`. If paths match but none of them has the method, returns the methods of
-    /// the first of these paths, as in the OpenAPI document.
+    /// Returns the row for a request. Ignores slashes at the end of an API path. First tries a path without `{id}`.
+    /// If that path does not have the method, tries a path with `{id}`. So a camera can have the id `test` although
+    /// there is a path `/api/cameras/test`. If no matching path has the method, returns the methods of the first
+    /// matching path.
     pub(super) fn find(&self, method: &Method, path: &str) -> RouteMatch<'_> {
         let path = if path.starts_with("/api/") { path.trim_end_matches('/') } else { path };
         let fixed = self.fixed.get(path).map(|index| (*index, String::new()));

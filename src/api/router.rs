@@ -29,13 +29,13 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// Creates a router for the rows of `table`, whose handlers use `api`. `proxies` are those whose reports of
-    /// the client's address are trusted.
+    /// Creates a router for the rows of `table`, whose handlers use `api`. `proxies` are the proxies whose
+    /// reports of the client's address are trusted.
     pub(crate) fn new(api: Api, table: Table, proxies: Networks) -> Self {
         Self { api, table, proxies }
     }
 
-    /// Returns the other end of a connection from this address; `None` for a Unix socket.
+    /// Returns the other end of a connection from this address, which is `None` for a Unix socket.
     pub(super) fn peer(&self, address: Option<IpAddr>) -> Arc<Peer> {
         Arc::new(Peer::new(address, self.proxies.clone()))
     }
@@ -43,7 +43,7 @@ impl Router {
     /// Returns the response to one request of `peer`. An error becomes a response with the error.
     pub(super) async fn answer(&self, request: Request<Incoming>, peer: &Peer) -> Reply {
         let began = Instant::now();
-        // Only the path is logged: the query may contain a camera's password.
+        // Only the path is logged, because the query may contain a camera's password.
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let (index, reply) = match self.table.find(&method, &path) {
             RouteMatch::Row { index, row, id } => {
@@ -72,7 +72,8 @@ impl Router {
     ) -> Reply {
         let answer = self.answer_caller(row, id, request, peer);
         let answer = timeout(self.api.request_timeout(), answer);
-        let too_slow = || Err(Error::new(ErrorKind::RequestTimeout, "the request took too long"));
+        let too_slow =
+            || Err(Error::new(ErrorKind::RequestTimeout, "the request took too long; try again"));
         answer.await.unwrap_or_else(|_| too_slow()).unwrap_or_else(|error| reply::problem(&error))
     }
 

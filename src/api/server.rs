@@ -30,13 +30,13 @@ use crate::base::{open_files, proc};
 #[cfg(test)]
 mod tests;
 
-/// The largest number of open connections. Every low-latency player keeps one open nearly all the
-/// time. If the limit of open files is low, fewer connections are accepted. Further connections wait in
-/// the kernel's queue until one is closed.
+/// The largest number of open connections. Every low-latency player keeps a connection open nearly all the
+/// time. If the limit of open files is low, fewer connections are accepted. Further connections wait in the
+/// kernel's queue until an open connection is closed.
 const MAX_CONNECTIONS: usize = 16_384;
 /// The time after which a connection without requests is closed. Clients and load balancers usually close idle
-/// connections after at most 60 s. The manager closes them later, because a request that is sent at the moment at
-/// which the manager closes its connection fails.
+/// connections after at most 60 s. The manager waits longer, so that the client closes the connection. If the
+/// manager closed it, a request that the client sends at the same moment would fail.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(75);
 /// The time for which a new connection can wait for its first request when the manager shuts down.
 const FIRST_REQUEST: Duration = Duration::from_millis(500);
@@ -48,7 +48,7 @@ const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 /// to listen on the socket.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The permissions of the socket. Every program that can access the socket's directory can connect,
-/// as every program can connect to a port on loopback.
+/// just as every program can connect to a port on loopback.
 const SOCKET_MODE: u32 = 0o666;
 
 /// A server that listens on its addresses.
@@ -61,8 +61,8 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Creates a server that listens on `address`. The address `::` includes all IPv4 addresses, and means only these
-    /// on a system without IPv6.
+    /// Creates a server that listens on `address`. The address `::` includes all IPv4 addresses. On a system without
+    /// IPv6, it means only the IPv4 addresses.
     pub(crate) async fn bind(address: SocketAddr, router: Arc<Router>) -> std::io::Result<Self> {
         let all_ipv4 = SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), address.port());
         let listener = match TcpListener::bind(address).await {
@@ -103,7 +103,7 @@ impl Server {
     }
 
     /// Listens on a Unix socket at `path` as well. Replaces a socket on which no program listens.
-    /// Error: the socket seems to be in use, or another file is at `path`.
+    /// Fails if the socket seems to be in use, or if another file is at `path`.
     pub(crate) async fn bind_socket(&mut self, path: &Path) -> std::io::Result<()> {
         if path.symlink_metadata().is_ok_and(|found| found.file_type().is_socket()) {
             match timeout(CONNECT_TIMEOUT, UnixStream::connect(path)).await {
@@ -197,8 +197,8 @@ impl Server {
             .with_upgrades();
         tokio::spawn(async move {
             tokio::pin!(connection);
-            // hyper closes a connection at shutdown if it has read nothing from it, even if a request is about to
-            // arrive or has arrived.
+            // At shutdown, hyper closes a connection from which it has read nothing, even if a request has
+            // arrived or is about to arrive.
             let is_closing = async {
                 let _ = end.changed().await;
                 let _ = timeout(FIRST_REQUEST, has_read).await;
@@ -231,7 +231,7 @@ async fn accept_unix(listener: Option<&UnixListener>) -> std::io::Result<UnixStr
 }
 
 async fn pause_after(error: &Error) {
-    warn!(%error, "a connection cannot be accepted");
+    warn!(%error, "cannot accept a connection; retrying");
     sleep(ACCEPT_BACKOFF).await;
 }
 
@@ -244,7 +244,7 @@ impl Drain {
     pub(crate) async fn finish(self, deadline: Duration) {
         self.0.send_replace(());
         if timeout(deadline, self.0.closed()).await.is_err() {
-            warn!("some connections did not close in time and are aborted");
+            warn!("some connections did not close in time; aborting them");
         }
     }
 }

@@ -26,8 +26,11 @@ pub(super) fn routes() -> Vec<Row> {
             viewers,
             |call| Box::pin(future::ready(Ok(caller(&call)))),
             || {
-                operation("getCaller", "Returns the name of the caller's API key, and the role")
-                    .returns::<CallerOutput>("The caller.")
+                operation(
+                    "getCaller",
+                    "Returns the name of the caller's API key, and the caller's role",
+                )
+                .returns::<CallerOutput>("The caller.")
             },
         ),
         Row::new(
@@ -111,7 +114,7 @@ fn caller(call: &Call<'_>) -> Reply {
 pub(crate) struct HealthOutput {
     /// `healthy`, or `shutting_down`.
     status: &'static str,
-    /// Number of streams that start, run, are ending or will be started again.
+    /// Number of streams that are starting, running or ending, or that wait to reconnect.
     active_streams: usize,
     /// Seconds since the manager started.
     uptime_seconds: f64,

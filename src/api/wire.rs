@@ -51,7 +51,7 @@ impl Password {
 }
 
 /// Returns an error if a link or path contains `***`, which replaces a secret in responses. If a client sent
-/// such a link back and it were stored, the camera's secret would be lost.
+/// this link back and the manager stored it, the camera's secret would be lost.
 pub(super) fn ensure_nothing_is_hidden(link_or_path: &str) -> Result<(), Error> {
     if !link_or_path.contains("***") {
         return Ok(());
@@ -75,8 +75,8 @@ where
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Reads an id that is a string or a number: back ends send the primary keys of their databases. Blanks around
-/// an id are removed.
+/// Reads an id that is a string or a number, because back ends send the primary keys of their databases.
+/// Blanks around an id are removed.
 pub(super) fn string_or_number<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<String, D::Error> {

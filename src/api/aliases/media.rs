@@ -1,5 +1,5 @@
 //! Redirects from the old paths of playlists and segments. The targets are relative, so that they are correct below
-//! any path. A player that follows a redirect loads everything else from the present paths.
+//! any base path. A player that follows a redirect loads everything else from the present paths.
 
 use hyper::header::{HeaderValue, LOCATION};
 use hyper::{Method, StatusCode};
@@ -49,7 +49,7 @@ async fn camera_segment(call: Call<'_>) -> Result<Reply, Error> {
     let name = call.head.uri.path().rsplit('/').next().unwrap_or_default();
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     if name.len() > MAX_NAME || !name.bytes().all(is_allowed) {
-        return Err(Error::new(ErrorKind::NotFound, "a segment cannot have this name"));
+        return Err(Error::new(ErrorKind::NotFound, "invalid segment name"));
     }
     redirect(&call, &call.camera_id()?, "../../../../..", name).await
 }
@@ -58,7 +58,7 @@ async fn playlist_of_session(call: Call<'_>) -> Result<Reply, Error> {
     let session = call.api.core.playback.get(&call.id);
     let camera = session.as_ref().and_then(|session| session.claims.cameras.first());
     let camera = camera.and_then(|camera| CameraId::parse(camera).ok()).ok_or_else(|| {
-        let detail = "there is no playback session for one camera with this id";
+        let detail = "no playback session with this id exists, or the session is for all cameras";
         Error::new(ErrorKind::UnknownSession, detail)
     })?;
     redirect(&call, &camera, "../../../..", "stream.m3u8").await
@@ -74,7 +74,7 @@ async fn redirect(
 ) -> Result<Reply, Error> {
     let shown = call.shown();
     let permit = permit_to_watch(&call.api.core, &shown, camera).await?;
-    // An API key, and a bearer token of a proxy, must not get into a URL.
+    // An API key must not get into a URL, and neither must a bearer token of a proxy.
     let token = shown.bearer_token().filter(|_| permit.is_of_session());
     let folder = match token {
         Some(token) => format!("play/{token}"),

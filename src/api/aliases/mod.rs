@@ -99,7 +99,7 @@ async fn start_session(call: Call<'_>) -> Result<Reply, Error> {
     let session = all.into_iter().find(|session| session["session_id"] == id.as_str());
     let camera = session.and_then(|session| session["cameras"][0].as_str().map(str::to_owned));
     let camera = camera.ok_or_else(|| {
-        let detail = "there is no playback session with this id that this API key created";
+        let detail = "no playback session with this id exists, or another API key created it";
         Error::new(ErrorKind::UnknownSession, detail)
     })?;
     let path = format!("/api/cameras/{camera}/stream/start");

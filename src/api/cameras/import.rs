@@ -22,7 +22,7 @@ use crate::service::cameras;
 /// The largest import, in bytes: enough for 100,000 cameras with short entries.
 const MAX_IMPORT: usize = 32 * 1024 * 1024;
 
-/// Admits the reading of one file at a time, because a large file needs much memory and time.
+/// Allows only one file to be read at a time, because a large file needs much memory and time.
 static IMPORTS: Semaphore = Semaphore::const_new(1);
 
 /// The parameters of an import.
@@ -55,7 +55,8 @@ pub(super) async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
         return Err(Error::new(ErrorKind::InvalidRequest, "the body is missing"));
     }
     let place = IMPORTS.acquire().await.map_err(|_| reading_failed())?;
-    // The rest of the manager must not wait for this work, which continues if the client leaves.
+    // Reads on a thread for blocking work, so that the rest of the manager does not wait. The work continues
+    // even if the client disconnects.
     let read = spawn_blocking(move || {
         let _place = place;
         read(&body, format)
@@ -81,7 +82,7 @@ struct Contents {
 fn read(body: &[u8], format: Option<Format>) -> Result<Contents, Error> {
     let text = imports::text(body)?;
     let format = format.map_or_else(|| imports::detect(text), Ok)?;
-    // Variables have no values here: the manager's environment contains its own secrets.
+    // Variables have no values here, because the manager's environment contains the manager's own secrets.
     let mut import = imports::read(text, format, &|_| None)?;
     let entries = match format {
         Format::Json => json_entries(text)?,
@@ -94,7 +95,7 @@ fn reading_failed() -> Error {
     Error::new(ErrorKind::Internal, "the file was not read because of an error in the manager")
 }
 
-/// Returns an error if an import would lose cameras for a reason that the caller can remove, or would do nothing.
+/// Returns an error if an import would do nothing, or would lose cameras for a reason that the caller can remove.
 fn ensure_complete(
     format: Format,
     entries: &[(CameraId, CameraChange)],
@@ -150,7 +151,7 @@ fn entry(input: Result<CameraInput, Error>) -> Result<(CameraId, CameraChange), 
     Ok((id.ok_or_else(missing)?, new))
 }
 
-/// The id of an entry that is perhaps invalid.
+/// The id of an entry. The entry's other fields may be invalid.
 #[derive(Deserialize)]
 struct EntryId {
     id: Option<Value>,

@@ -55,13 +55,13 @@ pub(crate) struct CameraInput {
     vendor: Option<String>,
     /// Host name or IP address, as an alternative to URLs.
     ip: Option<String>,
-    /// RTSP port; by default that of the preset, or 554 without a preset.
+    /// RTSP port; by default the preset's port, or 554 without a preset.
     #[serde(default, deserialize_with = "optional_number")]
     #[schema(maximum = 65535)]
     port: Option<u16>,
-    /// Path and query of the main stream; by default those of the preset.
+    /// Path and query of the main stream; by default the preset's path and query.
     path: Option<String>,
-    /// Path and query of the sub stream; by default those of the preset.
+    /// Path and query of the sub stream; by default the preset's path and query.
     sub_path: Option<String>,
     /// User name at the camera.
     username: Option<String>,
@@ -91,8 +91,8 @@ pub(crate) struct CameraInput {
     /// When the main stream runs.
     #[serde(default, deserialize_with = "or_default")]
     keep: KeepOption,
-    /// Whether the camera's video is to be analysed; by default, the known value or false. The manager keeps this
-    /// value for back ends, but does not analyse video.
+    /// Whether the camera's video is to be analysed. By default, a known camera keeps its value, and a new camera
+    /// gets false. The manager keeps this value for back ends, but does not analyse video.
     #[serde(default, alias = "enable_analytics", deserialize_with = "optional_flag")]
     analytics: Option<bool>,
     /// The sealed source from an export, as an alternative to URLs.
@@ -193,9 +193,9 @@ fn onvif_address(
     Ok(address.map(|address| OnvifAddress { certificate, ..address }))
 }
 
-/// The parameters of a test: the fields of a camera that is added, and the stream to test.
+/// The parameters of a test: the same fields as for adding a camera, and the stream to test.
 pub(crate) struct TestInput {
-    /// The camera. If it has the id of a known camera, source and password can be left out as in a
+    /// The camera. If it has the id of a known camera, the source and the password can be left out, as in a
     /// PUT.
     pub(super) camera: CameraInput,
     /// The stream to test.
@@ -236,8 +236,8 @@ impl ToSchema for TestInput {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct ListInput {
-    /// A part of the id, the name or the host of the cameras. The case of the letters A to Z does not
-    /// matter.
+    /// Text that the id, the name or the host of the cameras contains. The case of the letters A to Z does
+    /// not matter.
     #[serde(default)]
     #[param(nullable = false)]
     search: Option<String>,

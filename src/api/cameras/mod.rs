@@ -43,9 +43,9 @@ const CERTIFICATE_ERRORS: &[ErrorKind] = &[
 const CERTIFICATE_CHECK: &str = "If `onvif` is an `https://` URL without `onvif_certificate`, the manager connects to the service to \
      check its certificate. If no certificate authority that the manager trusts has signed the certificate, \
      the camera is not stored, and the error `onvif_certificate_unknown` contains the fingerprint. After \
-     the user has confirmed the fingerprint, repeat the request with it as `onvif_certificate`.";
+     the user has confirmed the fingerprint, repeat the request with the fingerprint as `onvif_certificate`.";
 /// Errors of switching a running stream to the camera's new source. The camera is stored before the switch,
-/// and stays stored after such an error.
+/// and stays stored after an error.
 const SWITCH_ERRORS: &[ErrorKind] = &[
     ErrorKind::TooManyStreams,
     ErrorKind::TooManyStarts,
@@ -88,7 +88,7 @@ fn of_all() -> Vec<Row> {
                     "Tests a camera, which need not be known, and takes a picture",
                 )
                 .describe(
-                    "Takes the same input as adding a camera, and `profile`. Stores nothing. If the camera's \
+                    "Takes the input of a request that adds a camera, and `profile`. Stores nothing. If the camera's \
                      stream is live with the same source and options, the test takes the picture from that \
                      stream if possible. Otherwise, it opens another connection to the camera.",
                 )

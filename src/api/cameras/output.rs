@@ -47,8 +47,8 @@ pub(crate) struct CameraOutput {
     picture_sub_at: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
-    /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; null if none is
-    /// confirmed.
+    /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; null if no
+    /// certificate is confirmed.
     onvif_certificate: Option<String>,
     /// Address and paths; only if the source was given with an `ip`.
     #[serde(flatten)]
@@ -223,8 +223,8 @@ pub(crate) struct ExportOutput {
     owner: Option<String>,
     /// URL of the camera's ONVIF service; null if it is not known.
     onvif: Option<String>,
-    /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; null if none is
-    /// confirmed.
+    /// The SHA-256 fingerprint of the only certificate that is accepted from the ONVIF service; null if no
+    /// certificate is confirmed.
     onvif_certificate: Option<String>,
     /// The options of the camera's streams.
     #[serde(flatten)]
@@ -257,8 +257,8 @@ impl ExportOutput {
 /// Response to an import.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ImportOutput {
-    /// Number of cameras that were added. With `dry_run`, these and the other numbers are those of the cameras
-    /// that an import would add, change and leave unchanged.
+    /// Number of cameras that were added. With `dry_run`, `created`, `updated` and `unchanged` are the numbers
+    /// of cameras that an import would add, change and leave unchanged.
     created: usize,
     /// Number of known cameras that have changed.
     updated: usize,
@@ -275,7 +275,7 @@ pub(crate) struct ImportOutput {
     /// The parts of the body that cannot be imported; missing if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     left_out: Vec<LeftOut>,
-    /// The names of variables in the body, whose values the manager does not know; missing if there are none.
+    /// The names of variables in the body whose values the manager does not know; missing if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     missing_variables: Vec<String>,
 }
@@ -303,7 +303,7 @@ pub(crate) enum Effect {
     Created,
     /// A known camera is changed.
     Updated,
-    /// The camera already is as in the body.
+    /// The known camera is already the same as in the body.
     Unchanged,
 }
 

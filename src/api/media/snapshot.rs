@@ -32,21 +32,21 @@ pub(crate) struct SnapshotInput {
     #[param(nullable = false, minimum = 16, maximum = 3840)]
     width: Option<u32>,
     /// Greatest age of the picture in seconds at the time of the request. With 0, the picture is one that
-    /// arrived after the request. The picture may be older if `start` is false, or if the manager no longer
-    /// keeps all frames since the last keyframe: if that keyframe is more than 12 s or 32 MiB back, or if
-    /// `FRAMES_MAX_MEMORY_MB` is exceeded.
+    /// arrived after the request. The picture may be older if `start` is false. It may also be older if the
+    /// manager no longer keeps all frames since the last keyframe, because that keyframe is more than 12 s or
+    /// 32 MiB back, or because `FRAMES_MAX_MEMORY_MB` is exceeded.
     #[param(required = false, default = 10, maximum = 86400)]
     max_age: u32,
     /// If false, the request does not start the stream. If no new picture can be taken, the response
-    /// is the last picture, of any age. If no picture is kept, the response is an error: 404 if
+    /// is the last picture, of any age. If no picture is kept, the response is an error, with status 404 if
     /// the stream is not live.
     #[param(required = false, default = true)]
     start: bool,
 }
 
 impl SnapshotInput {
-    /// Parses the query of a request for a picture. Ignores unknown parameters: web pages add one, so
-    /// that browsers load the picture again.
+    /// Parses the query of a request for a picture. Ignores unknown parameters, because web pages add one to
+    /// make browsers load the picture again.
     pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let mut input = Self { width: None, max_age: DEFAULT_MAX_AGE, start: true };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
@@ -87,7 +87,7 @@ pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     Ok(response(&picture))
 }
 
-/// Returns the response with a picture. Caches must not store it, because it is private.
+/// Returns the response with a picture. Caches must not store the response, because the picture is private.
 fn response(picture: &Picture) -> Reply {
     let mut reply = reply::with_body(StatusCode::OK, JPEG, picture.jpeg.clone());
     let headers = reply.headers_mut();

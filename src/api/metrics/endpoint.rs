@@ -14,11 +14,11 @@ use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::service::readiness::{CHECKS, FailedCheck};
 
-/// The longest wait for the readiness checks. If they take longer, their last results are used; before the
-/// first result, all checks count as failed. By default, Prometheus waits only 10 s for all metrics.
+/// The longest wait for the readiness checks. If the checks take longer, their last results are used. Before
+/// the first result, all checks count as failed. By default, Prometheus waits only 10 s for all metrics.
 const READY_WITHIN: Duration = Duration::from_secs(6);
 
-/// Returns all metrics: as OpenMetrics if the client accepts that, and otherwise in the older text
+/// Returns all metrics, as OpenMetrics if the client accepts OpenMetrics, and otherwise in the older text
 /// format.
 pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
     let api = call.api;

@@ -17,7 +17,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::registry::Registry;
 
-/// The prefix of the names of all metrics except those of the process.
+/// The prefix of the names of all metrics except the metrics of the process.
 const PREFIX: &str = "stream_manager";
 
 /// All metrics.
@@ -52,7 +52,7 @@ impl Exporter {
         let ready = Family::<CheckLabels, Gauge>::default();
         let help = "1 if the readiness check succeeded, otherwise 0; see /readyz";
         own.register("ready", help, ready.clone());
-        let help = "Lines of the log that were lost because stderr was not read, or failed";
+        let help = "Log lines that were lost because stderr was not read, or because writing to stderr failed";
         own.register("log_lines_lost", help, log_writer::lost_lines());
         streams.resources().counters.register(own);
         let requests = RequestMetrics::register(own, routes);

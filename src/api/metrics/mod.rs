@@ -13,9 +13,9 @@
 //! Names follow Prometheus's conventions. The names of the metrics of the manager's own process
 //! begin with `process_`, as in every Prometheus client library. All other names begin with
 //! `stream_manager_`.
-//! The number of series is bounded: a camera's id is a label only while its stream is running or failed,
-//! and only on metrics that may disappear with the stream. Recording a request takes an atomic addition
-//! for the counter and a short lock for the histogram, but no look-up of labels and no allocation of
+//! The number of series is bounded, because a camera's id is a label only while its stream is running or
+//! failed, and only on metrics that may disappear with the stream. Recording a request takes an atomic
+//! addition for the counter and a short lock for the histogram, but no look-up of labels and no allocation of
 //! memory.
 
 use hyper::Method;

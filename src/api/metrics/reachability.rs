@@ -1,4 +1,5 @@
-//! Metrics of the checks whether cameras can be reached. They exist only if `CHECK_INTERVAL_SECONDS` is set.
+//! Metrics of the checks of whether cameras can be reached. They exist only if `CHECK_INTERVAL_SECONDS` is
+//! set.
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,7 +2,8 @@
 //!
 //! Paths whose requests may wait for a camera or its stream, for example for a start or for the next part
 //! of a playlist, have a separate histogram, because the duration of these requests depends on the camera.
-//! Requests for unknown paths, or with a method that the path does not have, are only counted.
+//! Requests for unknown paths, or with a method that the path does not have, are counted, but their duration
+//! is not recorded.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ const QUICK_SECONDS: [f64; 11] =
 /// take `START_TIMEOUT_SECONDS`.
 const WAITING_SECONDS: [f64; 11] = [0.05, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 4.0, 8.0, 15.0, 30.0];
 
-/// The status classes that are counted. The endpoints return neither 1xx nor 3xx.
+/// The status classes that are counted. The redirects of the aliases (3xx) are not counted.
 const STATUS_CLASSES: [(u16, &str); 3] = [(2, "2xx"), (4, "4xx"), (5, "5xx")];
 /// The label of methods that a path does not have, and of paths that do not exist.
 const OTHER: &str = "other";

@@ -49,7 +49,7 @@ const MB: u64 = 1_000_000;
 /// The length of the long response, in bytes.
 const LONG: u64 = 100 * MB;
 const CHUNK: usize = 50_000;
-/// The limit of the memory that a long response takes, in bytes.
+/// The largest amount of memory that a long response can take, in bytes.
 const MAX_MEMORY: u64 = 20 * MB;
 /// The pause of the slow reader after each megabyte.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -176,7 +176,7 @@ impl Served {
         speak_http(TcpStream::connect(self.address).await.expect("a connection")).await
     }
 
-    /// Makes the server stop accepting connections. Returns those that are still open.
+    /// Makes the server stop accepting connections. Returns the connections that are still open.
     async fn end(self) -> Drain {
         self.end.send(()).expect("a server");
         self.ended.await.expect("no panic")
@@ -383,7 +383,7 @@ async fn upgraded_connections_end_with_the_server() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_does_not_end_is_waited_for_until_the_deadline() {
+async fn the_server_waits_until_the_deadline_for_a_connection_that_does_not_end() {
     let served = Served::start().await;
     let _connection = upgraded(&mut served.connect().await, "/test/unclosed").await;
     let (drain, began) = (served.end().await, Instant::now());

@@ -31,7 +31,7 @@ pub(crate) struct StartInput {
     /// The camera's stream.
     #[serde(default)]
     pub(in crate::api) profile: Profile,
-    /// The stream's RTSP URL; by default the known one.
+    /// The stream's RTSP URL; by default the known URL.
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     #[param(nullable = false, value_type = Option<String>)]
@@ -52,8 +52,8 @@ pub(crate) struct StartInput {
     /// soon as the camera has sent a keyframe, and writes no files unless another client uses HLS.
     #[serde(default)]
     pub(in crate::api) output: WantedOutput,
-    /// If true, the response waits until the stream is playable with this output, or until the camera's
-    /// keyframe is late.
+    /// If true, the response waits until the stream is playable with this output, or until
+    /// `START_TIMEOUT_SECONDS` have passed without a keyframe from the camera.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
@@ -98,10 +98,10 @@ pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
-    /// Ignored; a start has this field.
+    /// Ignored. The field is accepted because a start has it.
     #[serde(default, rename = "output")]
     _output: WantedOutput,
-    /// Ignored; a start has this field.
+    /// Ignored. The field is accepted because a start has it.
     #[serde(default = "yes", rename = "wait", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
@@ -120,13 +120,13 @@ pub(crate) struct StartCameraInput {
     /// soon as the camera has sent a keyframe, and writes no files unless another client uses HLS.
     #[serde(default)]
     pub(super) output: WantedOutput,
-    /// If true, the response waits until the stream is playable with this output, or until the camera's
-    /// keyframe is late.
+    /// If true, the response waits until the stream is playable with this output, or until
+    /// `START_TIMEOUT_SECONDS` have passed without a keyframe from the camera.
     #[serde(default = "yes", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
     pub(super) wait: bool,
-    /// For existing clients: the new RTSP port. It and the following fields change the known source.
+    /// For existing clients: the new RTSP port. This field and the following ones change the known source.
     #[serde(default, deserialize_with = "optional_number")]
     #[schema(minimum = 1, maximum = 65535)]
     #[param(nullable = false, minimum = 1, maximum = 65535)]

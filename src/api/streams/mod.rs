@@ -1,7 +1,7 @@
 //! Streams: start, stop, status, list and log.
 //!
 //! Requests to paths below `/api/stream/` name the camera in their input. Requests to paths below
-//! `/api/cameras/{id}/stream/` and `/api/streams/{id}/` name it in the path. `/api/streams` lists all
+//! `/api/cameras/{id}/stream/` and `/api/streams/{id}/` name the camera in the path. `/api/streams` lists all
 //! streams that run, or whose start has failed recently.
 
 use hyper::Method;
@@ -144,8 +144,8 @@ fn by_path() -> Vec<Row> {
 fn start_operation(id: &'static str) -> Operation {
     Operation::new("streams", id, "Starts a stream, or joins it if it is running")
         .returns::<StartOutput>(
-            "The stream is playable, or continues to start: `wait` was false, or the camera has not \
-             sent a keyframe yet.",
+            "The stream is playable, or it is still starting because `wait` was false or because the \
+             camera has not sent a keyframe yet.",
         )
         .fails(failures::START)
         .fails(&[ErrorKind::InvalidRequest])
@@ -159,7 +159,7 @@ fn stop_operation(id: &'static str) -> Operation {
              another value and back to `always`, or at the next start of the manager.",
         )
         .returns::<StopOutput>(
-            "The stream has ended, or there was none. If the stream takes longer than `STOP_GRACE_SECONDS` \
+            "The stream has ended, or there was no stream. If the stream takes longer than `STOP_GRACE_SECONDS` \
              plus 2 s to end, the response arrives before its end.",
         )
         .fails(&[ErrorKind::InvalidId])

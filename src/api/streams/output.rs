@@ -52,8 +52,7 @@ pub(crate) enum StartStatus {
     Started,
     /// The stream was already playable.
     Active,
-    /// The stream is not playable yet and continues to start: the request did not wait, or `reason`
-    /// explains the delay.
+    /// The stream is still starting. Either the request did not wait, or `reason` explains the delay.
     Starting,
 }
 
@@ -146,13 +145,13 @@ pub(crate) struct RunningOutput {
     generation: u64,
     /// Number of times that FFmpeg was started again after an interruption or a failed attempt.
     restarts: u64,
-    /// The converted media while the manager converts the video for players, otherwise the camera's media;
-    /// null unless the stream is live.
+    /// The media that players get: the converted media while the manager converts the video, otherwise the
+    /// camera's media. Null unless the stream is live.
     media: Option<MediaOutput>,
     /// The states of the outputs.
     outputs: OutputStates,
-    /// The resources that the stream's FFmpeg processes use; null if none is running, or before the first
-    /// measurement.
+    /// The resources that the stream's FFmpeg processes use; null if no process is running, or before the
+    /// first measurement.
     process: Option<ProcessOutput>,
     /// The last error; null if there was none.
     last_error: Option<LastErrorOutput>,
@@ -164,7 +163,8 @@ fn if_running() -> Schema {
     )
 }
 
-/// The converted media while the manager converts the video for players, otherwise the camera's media.
+/// The media that players get: the converted media while the manager converts the video, otherwise the
+/// camera's media.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct MediaOutput {
     /// RFC 6381 codec of the video.
@@ -188,7 +188,7 @@ pub(crate) struct MediaOutput {
 /// The states of a stream's outputs.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct OutputStates {
-    /// HLS.
+    /// The state of HLS.
     hls: OutputDetails,
 }
 
@@ -201,8 +201,8 @@ pub(crate) struct OutputDetails {
     error: Option<LastErrorOutput>,
 }
 
-/// The resources that the FFmpeg processes of a stream use: the one that reads the camera, and the one that
-/// converts the video, if there is one.
+/// The resources that the FFmpeg processes of a stream use. One process reads the camera. Another process, if
+/// there is one, converts the video.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProcessOutput {
     /// Percent of one processor core over about the last five seconds.
