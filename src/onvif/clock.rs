@@ -18,7 +18,7 @@ const ZONE_STEP: i64 = 15 * 60;
 /// The largest difference between local time and UTC, in seconds.
 const MAX_ZONE: i64 = 14 * 3600;
 
-/// The difference between a device's clock and this machine's.
+/// The difference between a device's clock and this machine's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DeviceClock {
     /// The device's clock is ahead.
@@ -28,10 +28,11 @@ pub(crate) enum DeviceClock {
 }
 
 impl DeviceClock {
-    /// A device's clock that shows the same time as this machine's.
+    /// A device's clock that shows the same time as this machine's clock.
     pub(crate) const RIGHT: Self = Self::Behind(Duration::ZERO);
 
-    /// Returns the clock of a device that reports the time `reported` at the time `now` of this machine.
+    /// Returns the clock of a device that reported the time `reported` when this machine's clock showed
+    /// `now`.
     pub(super) fn of(reported: SystemTime, now: SystemTime) -> Self {
         match reported.duration_since(now) {
             Ok(ahead) => Self::Ahead(ahead),
@@ -69,8 +70,8 @@ impl ReportedTime {
         Self { utc: field("UTCDateTime"), local: field("LocalDateTime"), date }
     }
 
-    /// Returns the clocks that the device may have at the time `now` of this machine, the most probable one
-    /// first: at least one, and at most `MAX_CLOCKS`.
+    /// Returns the clocks that the device may have, the most probable one first. `now` is the current time of
+    /// this machine. Returns at least one clock, and at most `MAX_CLOCKS`.
     pub(crate) fn clocks(self, now: SystemTime) -> Vec<DeviceClock> {
         let in_utc = self.utc.or(self.local).and_then(|reported| without_zone(reported, now));
         let candidates = match (self.utc, self.local) {
@@ -197,7 +198,7 @@ mod tests {
                 None,
                 &["2026-01-02T11:59:00Z", "2026-01-02T12:00:00Z"],
             ),
-            // No time at all.
+            // No time in the response.
             (None, None, Some("2026-01-02T12:00:02Z"), &["2026-01-02T12:00:02Z"]),
             (
                 None,

@@ -30,9 +30,9 @@ pub(crate) struct Device {
     pub port: u16,
     /// The URL of the ONVIF service, in the form that the field `onvif` of a camera accepts.
     pub onvif: String,
-    /// The SHA-256 fingerprint for the field `onvif_certificate` of a camera. If the device's certificate was not
-    /// accepted, this is its fingerprint; otherwise, this is the fingerprint in the request, or that of the certificate
-    /// that was confirmed for a known camera, or null if there is neither.
+    /// The value for the field `onvif_certificate` of a camera. If the device's certificate was not accepted, this is
+    /// the SHA-256 fingerprint of that certificate. Otherwise, this is the fingerprint in the request or, without
+    /// one, the fingerprint that was confirmed for a known camera. Null if there is neither.
     pub onvif_certificate: Option<String>,
     /// The name that the device reports in its response to a search; null if it reports none, or if the
     /// device was queried at its address.
@@ -50,8 +50,8 @@ pub(crate) struct Device {
     /// The reason why the description is incomplete, for people; null if the description is complete, or if
     /// only credentials are missing.
     pub error: Option<String>,
-    /// The stable code of `error`: `onvif_certificate_unknown` or `onvif_certificate_changed`, in which cases
-    /// no credentials were sent to the device; null for other errors.
+    /// The stable code of `error`: `onvif_certificate_unknown` or `onvif_certificate_changed`. With these
+    /// codes, no credentials were sent to the device. Null for other errors.
     pub error_code: Option<ErrorKind>,
     /// The device's streams.
     pub profiles: Vec<DeviceProfile>,
@@ -61,12 +61,12 @@ pub(crate) struct Device {
     /// The link of the smallest stream of the same camera, without credentials; null if no stream is smaller
     /// than `main`.
     pub sub: Option<String>,
-    /// The id of a known camera with this address, among those that the caller can see.
+    /// The id of a known camera with this address; null if the caller can see no camera with this address.
     pub known_as: Option<String>,
 }
 
 impl Device {
-    /// Creates the description of a device of which only the address and the ONVIF service are known.
+    /// Creates the description of a device. Only its address and its ONVIF service are known.
     pub(crate) fn new(address: SocketAddr, service: &OnvifService) -> Self {
         let (scheme, host) =
             (if service.is_https { "https" } else { "http" }, zone::host_of(address));
@@ -129,8 +129,8 @@ impl Device {
         self.read_profiles(client, service).await
     }
 
-    /// Reads the streams from the first of the device's media services that has usable links. If none has, keeps
-    /// the streams of the first service that has streams.
+    /// Reads the streams from the first of the device's media services that has usable links. If no service has
+    /// usable links, keeps the streams of the first service that has streams.
     async fn read_profiles(
         &mut self,
         client: &mut OnvifClient,
@@ -162,7 +162,8 @@ impl Device {
             match link.map(|link| link::usable(&link, client.address)) {
                 Ok(Ok(link)) => profile.rtsp_link = Some(link),
                 Ok(Err(reason)) => self.error = Some(reason.to_string()),
-                // Devices refuse to report the link of a profile without a stream.
+                // A device may refuse to report the link of a profile without a stream. The other profiles
+                // are still read.
                 Err(failure @ OnvifError::Refused(_)) => self.error = Some(failure.to_string()),
                 Err(failure) => return Err(failure),
             }
@@ -180,8 +181,8 @@ pub(crate) async fn read_clock(
     let action = format!("{DEVICE}/GetSystemDateAndTime");
     let mut answer = client.call_anonymously(service, &action).await;
     if client.has_login() && matches!(answer, Err(OnvifError::Unauthorized)) {
-        // Some devices require credentials for this as well. Each further request with wrong credentials
-        // would count as a failed login, so only one clock is tried here.
+        // Some devices require credentials for this request as well. Each request with a wrong clock counts
+        // as a failed login, so only one clock is tried here.
         client.set_clocks(ReportedTime::read(None, client.date()).clocks(SystemTime::now()));
         answer = client.call_once(true, service, &action, "").await;
     }

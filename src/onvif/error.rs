@@ -7,7 +7,7 @@ use crate::base::fingerprint::Fingerprint;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum OnvifError {
     /// The device requires credentials, or has rejected the given ones.
-    #[error("the device requires a user name and password, or rejected those that were given")]
+    #[error("the device requires a user name and password, or rejected the given ones")]
     Unauthorized,
     /// No connection to the device can be made.
     #[error("cannot connect to the device: {0}")]

@@ -25,8 +25,8 @@ use crate::base::tasks::join_all;
 use crate::camera::networks::CameraNetworks;
 use crate::camera::onvif_address::OnvifAddress;
 
-/// The largest number of devices in one search. Those at addresses that are not permitted count as well, although
-/// they are not listed.
+/// The largest number of devices in one search. Devices at addresses that are not permitted count as well,
+/// although they are not listed.
 const MAX_DEVICES: usize = 256;
 /// The largest number of devices at one address, so that one host cannot displace all others.
 const MAX_PER_ADDRESS: usize = 8;
@@ -56,16 +56,16 @@ const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct DiscoveryRequest {
     /// The name or address of the network interface to search on; `None` for all except loopback.
     pub interface: Option<String>,
-    /// The time to wait for devices. Requests to each device can take twice as long, and those to a
-    /// device that `address` names can take three times as long.
+    /// The time to wait for devices. Requests to each device can take twice as long, and requests to the
+    /// device at `address` can take three times as long.
     pub time: Duration,
     /// The credentials for all devices.
     pub login: Option<Login>,
     /// The address of a single device. If it is set, there is no search.
     pub address: Option<String>,
-    /// The fingerprint of the only certificate that is accepted from the device at `address`. Without it, the
-    /// certificate is accepted that was confirmed for a known camera, or else certificates from certificate
-    /// authorities.
+    /// The fingerprint of the only certificate that is accepted from the device at `address`. Without it,
+    /// only the certificate that was confirmed for a known camera is accepted. If no certificate was
+    /// confirmed, certificates from certificate authorities are accepted.
     pub certificate: Option<Fingerprint>,
 }
 
@@ -93,8 +93,9 @@ impl Finder {
         Self { nets, searches: Arc::new(Semaphore::new(CONCURRENT_SEARCHES)) }
     }
 
-    /// Searches for devices, or queries only the device at the address in the request. If a certificate was
-    /// `confirmed` for a device, it is the only one that is accepted from the device.
+    /// Searches for devices, or queries only the device at the address in the request. If `confirmed`
+    /// contains a certificate for a device, only this certificate is accepted from the device, unless the
+    /// request names another one.
     ///
     /// Errors: `InvalidRequest` for an unknown interface, or for a fingerprint without an `https://` address;
     /// `InvalidSource`, `SourceForbidden` or `SourceUnreachable` for an address that cannot be used; `Busy` if
@@ -182,7 +183,10 @@ impl Finder {
         let chosen = ws_discovery::choose(&interfaces, request.interface.as_deref())?;
         let mut warnings = Vec::new();
         if chosen.is_empty() {
-            warnings.push("there is no network interface to search on".to_owned());
+            warnings.push(
+                "there is no network interface to search on; enter the address of the camera"
+                    .to_owned(),
+            );
         }
         let (sender, mut discovered) = mpsc::channel(QUEUE);
         let mut probing = JoinSet::new();
@@ -200,7 +204,7 @@ impl Finder {
 
 fn needless_certificate() -> Error {
     let detail =
-        "the fingerprint of a certificate requires the https:// URL of a device as the address";
+        "a certificate fingerprint can be given only if address is the https:// URL of a device";
     Error::new(ErrorKind::InvalidRequest, detail)
 }
 
@@ -314,7 +318,7 @@ impl Search {
         }
         if self.is_full {
             warnings.push(format!(
-                "more than {MAX_DEVICES} devices responded; only the first ones are listed"
+                "more than {MAX_DEVICES} devices responded; only the first {MAX_DEVICES} are listed"
             ));
         }
         warnings
@@ -373,7 +377,7 @@ mod tests {
         for port in [80, 80, 81] {
             search.add(found(8, port), &nets);
         }
-        // No request is sent: the test ends before the tasks run.
+        // No request is sent, because the test ends before the tasks run.
         assert_eq!(search.requests.len(), MAX_PER_ADDRESS + 2);
         assert_eq!((search.crowded.len(), search.is_full), (1, false));
     }
@@ -395,7 +399,7 @@ mod tests {
             search.add(device.clone(), &nets);
         }
         assert_eq!((search.seen.len(), search.forbidden.len()), (MAX_DEVICES - 1, 1));
-        assert!(!search.is_full, "{MAX_DEVICES} devices are not more than {MAX_DEVICES}");
+        assert!(!search.is_full, "{MAX_DEVICES} devices are within the limit");
         search.add(found([192, 0, 2], 255), &nets);
         assert!(search.is_full);
     }

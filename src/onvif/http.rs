@@ -51,8 +51,8 @@ impl TrustedCertificates {
         Self { host: address.ip().to_string().into(), only: None }
     }
 
-    /// Returns the fingerprint of the only accepted certificate; `None` if those from certificate authorities are
-    /// accepted.
+    /// Returns the fingerprint of the only accepted certificate; `None` if certificates from certificate
+    /// authorities are accepted.
     pub(crate) fn only(&self) -> Option<Fingerprint> {
         self.only
     }
@@ -83,8 +83,8 @@ impl TrustedCertificates {
 }
 
 impl ConfirmedCertificates {
-    /// Returns the certificates that are accepted from the device at `address`: the one that was confirmed for the
-    /// service at this address, or else those from certificate authorities.
+    /// Returns the certificates that are accepted from the device at `address`: the certificate that was confirmed
+    /// for the service at this address, or else certificates from certificate authorities.
     pub(super) fn trusted(&self, address: SocketAddr) -> TrustedCertificates {
         let trusted = TrustedCertificates::of_address(address);
         TrustedCertificates { only: self.of(&trusted.host, address.port()), ..trusted }
@@ -133,7 +133,8 @@ async fn exchange(
     connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<HttpResponse, OnvifError> {
-    // The device accepted the connection. If it then does not use HTTP, it is not an ONVIF device.
+    // The device accepted the connection. A device that does not use HTTP on this connection is not an ONVIF
+    // device.
     let not_http = |_| OnvifError::NotOnvif;
     let (mut sender, driver) =
         hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.map_err(not_http)?;

@@ -200,7 +200,7 @@ fn challenges(header: &str) -> Vec<Challenge> {
     found
 }
 
-/// Splits a header at its commas, except for those in quotes. Omits empty items.
+/// Splits a header at its commas, except for commas in quotes. Omits empty items.
 fn items(header: &str) -> impl Iterator<Item = &str> {
     let (mut is_quoted, mut is_escaped) = (false, false);
     let items = header.split(move |character: char| {
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn names_are_quoted_and_invalid_ones_refused() {
+    fn names_are_quoted_and_invalid_names_are_refused() {
         let mut auth = HttpAuth::Digest(digest("Digest nonce=1"));
         let value = auth.authorization(&login("a\"b\\ä", "x"), "/").expect("a header");
         let text = String::from_utf8_lossy(value.as_bytes()).into_owned();

@@ -1,8 +1,9 @@
 //! Keyframes on request. A stream that starts between two of the camera's keyframes has no picture until the next
 //! keyframe, unless the camera makes a keyframe at once (ONVIF's `SetSynchronizationPoint`).
 //!
-//! A start never waits for such a request, and never fails because of one. After a failed request, no further
-//! keyframe of the same stream is requested for a while, because repeated wrong passwords lock accounts.
+//! A start never waits for a request for a keyframe, and never fails because of it. After a failed request,
+//! no further keyframe of the same stream is requested for a while, because repeated wrong passwords lock
+//! accounts.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -33,7 +34,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time after a failed request in which no further keyframe of the same stream is requested.
 const RETRY_DELAY: Duration = Duration::from_mins(10);
 /// The largest number of streams that are remembered. For a forgotten stream, the requester finds out
-/// again how keyframes are requested.
+/// again how to request keyframes.
 const MAX_REMEMBERED: usize = 10_000;
 
 /// Requests keyframes, and remembers for each stream how to request them. Clones share the memory.
@@ -80,8 +81,8 @@ impl PreparedRequest {
 
 impl KeyframeRequester {
     /// Prepares a request for a keyframe of `source`, whose host has the address `address`. A task in
-    /// the background finds out how to make the request, unless this is remembered. The task then waits
-    /// for [`PreparedRequest::send`], and sends the request unless `has_played` is true by then.
+    /// the background finds out how to make the request, unless the requester remembers this. The task then
+    /// waits for [`PreparedRequest::send`], and sends the request unless `has_played` is true by then.
     ///
     /// Returns `None` if the ONVIF service is on another host than the source, or if a request failed
     /// recently. The request contains a digest of the source's password or, over HTTPS, the password itself if the
@@ -168,8 +169,8 @@ impl KeyframeRequester {
     }
 }
 
-/// Finds the profile whose link has the path and query of the source, or else a profile with a similar link, in
-/// the first of the device's media services that has such a profile.
+/// Finds the profile whose link has the path and query of the source, or else a profile with a similar link.
+/// Uses the first of the device's media services that has one of these profiles.
 async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMethod, OnvifError> {
     let (service, path) = (OnvifService::from(&target.onvif), target.source.path());
     device::read_clock(client, &service).await?;
@@ -188,8 +189,8 @@ async fn look_up(client: &mut OnvifClient, target: &Target) -> Result<KeyframeMe
     }))
 }
 
-/// Returns the token of the profile whose link has this path and query, or else of one with a similar link;
-/// `None` if there is no such profile.
+/// Returns the token of the profile whose link has this path and query, or else of a profile with a similar
+/// link; `None` if no link is the same or similar.
 async fn find_profile(
     client: &mut OnvifClient,
     media: &MediaService,
@@ -217,13 +218,13 @@ async fn find_profile(
 #[derive(Debug, PartialEq, Eq)]
 enum Match {
     Same,
-    /// One link consists of the other one and additional parameters.
+    /// One link consists of the other link and additional parameters.
     Similar,
     No,
 }
 
-/// Compares the path and query of a device's link with those of a source. Devices often add parameters
-/// that are not required.
+/// Compares the path and query of a device's link with the path and query of a source. Devices often add
+/// parameters that are not required.
 fn compare(link: &str, source: &str) -> Match {
     let adds_parameters = |rest: &str| rest.starts_with(['?', '&']);
     match (link.strip_prefix(source), source.strip_prefix(link)) {
@@ -271,7 +272,7 @@ mod tests {
         ];
         for (host, onvif, expected) in table {
             let Target { onvif, source } = target(onvif, &format!("rtsp://user:password@{host}/x"));
-            // No request is sent: the test ends before the task runs.
+            // No request is sent, because the test ends before the task runs.
             let requester = KeyframeRequester::default();
             let prepared = requester.prepare(&onvif, &source, address, Arc::default());
             assert_eq!(prepared.is_some(), expected, "{host} {onvif}");

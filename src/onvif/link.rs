@@ -1,4 +1,4 @@
-//! The links that a device reports: makes them usable, and chooses those of the main and the sub
+//! The links that a device reports: makes the links usable, and chooses the links of the main and the sub
 //! stream.
 
 use std::net::{IpAddr, SocketAddr};
@@ -34,10 +34,10 @@ pub(crate) enum LinkError {
 /// Returns a device's link in a form that the manager can use, without credentials. Fails if the path or query
 /// seems to contain a secret, or if the link cannot be a source.
 ///
-/// The host in the link may be unreachable for the manager: a host name, `0.0.0.0`, or an address in
-/// another network, such as one behind a router. If the host is not an address near the one at which
-/// the device was `reached`, the address `reached` replaces the host. A link-local address gets the zone of the address
-/// `reached`: devices do not know the manager's interfaces.
+/// The manager may be unable to reach the host in the link, which can be a host name, `0.0.0.0`, or an address in
+/// another network, for example behind a router. `reached` is the address at which the manager has reached the
+/// device. Unless the host is an address near `reached`, `reached` replaces the host. A link-local address gets the
+/// zone of `reached`, because devices do not know the manager's interfaces.
 pub(crate) fn usable(link: &str, reached: SocketAddr) -> Result<String, LinkError> {
     let (link, _) = zone::cut(link.trim());
     let mut url = Url::parse(&link).map_err(|_| LinkError::NotRtsp)?;
@@ -61,8 +61,8 @@ pub(crate) fn usable(link: &str, reached: SocketAddr) -> Result<String, LinkErro
     Ok(link)
 }
 
-/// Returns whether both addresses are in one network of the usual size (/24 or /64). Then `address` is
-/// probably another address of the same device.
+/// Returns whether both addresses are in one network of the usual size (/24 or /64). If they are, `address`
+/// is probably another address of the same device.
 fn is_near(address: IpAddr, reached: IpAddr) -> bool {
     match (address, reached.to_canonical()) {
         (IpAddr::V4(address), IpAddr::V4(reached)) => {
@@ -76,9 +76,9 @@ fn is_near(address: IpAddr, reached: IpAddr) -> bool {
 }
 
 /// Returns the links of the main and the sub stream. The main stream has the largest picture, and the sub stream
-/// has the smallest picture of the same camera. There is no sub stream if no picture is smaller than that of the
-/// main stream. Only streams with a usable link count. Motion JPEG counts only if none of these streams has another
-/// codec.
+/// has the smallest picture of the same camera. There is no sub stream if no picture is smaller than the picture of
+/// the main stream. Only streams with a usable link count. Motion JPEG counts only if none of these streams has
+/// another codec.
 pub(crate) fn main_and_sub(streams: &[DeviceProfile]) -> (Option<String>, Option<String>) {
     let is_jpeg = |stream: &DeviceProfile| {
         stream.video_codec.as_deref().is_some_and(|codec| codec.eq_ignore_ascii_case("jpeg"))

@@ -24,9 +24,9 @@ pub(crate) struct MediaService {
 }
 
 impl MediaService {
-    /// Finds a device's media services: version 2 first, and then version 1, as far as the device has them. Fails
-    /// if it has neither. Callers try the next service if the first one lacks the profile or the link that they
-    /// need.
+    /// Returns a device's media services: version 2, if the device has it, and then version 1, if the device has
+    /// it. Fails if the device has neither. Callers try the next service if the first service lacks the profile
+    /// or the link that they need.
     pub(crate) async fn all(
         client: &mut OnvifClient,
         device: &OnvifService,

@@ -30,8 +30,8 @@ pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 const MAX_REASON: usize = 120;
 /// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 16;
-/// Operations that many devices permit without credentials. Even if a device permits one of these, the
-/// credentials, and the clock that their digest is based on, may be wrong.
+/// Operations that many devices permit without credentials. Even if a device permits one of these operations,
+/// the credentials may be wrong, and so may the clock on which their digest is based.
 const OPEN_OPERATIONS: [&str; 4] =
     ["GetSystemDateAndTime", "GetServices", "GetCapabilities", "GetDeviceInformation"];
 
@@ -72,8 +72,8 @@ impl OnvifClient {
         self.certificates = certificates;
     }
 
-    /// Sets the possible clocks of the device, the most probable one first. Devices reject digests with a
-    /// wrong time; then the next clock is used.
+    /// Sets the possible clocks of the device, the most probable one first. If the device rejects a digest
+    /// because of its time, the next clock is used.
     pub(crate) fn set_clocks(&mut self, clocks: Vec<DeviceClock>) {
         self.method.clocks = clocks;
     }
@@ -101,7 +101,7 @@ impl OnvifClient {
     /// Calls an `action` of a service, such as `http://www.onvif.org/ver10/device/wsdl/GetServices`.
     /// `content` is the XML inside the request's element. Returns the response. If the device rejects the
     /// credentials and does not use HTTP authentication, repeats the call with the device's other possible clocks.
-    /// If the device rejects the credentials with each of them, later calls use only the first clock.
+    /// If the device rejects the credentials with every clock, later calls use only the first clock.
     pub(crate) async fn call(
         &mut self,
         service: &OnvifService,
@@ -119,7 +119,7 @@ impl OnvifClient {
             answer = self.call_once(true, service, action, content).await;
         }
         match &answer {
-            // The clock is probably not the reason, so later calls use only the first one.
+            // The clock is probably not the reason, so later calls use only the first clock.
             Err(OnvifError::Unauthorized) => self.method.clocks = first.into_iter().collect(),
             Ok(_) if !OPEN_OPERATIONS.iter().any(|open| action.ends_with(open)) => {
                 self.method.clocks.truncate(1);
@@ -140,7 +140,8 @@ impl OnvifClient {
     }
 
     /// Calls an `action`, with credentials if `has_login` is true. Their digest is based on the first of the
-    /// device's possible clocks. If the device requires HTTP authentication, repeats the call with that.
+    /// device's possible clocks. If the device requires HTTP authentication, repeats the call with HTTP
+    /// authentication.
     pub(crate) async fn call_once(
         &mut self,
         has_login: bool,
@@ -163,15 +164,16 @@ impl OnvifClient {
     }
 
     /// Reads the HTTP authentication that a rejected request requires. Returns whether the request should be
-    /// repeated: false if the device offers none, or if it has rejected the credentials. Fails if the device
-    /// offers only Basic, and the request was sent without HTTPS.
+    /// repeated: false if the device offers no supported authentication, or if the device has rejected the
+    /// credentials. Fails if the device offers only Basic, and the request was sent without HTTPS.
     fn accept_challenge(
         &mut self,
         headers: &HeaderMap,
         service: &OnvifService,
     ) -> Result<bool, OnvifError> {
         let Some(offered) = HttpAuth::offered(headers) else { return Ok(false) };
-        // If the device accepted the credentials of the previous request, it rejects only the nonce's age.
+        // A device that accepted the credentials of the previous request now rejects only the age of the
+        // nonce.
         if self.method.http.is_some() && !self.method.is_accepted && !offered.is_stale() {
             return Ok(false);
         }
@@ -208,7 +210,7 @@ impl OnvifClient {
         let mut address = self.address;
         address.set_port(service.port);
         let mut request = Request::post(service.path.as_str())
-            // Without the zone, which means nothing to the device.
+            // The header omits the zone, which means nothing to the device.
             .header(HOST, SocketAddr::new(address.ip(), service.port).to_string())
             .header(CONNECTION, "close")
             .header(

@@ -36,7 +36,7 @@ const KINDS: [(&str, &str); 2] = [
     ("NetworkVideoTransmitter", "http://www.onvif.org/ver10/network/wsdl"),
     ("Device", "http://www.onvif.org/ver10/device/wsdl"),
 ];
-/// The longest name or model of a device, in characters. Longer ones are cut.
+/// The longest name or model of a device, in characters. Longer texts are cut.
 const MAX_NAME: usize = 100;
 
 /// A network interface on which a search is possible.
@@ -104,7 +104,8 @@ pub(crate) fn choose(
     Ok(chosen)
 }
 
-/// Returns the names of the interfaces except loopback, on which there are no cameras, without repetitions.
+/// Returns the names of the interfaces without repetitions. Omits loopback, because there are no cameras on
+/// it.
 pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     let others = interfaces.iter().filter(|one| !one.is_loopback);
     let mut names: Vec<_> = others.map(|one| one.name.clone()).collect();
@@ -113,8 +114,8 @@ pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
 }
 
 /// Sends probes on these interfaces, listens for `time`, and sends to the channel `found` each device that responds.
-/// A device may be sent several times. Returns a warning for each interface on which no socket could be opened or
-/// sending failed.
+/// A device may be sent to the channel several times. Returns a warning for each interface on which no socket could
+/// be opened or sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,
@@ -231,7 +232,7 @@ fn is_one_of(related: &str, ids: &[String]) -> bool {
 }
 
 /// Returns the service at the address in `addresses` whose host is `from`, or else at the first address. HTTPS
-/// addresses count only if there are no others. Returns `None` if no address is valid.
+/// addresses are used only if there are no other addresses. Returns `None` if no address is valid.
 fn service(addresses: &str, from: IpAddr) -> Option<OnvifService> {
     let mut found: Vec<_> = addresses.split_whitespace().filter_map(XAddr::parse).collect();
     // The sort keeps the order of equal elements.

@@ -22,7 +22,7 @@ pub(crate) struct XAddr {
 
 impl XAddr {
     /// Parses an address. Accepts addresses without scheme, with an invalid port, or with an IPv6 address
-    /// without brackets. Returns `None` if the address has another scheme than HTTP and HTTPS, has neither a
+    /// without brackets. Returns `None` if the address has a scheme other than HTTP or HTTPS, has neither a
     /// scheme nor a path, or consists only of a scheme.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -48,8 +48,9 @@ impl XAddr {
     }
 
     /// Returns the service for requests to a device at `reached`, with the path of this address and the scheme of
-    /// the `device` service. The port is that of this address only if the host is `reached` and the scheme, if
-    /// any, is that of the `device` service. Otherwise the port is that of the `device` service.
+    /// the `device` service. The service has the port of this address only if the host is `reached` and the
+    /// scheme, if any, is the scheme of the `device` service. Otherwise, the service has the port of the `device`
+    /// service.
     pub(crate) fn at(self, reached: IpAddr, device: &OnvifService) -> OnvifService {
         let is_same_scheme = self.is_https.is_none_or(|is_https| is_https == device.is_https);
         let is_usable = is_same_scheme && self.host == Some(reached.to_canonical());

@@ -99,14 +99,14 @@ impl XmlNode {
         self.text.trim()
     }
 
-    /// Returns the value of the attribute with this name, given without a prefix; `None` if the element has no such
-    /// attribute.
+    /// Returns the value of the attribute whose name without its prefix is `name`; `None` if the element has no
+    /// such attribute.
     pub(crate) fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 }
 
-/// Adds to the text of the innermost open element. Text outside of all elements is dropped.
+/// Adds `text` to the innermost open element. Text outside of all elements is dropped.
 fn add(open: &mut [XmlNode], text: impl Iterator<Item = char>) {
     if let Some(node) = open.last_mut() {
         node.text.extend(text);
