@@ -146,14 +146,14 @@ impl Input {
         Some(Self { frames, muxer, headers, newest })
     }
 
-    /// Writes all frames to a decoder's standard input, and then closes it. Frames are written one by
+    /// Writes all frames to a decoder's standard input, and then closes the input. Frames are written one by
     /// one, so that only one frame at a time is copied.
     async fn write(mut self, mut stdin: ChildStdin) {
         let mut bytes = std::mem::take(&mut self.headers);
         for frame in std::mem::take(&mut self.frames) {
             self.muxer.write(&frame, &mut bytes);
             if stdin.write_all(&bytes).await.is_err() {
-                // The decoder no longer reads: it has ended, after the picture or after an error.
+                // The decoder no longer reads, because it has ended after the picture or after an error.
                 return;
             }
             bytes.clear();

@@ -1,4 +1,4 @@
-//! The last pictures of streams, which serve further requests without decoding.
+//! The last pictures of streams. Further requests get them without decoding.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub(super) struct PictureKey {
     pub(super) width: Option<u32>,
 }
 
-/// The last picture of each stream and width. If the pictures exceed a limit, those that were used
+/// The last picture of each stream and width. If the pictures exceed a limit, the pictures that were used
 /// least recently are dropped.
 #[derive(Debug, Default)]
 pub(super) struct KeptPictures {
@@ -94,7 +94,7 @@ impl KeptPictures {
         Some(Arc::clone(&kept.picture))
     }
 
-    /// Returns the kept picture of this stream and source whose width is nearest to that of `key`.
+    /// Returns the kept picture of this stream and source whose width is nearest to the width in `key`.
     pub(super) fn nearest(&mut self, key: &PictureKey, source: &Source) -> Option<Arc<Picture>> {
         self.uses += 1;
         let uses = self.uses;
@@ -109,7 +109,7 @@ impl KeptPictures {
         kept.map(|kept| kept.picture.taken_at).max()
     }
 
-    /// Drops all pictures of a camera, those of its sub stream included.
+    /// Drops all pictures of a camera, including the pictures of its sub stream.
     pub(super) fn forget(&mut self, camera: &CameraId) {
         let forgotten = self.streams.extract_if(|id, _| id.camera() == camera);
         let bytes: usize = forgotten.flat_map(|(_, kept)| kept).map(|kept| kept.size()).sum();

@@ -25,8 +25,8 @@ use crate::stream::state::State;
 /// The largest number of pictures that are decoded at the same time; fewer on a machine with fewer
 /// processors.
 const MAX_DECODERS: usize = 8;
-/// The largest number of pictures that are being taken: those that wait for a frame or for a decoder, and
-/// those that are being decoded.
+/// The largest number of pictures that are being taken. This includes pictures that wait for a frame or for a
+/// decoder, and pictures that are being decoded.
 const MAX_QUEUED: usize = 64;
 /// The longest time that a picture waits for a decoder.
 const DECODER_WITHIN: Duration = Duration::from_secs(10);
@@ -47,7 +47,7 @@ struct Inner {
     decoders: Semaphore,
     queue: Semaphore,
     kept: Mutex<KeptPictures>,
-    /// The turns of the pictures that are requested at the moment.
+    /// The locks of the pictures that are requested at the moment.
     turns: Mutex<HashMap<PictureKey, Weak<Turn>>>,
     counters: Counters,
 }
@@ -126,8 +126,8 @@ impl Snapshots {
         lock(&self.0.kept).forget(camera);
     }
 
-    /// Returns a picture from a running stream: a kept one if it is new enough, or one that is decoded now.
-    /// If the hub keeps only the last keyframe, the picture may be older than requested.
+    /// Returns a picture from a running stream: a kept picture if it is new enough, or else a picture that is
+    /// decoded now. If the hub keeps only the last keyframe, the picture may be older than requested.
     pub(crate) async fn take(
         &self,
         stream: &StreamHandle,
@@ -147,8 +147,8 @@ impl Snapshots {
         }
         let (send, taken) = oneshot::channel();
         let (this, stream) = (self.clone(), stream.clone());
-        // A separate task, so that even if the caller leaves, the child is reaped and other requests get
-        // the picture.
+        // Runs in a separate task, so that the child is reaped and other requests get the picture even if the
+        // caller leaves.
         let work = async move {
             let began_at = Instant::now();
             let result = this.take_new(&stream, wanted).await;
@@ -157,7 +157,9 @@ impl Snapshots {
             let _ = send.send(result);
         };
         tokio::spawn(work.in_current_span());
-        let lost = |_| Err(Error::new(ErrorKind::Internal, "taking the picture was interrupted"));
+        let lost = |_| {
+            Err(Error::new(ErrorKind::Internal, "taking the picture was interrupted; try again"))
+        };
         taken.await.unwrap_or_else(lost)
     }
 
@@ -198,7 +200,7 @@ impl Snapshots {
         };
         let frames = stream.shared().hub.last_pictures();
         let newest = frames.last().cloned().ok_or_else(no_frame)?;
-        // If the hub keeps only the keyframe, its picture may have been taken already.
+        // If the hub keeps only the keyframe, an earlier request may have decoded this keyframe already.
         let last = lock(&self.0.kept).get(&wanted.key, &wanted.source);
         if let Some(last) = last.filter(|last| last.received_at == newest.received_at) {
             return Ok(last);
@@ -212,8 +214,8 @@ impl Snapshots {
     }
 }
 
-/// Waits until the hub has a frame of video that is new enough, and a keyframe from which to decode it.
-/// Fails if the stream ends, or if there is no such frame within [`FRAME_WITHIN`].
+/// Waits until the hub has a frame of video that is new enough, and a keyframe from which to decode the
+/// frame. Fails if the stream ends, or if no new frame arrives within [`FRAME_WITHIN`].
 async fn wait_for_frame(stream: &StreamHandle, wanted: &Wanted) -> Result<(), Error> {
     let hub = &stream.shared().hub;
     let mut reader = hub.read(ReadFrom::Now, HELD_BACK);
@@ -253,7 +255,8 @@ fn ended() -> Error {
 
 fn no_frame() -> Error {
     let seconds = FRAME_WITHIN.as_secs();
-    let detail =
-        format!("within {seconds} s, the camera has sent no new picture that can be decoded");
+    let detail = format!(
+        "the camera sent no picture that can be decoded; the manager waited {seconds} s for it"
+    );
     Error::new(ErrorKind::SourceTimeout, detail)
 }
