@@ -1,9 +1,9 @@
 //! Playback sessions: the permission of one user to watch certain cameras for a limited time.
 //!
 //! Each session has a token, which its holder sends with every request for media. The manager
-//! issues tokens, and so can a back end that has its own key. A session can be ended early, which
-//! takes effect with the next request. Sessions that the manager created, and the early end of any
-//! session, are stored in the database and survive a restart.
+//! issues tokens. A back end that has its own key can also issue tokens. A session can be ended early, which
+//! takes effect with the next request. Sessions that the manager created, and the early end of any session,
+//! are stored in the database and survive a restart.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -29,9 +29,9 @@ use token::{AUDIENCE, Claims, MAX_CLOCK_SKEW, MAX_LIFETIME, ShortSecret, Signer,
 pub(crate) mod secret;
 pub(crate) mod token;
 
-/// The largest number of known sessions, which limits the memory for sessions. Once it has been reached,
-/// the manager creates no sessions. Further tokens of a back end are valid, but their sessions are not
-/// listed.
+/// The largest number of known sessions, which limits the memory for sessions. Once this number has been
+/// reached, the manager creates no sessions. Further tokens of a back end are valid, but their sessions are
+/// not listed.
 const MAX_SESSIONS: usize = 100_000;
 /// The largest number of sessions of one API key, so that one key cannot use up [`MAX_SESSIONS`].
 const MAX_SESSIONS_OF_A_KEY: usize = 50_000;
@@ -141,7 +141,7 @@ impl Playback {
         }
         let user = claims.sub.clone();
         let mut until = self.verifier.valid_until(&claims);
-        // The map is counted before the entry is locked: counting it with a locked entry would
+        // The map is counted before the entry is locked, because counting it with a locked entry would
         // deadlock.
         let is_full = self.sessions.len() >= MAX_SESSIONS;
         match self.sessions.entry(claims.jti.clone()) {
@@ -155,7 +155,7 @@ impl Playback {
                         let detail = "the token has the id of another session";
                         return Err(Error::new(ErrorKind::Unauthorized, detail));
                     }
-                    // The manager's clock cannot differ from itself, so such a session ends in time.
+                    // The manager issued this token, so no difference between clocks is tolerated.
                     until = session.claims.exp;
                     if time::unix_now() >= until {
                         return Err(TokenError::Expired.into());
@@ -199,7 +199,8 @@ impl Playback {
     pub(crate) async fn end(&self, id: &str) -> Result<(), Error> {
         let mut session = self.get(id).unwrap_or_else(|| Session::not_used(id));
         if session.made_by.is_none() {
-            // The back end may have issued several tokens with this id. All expire by this time.
+            // The back end may have issued several tokens with this id. All of them have expired at this
+            // time.
             let latest = time::unix_now() + MAX_LIFETIME + MAX_CLOCK_SKEW + 1;
             session.kept_until = session.kept_until.max(latest);
         }
@@ -219,10 +220,14 @@ impl Playback {
         let of_key = self.sessions.iter().filter(|one| one.made_by.as_deref() == key).count();
         let detail = if of_key >= MAX_SESSIONS_OF_A_KEY {
             format!(
-                "this API key has reached its limit of {MAX_SESSIONS_OF_A_KEY} playback sessions"
+                "this API key has reached its limit of {MAX_SESSIONS_OF_A_KEY} playback sessions; \
+                 end sessions that are no longer needed"
             )
         } else if self.sessions.len() >= MAX_SESSIONS {
-            format!("the manager has reached its limit of {MAX_SESSIONS} playback sessions")
+            format!(
+                "the manager has reached its limit of {MAX_SESSIONS} playback sessions; \
+                 end sessions that are no longer needed"
+            )
         } else {
             return Ok(());
         };
@@ -235,8 +240,8 @@ impl Playback {
     }
 }
 
-/// Returns the time until which a session must be known, in Unix seconds: until its token is refused even with
-/// the largest difference between clocks that `PLAYBACK_CLOCK_SKEW_SECONDS` allows.
+/// Returns the time until which a session must be known, in Unix seconds. From this time on, the session's
+/// token is refused even with the largest value of `PLAYBACK_CLOCK_SKEW_SECONDS`.
 fn kept_until(claims: &Claims) -> u64 {
     claims.exp.saturating_add(MAX_CLOCK_SKEW + 1)
 }

@@ -2,8 +2,8 @@
 //! limited time.
 //!
 //! A token is a JWT, signed by the manager (HS256) or by a back end (`EdDSA` or RS256). Each key is
-//! bound to one algorithm. The algorithm and the key id in a token only select among these keys: a
-//! token with the algorithm `none`, or with an algorithm that is not its key's, matches no key.
+//! bound to one algorithm. The algorithm and the key id in a token only select among these keys. Therefore, a
+//! token with the algorithm `none`, or with an algorithm other than its key's, matches no key.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::de::DeserializeOwned;
@@ -27,7 +27,8 @@ pub(crate) const MAX_TOKEN_LENGTH: usize = 8192;
 pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 /// The longest time from `iat` to `exp`, in seconds.
 pub(crate) const MAX_LIFETIME: u64 = 24 * 3600;
-/// The largest accepted time with a fraction of a second, in Unix seconds. Larger numbers have no fraction.
+/// The largest accepted time that is not written as an integer, in Unix seconds. Larger floating-point
+/// numbers cannot have a fraction.
 const MAX_TIME: f64 = 9e15;
 /// The largest number of cameras in one token.
 pub(crate) const MAX_CAMERAS: usize = 100;
@@ -117,7 +118,7 @@ impl Signer {
     }
 
     /// Returns a token with these claims. Error: `InvalidRequest` if [`Verifier::verify`] would
-    /// refuse the token whatever the time is.
+    /// always refuse the token.
     pub(crate) fn issue(&self, claims: &Claims) -> Result<String, Error> {
         let invalid = |reason: String| Error::new(ErrorKind::InvalidRequest, reason);
         claims.check_form().map_err(|error| invalid(error.to_string()))?;
@@ -154,15 +155,14 @@ impl Verifier {
         Ok(Self { keys: vec![key], clock_skew })
     }
 
-    /// Returns the time from which on a token with these claims is refused, in Unix seconds.
+    /// Returns the time from which a token with these claims is refused, in Unix seconds.
     pub(super) fn valid_until(&self, claims: &Claims) -> u64 {
         claims.exp.saturating_add(self.clock_skew)
     }
 
-    /// Returns the verifier, which now accepts the tokens of a back end too. `text` is either the
-    /// back end's public key in PEM (Ed25519, or RSA with 2048 to 4096 bits), or a JWKS document,
-    /// in which keys of other types and sizes are ignored. If a key in the JWKS has a `kid`, a token must
-    /// name the key by this `kid`.
+    /// Makes the verifier accept the tokens of a back end, too. `text` is either the back end's public key in
+    /// PEM (Ed25519, or RSA with 2048 to 4096 bits), or a JWKS document, in which keys of other types and
+    /// sizes are ignored. If a key in the JWKS has a `kid`, a token must name the key by this `kid`.
     pub(crate) fn with_public_keys(mut self, text: &str) -> Result<Self, PublicKeyError> {
         self.keys.extend(key::parse(text)?);
         Ok(self)
@@ -182,8 +182,8 @@ impl Verifier {
             return Err(TokenError::TooLong(MAX_TOKEN_LENGTH));
         }
         let header = jsonwebtoken::decode_header(token).map_err(|_| TokenError::Malformed)?;
-        // A token with extensions in `crit` must be refused unless they are supported, and none
-        // are.
+        // A token that names extensions in `crit` must be refused if they are not supported. The manager
+        // supports no extensions.
         if header.crit.is_some() {
             return Err(TokenError::Malformed);
         }

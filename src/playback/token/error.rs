@@ -28,7 +28,7 @@ pub enum TokenError {
     #[error("the token's audience (aud) is not stream-manager")]
     WrongAudience,
     /// The token lacks the named claim.
-    #[error("the token has no {0}")]
+    #[error("the token has no claim {0}")]
     MissingClaim(&'static str),
     /// The named claim is invalid.
     #[error("the token's {0} must be {rule}", rule = rule(.0))]
@@ -40,7 +40,7 @@ fn rule(claim: &str) -> &'static str {
         "jti" => ID_RULE,
         "sub" => "1 to 200 characters without control characters, or a whole number",
         "cameras" => r#"a list of at most 100 camera ids, or ["*"]"#,
-        "exp" => "a Unix time in seconds, later than iat by at most 24 hours",
+        "exp" => "a Unix time in seconds, at most 24 hours after iat",
         "nbf" => "a Unix time in seconds, before exp",
         "iat" => "a Unix time in seconds",
         _ => "a string or a list of strings",

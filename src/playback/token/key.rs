@@ -22,16 +22,16 @@ const ED25519_BYTES: usize = 32;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum PublicKeyError {
     /// The setting is neither one PEM public key nor a JWKS.
-    #[error("the key for tokens is neither one PEM public key nor a JWKS")]
+    #[error("the key for tokens must be one PEM public key or a JWKS")]
     Form,
     /// The PEM key is of an unsupported type or size, or cannot be parsed.
-    #[error("the PEM key for tokens is neither Ed25519 nor RSA with 2048 to 4096 bits")]
+    #[error("the PEM key for tokens must be Ed25519, or RSA with 2048 to 4096 bits")]
     PemType,
     /// The document is not a JWKS.
-    #[error("the JWKS for tokens is not a JSON object with a list of keys")]
+    #[error("the JWKS for tokens must be a JSON object with a list of keys")]
     Jwks,
     /// The JWKS contains no usable key.
-    #[error("the JWKS for tokens contains no key for EdDSA or RS256 (2048 to 4096 bits)")]
+    #[error("the JWKS for tokens must contain a key for EdDSA or RS256 (2048 to 4096 bits)")]
     JwksType,
 }
 
@@ -50,8 +50,8 @@ impl Key {
     /// Creates a key that is used for `algorithm` only, and that tokens name by `id`, if there is
     /// one.
     pub(super) fn new(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
-        // The library only verifies the signature. Its other checks are turned off: they accept
-        // tokens without `aud` and round fractions of seconds, and tests cannot set their clock.
+        // The library only verifies the signature. Its other checks are turned off, because they accept
+        // tokens without `aud` and round fractions of seconds, and because tests cannot set their clock.
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;
@@ -82,8 +82,8 @@ pub(super) fn parse(text: &str) -> Result<Vec<Key>, PublicKeyError> {
 }
 
 fn pem_key(text: &str) -> Result<Key, PublicKeyError> {
-    // The library also accepts private keys and certificates, and takes the first of several keys.
-    // In this setting, all of these are mistakes of the operator.
+    // The library also accepts private keys and certificates, and uses only the first of several keys. In
+    // this setting, each of these is a mistake of the operator.
     let mut labels = text.split("-----BEGIN ").skip(1).map(|rest| rest.split("-----").next());
     let (Some("PUBLIC KEY" | "RSA PUBLIC KEY"), None) = (labels.next().flatten(), labels.next())
     else {

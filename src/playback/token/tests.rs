@@ -247,7 +247,7 @@ fn a_token_with_another_algorithm_than_its_key_is_refused() {
             assert_eq!(own().verify_at(&token, NOW), Err(TokenError::Malformed), "{token}");
         }
     }
-    // The public key is used as an HMAC secret, in three spellings.
+    // Tokens are signed with the public key as an HMAC secret, in three spellings.
     for (public, verifier) in [
         (RSA_PUBLIC, own().with_public_keys(RSA_PUBLIC).expect("a key")),
         (ED_PUBLIC, own().with_public_keys(ED_PUBLIC).expect("a key")),
@@ -408,7 +408,7 @@ fn a_refusal_is_unauthorized_and_debug_shows_no_secret() {
     let error = Error::from(TokenError::MissingClaim("jti"));
     assert_eq!(
         (error.kind, error.detail.as_str()),
-        (ErrorKind::Unauthorized, "the token has no jti")
+        (ErrorKind::Unauthorized, "the token has no claim jti")
     );
     let shown = format!("{:?} {:?}", own(), Signer::new(SECRET));
     assert!(!shown.contains("secret of tests") && !shown.contains("97, 32"), "{shown}");
