@@ -28,7 +28,7 @@ pub(crate) enum CheckResult {
     Reachable,
     /// The camera did not respond with RTSP, or cannot be contacted, for this reason.
     Unreachable(Error),
-    /// The manager's machine lacks the resources for the check, so the result is no evidence about the camera.
+    /// The manager's machine lacks the resources for the check, so the result shows nothing about the camera.
     NotMade(io::Error),
 }
 
@@ -58,8 +58,8 @@ async fn exchange(source: &Source, address: SocketAddr) -> CheckResult {
     }
     match tls::connect(stream, address.ip().into()).await {
         Ok(stream) => options(stream, &request).await,
-        // FFmpeg supports more versions and algorithms of TLS than the manager, so it may be able to play the
-        // camera.
+        // FFmpeg supports more versions and algorithms of TLS than the manager, so FFmpeg may be able to play
+        // the camera.
         Err(TlsError::Unsupported(_)) => CheckResult::Reachable,
         Err(error @ TlsError::NotTls) => {
             unreachable(ErrorKind::SourceUnsupported, format!("{error}; check the port"))
@@ -96,7 +96,7 @@ async fn options(mut stream: impl AsyncRead + AsyncWrite + Unpin, request: &str)
     }
 }
 
-/// Returns the result of a connection that failed.
+/// Returns the result of a failed attempt to connect.
 fn refused(error: io::Error) -> CheckResult {
     let is_local = error.raw_os_error().is_some_and(|code| {
         matches!(

@@ -98,8 +98,8 @@ impl ReachabilityMonitor {
         totals
     }
 
-    /// Updates the state of a camera. If the camera has another address than at the previous check, starts
-    /// with an unknown state.
+    /// Updates the state of a camera. If the address differs from the address at the previous check, begins
+    /// again with an unknown state.
     fn update(
         &self,
         id: &CameraId,
