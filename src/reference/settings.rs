@@ -16,8 +16,8 @@ const ABOUT: &str = "
 The manager reads its settings from the environment and from `.env` in the working directory or in the
 nearest directory above it. The environment takes precedence. An empty value counts as unset. Values in `.env` can
 have quotes around them. Values in the environment cannot; shells and systemd remove quotes, but Docker's
-`--env-file` and Kubernetes do not. If values are not allowed, the manager prints one line for each of them, with the allowed values, and ends with exit code
-64. Values in seconds may have decimals.
+`--env-file` and Kubernetes do not. If settings have invalid values, the manager prints one line for each of these
+settings, with the allowed values, and ends with exit code 64. Values in seconds can have decimals.
 ";
 
 /// The group of settings for nginx and its deployment.
@@ -47,7 +47,8 @@ const OTHERS: [[&str; 4]; 7] = [
         "HSTS_SECONDS",
         "",
         "seconds; unset if TLS is self-signed",
-        "How long browsers use only HTTPS for the host after they have received the page. If unset, browsers also          use HTTP. Needs `TLS_CERT`, or a `PUBLIC_URL` that begins with `https`.",
+        "How long browsers use only HTTPS for the host after they have received the page. If unset, browsers also \
+         use HTTP. Needs `TLS_CERT`, or a `PUBLIC_URL` that begins with `https`.",
     ],
     [
         "NGINX_ACCESS_LOG",
@@ -66,7 +67,8 @@ const OTHERS: [[&str; 4]; 7] = [
         "NGINX_HTTP_LISTEN",
         "",
         "an address and a port, or a port",
-        "A further port, on which nginx only redirects HTTP to HTTPS: to the host of `PUBLIC_URL` or, if that is          unset, to port 443 of the requested host. Has no effect without TLS.",
+        "A further port, on which nginx only redirects HTTP to HTTPS. The target is the host of `PUBLIC_URL` or, if \
+         `PUBLIC_URL` is unset, port 443 of the requested host. Has no effect without TLS.",
     ],
     [
         "STREAMS_SIZE",
@@ -76,7 +78,7 @@ const OTHERS: [[&str; 4]; 7] = [
     ],
 ];
 
-/// Returns all settings, including those of other programs.
+/// Returns all settings, including the settings of other programs.
 fn all() -> Vec<Description> {
     let mut settings = config::descriptions();
     settings.extend(OTHERS.map(|[name, default, allowed, help]| Description {
@@ -147,7 +149,7 @@ fn the_env_example_is_a_valid_env_file_with_all_defaults() {
 }
 
 #[test]
-fn the_range_of_the_clock_skew_is_the_one_that_sessions_are_kept_for() {
+fn sessions_are_kept_for_the_largest_allowed_clock_skew() {
     let max = playback::token::MAX_CLOCK_SKEW;
     let settings = config::descriptions();
     let setting = settings.iter().find(|it| it.name == "PLAYBACK_CLOCK_SKEW_SECONDS");
@@ -155,7 +157,7 @@ fn the_range_of_the_clock_skew_is_the_one_that_sessions_are_kept_for() {
 }
 
 #[test]
-fn the_documented_lengths_of_secrets_are_the_checked_ones() {
+fn the_documented_lengths_of_secrets_are_the_enforced_lengths() {
     for (name, length) in [
         ("PLAYBACK_SECRET", playback::token::MIN_SECRET_LENGTH),
         ("WEBHOOK_SECRET", webhooks::signature::MIN_SECRET_LENGTH),
