@@ -1,4 +1,4 @@
-//! Changes of cameras: turns a request into the record of a new camera, or of a known one after the
+//! Changes of cameras: turns a request into the record of a new camera, or of a known camera after the
 //! change.
 
 use tracing::warn;
@@ -18,8 +18,10 @@ use crate::store::Cameras;
 /// The longest name or owner, in characters.
 const MAX_TEXT: usize = 200;
 
-/// A camera as a caller describes it. Fields that are left out get their defaults. Exceptions: the known
-/// source is kept, and for the same device, the known password. Contains secrets, so it has no `Debug`.
+/// A camera as a caller describes it. Some fields that are left out keep their known values: the source, the
+/// password if the device stays the same, the confirmed certificate if the ONVIF service stays the same, and
+/// `analytics`. All other fields that are left out get their defaults. Contains secrets, so the type has no
+/// `Debug`.
 #[derive(Clone, Default)]
 pub(crate) struct CameraChange {
     /// The name for people; the id by default.
@@ -42,7 +44,7 @@ pub(crate) struct CameraChange {
 /// The source of a camera's streams after a change.
 #[derive(Clone, Default)]
 pub(crate) enum SourceChange {
-    /// The known source. An error for a new camera, which has none.
+    /// The known source. Fails for a new camera, which has no known source.
     #[default]
     Keep,
     /// The URLs of the streams.
@@ -81,8 +83,8 @@ pub(crate) struct PartsChange {
 }
 
 impl CameraChange {
-    /// Returns the record of a new camera, or of the `known` one after the change. Refuses an ONVIF
-    /// service that has another host than the camera's streams.
+    /// Returns the record of a new camera, or of the `known` camera after the change. Refuses an ONVIF
+    /// service whose host differs from the host of the camera's streams.
     pub(crate) fn apply(
         self,
         id: &CameraId,
@@ -97,8 +99,8 @@ impl CameraChange {
         Ok(record)
     }
 
-    /// Returns the record like [`Self::apply`], but drops an ONVIF service that has another host
-    /// than the camera's streams: a refusal would make the whole import fail.
+    /// Returns the record like [`Self::apply`], but drops an ONVIF service whose host differs from the host
+    /// of the camera's streams, because a refusal would make the whole import fail.
     pub(crate) fn apply_import(
         self,
         id: &CameraId,
@@ -180,8 +182,8 @@ impl SourceChange {
 
 impl PartsChange {
     /// Returns the complete address. A port or path that is left out comes from the preset; without a
-    /// preset, the port is 554. A password that is left out is the [`known_password`], or empty if that is
-    /// `None`. Error: the preset is unknown, or the main path is missing.
+    /// preset, the port is 554. If the password is left out, uses the result of [`known_password`], or an
+    /// empty password if the result is `None`. Fails if the preset is unknown, or the main path is missing.
     fn complete(self, known: Option<&SourceSpec>) -> Result<Parts, Error> {
         let preset = self.vendor.as_deref().map(preset).transpose()?;
         let path = self.path.or_else(|| preset.map(|preset| preset.main.clone()));
@@ -208,7 +210,7 @@ impl PartsChange {
 
 fn preset(vendor: &str) -> Result<&'static Preset, Error> {
     presets::find(vendor).ok_or_else(|| {
-        let detail = "unknown vendor; GET /api/vendors lists the known ones";
+        let detail = "unknown vendor; GET /api/vendors lists the known vendors";
         Error::new(ErrorKind::InvalidSource, detail)
     })
 }

@@ -41,7 +41,7 @@ pub(crate) async fn list(
     core.cameras.list(&Filter { owner, ..filter }).await
 }
 
-/// Returns all cameras, whoever their owners are.
+/// Returns the cameras of all owners.
 pub(crate) async fn all(core: &Core) -> Result<Vec<Record>, Error> {
     let mut all = Vec::new();
     loop {
@@ -90,9 +90,9 @@ pub(crate) async fn create(
     Ok(record)
 }
 
-/// Adds a camera, or replaces the known one. If this changes the camera, its streams follow the change (see
-/// [`apply_change`]). If a stream cannot switch, returns an error, but the camera stays stored.
-/// Fails if the certificate of a new ONVIF service is not accepted.
+/// Adds a camera, or replaces the known camera. If this changes the camera, its streams follow the change
+/// (see [`apply_change`]). If a stream cannot switch, returns an error, but the camera stays stored. Fails if
+/// the certificate of a new ONVIF service is not accepted.
 pub(crate) async fn put(
     core: &Core,
     finder: &Finder,
@@ -137,8 +137,8 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
 
 /// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
 /// camera whether it was created, updated or unchanged. If a stream cannot switch to its camera's new
-/// source, returns the first such error, with the number of the entry. All cameras stay stored, and all other
-/// streams switch.
+/// source, returns the first of these errors, with the number of the entry. All cameras stay stored, and all
+/// other streams switch.
 pub(crate) async fn import(
     core: &Core,
     caller: &Caller,
@@ -199,9 +199,9 @@ pub(crate) fn in_entry(index: usize, id: Option<&CameraId>, error: Error) -> Err
     Error { detail: format!("entry {}{id}: {}", index + 1, error.detail), ..error }
 }
 
-/// Takes a picture of a camera, which need not be known. Uses the camera's stream if the stream is live with
-/// the same source and options and shows the camera's media unchanged; otherwise opens another connection.
-/// Stores nothing.
+/// Takes a picture of a camera, which need not be known. Takes the picture from the camera's stream if the
+/// stream is live with the same source and options, and if its media is not converted. Otherwise, opens
+/// another connection. Stores nothing.
 pub(crate) async fn test(
     core: &Core,
     stills: &StillTaker,

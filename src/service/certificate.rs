@@ -1,4 +1,4 @@
-//! The certificate of a camera's ONVIF service: checked before the camera is stored.
+//! The check of the certificate of a camera's ONVIF service, before the camera is stored.
 
 use crate::base::error::Error;
 use crate::camera::record::Record;

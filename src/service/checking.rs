@@ -75,7 +75,7 @@ impl Checker {
                     debug!(
                         camera = %id,
                         %error,
-                        "the camera is not checked: its record in the database cannot be read"
+                        "cannot check the camera, because its record in the database cannot be read"
                     );
                 }
                 drop(permit);

@@ -18,8 +18,8 @@ use crate::onvif::finder::{Discovery, DiscoveryRequest, Finder};
 const MAX_COMPARED: usize = 64;
 
 /// Searches for cameras, or queries the device at the address in the request. Returns the devices. If the caller
-/// can see known cameras at a device's address, the field `known_as` has the id of one of them. The certificates that
-/// were confirmed for cameras that the caller can see are accepted.
+/// can see known cameras at a device's address, the field `known_as` has the id of one of them. Accepts the
+/// certificates that were confirmed for cameras that the caller can see.
 pub(crate) async fn discover(
     core: &Core,
     finder: &Finder,
@@ -37,8 +37,9 @@ pub(crate) async fn discover(
 }
 
 /// Returns the id of a known camera at the device's address; `None` if no camera is known there. If there are several
-/// cameras, looks for the port of the device's main stream among the first [`MAX_COMPARED`] of them, and
-/// returns the first camera with this port. If none has it, or the port is unknown, returns the first camera.
+/// cameras, compares the ports of the first [`MAX_COMPARED`] cameras with the port of the device's main stream, and
+/// returns the first camera with the same port. If no port is the same, or the device's port is unknown, returns the
+/// first camera.
 async fn known(
     core: &Core,
     by_host: &HashMap<String, Vec<CameraId>>,

@@ -1,4 +1,4 @@
-//! Keeps the main streams of cameras with `keep: always` running.
+//! Ensures that the main streams of cameras with `keep: always` are running.
 //!
 //! The registry holds the set of kept streams, and the supervisors of these streams retry cameras that fail.
 //! This module maintains the set, and starts kept streams that are not running: at the start of the manager,
@@ -17,7 +17,7 @@ use crate::base::error::Error;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::options::KeepOption;
 
-/// The time between two checks whether all kept streams run.
+/// The time between two checks of whether all kept streams run.
 const PERIOD: Duration = Duration::from_secs(10);
 /// The pauses before the next check if a start was refused, or if the database could not be read.
 const RETRIES: Exponential =
@@ -42,9 +42,9 @@ pub(crate) async fn run(core: Arc<Core>) {
             Err(error) => {
                 let delay = RETRIES.delay(failures);
                 if failures == 0 {
-                    warn!(%error, "some streams that are kept running cannot be started; retrying");
+                    warn!(%error, "cannot ensure that all kept streams run; retrying");
                 }
-                debug!(%error, retry_in = ?delay, "some streams that are kept running are not started");
+                debug!(%error, retry_in = ?delay, "cannot ensure that all kept streams run");
                 failures = failures.saturating_add(1);
                 delay
             }
@@ -60,7 +60,7 @@ pub(super) async fn apply(core: &Core, id: &CameraId, keep: KeepOption) {
     if core.registry.set_kept(&id, keep == KeepOption::Always)
         && let Err(error) = start(core, &id).await
     {
-        warn!(stream = %id, %error, "cannot start a camera with keep: always; retrying");
+        warn!(stream = %id, %error, "cannot start the main stream of a camera with keep: always; retrying");
     }
 }
 
@@ -83,7 +83,7 @@ async fn start_all(core: &Core) -> Result<(), Error> {
 }
 
 /// Starts a kept stream if it is not running. If the stream's camera does not have the option or has been
-/// deleted, removes the stream from the set instead: a start may have added the stream while the camera was
+/// deleted, removes the stream from the set instead. A start may have added the stream while the camera was
 /// being changed.
 async fn start(core: &Core, id: &StreamId) -> Result<(), Error> {
     match core.cameras.camera_of(id).await? {

@@ -4,15 +4,15 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`core`] | the parts of the manager that all use cases share |
-//! | [`permission`] | which cameras a caller can see, and the permission to watch |
+//! | [`permission`] | checking which cameras a caller can see or watch |
 //! | [`streams`] | starting, joining, stopping and finding streams |
 //! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
 //! | [`certificate`] | the check of the certificate of a camera's ONVIF service |
-//! | [`keeping`] | keeping the main streams of cameras with `keep: always` running |
-//! | [`checking`] | regular checks whether cameras can be reached |
+//! | [`keeping`] | ensuring that the main streams of cameras with `keep: always` are running |
+//! | [`checking`] | regular checks of whether cameras can be reached |
 //! | [`discovery`] | finding cameras on the network |
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |

@@ -24,9 +24,9 @@ pub(crate) async fn ensure_can_see(
         .map_or(Ok(()), |record| caller.ensure_owns(record.owner.as_deref(), id))
 }
 
-/// Returns the permission that these credentials give to watch a camera. Uses the first of: a
-/// playback token in the path, an API key, and a playback token as a bearer token or in a
-/// cookie. If the manager has no keys, requests from this machine need no credentials.
+/// Returns the permission that these credentials give to watch a camera. Uses the first of these credentials
+/// that the request has: a playback token in the path, an API key, and a playback token as a bearer token or
+/// in a cookie. If the manager has no keys, requests from this machine need no credentials.
 pub(crate) async fn permit_to_watch(
     core: &Core,
     credentials: &Credentials<'_>,
@@ -37,9 +37,9 @@ pub(crate) async fn permit_to_watch(
     Ok(permit)
 }
 
-/// Returns an error if a permission has ended since it was given: it has expired, its session was
-/// ended, or it is limited to one owner's cameras and no longer covers the camera (see
-/// [`ensure_covers`]).
+/// Returns an error if a permission has ended since it was given. This is the case if the permission has
+/// expired, if its session was ended, or if it is limited to one owner's cameras and no longer covers the
+/// camera (see [`ensure_covers`]).
 pub(crate) async fn ensure_still_valid(
     core: &Core,
     permit: &Permit,
@@ -57,8 +57,8 @@ fn permit_of(core: &Core, credentials: &Credentials<'_>, id: &CameraId) -> Resul
     if let Some(caller) = core.access.known(credentials) {
         return Ok(Permit::of_caller(&caller));
     }
-    // A wrong API key is counted as one, even if there is a token as well: otherwise, keys could be guessed without
-    // limit.
+    // A wrong API key counts as a failed attempt even if the request also has a token. Otherwise, a client could
+    // guess keys without limit.
     if credentials.api_key.is_some() {
         return Ok(Permit::of_caller(&core.access.caller(credentials)?));
     }

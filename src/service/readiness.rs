@@ -73,7 +73,7 @@ pub(crate) const CHECKS: [(Check, &str); 4] = [
 pub(crate) struct FailedCheck {
     /// The check.
     pub(crate) check: Check,
-    /// The reason why it failed.
+    /// The reason why the check failed.
     pub(crate) error: Error,
 }
 
@@ -142,7 +142,7 @@ impl Readiness {
     }
 
     /// Returns the checks that failed. A check that has begun continues, and its result is
-    /// kept, even if the request is dropped: orchestrators wait only for a short time.
+    /// kept, even if the request is dropped, because orchestrators wait only for a short time.
     pub(crate) async fn failed_checks(self: &Arc<Self>) -> Vec<FailedCheck> {
         let this = Arc::clone(self);
         failures(tokio::spawn(async move { this.check().await })).await
@@ -216,7 +216,8 @@ impl Readiness {
     }
 
     async fn probe_stream_dir(self: Arc<Self>) -> ProbeResult {
-        // The free space is checked first, because the error of a write to a full disk does not contain it.
+        // The free space is checked first, because the error of a write to a full disk does not show the free
+        // space.
         self.warn_when_nearly_full(disk_with(disk_budget::FREE, self.layout.root()).await?);
         self.layout.check_writable().await?;
         Ok(())
@@ -229,14 +230,13 @@ impl Readiness {
         let was_nearly_full = self.was_nearly_full.swap(nearly_full.is_some(), Ordering::Relaxed);
         if let Some(disk) = nearly_full.filter(|_| !was_nearly_full) {
             let directory = self.layout.root().display();
-            warn!(%directory, "STREAM_DIR is nearly full: {disk}");
+            warn!(%directory, "STREAM_DIR is nearly full: {disk}; free some space");
         }
     }
 
     async fn probe_database(self: Arc<Self>) -> ProbeResult {
         let path = self.database.path();
-        // Looks the file up by its path, because a deleted file stays writable while the manager has it
-        // open.
+        // Uses the file's path, because a deleted file stays writable while the manager has it open.
         tokio::fs::metadata(path).await?;
         disk_with(DATABASE_FREE, path.parent().unwrap_or(path)).await?;
         self.database.check().await?;
@@ -262,7 +262,7 @@ impl Probe {
         &mut self,
         check: impl Future<Output = ProbeResult> + Send + 'static,
     ) -> Result<(), String> {
-        // Drops a check that has ended: its result was returned already, or came after the time limit.
+        // Drops a check that has ended, because its result was returned already or came after the time limit.
         self.0.take_if(|(_, task)| task.is_finished());
         let (began, task) = self.0.get_or_insert_with(|| (Instant::now(), tokio::spawn(check)));
         match timeout_at(*began + PROBE_TIMEOUT, task).await {
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn checks_that_panic_are_not_blamed_on_one_condition() {
+    async fn a_panic_during_the_checks_makes_all_checks_fail() {
         let failed = failures(tokio::spawn(async { panic!("a fault of the manager") })).await;
         let failed: Vec<_> = failed.into_iter().map(|it| (it.check, it.error.kind)).collect();
         assert_eq!(failed, CHECKS.map(|(check, _)| (check, ErrorKind::Internal)));

@@ -37,7 +37,7 @@ pub(crate) struct CreatedSession {
     pub(crate) camera: Option<CameraId>,
 }
 
-/// Creates a playback session. Error: among others, a camera is unknown, or the caller cannot see it.
+/// Creates a playback session. Fails, for example, if a camera is unknown or the caller cannot see it.
 pub(crate) async fn begin(
     core: &Core,
     caller: &Caller,

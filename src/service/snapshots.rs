@@ -33,9 +33,9 @@ pub(crate) struct SnapshotRequest {
 }
 
 /// Returns a picture of a camera: a kept picture if it is new enough, otherwise one from the camera's stream.
-/// If `request.start` is false and no new picture can be taken, returns the last picture, of any age. Error:
-/// the visitor is not permitted to watch; or no picture can be taken, and `request.start` is true or no picture
-/// is kept.
+/// If `request.start` is false and no new picture can be taken, returns the last picture, of any age. Fails if
+/// the visitor is not permitted to watch. Also fails if no picture can be taken, and either `request.start` is
+/// true or no picture is kept.
 pub(crate) async fn take(
     core: &Core,
     id: &StreamId,
@@ -64,7 +64,7 @@ async fn start_and_take(core: &Core, id: &StreamId, wanted: Wanted) -> Result<Ar
 }
 
 /// Takes a picture of a live stream, or returns the last picture, of any age. Holds no interest in the
-/// stream, because a page that lists cameras with their pictures must not keep all cameras running.
+/// stream, because a page that lists cameras with their pictures must not keep all streams running.
 async fn take_if_running(
     core: &Core,
     id: &StreamId,
@@ -74,16 +74,18 @@ async fn take_if_running(
     let taken = if let Some(stream) = running {
         core.snapshots.take(&stream, wanted.clone()).await
     } else {
-        let detail = format!("there is no picture of camera {id}, and its stream is not live");
+        let detail = format!(
+            "there is no picture of camera {id}, and its stream is not live; omit start=false to start it"
+        );
         Err(Error::new(ErrorKind::NotFound, detail))
     };
     taken.or_else(|error| core.snapshots.last(&wanted).ok_or(error))
 }
 
-/// Returns the result of a camera test, a picture and the properties of the media, from a stream that is live
-/// with this source and these options. Returns `None` if there is no such stream, or if no picture can be
-/// taken. Also returns `None` if the stream does not show which media the camera sends: if the ingest converts or
-/// omits some of them, if the audio is not known yet, or if its codec is unknown.
+/// Returns the result of a camera test from a stream that is live with this source and these options: a picture
+/// and the properties of the media. Returns `None` if there is no such stream, or if no picture can be taken.
+/// Also returns `None` if the stream does not show which media the camera sends. This is the case if the ingest
+/// converts or omits media, if the audio is not known yet, or if the audio codec is unknown.
 pub(super) async fn of_running(
     core: &Core,
     id: StreamId,

@@ -32,7 +32,7 @@ pub(crate) struct StartRequest {
     pub(crate) changes: OptionChanges,
     /// The output with which the stream is started.
     pub(crate) output: WantedOutput,
-    /// If true, the start waits until the stream is playable or delayed.
+    /// If true, the start waits until the stream is playable or its start is delayed.
     pub(crate) wait: bool,
 }
 
@@ -57,7 +57,7 @@ pub(crate) enum StreamOrCamera {
 
 /// Starts a stream, or joins it if it is running. If the request has a source or options, adds or
 /// changes the camera first, which requires the role `user`. If the stream is live with another source, the request's
-/// source must work: otherwise, nothing is changed, and the stream continues.
+/// source must work. Otherwise, nothing is changed, and the stream continues.
 pub(crate) async fn start(
     core: &Core,
     caller: &Caller,
@@ -86,8 +86,8 @@ pub(crate) async fn start(
     begin(core, caller, camera, output, wait).await
 }
 
-/// Tries a new source if the stream is live with another one. Returns the plan that works; `None` if no trial was
-/// necessary.
+/// Tries a new source if the stream is live with another source. Returns the plan that works; `None` if no trial
+/// was necessary.
 async fn try_link(
     core: &Core,
     id: &StreamId,
@@ -156,9 +156,9 @@ async fn begin(
     Ok(if is_live { StartOutcome::Active } else { StartOutcome::Starting(None) })
 }
 
-/// Starts a camera's stream with this output, or joins it, and waits until it is playable or delayed. If
-/// the camera was changed in the meantime, starts the stream again with the new source and options. If
-/// the camera was deleted, stops the stream and returns an error.
+/// Starts a camera's stream with this output, or joins it, and waits until it is playable or its start is
+/// delayed. If the camera was changed in the meantime, starts the stream again with the new source and
+/// options. If the camera was deleted, stops the stream and returns an error.
 pub(super) async fn join(
     core: &Core,
     camera: Camera,
@@ -219,9 +219,10 @@ pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<V
     Ok(lines.unwrap_or_default())
 }
 
-/// Applies the change of a camera to its running or failed streams: in the background, a running stream
-/// switches to the new source and options, and a failed stream starts with them. Stops a stream that the
-/// camera no longer has. If one stream cannot switch, the other one still does, and the error is returned.
+/// Applies the change of a camera to its running or failed streams. In the background, a running stream
+/// switches to the new source and options, and a failed stream starts with the new source and options. Stops
+/// a stream that the camera no longer has. If one stream cannot switch, the other stream still switches, and
+/// the error is returned.
 pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error> {
     let main = apply_to_stream(core, StreamId::new(id.clone(), Profile::Main)).await;
     let sub = apply_to_stream(core, StreamId::new(id.clone(), Profile::Sub)).await;
@@ -233,8 +234,8 @@ async fn apply_to_stream(core: &Core, id: StreamId) -> Result<(), Error> {
         return Ok(());
     }
     match core.cameras.camera_of(&id).await? {
-        // Requests no output: an output that is running switches to the new source, and no output is
-        // started.
+        // Requests no output, so that no output is started. An output that is running switches to the new
+        // source.
         Some(camera) => drop(core.registry.start_soon(camera, WantedOutput::None)?),
         None => drop(core.registry.stop(&id).await),
     }

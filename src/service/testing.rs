@@ -111,8 +111,8 @@ pub(crate) fn finder() -> Finder {
     Finder::new(CameraNetworks::default())
 }
 
-/// An ingest that publishes one second of video, and then waits until it is stopped. A link that contains `wrong`
-/// leads to no stream.
+/// An ingest that publishes one second of video, and then waits until it is stopped. If the link contains
+/// `wrong`, the ingest refuses the start instead.
 struct FakeIngest {
     opened: Arc<Mutex<Vec<Source>>>,
 }

@@ -40,7 +40,7 @@ pub(crate) struct Visitor<'a> {
 }
 
 /// The segment or part that the playlist must contain before a low-latency player gets the playlist (RFC
-/// 8216bis, 6.2.5.2). By default, the player gets any playlist.
+/// 8216bis, 6.2.5.2). By default, the player gets the newest playlist at once.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Reload {
     /// The sequence number of the segment.
@@ -55,9 +55,8 @@ impl Reload {
     }
 }
 
-/// Returns a stream's playlists as soon as they contain what `reload` requires, or the newest ones
-/// if that takes too long. Starts the stream if it is not running, and counts the visitor as a
-/// viewer.
+/// Returns a stream's playlists as soon as they contain what `reload` requires, or the newest playlists if
+/// this takes too long. Starts the stream if it is not running, and counts the visitor as a viewer.
 pub(crate) async fn playlists(
     core: &Core,
     id: &StreamId,
@@ -101,8 +100,9 @@ fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), 
     handle.touch_as_viewer(&Viewer { user, address, player: visitor.player })
 }
 
-/// Starts the stream of a known camera with this output, or joins it, and waits until it is playable. Error:
-/// among others, the camera failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, or its keyframe is late.
+/// Starts the stream of a known camera with this output, or joins it, and waits until it is playable. Fails,
+/// for example, if the camera failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, or if its keyframe is
+/// late.
 pub(super) async fn start(
     core: &Core,
     id: &StreamId,
@@ -122,8 +122,8 @@ pub(super) async fn start(
     core.registry.get(id).ok_or_else(|| ended(id))
 }
 
-/// Returns the last error of a camera as an error if the camera failed less than [`HOLD`] or
-/// [`HOLD_PERMANENT`] ago, so that the camera is not contacted again too soon.
+/// Fails with the camera's last error if the camera failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, so
+/// that the camera is not contacted again too soon.
 fn refuse_while_held(core: &Core, id: &StreamId, output: WantedOutput) -> Result<(), Error> {
     let Some(handle) = core.registry.get(id) else { return Ok(()) };
     let status = handle.status();
