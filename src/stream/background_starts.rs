@@ -1,4 +1,4 @@
-//! The starts for whose result no caller waits.
+//! The starts whose result no caller waits for.
 
 use std::sync::Mutex;
 
@@ -7,8 +7,8 @@ use tokio::task::AbortHandle;
 use super::output::WantedOutput;
 use crate::base::lock::lock;
 
-/// The tasks that start a stream in the background. There is at most one for each output, however many starts are
-/// requested.
+/// The tasks that start a stream in the background. There is at most one task for each wanted output, however
+/// many starts are requested.
 #[derive(Debug, Default)]
 pub(super) struct BackgroundStarts {
     with_hls: Mutex<Option<AbortHandle>>,

@@ -24,8 +24,9 @@ const RESTORE_FOR: Duration = Duration::from_mins(1);
 /// After a run in which the stream was live for at least this long, or in which the transcoder ran for at least this
 /// long, the delays start from the first one again, and the stream is restored.
 pub(super) const STABLE_AFTER: Duration = Duration::from_secs(5);
-/// A stream that was live for less than [`STABLE_AFTER`] is restored if it was not restored within this time.
-/// Otherwise, a camera that always ends the stream at once would be contacted every 2 s for ever.
+/// A stream that was live for less than [`STABLE_AFTER`] is restored only if it was not restored within this
+/// time before. Without this limit, a camera that always ends the stream at once would be contacted every 2 s
+/// for ever.
 const RESTORE_AGAIN_AFTER: Duration = Duration::from_mins(2);
 
 /// Computes the delays of one stream, or of its rendition.
@@ -39,9 +40,9 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the next delay. `was_live_for` is how long the previous run of the ingest was live, if it
-    /// was, or how long the previous transcoder ran, if it was stable. `error` is the cause of the end of the
-    /// ingest.
+    /// Returns the next delay. `was_live_for` is the time for which the previous run of the ingest was live,
+    /// or for which the previous transcoder ran. It is `None` if the run was never live, or if the transcoder
+    /// was not stable. `error` is the reason why the ingest ended.
     pub(super) fn next(
         &mut self,
         was_live_for: Option<Duration>,
@@ -62,7 +63,8 @@ impl Backoff {
             Some(kind) if kind.is_permanent() && !(is_restored && self.was_stable) => {
                 jittered(PERMANENT)
             }
-            // Even the path may be missing for a moment, for example while a relay restarts.
+            // Even a permanent error, such as an unknown path, may pass soon, for example while a relay
+            // restarts.
             _ if is_restored => jittered(RESTORE),
             _ => {
                 let delay = DELAYS.delay(self.failures);
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_stream_that_was_live_for_a_moment_is_restored_now_and_then() {
+    async fn a_stream_that_was_live_for_a_moment_is_restored_quickly_only_every_two_minutes() {
         let mut backoff = Backoff { failures: 9, ..Backoff::default() };
         let unstable = Some(Duration::from_secs(1));
         assert_about(backoff.next(unstable, None), RESTORE);

@@ -12,19 +12,20 @@ use crate::base::error::{Error, ErrorKind};
 /// The longest sleep of a stream that waits only for commands.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// The number of usual distances between two frames for which a live stream can miss frames, even if that is longer
-/// than `stale_timeout`.
+/// A live stream is stale only if no frame arrives for at least this many usual distances between two frames, even
+/// if that is longer than `stale_timeout`.
 const MISSED_FRAMES: u32 = 3;
 
-/// The longest time for which a live stream can miss frames because of [`MISSED_FRAMES`].
+/// The longest time that [`MISSED_FRAMES`] allows without a frame.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
-/// A start is extended while a camera has sent at most this number of frames. HLS is playable with fewer.
+/// A start is extended only if the camera has sent at most this number of frames. HLS is playable with fewer
+/// frames, so a camera that has sent more gets no more time.
 const FEW_FRAMES: u64 = 8;
 
-/// If the manager notices the end of `stale_timeout` with more than this delay, the manager was stopped, for example
-/// with SIGSTOP, or the machine slept. The frames that arrived in the meantime have not been read yet.
-const WAS_STOPPED: Duration = Duration::from_millis(200);
+/// If the manager notices the end of `stale_timeout` with more than this delay, the manager was suspended, for
+/// example with SIGSTOP, or the machine slept. The frames that arrived in the meantime have not been read yet.
+const WAS_SUSPENDED: Duration = Duration::from_millis(200);
 
 /// The deadlines of one stream.
 #[derive(Debug)]
@@ -38,8 +39,8 @@ pub(super) struct Deadlines {
     slot: Instant,
     /// The end of the back-off in `Backoff`, and of the grace period in `Stopping`.
     timer: Instant,
-    /// The time at which the manager continued after it had been stopped. A picture that has not advanced since
-    /// then is stale when `stale_timeout` has passed from this time on.
+    /// The time at which the manager continued after it had been suspended. For a picture that has not advanced
+    /// since then, `stale_timeout` begins at this time.
     continued_at: Instant,
     /// True if the current run had frames, but no keyframe, when the start last timed out.
     is_keyframe_late: bool,
@@ -60,8 +61,8 @@ pub(super) struct Situation {
     /// The time at which the last frame of the current run arrived; `None` before the first frame, and after the
     /// first keyframe.
     pub(super) last_leading_frame: Option<Instant>,
-    /// The number of frames of the current run since its first keyframe, and the time at which the last one arrived;
-    /// `None` before the first keyframe.
+    /// The number of frames of the current run since its first keyframe, and the time at which the last frame
+    /// arrived; `None` before the first keyframe.
     pub(super) frames: Option<(u64, Instant)>,
     /// The usual distance between two frames; zero before the first frame.
     pub(super) frame_distance: Duration,
@@ -144,16 +145,16 @@ impl Deadlines {
 
     /// Returns the event of a deadline that has passed. Returns `None` if the situation has changed while
     /// the timer ran: the picture has advanced, or a late keyframe has arrived. Also returns `None` if the
-    /// manager was stopped while the timer ran, because the camera may have sent frames in that time.
+    /// manager was suspended while the timer ran, because the camera may have sent frames in that time.
     pub(super) fn pass(&mut self, due: Event, now: Situation) -> Option<Event> {
         match due {
             Event::Stalled => {
                 let stale_at = self.stale_at(now);
-                let was_stopped = stale_at.elapsed() > WAS_STOPPED;
-                if was_stopped {
+                let was_suspended = stale_at.elapsed() > WAS_SUSPENDED;
+                if was_suspended {
                     self.continued_at = Instant::now();
                 }
-                (!was_stopped && stale_at <= Instant::now()).then_some(due)
+                (!was_suspended && stale_at <= Instant::now()).then_some(due)
             }
             Event::StartTimedOut if now.state == State::Starting && now.queued_as.is_none() => {
                 self.time_out_start(now)
@@ -175,8 +176,8 @@ impl Deadlines {
 
     /// Returns the event of a start that has timed out. If the camera sends frames but no keyframe, the start gets
     /// another `start_timeout`, and the event is [`Event::KeyframeLate`]. If the keyframe has arrived since the last
-    /// such extension, or the camera has sent only a few frames so far, the start gets one more, so that the stream
-    /// can become playable; then returns `None`.
+    /// extension, or the camera has sent only a few frames so far, the start also gets another `start_timeout`, so
+    /// that the stream can become playable. In this case, returns `None`.
     fn time_out_start(&mut self, now: Situation) -> Option<Event> {
         let (was_late, stale_timeout) = (self.is_keyframe_late, self.limits.stale_timeout);
         self.is_keyframe_late =

@@ -51,7 +51,8 @@ pub(crate) enum Joined {
     Active,
     /// The stream became live while the caller waited.
     Started,
-    /// The stream, or the output that the caller wants, is not live yet for this reason. It continues to start.
+    /// The stream, or the output that the caller wants, is not live yet for this reason, but continues to
+    /// start.
     Delayed(Error),
 }
 
@@ -98,15 +99,15 @@ impl StreamHandle {
         &self.shared.id
     }
 
-    /// Returns an interest. Until the interest is dropped, the stream keeps running, and so does the output
-    /// that `purpose` wants.
+    /// Returns an interest. Until the interest is dropped, the stream and the output that `purpose` wants
+    /// keep running.
     pub(crate) fn interest(&self, purpose: Purpose) -> Interest {
         debug!(camera = %self.id(), ?purpose, "interest held");
         self.shared.interests.hold(purpose.wanted_output())
     }
 
-    /// Notes an access. It counts as interest in the stream, and in the output if that is `wanted`, until
-    /// the idle timeout has passed.
+    /// Notes an access. The access counts as interest in the stream until the idle timeout has passed. If the
+    /// output is `wanted`, the access counts as interest in the output, too.
     pub(crate) fn touch(&self, wanted: WantedOutput) {
         self.shared.interests.touch(wanted);
     }
@@ -158,17 +159,17 @@ impl StreamHandle {
         (status.state, status.restarts)
     }
 
-    /// Returns whether the stream is live with the source and options of `camera`, and its output as well
-    /// if that is `wanted`.
+    /// Returns whether the stream is live with the source and options of `camera`. If the output is `wanted`,
+    /// the output must be live, too.
     pub(super) fn is_live_with(&self, camera: &Camera, wanted: WantedOutput) -> bool {
         let status = self.status.borrow();
-        // A supervisor that has panicked leaves its last state behind.
+        // A supervisor that has panicked leaves its last state behind, but its channel is closed.
         status.is_live(wanted)
             && camera.is_same_stream(&status.camera)
             && !self.commands.is_closed()
     }
 
-    /// Returns whether the stream is live, and its output as well if that is `wanted`.
+    /// Returns whether the stream is live. If the output is `wanted`, the output must be live, too.
     pub(crate) fn is_live(&self, wanted: WantedOutput) -> bool {
         self.status.borrow().is_live(wanted)
     }

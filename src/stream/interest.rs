@@ -1,9 +1,9 @@
 //! Interest in a stream, which keeps the stream and its output running.
 //!
-//! A caller that can report when it leaves holds an [`Interest`]. An HLS player cannot: it simply sends
-//! no more requests. So its accesses are noted. A stream without a held interest is idle from its last
-//! access, or from the end of the last held interest, whichever is later. After the idle timeout, the
-//! [`reaper`](super::reaper) proposes that the stream ends.
+//! A caller that reports when it leaves holds an [`Interest`]. An HLS player does not report this; it simply
+//! sends no more requests. So the accesses of HLS players are noted. A stream without a held interest is idle
+//! from its last access, or from the end of the last held interest, whichever is later. After the idle
+//! timeout, the [`reaper`](super::reaper) proposes that the stream ends.
 //!
 //! Interest in the output is recorded separately from all other interest. Any interest keeps the stream
 //! running, but only interest in the output keeps the output running.
@@ -82,14 +82,14 @@ impl Interests {
         self.output_idle_for().min(self.other_idle_for())
     }
 
-    /// Returns how long there has been no interest in the output: zero while such an interest is held, and
-    /// [`Duration::MAX`] if there was never any.
+    /// Returns how long there has been no interest in the output: zero while an interest in the output is
+    /// held, and [`Duration::MAX`] if there was never an interest in the output.
     pub(super) fn output_idle_for(&self) -> Duration {
         self.output.idle_for()
     }
 
-    /// Returns how long there has been no interest other than that in the output: zero while such an
-    /// interest is held, and [`Duration::MAX`] if there was never any.
+    /// Returns how long there has been no interest except in the output: zero while another interest is held,
+    /// and [`Duration::MAX`] if there was never another interest.
     pub(super) fn other_idle_for(&self) -> Duration {
         self.other.idle_for()
     }

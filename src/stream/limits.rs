@@ -9,8 +9,8 @@ pub struct Limits {
     pub start_timeout: Duration,
     /// The picture of a live stream must advance within this time.
     pub stale_timeout: Duration,
-    /// If the ingest of a live stream ends when the picture has been frozen for at least this long, this counts
-    /// as a stall. An ingest may end before `stale_timeout`.
+    /// If the ingest of a live stream ends after the picture has been frozen for at least this long, the end
+    /// counts as a stall. The ingest of a frozen picture may end before `stale_timeout`.
     pub stalled_after: Duration,
     /// A stream ends if it is not kept, and there has been no interest in it for this long.
     pub idle_timeout: Duration,

@@ -8,7 +8,7 @@
 //! Get-or-start is atomic: any number of simultaneous starts of one stream create one ingest. An epoch never starts
 //! before the child process of the previous epoch has been reaped. The [`reaper`] only proposes that idle streams
 //! end; the supervisor checks the [`interest`] again and decides. A start that arrives while a stream is ending
-//! waits until that stream is gone, and then starts another.
+//! waits until that stream is gone, and then starts another stream.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -19,12 +19,12 @@
 //! | `supervisor` | the task of one stream |
 //! | `run`, `plan_choice`, `waiters`, `deadlines`, `backoff` | the supervisor's parts: the ingest's run and its plan, the waiting callers, the deadlines, the delays before retries |
 //! | [`playable`] | the frames that players can play |
-//! | `rendition` | H.264 that is made of the stream's video while a consumer needs it |
+//! | `rendition` | H.264 that is made from the stream's video while a consumer needs it |
 //! | [`output`] | the interface between a stream and its output |
 //! | `output_slot` | the output of one stream, which runs only while clients use it |
 //! | `trial` | trying the new link of a camera before its live stream switches to it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
-//! | `background_starts` | the starts for whose result no caller waits |
+//! | `background_starts` | the starts whose result no caller waits for |
 //! | `kept` | the streams that run without viewers |
 //! | [`reaper`] | proposing the end of idle streams and unused outputs |
 //! | [`start_queue`] | the order of starts |

@@ -159,7 +159,7 @@ impl OutputHandle {
             Err(_) => {
                 // If the task recovered later, it would remove the files of the camera's next stream.
                 self.task.abort();
-                error!("the output did not end in time: its files may be left behind");
+                error!("the output did not end in time; its files may be left behind");
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The slot of a stream's output. The output runs only while clients use it.
 //!
 //! An output that cannot serve the stream, for example because the disk is full, keeps running and tries
-//! again. An output whose task has failed ends, and starts again when a client requests it.
+//! again. An output whose task has failed ends. It starts again when a client requests it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -119,7 +119,7 @@ impl OutputSlot {
         };
     }
 
-    /// Sets the error because of which the output gets no frames; `None` if the output gets frames again.
+    /// Sets the error that keeps frames from the output; `None` if the output gets frames again.
     pub(super) fn set_error(&mut self, error: Option<Error>) {
         self.error = error.map(|error| (error, Instant::now()));
     }

@@ -11,7 +11,7 @@ use crate::ingest::RunOutcome;
 pub(super) struct PlanChoice {
     /// The plan of the current run.
     current: Plan,
-    /// The number of consecutive runs, up to the last one, that have failed with `source_busy`.
+    /// The number of runs in a row, up to the last run, that have failed with `source_busy`.
     busy_runs: u32,
 }
 

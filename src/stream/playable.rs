@@ -1,4 +1,4 @@
-//! The frames that players can play: those of the stream, or those of its rendition in H.264.
+//! The frames that players can play: the stream's frames, or the frames of its rendition in H.264.
 //!
 //! The camera's option `video`, the setting `HEVC` and the format of the video decide which frames players get.
 
@@ -26,7 +26,7 @@ struct Inner {
     rendition: Rendition,
     hevc: Hevc,
     option: Mutex<VideoOption>,
-    /// The error of video that is not playable and must not be converted; `None` if the video is playable.
+    /// The error of video that is not playable and must not be converted; otherwise `None`.
     errors: watch::Sender<Option<Error>>,
 }
 
@@ -54,14 +54,14 @@ enum Used {
     Nothing,
 }
 
-/// The treatment of video, so that players can play it.
+/// The treatment that makes video playable for players.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Treatment {
-    /// Players get it as it is.
+    /// Players get the video as it is.
     AsIs,
     /// Players get the rendition.
     Convert,
-    /// Players cannot play it, and it must not be converted.
+    /// Players cannot play the video, and the video must not be converted.
     Refuse,
 }
 
@@ -89,13 +89,13 @@ impl PlayableMedia {
         }
     }
 
-    /// Returns the flow of frames to players: that of the rendition if the rendition runs and has published
-    /// video, otherwise that of the stream. `None` before the first frame of video.
+    /// Returns the flow of frames to players: the rendition's flow if the rendition runs and has published
+    /// video, otherwise the stream's flow. Returns `None` before the first frame of video.
     pub(crate) fn flow(&self) -> Option<Flow> {
         self.0.rendition.flow().or_else(|| self.0.hub.flow())
     }
 
-    /// Returns the errors because of which players get no video: the video is not playable and must not be
+    /// Returns the errors that keep video from players: either the video is not playable and must not be
     /// converted, or the transcoder has failed.
     pub(super) fn errors(&self) -> PlayableErrors {
         PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
@@ -150,8 +150,7 @@ impl PlayableReader {
         }
     }
 
-    /// Decides which frames the reader returns from here on, if the format of the stream's video has
-    /// changed.
+    /// If the format of the stream's video has changed, decides which frames the reader returns from now on.
     fn note(&mut self, frame: &Frame) {
         let is_same = |format: &Arc<Format>| Arc::ptr_eq(format, &frame.format);
         if frame.track != Track::Video || self.format.as_ref().is_some_and(is_same) {
@@ -178,7 +177,7 @@ impl PlayableReader {
     }
 }
 
-/// The errors because of which players get no video.
+/// The errors that keep video from players.
 pub(super) struct PlayableErrors {
     refused: watch::Receiver<Option<Error>>,
     rendition: watch::Receiver<Option<Error>>,

@@ -34,7 +34,8 @@ use crate::camera::plan::Plan;
 /// The time after which a client should retry a start that was refused because of `MAX_STREAMS`.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 
-/// All streams, by name: those that start, run, are ending or have failed. Cheap to clone.
+/// All streams, by name, including streams that are starting or ending and streams that have failed. Cheap to
+/// clone.
 #[derive(Clone)]
 pub struct Registry(Arc<Inner>);
 
@@ -63,7 +64,7 @@ impl Registry {
         self.0.streams.get(id).map(|handle| handle.value().clone())
     }
 
-    /// Returns all streams, including those that are ending or have failed.
+    /// Returns all streams, including streams that are ending or have failed.
     pub(crate) fn all(&self) -> Vec<StreamHandle> {
         self.0.streams.iter().map(|entry| entry.value().clone()).collect()
     }
@@ -97,7 +98,7 @@ impl Registry {
     }
 
     /// Starts the camera's stream, or joins the existing one, and waits until the stream is playable with the output
-    /// that is `wanted`, or its start is delayed. Fails if that takes longer than [`Registry::patience`].
+    /// that is `wanted`, or its start is delayed. Fails after [`Registry::patience`].
     pub(crate) async fn start(
         &self,
         camera: Camera,
@@ -110,9 +111,9 @@ impl Registry {
     }
 
     /// Joins the camera's stream if it is live with the same source and options, and with the output that
-    /// is `wanted`. Returns whether the stream was joined. This does not involve the supervisor: back ends
-    /// start a stream with every view of a page, even if the stream is already running, so this case must
-    /// be cheap.
+    /// is `wanted`. Returns whether the stream was joined. Does not involve the supervisor, because this case
+    /// must be cheap: back ends start a stream with every view of a page, even if the stream is already
+    /// running.
     ///
     /// If the stream was idle until now, the stream may end at the same moment, even though this function returns
     /// true.
@@ -137,7 +138,7 @@ impl Registry {
                 let (result, _interest) = self.send_start(camera.clone(), wanted).await?;
                 match result.await {
                     Ok(result) => return result,
-                    // The stream ended without a result: the next round starts another.
+                    // The stream ended without a result, so the next round starts another stream.
                     Err(_) => tokio::task::yield_now().await,
                 }
             }
@@ -198,8 +199,8 @@ impl Registry {
             if handle.commands.send(start).await.is_ok() {
                 return Ok((result, interest));
             }
-            // The stream ended before the command arrived. It removes its own name, unless its
-            // supervisor has panicked: then the name is removed here.
+            // The stream ended before the command arrived. A stream removes its own name. If its supervisor
+            // has panicked, the name is removed here.
             handle.gone().await;
             remove(&self.0.streams, &handle);
         }
@@ -289,7 +290,7 @@ impl Registry {
     /// Returns the camera's stream, or creates it if there is none. Streams are created nowhere else,
     /// and under the map's lock for the name, so that a name never has more than one stream. Fails while the
     /// registry shuts down. The creation fails at the limit of streams, at the limit of queued starts unless the
-    /// priority is low, or if an output is `wanted` that is not ready.
+    /// priority is low, or if the `wanted` output is not ready.
     fn get_or_spawn(
         &self,
         camera: &Camera,
@@ -300,7 +301,7 @@ impl Registry {
         // Read before the entry is locked, because the length locks all parts of the map.
         let running = inner.streams.len();
         let entry = inner.streams.entry(camera.id.clone());
-        // Read under the entry's lock: a shutdown that is not seen here sees this entry.
+        // Read under the entry's lock. A shutdown that begins after this check finds this entry.
         if inner.is_closing.load(Ordering::SeqCst) {
             return Err(Error::shutting_down());
         }
@@ -344,17 +345,20 @@ fn remove(streams: &DashMap<StreamId, StreamHandle>, gone: &StreamHandle) {
     streams.remove_if(gone.id(), |_, handle| handle.is_same(gone));
 }
 
-/// Fails if no further stream can start because this number of streams is `running`.
+/// Fails if no further stream can start in addition to the streams that are `running`.
 fn ensure_place(running: usize, max_streams: usize) -> Result<(), Error> {
     let full =
         |detail| Err(Error::new(ErrorKind::TooManyStreams, detail).retry_after(RETRY_WHEN_FULL));
     if running >= max_streams {
-        return full(format!("the limit of {max_streams} streams (MAX_STREAMS) has been reached"));
+        return full(format!(
+            "the limit of {max_streams} streams (MAX_STREAMS) has been reached; stop a stream or \
+             raise the limit"
+        ));
     }
     match proc::max_open_files() {
         Some(allowed) if running >= open_files::streams(allowed) => full(format!(
-            "the manager can open only {allowed} files, which is not enough for more than the number of streams that are \
-             running ({running}); raise its limit of open files (LimitNOFILE, ulimit -n)"
+            "{running} streams are running, and the manager can open only {allowed} files, which is not enough for \
+             another stream; raise the limit of open files (LimitNOFILE, ulimit -n)"
         )),
         _ => Ok(()),
     }

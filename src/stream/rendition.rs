@@ -1,4 +1,4 @@
-//! The rendition of a stream: H.264 that a transcoder makes of the stream's video while a consumer needs
+//! The rendition of a stream: H.264 that a transcoder makes from the stream's video while a consumer needs
 //! it.
 //!
 //! All consumers share one run of the transcoder. After a failed run, the next run starts after a

@@ -1,7 +1,7 @@
 //! The events of one stream: decides which of its transitions are reported.
 //!
 //! An interruption before the stream was live is reported only if the stream is kept. A further failed
-//! attempt is reported only if its error differs from that of the previous attempt.
+//! attempt is reported only if its error differs from the error of the previous attempt.
 
 use std::time::SystemTime;
 

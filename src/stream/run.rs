@@ -4,8 +4,8 @@ use super::start_queue::{Priority, QueuedSlot, StartQueue, StartSlot};
 use crate::base::error::{Error, ErrorKind};
 use crate::ingest::{RunOutcome, RunningIngest};
 
-/// The current run of the ingest. The state table treats a queued run like one whose child runs: it
-/// has begun, and must end before the next run begins.
+/// The current run of the ingest. The state table treats a queued run like a run whose child is running. Both
+/// have begun, and must end before the next run begins.
 pub(super) enum CurrentRun {
     /// There is no run.
     None,

@@ -1,10 +1,10 @@
 //! The order in which streams start: a few at the same time, while the others wait in a queue.
 //!
-//! Starting FFmpeg and probing what a camera sends costs processor time; waiting for the camera costs
+//! Starting FFmpeg and probing what a camera sends costs processor time, but waiting for the camera costs
 //! none. So a start holds its slot until the stream is playable or has failed, but no longer than
-//! [`MAX_HELD`]: cameras that do not respond must not delay those that do. Starts that no caller
-//! requested have a separate queue and separate slots: neither retries of hundreds of
-//! unreachable cameras nor kept streams, which start with the manager, can delay requested starts.
+//! [`MAX_HELD`], because cameras that do not respond must not delay other cameras. Starts that no caller
+//! requested have a separate queue and separate slots. So requested starts are delayed neither by retries of
+//! hundreds of unreachable cameras nor by kept streams, which start with the manager.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -74,8 +74,10 @@ impl StartQueue {
         if self.requested.waiting() < self.max_waiting {
             return Ok(());
         }
-        let detail =
-            format!("{} streams are waiting to start, which is the limit", self.max_waiting);
+        let detail = format!(
+            "{} streams are waiting to start, which is the limit; try again in a few seconds",
+            self.max_waiting
+        );
         Err(Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL))
     }
 
@@ -93,7 +95,7 @@ impl StartQueue {
         self.requested.waiting() + self.low.waiting()
     }
 
-    /// Returns a slot if one is free. While starts of this priority wait, none is free.
+    /// Returns a slot if a slot is free. While starts of this priority wait, no slot is free.
     pub(crate) fn try_slot(&self, priority: Priority) -> Option<StartSlot> {
         let permit = Arc::clone(&self.queue(priority).slots).try_acquire_owned().ok()?;
         Some(StartSlot { _permit: Some(permit) })
@@ -130,8 +132,8 @@ impl Queue {
 }
 
 impl StartSlot {
-    /// Creates a slot for an attempt that directly follows another one of the same start. It does not
-    /// count towards the limit, because the start has already waited for a slot.
+    /// Creates a slot for an attempt that directly follows another attempt of the same start. The slot does
+    /// not count towards the limit, because the start has already waited for a slot.
     pub(crate) fn for_next_attempt() -> Self {
         Self { _permit: None }
     }
@@ -176,7 +178,10 @@ mod tests {
         drop(first);
         assert_eq!(starts.waiting(), 2);
         drop(held);
-        assert!((&mut third).now_or_never().is_none(), "before its turn");
+        assert!(
+            (&mut third).now_or_never().is_none(),
+            "the third start got a slot before its turn"
+        );
         let held = second.now_or_never().expect("its turn");
         assert!(starts.try_slot(Priority::Requested).is_none());
         drop(held);

@@ -175,7 +175,7 @@ fn live(event: Event, context: Context) -> (State, Action) {
 
 fn backoff(event: Event, context: Context) -> (State, Action) {
     match event {
-        // During a first start, callers wait for the scheduled attempt: their requests must not make
+        // During a first start, callers wait for the scheduled attempt, because their requests must not make
         // attempts more frequent.
         Event::Start if !context.is_retried => (State::Backoff, Action::None),
         Event::Start | Event::Replace | Event::TimedOut => (State::Starting, Action::Spawn),

@@ -37,7 +37,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Returns whether the stream is live, and its output as well if that is `wanted`.
+    /// Returns whether the stream is live. If the output is `wanted`, the output must be live, too.
     pub(super) fn is_live(&self, wanted: WantedOutput) -> bool {
         let is_output_live = self.output.state == OutputState::Live;
         self.state == State::Live && (wanted == WantedOutput::None || is_output_live)
@@ -107,7 +107,7 @@ impl StatusPublisher {
         self.0.send_modify(|status| status.restarts += 1);
     }
 
-    /// Publishes an error as the last one.
+    /// Publishes an error as the last error.
     pub(super) fn note_error(&self, error: Error) {
         self.0.send_modify(|status| status.last_error = Some((error, Instant::now())));
     }

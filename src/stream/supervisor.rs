@@ -65,7 +65,7 @@ struct Supervisor {
     /// The number of changes of plan since the stream was last playable.
     replans: u32,
     was_live: bool,
-    /// The time for which the last live run was live; `None` once a delay has been computed from it.
+    /// The time for which the last live run was live; `None` after a delay has been computed from this time.
     last_live_for: Option<Duration>,
 }
 
@@ -215,7 +215,7 @@ impl Supervisor {
             _ => {}
         }
         self.active.set(next.is_active());
-        // Published before any caller gets the result: the caller may request the status at once.
+        // Published before any caller gets the result, because the caller may request the status at once.
         self.status.publish(next, &self.camera, self.deadlines.running_for());
         self.act(action, from, event);
         self.publish_output();
@@ -246,7 +246,7 @@ impl Supervisor {
             Action::Kill => {
                 warn!(
                     generation = self.status.epoch(),
-                    "the ingest did not end in time: killing it"
+                    "the ingest did not end in time; killing it"
                 );
                 self.run.stop_now();
                 self.deadlines.begin_grace();
@@ -275,9 +275,9 @@ impl Supervisor {
         }
     }
 
-    /// Begins the next epoch: starts its ingest with `slot`, or with a free slot, and queues it if
-    /// there is neither. If `is_new_start`, the time limit for becoming playable starts now;
-    /// otherwise the limit of the previous attempt continues to apply.
+    /// Begins the next epoch: starts its ingest with `slot`, or else with a free slot. If there is no slot,
+    /// queues the ingest. If `is_new_start`, the time limit for becoming playable starts now; otherwise the
+    /// limit of the previous attempt continues to apply.
     fn begin_epoch(&mut self, is_new_start: bool, priority: Priority, slot: Option<StartSlot>) {
         let epoch = self.camera.numbers.take_epoch();
         self.deadlines.begin(is_new_start);

@@ -1,13 +1,13 @@
 //! The threads that streams run on.
 //!
-//! A stream is a chain of small tasks: one reads FFmpeg's output and publishes frames; if HLS runs, another
-//! makes segments of the frames and writes them to files. On a runtime with several threads, each task would wake
-//! another thread for each frame of each camera, which would cost more than the work itself. So all tasks of a
-//! stream share one thread, whose runtime never hands work to other threads. Requests run on another runtime, so
-//! that many simultaneous requests do not delay the streams.
+//! A stream is a chain of small tasks. One task reads FFmpeg's output and publishes frames. If HLS runs, another
+//! task makes segments from the frames and writes the segments to files. On a runtime with several threads, each
+//! task would wake another thread for each frame of each camera, which would cost more than the work itself. So
+//! all tasks of a stream share one thread, whose runtime never hands work to other threads. Requests run on
+//! another runtime, so that many simultaneous requests do not delay the streams.
 //!
 //! A thread with many streams rests between two wake-ups, so that each wake-up serves the frames of
-//! several streams. FFmpeg also benefits: writing to a pipe costs less if the write wakes no thread.
+//! several streams. FFmpeg also benefits, because writing to a pipe costs less if the write wakes no thread.
 
 use std::cell::Cell;
 use std::io;
@@ -46,7 +46,7 @@ impl Threads {
     ///
     /// # Panics
     ///
-    /// Never panics: there is at least one thread.
+    /// Never panics, because there is at least one thread.
     pub(crate) fn pick(&self) -> &Handle {
         let least = self.runtimes.iter().min_by_key(|runtime| runtime.metrics().num_alive_tasks());
         #[expect(clippy::expect_used, reason = "there is at least one processor")]

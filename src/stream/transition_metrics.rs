@@ -186,6 +186,9 @@ mod tests {
         metrics.transition(State::Live, Ended, Action::Delay, evidence);
         assert!(counters.text().contains("stalls_total 1"));
         metrics.transition(State::Starting, Ended, Action::Delay, evidence);
-        assert!(counters.text().contains("stalls_total 1"), "nothing was live");
+        assert!(
+            counters.text().contains("stalls_total 1"),
+            "a stall of a stream that was not live was counted"
+        );
     }
 }

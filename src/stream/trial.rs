@@ -1,8 +1,8 @@
-//! Tries the new link of a camera whose stream is live, before the stream is switched to it: a wrong link must not
-//! end a stream that plays.
+//! Tries the new link of a camera before the camera's live stream switches to this link, because a wrong link must
+//! not end a stream that plays.
 //!
-//! A trial runs the ingest with a hub of its own until the camera has sent a keyframe. In the meantime, the stream
-//! continues with the previous link.
+//! A trial runs the ingest with a hub of its own until the camera has sent a keyframe or the deadline has passed.
+//! In the meantime, the stream continues with the previous link.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +33,8 @@ const MAX_RUNS: u32 = 6;
 /// The time after which a client should repeat a start that was refused because of [`MAX_TRIALS`].
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
-/// Limits the trials. The queue of starts would not, because a start holds its slot only for a moment.
+/// Limits the trials. The queue of starts cannot limit them, because a start holds its slot only for a
+/// moment.
 static TRIALS: Semaphore = Semaphore::const_new(MAX_TRIALS);
 
 /// The result of a run.
@@ -44,8 +45,8 @@ enum Step {
     Replan,
 }
 
-/// Tries to receive video from `camera`. Returns the plan that works. FFmpeg's messages go to `log`. If the
-/// `current` camera is on the same host, a camera that refuses a second connection counts as working.
+/// Tries to receive video from `camera`. Returns the plan that works. FFmpeg's messages go to `log`. If
+/// `camera` is on the same host as `current` and refuses a second connection, it counts as working.
 ///
 /// Fails with the same errors as a start.
 pub(super) async fn run(
@@ -58,7 +59,8 @@ pub(super) async fn run(
     let deadline = Instant::now() + resources.limits.start_timeout.min(MAX_DURATION);
     let place = timeout_at(deadline, TRIALS.acquire()).await;
     let _place = place.map_err(|_| {
-        let detail = "the new link was not tried, because too many other links are being tried";
+        let detail = "the new link was not tried, because too many other links are being tried; try again in \
+                      a few seconds";
         Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
     })?;
     let is_same_host = zone::is_same_host(camera.source.host(), current.source.host());
@@ -107,11 +109,11 @@ async fn run_once(
             };
         }
         Ok(()) = video.changed() => Ok(Step::Answers),
-        // The camera's keyframes may be rare.
+        // At the deadline, frames without a keyframe are enough, because the camera's keyframes may be rare.
         () = sleep_until(deadline) => if hub.last_leading_frame(epoch).is_some() {
             Ok(Step::Answers)
         } else {
-            let detail = "the camera did not send video in time";
+            let detail = "the camera sent no video over the new link in time";
             Err(Error::new(ErrorKind::SourceTimeout, detail))
         },
     };

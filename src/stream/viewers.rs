@@ -13,10 +13,11 @@ use crate::base::lock::lock;
 /// The time for which a viewer counts as present after its last request. Players send at least one request per
 /// segment, and `HLS_SEGMENT_TIME` is 10 s at most.
 const PRESENT_FOR: Duration = Duration::from_secs(12);
-/// The largest number of viewers of one stream that are counted. Others can watch uncounted.
+/// The largest number of viewers of one stream that are counted. Further viewers can watch, but are not
+/// counted.
 const MAX_COUNTED: usize = 10_000;
-/// The largest number of players of one user at one address that are counted. Others can watch
-/// uncounted. So no client can take all places, or fill the log, with invented players.
+/// The largest number of players of one user at one address that are counted. Further players can watch, but
+/// are not counted. So no client can use up [`MAX_COUNTED`], or fill the log, with invented players.
 const MAX_PLAYERS: usize = 8;
 
 /// The sender of a request for media.
@@ -57,12 +58,12 @@ pub(crate) enum Seen {
     Known,
     /// The viewer is admitted and new.
     New,
-    /// The viewer is refused: the stream has reached its limit.
+    /// The viewer is refused, because the stream has reached its limit.
     TooMany,
 }
 
 impl Viewers {
-    /// Creates an empty set that admits `most` viewers at the same time; `None` for any number.
+    /// Creates an empty set that admits at most `most` viewers at the same time; `None` for any number.
     pub(crate) fn new(most: Option<usize>) -> Self {
         Self { visits: Mutex::default(), most }
     }

@@ -42,8 +42,8 @@ impl Waiters {
         self.0.iter().filter(|waiter| waiter.wanted == WantedOutput::Hls).map(|it| it.since).min()
     }
 
-    /// Sends `joined`, which reports a playable stream, to the callers who want no output. Sends it to all
-    /// other callers as well if the output is playable.
+    /// Sends `joined`, which reports a playable stream, to the callers who want no output. If the output is
+    /// playable, also sends it to all other callers.
     pub(super) fn announce(&mut self, joined: &Joined, is_output_playable: bool) {
         let result = Ok(joined.clone());
         self.send(&result, |wanted| wanted == WantedOutput::None || is_output_playable);
@@ -69,7 +69,7 @@ impl Waiters {
         self.send(&Err(error.clone()), |wanted| wanted == WantedOutput::Hls);
     }
 
-    /// Sends the result to the callers whose wanted output `selects` accepts.
+    /// Sends the result to the callers for whose wanted output `selects` returns true.
     fn send(&mut self, result: &StartResult, selects: impl Fn(WantedOutput) -> bool) {
         for waiter in self.0.extract_if(.., |waiter| selects(waiter.wanted)) {
             // A caller who has left needs no result.

@@ -14,7 +14,7 @@ use crate::media::frame_budget::FrameBudget;
 use crate::media::parameter_set::picture::PictureParameters;
 use crate::media::parameter_set::sets::ParameterSets;
 
-/// Longer than anything in these tests takes. On the paused clock it passes at once.
+/// A time limit that no step of these tests reaches. On the paused clock, waiting for it takes no real time.
 const FOREVER: Duration = Duration::from_mins(10);
 
 /// A transcoder that starts no process: it hands each run to the test.
@@ -63,8 +63,8 @@ fn error() -> Error {
     Error::new(ErrorKind::FfmpegUnavailable, "it ended")
 }
 
-/// Returns the format of a stream of this codec. Its pictures are those of `testing::format`, after `change` has
-/// modified their properties.
+/// Returns the format of a stream of this codec. Its pictures have the properties of `testing::format`, modified
+/// by `change`.
 fn format(epoch: u64, codec: VideoCodec, change: fn(&mut PictureParameters)) -> Arc<Format> {
     let h264 = testing::format(epoch);
     let mut picture = h264.picture.clone();

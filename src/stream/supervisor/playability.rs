@@ -13,7 +13,7 @@ use crate::stream::output_slot::SlotStep;
 use crate::stream::state::{Event, State};
 
 impl Supervisor {
-    /// Handles a start: starts the output if that is `wanted`, and adds the caller to the waiting callers. If the
+    /// Handles a start. Starts the output if it is `wanted`, and adds the caller to the waiting callers. If the
     /// output cannot start, the caller gets the error instead.
     pub(super) fn on_start(
         &mut self,
@@ -59,8 +59,7 @@ impl Supervisor {
         }
     }
 
-    /// Handles an error because of which the output gets no frames. `None` means that the output gets
-    /// frames again.
+    /// Handles an error that keeps frames from the output. `None` means that the output gets frames again.
     pub(super) fn on_media_error(&mut self, error: Option<Error>) -> Option<Event> {
         if !self.output.is_on() {
             return None;
@@ -105,8 +104,9 @@ impl Supervisor {
         self.on_playable()
     }
 
-    /// Returns whether the current epoch is playable: its output is playable; or its first keyframe has
-    /// arrived, and the output does not run or the stream is also wanted without it.
+    /// Returns whether the current epoch is playable. It is playable if its output is playable. It is also
+    /// playable if its first keyframe has arrived, and either the output does not run or the stream is also
+    /// wanted without the output.
     fn is_playable(&self) -> bool {
         let has_keyframe = *self.video_epoch.borrow() == Some(self.status.epoch());
         let needs_output = self.output.is_on() && !self.is_wanted_without_output();

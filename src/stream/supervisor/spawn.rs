@@ -31,9 +31,9 @@ use crate::stream::transition_metrics::TransitionMetrics;
 use crate::stream::viewers::Viewers;
 use crate::stream::waiters::Waiters;
 
-/// Starts a new stream, and returns its handle. `priority` is the priority of the stream's first run. Starts the
-/// output as well if that is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files
-/// are gone, or if the supervisor panics.
+/// Starts a new stream, and returns its handle. `priority` is the priority of the stream's first run. Also starts
+/// the output if it is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files are
+/// gone, or if the supervisor panics.
 pub(in crate::stream) fn spawn(
     camera: Camera,
     resources: &StreamResources,

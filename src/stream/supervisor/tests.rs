@@ -61,7 +61,7 @@ const SEGMENTS: SegmentPolicy = SegmentPolicy {
 
 const VIEWER: Viewer<'static> = Viewer { user: "anna", address: "10.0.0.1", player: "hls.js" };
 
-/// Longer than anything in these tests takes. On the paused clock it passes at once.
+/// A time limit that no step of these tests reaches. On the paused clock, waiting for it takes no real time.
 const FOREVER: Duration = Duration::from_mins(10);
 
 /// An ingest that starts no process: it hands each child to the test.
@@ -73,7 +73,7 @@ impl Ingest for FakeIngest {
         RunningIngest::spawn(|stops| {
             let child = Child { request, end, stops, sent: Cell::new(0) };
             self.0.send(child).expect("a test that listens");
-            // Panics if the test drops the child, as an ingest with a bug does.
+            // Panics if the test drops the child, as an ingest with a bug would.
             async { ended.await.expect("a child") }
         })
     }
@@ -278,7 +278,7 @@ impl Setup {
 
     /// Asserts that no further child was started.
     fn has_no_child(&mut self) {
-        assert!(self.children.try_recv().is_err(), "a second child");
+        assert!(self.children.try_recv().is_err(), "a further child was started");
     }
 }
 
@@ -329,15 +329,18 @@ async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
     let other_options = Camera { options, ..setup.camera.clone() };
     for other in [camera("rtsp://cam/2"), other_options] {
         let joined = setup.registry.start(other, WantedOutput::Hls).now_or_never();
-        assert_eq!(joined, None, "another source, or other options");
+        assert_eq!(
+            joined, None,
+            "a stream with another source or other options must not be joined"
+        );
     }
     setup.reaches(State::Stopping(After::Replace)).await;
     let joined = setup.registry.start(setup.camera.clone(), WantedOutput::Hls).now_or_never();
-    assert_eq!(joined, None, "it is being replaced");
+    assert_eq!(joined, None, "a stream that is being replaced must not be joined");
     // On the paused clock, this waits until the supervisor has taken all commands.
     tokio::time::sleep(Duration::from_millis(1)).await;
     child.end(ErrorKind::SourceUnreachable);
-    // The last of these starts counts: the first source again.
+    // The last of these starts decides. It requested the first source again.
     let child = setup.child().await;
     assert_eq!(child.request.source, setup.camera.source);
     child.send(3);
@@ -346,11 +349,11 @@ async fn a_stream_that_was_stopped_or_replaced_is_not_joined() {
     let stop = setup.stop();
     setup.reaches(State::Stopping(After::End)).await;
     let joined = setup.registry.start(setup.camera.clone(), WantedOutput::Hls).now_or_never();
-    assert_eq!(joined, None, "it is being stopped");
+    assert_eq!(joined, None, "a stream that is being stopped must not be joined");
     child.end(ErrorKind::SourceUnreachable);
     assert!(stop.await.expect("a task"));
     let joined = setup.registry.start(setup.camera.clone(), WantedOutput::Hls).now_or_never();
-    assert_eq!(joined, None, "it was stopped");
+    assert_eq!(joined, None, "a stream that was stopped must not be joined");
 }
 
 #[tokio::test(start_paused = true)]
@@ -377,7 +380,7 @@ async fn an_interrupted_start_is_retried_while_a_caller_waits() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_camera_that_never_plays_is_given_up_after_the_start_timeout() {
+async fn the_start_of_a_camera_that_never_plays_fails_after_the_start_timeout() {
     let mut setup = setup();
     let began = Instant::now();
     let start = setup.start();
@@ -427,7 +430,7 @@ async fn a_late_keyframe_delays_the_start_without_failing_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_keyframe_just_before_the_start_times_out_again_leaves_time_to_become_playable() {
+async fn a_late_keyframe_extends_the_start_so_that_the_stream_can_become_playable() {
     let mut setup = setup();
     let start = setup.start();
     let child = setup.child().await;
@@ -599,10 +602,10 @@ async fn a_stream_that_stalls_is_restarted() {
     setup.has_no_child();
 }
 
-/// While the manager is stopped, for example with SIGSTOP, it reads no frames, although the camera sends
+/// While the manager is suspended, for example with SIGSTOP, it reads no frames, although the camera sends
 /// them.
 #[tokio::test(start_paused = true)]
-async fn a_healthy_camera_is_not_restarted_because_the_manager_was_stopped() {
+async fn a_healthy_stream_is_not_restarted_after_a_suspension_of_the_manager() {
     let mut setup = setup();
     let mut child = setup.live().await;
     tokio::time::advance(Duration::from_secs(20)).await;
@@ -763,7 +766,7 @@ async fn the_start_of_a_camera_with_a_frame_every_few_seconds_is_extended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_is_not_extended_if_the_few_frames_of_a_camera_have_ended() {
+async fn a_start_is_not_extended_if_the_camera_has_stopped_after_a_few_frames() {
     let mut setup = setup();
     let start = setup.start();
     let child = setup.child().await;
@@ -773,7 +776,7 @@ async fn a_start_is_not_extended_if_the_few_frames_of_a_camera_have_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_camera_with_a_frame_every_few_seconds_can_miss_two() {
+async fn a_camera_with_a_frame_every_few_seconds_can_miss_two_frames() {
     let mut setup = setup();
     let start = setup.start();
     let mut child = setup.child().await;
@@ -791,7 +794,7 @@ async fn a_camera_with_a_frame_every_few_seconds_can_miss_two() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_starts_in_the_background_wait_as_one() {
+async fn many_starts_in_the_background_share_one_task_for_each_wanted_output() {
     let mut setup = setup();
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let (registry, camera) = (setup.registry.clone(), setup.camera.clone());
@@ -840,7 +843,7 @@ async fn a_second_start_on_an_unwritable_disk_fails_with_the_same_cause() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_plan_that_a_failed_run_leads_to_is_used_at_once_and_kept() {
+async fn the_plan_after_a_failed_run_is_used_at_once_and_kept() {
     let mut setup = setup();
     let start = setup.start();
     let child = setup.child().await;
@@ -890,9 +893,9 @@ async fn shutdown_ends_all_streams_and_refuses_new_ones() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_disk_that_cannot_be_written_fails_the_start_with_the_reason() {
+async fn a_start_on_a_disk_that_cannot_be_written_fails_with_the_reason() {
     let mut setup = setup();
-    // A file where the directory belongs.
+    // A file in place of the stream's directory.
     std::fs::write(setup.root.path().join("cam"), "").expect("a file");
     let start = setup.start();
     let mut child = setup.child().await;
@@ -974,7 +977,7 @@ async fn events_of_a_stream_without_viewers_are_published() {
     setup.expects_events(&[STARTED, LIVE, stopped(StopReason::Idle, None)]).await;
     reaper.abort();
 
-    // The stream is interrupted without viewers, and not retried.
+    // The stream is interrupted while it has no viewers, and is not retried.
     let child = setup.live().await;
     for _ in 0..4 {
         tokio::time::sleep(Duration::from_secs(8)).await;
@@ -1016,7 +1019,7 @@ async fn the_time_in_the_queue_does_not_count_towards_the_start_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_playable_stream_gives_its_slot_to_the_next_at_once() {
+async fn a_playable_stream_gives_its_slot_to_the_next_start_at_once() {
     let mut setup = setup_with(StartQueue::new(1));
     let first = setup.start_camera(named("first", "rtsp://cam/1"));
     let child = setup.child().await;
@@ -1100,7 +1103,7 @@ fn ends_slowly(control: OutputControl) -> OutputTask {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_name_is_free_only_when_the_output_has_ended() {
+async fn the_name_of_a_stream_is_free_only_when_its_output_has_ended() {
     let mut setup = setup_with_fake_output(FakeOutput { is_ready: true, serve: ends_slowly });
     let mut child = setup.live().await;
     let stop = setup.stop();
@@ -1118,7 +1121,7 @@ async fn the_name_is_free_only_when_the_output_has_ended() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_output_that_hangs_does_not_block_the_name() {
+async fn an_output_that_hangs_does_not_block_the_name_of_its_stream_for_ever() {
     let serve = |control: OutputControl| -> OutputTask {
         Box::pin(async move {
             let _control = control;

@@ -124,14 +124,17 @@ async fn a_stop_holds_until_the_next_start() {
     child.end(ErrorKind::SourceUnreachable);
     assert!(stop.await.expect("a task"));
     setup.gone().await;
-    assert!(!setup.registry.set_kept(&setup.camera.id, true), "the option was on before");
+    assert!(
+        !setup.registry.set_kept(&setup.camera.id, true),
+        "the stream was added although the option was already on"
+    );
     setup.registry.start_kept(&setup.camera).expect("nothing to do");
     assert!(setup.registry.kept().is_empty());
     setup.has_no_child();
 
     let child = setup.live().await;
     play_for(&child, 120).await;
-    assert_eq!(setup.state(), Some(State::Live), "it is kept again");
+    assert_eq!(setup.state(), Some(State::Live), "the stream must be kept again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -176,7 +179,11 @@ async fn kept_streams_wait_with_low_priority_and_for_as_long_as_needed() {
     let mut children = vec![setup.child().await];
     let requested = setup.start_camera(named("requested", "rtsp://cam/requested"));
     let child = setup.child().await;
-    assert_eq!(child.request.source.to_string(), "rtsp://cam/requested", "it waited");
+    assert_eq!(
+        child.request.source.to_string(),
+        "rtsp://cam/requested",
+        "the requested start waited for kept streams"
+    );
     child.send(3);
     assert_eq!(requested.await.expect("a task"), Ok(Joined::Started));
     // A caller's request turns a queued start into a requested one, which does not wait for the other kept streams.

@@ -99,7 +99,7 @@ async fn without_an_output_a_stream_is_live_with_its_first_keyframe() {
 
     child.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
-    assert_eq!(setup.state(), Some(State::Starting), "the frames are those of the last epoch");
+    assert_eq!(setup.state(), Some(State::Starting), "the hub has only frames of the last epoch");
     child.send(1);
     setup.reaches(State::Live).await;
     assert_eq!(setup.output(), OutputState::Off);
@@ -134,7 +134,7 @@ async fn a_caller_who_wants_no_output_does_not_wait_for_the_output() {
     let without = setup.start_with(WantedOutput::None);
     assert_eq!(without.await.expect("a task"), Ok(Joined::Started));
     assert_eq!(setup.output(), OutputState::Starting);
-    // The other caller gets a result in time: the output is delayed.
+    // The other caller gets a result in time, which reports the delay of the output.
     play_for(&child, 14).await;
     assert!(!with.is_finished());
     play_for(&child, 1).await;
@@ -176,7 +176,7 @@ async fn an_unused_output_ends_and_returns_with_higher_numbers() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_access_keeps_the_output_and_the_stream() {
+async fn an_access_keeps_the_output_and_the_stream_running() {
     let mut setup = setup();
     setup.runs_reaper();
     let mut child = setup.live().await;
@@ -206,7 +206,7 @@ async fn an_output_that_is_wanted_again_while_it_ends_starts_again() {
     play_for(&child, 29).await;
     reaper::propose(&setup.registry);
     play_for(&child, 2).await;
-    assert_eq!(setup.output(), OutputState::Live, "it was not idle for long enough");
+    assert_eq!(setup.output(), OutputState::Live, "the output was not idle for long enough");
     reaper::propose(&setup.registry);
     setup.output_is(OutputState::Off).await;
     let (start, began) = (setup.start(), Instant::now());
@@ -219,7 +219,7 @@ async fn an_output_that_is_wanted_again_while_it_ends_starts_again() {
 #[tokio::test(start_paused = true)]
 async fn an_output_that_cannot_write_does_not_end_its_stream() {
     let mut setup = setup();
-    // A file where the directory belongs.
+    // A file in place of the stream's directory.
     std::fs::write(setup.root.path().join("cam"), "").expect("a file");
     let child = setup.live_without_output().await;
     let _interest = setup.hold();

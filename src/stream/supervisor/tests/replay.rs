@@ -15,7 +15,7 @@ use crate::stream::handle::Joined;
 use crate::stream::start_queue::StartQueue;
 use crate::stream::state::State;
 
-/// Four seconds of H.264 with 10 frames per second and a keyframe every second, as FFmpeg wrote them.
+/// Four seconds of H.264, as written by FFmpeg, with 10 frames per second and a keyframe every second.
 const RECORDING: &[u8] = include_bytes!("recording.nut");
 
 /// An ingest that replays [`RECORDING`] and then ends, as if the camera had ended the stream.
@@ -76,7 +76,7 @@ async fn a_stream_of_a_replayed_recording_starts_restarts_and_stops() {
     assert!(setup.stop().await.expect("a task"));
     setup.gone().await;
     assert_eq!(handle.status().last_error.expect("an error").0.detail, "the recording has ended");
-    assert!(stopping.elapsed() < Duration::from_secs(1), "it was not stopped gently");
+    assert!(stopping.elapsed() < Duration::from_secs(1), "the ingest was not stopped gently");
 }
 
 #[tokio::test(start_paused = true)]
