@@ -4,7 +4,7 @@ use tokio::task::spawn_blocking;
 use tracing::warn;
 
 /// Runs `work` on `consumer`, and returns the result. If `can_block` is true, the work is done on a thread
-/// for blocking work, and a panic there gives `None`.
+/// for blocking work. Returns `None` if the work panics on that thread.
 pub(crate) async fn on_thread<C: Send + 'static, R: Send + 'static>(
     consumer: C,
     can_block: bool,

@@ -1,4 +1,4 @@
-//! The disk space that the files of all streams use, and the check whether one more stream fits. Only
+//! The disk space that the files of all streams use, and the check of whether one more stream fits. Only
 //! streams with HLS have files. A full disk interrupts HLS of every stream, so HLS of a further stream is
 //! refused before the disk is full.
 
@@ -26,7 +26,7 @@ const RESERVATION: u64 = 8 * MIB;
 /// The longest time that bytes stay reserved. Without this limit, the stream of an unreachable camera, which writes
 /// nothing, would keep its reservation.
 const RESERVED_FOR: Duration = Duration::from_secs(20);
-/// The time between checks of the disk, in which 100 streams of 4 Mbit/s write 50 MB.
+/// The time between checks of the disk. In this time, 100 streams of 4 Mbit/s write 50 MB.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// The time after which a client should retry a start that was refused.
 const RETRY: Duration = Duration::from_secs(10);
@@ -90,8 +90,8 @@ impl DiskBudget {
         // The last check was up to CHECK_EVERY ago, so the free space is read again.
         let free = Disk::of(&self.0.root).map_or_else(String::new, |disk| format!(" ({disk})"));
         let detail = format!(
-            "STREAM_DIR {directory} is full{free}, so HLS stands still: {cause}; free some space or enlarge it, \
-             and HLS continues with the camera's next keyframe"
+            "STREAM_DIR {directory} is full{free}, so HLS is interrupted: {cause}; free some space or enlarge \
+             STREAM_DIR, and HLS continues with the camera's next keyframe"
         );
         Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY)
     }
@@ -99,7 +99,7 @@ impl DiskBudget {
     /// Fails if another stream would not fit.
     pub(crate) fn ensure_space(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
-        // A disk of unknown size counts as large enough: if the disk is full, the stream fails later.
+        // A disk of unknown size counts as large enough. If the disk is full, the stream fails later.
         let free = self.disk().map_or(u64::MAX, |disk| disk.available);
         let used = self.used();
         let needed = self.0.reserved.load(Ordering::Relaxed) + FREE;
@@ -169,7 +169,7 @@ pub(crate) struct DiskShare {
 }
 
 impl DiskShare {
-    /// Returns the budget that this is a share of.
+    /// Returns the budget to which this share belongs.
     pub(crate) fn budget(&self) -> &DiskBudget {
         &self.budget
     }

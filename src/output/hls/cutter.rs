@@ -19,12 +19,12 @@ const ROUNDING: Duration = Duration::from_millis(490);
 /// because its last part is short.
 const SHORTEST_SEGMENT: Duration = Duration::from_secs(1);
 
-/// A GOP is divided into as many segments as its length requires. If it is longer than the previous GOP by at most
-/// this time, it needs no additional segment.
+/// A GOP is divided into as many segments as its length requires. A GOP that is longer than the previous GOP by at
+/// most this time needs no additional segment.
 const GOP_JITTER: Duration = Duration::from_millis(200);
 
-/// The shortest part that need not be the last one of its segment, as a fraction of the segment's longest part.
-/// RFC 8216bis (4.4.4.9) requires this fraction of `PART-TARGET`.
+/// The shortest part after which another part can follow in the same segment, as a fraction of the segment's
+/// longest part. RFC 8216bis (4.4.4.9) requires this fraction of `PART-TARGET`.
 const SHORTEST_PART: f64 = 0.85;
 
 /// The durations of segments and parts, and the length of the playlist.
@@ -116,9 +116,9 @@ impl Cutter {
     ///   too long for hls.js.
     ///
     /// A segment is finished only when the first fragment of the next one has arrived. So the last segment of every
-    /// playlist is a growing one. hls.js requires this: it mistakes a finished segment at the end of a playlist for
-    /// a growing one. It then miscalculates the segment's time, and fails permanently with "media sequence mismatch"
-    /// if the next playlist comes before the segment is loaded.
+    /// playlist is a growing one. hls.js requires this, because it mistakes a finished segment at the end of a
+    /// playlist for a growing one. It then miscalculates the segment's time, and fails permanently with "media
+    /// sequence mismatch" if the next playlist comes before the segment is loaded.
     pub(super) fn cuts_before(&mut self, fragment: &Fragment, growing: Option<&Segment>) -> bool {
         if fragment.is_keyframe {
             self.last_gop = std::mem::take(&mut self.since_keyframe);
@@ -143,8 +143,8 @@ impl Cutter {
         Self { last_gop, ..*self }.cuts_before_keyframe(growing, Some(last_part))
     }
 
-    /// Returns whether a keyframe that comes next would end the growing segment. If there is `another_part`, it
-    /// comes before the keyframe.
+    /// Returns whether a keyframe that comes next would end the growing segment. `another_part`, if there is
+    /// one, comes before the keyframe.
     fn cuts_before_keyframe(&self, growing: &Segment, another_part: Option<Duration>) -> bool {
         let duration = growing.duration() + another_part.unwrap_or_default();
         // A GOP that should last for two seconds may be slightly shorter.
@@ -183,7 +183,7 @@ impl Cutter {
 
     /// Returns whether another part could make the growing segment too long for the first GOP. In this
     /// GOP, a segment must be at least one part shorter than all finished segments together. Otherwise
-    /// hls.js would wait for the whole segment: it loads the parts of the growing segment only if the
+    /// hls.js would wait for the whole segment, because it loads the parts of the growing segment only if the
     /// segment is shorter than the media in the player's buffer.
     fn is_long_enough_in_first_gop(&self, growing: &Segment) -> bool {
         let WarmUp::FirstGop { finished } = self.warm_up else { return false };
@@ -282,7 +282,7 @@ mod tests {
         cutter.finished(MS * 400);
         assert!(
             cutter.cuts_before(&between, Some(&segment(1))),
-            "with another part it would not be at least one part shorter than the finished 400 ms"
+            "another part would make the segment too long for the finished 400 ms"
         );
         cutter.finished(MS * 1000);
         assert!(!cutter.cuts_before(&between, Some(&segment(4))));
@@ -290,7 +290,10 @@ mod tests {
         cutter.saw_keyframe();
         assert!(!cutter.is_warming_up());
         assert!(!cutter.cuts_before(&between, Some(&segment(11))));
-        assert!(cutter.cuts_before(&between, Some(&segment(12))), "the target duration");
+        assert!(
+            cutter.cuts_before(&between, Some(&segment(12))),
+            "the segment would exceed the target duration"
+        );
         assert!(cutter.cuts_before(&keyframe, Some(&segment(10))));
         assert!(!cutter.cuts_before(&keyframe, Some(&segment(2))));
         assert!(!cutter.cuts_before(&keyframe, None));

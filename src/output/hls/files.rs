@@ -118,7 +118,7 @@ impl SegmentFiles {
 
     fn delete(&self, path: &Path) {
         if let Err(error) = StreamDir::remove_file(path) {
-            // The stream continues: the whole directory is removed when the stream ends.
+            // The stream continues. The whole directory is removed when the stream ends.
             warn!(directory = %self.dir.path().display(), %error, "cannot delete an old file");
         }
     }

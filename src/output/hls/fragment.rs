@@ -40,7 +40,7 @@ pub(crate) struct Fragment {
     pub(crate) init: Arc<InitSegment>,
     /// Number of the epoch of the frames. The init segment may have been made for an earlier epoch.
     pub(crate) epoch: u64,
-    /// The bytes of both boxes, in order. Media is not copied: its slices share the memory of the frames.
+    /// The bytes of both boxes, in order. Media is not copied. Its slices share the memory of the frames.
     pub(crate) slices: Vec<Bytes>,
     /// True if the fragment begins with a keyframe.
     pub(crate) is_keyframe: bool,

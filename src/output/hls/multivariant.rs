@@ -8,8 +8,8 @@ use crate::output::hls::layout;
 use crate::output::hls::segment::Segment;
 
 /// The shortest segment whose bit rate is representative. The first segment of an epoch, for example,
-/// contains little more than a keyframe. The definition of the peak bit rate in RFC 8216 ignores segments
-/// shorter than half the target duration.
+/// contains little more than a keyframe, so its bit rate is too high. The definition of the peak bit rate in
+/// RFC 8216 ignores segments shorter than half the target duration.
 const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
 /// The properties of a stream for its multivariant playlist, since its last init segment.

@@ -24,7 +24,7 @@ use crate::output::hls::published::{PlaylistReceiver, Published};
 use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
 use crate::stream::playable::PlayableReader;
 
-/// The most bytes of frames by which the packager can be behind. The hub also limits the time.
+/// The largest number of bytes of frames by which the packager can be behind. The hub also limits the time.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
 /// The longest wait of a blocking playlist request, in target durations.
@@ -153,7 +153,7 @@ fn join(fragmenter: &mut Fragmenter, packager: &Packager, next: Result<Arc<Frame
         Ok(frame) => {
             let ends_segment = |last_part| packager.ends_segment_before_keyframe(last_part);
             if let Err(error) = fragmenter.push(&frame, &ends_segment, &mut work.fragments) {
-                warn!(%error, "frames cannot be packaged and are left out");
+                warn!(%error, "cannot package frames; leaving them out");
                 fragmenter.clear();
             }
         }
@@ -177,7 +177,7 @@ impl Session {
     fn take(&mut self, work: &Work) {
         if let Some(Gap(missed)) = work.missed {
             self.counters.skipped(missed);
-            warn!(missed, "writing segments is slower than the camera: frames were skipped");
+            warn!(missed, "skipped frames, because writing segments is slower than the camera");
             self.packager.interrupt();
         }
         for fragment in &work.fragments {

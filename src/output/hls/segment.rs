@@ -43,7 +43,8 @@ pub(crate) struct Segment {
     /// The parts, in order.
     pub parts: Vec<Part>,
     /// The playing time that the durations of the parts do not include, because the target duration does not
-    /// allow it. Zero unless the camera sends a frame every few seconds and once sent more.
+    /// allow it. Zero, except for a camera that sends only one frame every few seconds, but has sent more
+    /// frames before.
     pub undeclared: Duration,
 }
 

@@ -1,18 +1,19 @@
-//! The sound of the fragments: continuous, although a camera's audio may be late, pause or end. Pure.
+//! The sound of the fragments: continuous, although a camera's audio may be late, pause or end. Pure
+//! functions without I/O.
 //!
 //! Players wait for audio as long as the init segment describes an audio track. So the fragments contain
 //! silence where the camera sends no audio. Only audio with one or two channels gets silence. Audio with more
 //! channels is not changed at all.
 //!
-//! Each frame of audio begins exactly at the end of the one before. If the times of one track jump in a
+//! Each frame of audio begins exactly at the end of the previous frame. If the times of one track jump in a
 //! browser's buffer, the browser drops all tracks up to the next keyframe (Media Source Extensions, coded frame
 //! processing), so that the picture freezes.
 //!
-//! Each fragment contains audio, even if the camera sends several frames of audio at a time. If hls.js took the time
-//! of the first fragment from the audio, it does so for later fragments too. If a later fragment has no audio,
-//! hls.js takes that fragment's time from the video instead, so that all times jump and the picture freezes up to
-//! the next keyframe. So the audio of all fragments has the same delay, which is the greatest delay of the last
-//! seconds. A fragment can be without audio only when this delay grows.
+//! Each fragment contains audio, even if the camera sends several frames of audio at a time. When hls.js has taken
+//! the time of the first fragment from its audio, it also takes the times of later fragments from their audio. If a
+//! later fragment has no audio, hls.js takes that fragment's time from the video instead. This makes all times jump,
+//! and the picture freezes up to the next keyframe. So the audio of all fragments has the same delay, which is the
+//! greatest delay of the last seconds. A fragment can be without audio only when this delay grows.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +37,7 @@ const FIRST_PATIENCE: Duration = Duration::from_millis(250);
 const MAX_GAP: Duration = Duration::from_secs(10);
 
 /// The playing time after which a new window of delays begins. The greatest delay in the current and the previous
-/// window counts, so it counts for one to two windows.
+/// window counts, so a delay counts for one to two windows.
 const DELAY_WINDOW: Duration = Duration::from_secs(5);
 
 /// The sound of one epoch.
@@ -66,8 +67,8 @@ impl Sound {
 
     /// Returns the audio of the next fragment, whose video ends with the frame `last` at `video_end`. `arrived` is
     /// the audio that arrived since the last fragment. The returned audio consists of frames that arrived now or
-    /// earlier, and of silence where there are gaps. Frames for later fragments are kept. Audio of a time that is
-    /// filled already is left out. Each frame begins at the end of the one before.
+    /// earlier, and of silence where there are gaps. Frames for later fragments are kept. Audio for a time that is
+    /// already filled is left out. Each frame begins at the end of the previous frame.
     ///
     /// If there are more than two channels, returns the `arrived` frames as they are.
     pub(super) fn complete(
@@ -92,8 +93,8 @@ impl Sound {
             if time.saturating_sub(end) > MAX_GAP {
                 self.end = time;
             }
-            // Fills the gap before the frame with silence. A gap that is shorter than the tolerance is not filled:
-            // the frame is placed earlier instead.
+            // Fills the gap before the frame with silence. A gap that is shorter than the tolerance is not filled.
+            // The frame is placed earlier instead.
             self.fill(time + packet / 4, packet, &frame, silence);
             self.place(&frame, packet, frame.data.clone());
         }
@@ -191,8 +192,8 @@ mod tests {
     }
 
     /// Makes fragments of 100 ms. `fragments` contains the times of the audio that arrives during each fragment.
-    /// Returns the times of all audio in milliseconds, those of silence with a minus sign. This includes audio
-    /// that is kept for later fragments.
+    /// Returns the times of all audio in milliseconds, including audio that is kept for later fragments. The
+    /// times of silence have a minus sign.
     fn play(sound: &mut Sound, begin: u64, fragments: &[&[u64]]) -> Vec<i64> {
         let picture = testing::video(&testing::format(7), true, begin, 40);
         let mut played = Vec::new();
@@ -209,9 +210,9 @@ mod tests {
         played.iter().map(time).collect()
     }
 
-    /// Makes fragments of `part_ms` of a camera that sends `burst` frames of audio at a time, `delay_ms` after the
-    /// last of them has ended. Returns the number of frames in each fragment, and the greatest delay of
-    /// the audio in milliseconds.
+    /// Makes fragments of `part_ms` from a camera that sends `burst` frames of audio at a time, `delay_ms` after
+    /// the last of them has ended. Returns the number of frames in each fragment, and the greatest delay of the
+    /// audio in milliseconds.
     fn play_bursts(rate: u32, part_ms: u64, burst: u64, delay_ms: u64) -> (Vec<usize>, u128) {
         let config = AacConfig::low_complexity(rate, 1).expect("a configuration");
         let mut sound = Sound::new(Duration::ZERO);
@@ -269,7 +270,11 @@ mod tests {
     #[test]
     fn audio_that_never_arrives_is_replaced_by_silence() {
         let mut sound = Sound::new(Duration::from_secs(1));
-        assert_eq!(play(&mut sound, 1000, &[&[], &[]]), [0; 0], "it may still arrive");
+        assert_eq!(
+            play(&mut sound, 1000, &[&[], &[]]),
+            [0; 0],
+            "silence was added although the audio may still arrive"
+        );
         assert_eq!(play(&mut sound, 1200, &[&[], &[]]), [-1000, -1128, -1256]);
     }
 
@@ -277,7 +282,7 @@ mod tests {
     fn audio_that_begins_late_follows_silence() {
         let mut sound = Sound::new(Duration::from_secs(1));
         let played = play(&mut sound, 1000, &[&[], &[], &[1200], &[1328]]);
-        assert_eq!(played, [-1000, 1128, 1256], "without a gap");
+        assert_eq!(played, [-1000, 1128, 1256], "the audio must follow the silence without a gap");
     }
 
     #[test]
@@ -285,7 +290,7 @@ mod tests {
         let mut sound = Sound::new(Duration::ZERO);
         let played = play(&mut sound, 0, &[&[0], &[], &[], &[], &[], &[], &[]]);
         assert_eq!(played, [0, -128, -256, -384, -512]);
-        // Audio of a time that is filled already is left out.
+        // Audio for a time that is already filled is left out.
         let played = play(&mut sound, 700, &[&[500, 628], &[756], &[884]]);
         assert_eq!(played, [640, 768, 896]);
     }

@@ -1,11 +1,13 @@
-//! The time line of a stream's fragments, which continues over epochs that use the same init segment. Pure.
+//! The time line of a stream's fragments, which continues over epochs that use the same init segment. Pure
+//! functions without I/O.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::media::frame::Frame;
 
-/// The position of an epoch on the time line of the fragments. By default, both have the same times.
+/// The position of an epoch on the time line of the fragments. By default, the epoch's clock and the time
+/// line have the same times.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct TimeLine {
     /// A time on the epoch's clock.

@@ -121,8 +121,8 @@ impl Playlist {
         part_target * PART_HOLD_BACK + self.audio_delay.saturating_sub(part_target)
     }
 
-    /// Returns the index of the first segment whose parts are listed: the first one near the end, after which no
-    /// segment has parts that are much longer. If the camera has become slow, the earlier parts are much shorter than
+    /// Returns the index of the first segment whose parts are listed. This is the first segment near the end after
+    /// which no segment has much longer parts. If the camera has become slow, the earlier parts are much shorter than
     /// `PART-TARGET`, which is allowed only for the last part of a segment.
     fn first_with_parts(&self) -> usize {
         let near = self.older_than(PARTS_WITHIN);
