@@ -10,9 +10,9 @@
 //!    changed cameras from the cache, both in one step ([`Invalidation`]). Only after this step is the
 //!    change reported as done.
 //!
-//! A look-up that reads the old camera before the commit has noted the version before this step raises
-//! the version. If the look-up adds the old camera before the step, the step removes it. If the look-up
-//! wants to add it only after the step, it finds a higher version, and adds nothing.
+//! Suppose that a look-up reads the old camera before the commit. This look-up has noted a version from
+//! before this step. If it adds the old camera before this step, this step removes the camera. If it tries to
+//! add the camera after this step, it finds a higher version, and adds nothing.
 
 use std::collections::HashMap;
 use std::mem;

@@ -46,7 +46,7 @@ pub(crate) enum Change {
     Created,
     /// The camera was changed.
     Updated,
-    /// The camera already was as requested.
+    /// The camera was already as requested.
     Unchanged,
 }
 
@@ -72,8 +72,8 @@ impl Cameras {
         &self.database
     }
 
-    /// Returns a camera; `None` if there is no such camera. Queries the database only if the camera was
-    /// not used recently.
+    /// Returns a camera; `None` if the camera is unknown. Queries the database only if the camera was not
+    /// used recently.
     pub(crate) async fn get(&self, id: &CameraId) -> Result<Option<Arc<Record>>, Error> {
         let miss = match self.cache.get(id) {
             Ok(record) => return Ok(Some(record)),
@@ -86,8 +86,8 @@ impl Cameras {
         Ok(Some(record))
     }
 
-    /// Returns the camera of a stream, ready to be started; `None` if there is no such camera, or if
-    /// the camera has no such stream.
+    /// Returns the camera of a stream, with the source and options that a start needs; `None` if the camera
+    /// is unknown or does not have this stream.
     pub(crate) async fn camera_of(&self, id: &StreamId) -> Result<Option<Camera>, Error> {
         Ok(self.get(id.camera()).await?.and_then(|record| self.stream_of(&record, id)))
     }
@@ -105,8 +105,8 @@ impl Cameras {
         ids.iter().map(|id| CameraId::parse(id)).collect()
     }
 
-    /// Adds or changes a camera. `change` gets the present camera, if there is one, and returns the new
-    /// one. Returns the new camera and the effect.
+    /// Adds or changes a camera. `change` gets the present camera, if there is one, and returns the camera to
+    /// store. Returns the stored camera and the effect.
     pub(crate) async fn change(
         &self,
         id: &CameraId,
@@ -207,7 +207,7 @@ impl Cameras {
         Ok(self.stream_of(&record, id))
     }
 
-    /// Deletes a camera, unless `check` refuses that. Returns whether the camera existed.
+    /// Deletes a camera, unless `check` refuses the deletion. Returns whether the camera existed.
     pub(crate) async fn delete(
         &self,
         id: &CameraId,
@@ -235,8 +235,8 @@ impl Cameras {
         Ok((records?, total))
     }
 
-    /// Returns a map from hosts to the ids of their cameras, for the cameras of `owner` or, if that is
-    /// `None`, for all.
+    /// Returns a map from hosts to the ids of their cameras. If `owner` is given, the map contains only the
+    /// cameras of this owner.
     pub(crate) async fn by_host(
         &self,
         owner: Option<&str>,
@@ -248,8 +248,8 @@ impl Cameras {
         Ok(by_host)
     }
 
-    /// Returns the ONVIF services with a confirmed certificate, of the cameras of `owner` or, if that is `None`, of
-    /// all cameras. Services of cameras that were changed last come last.
+    /// Returns the ONVIF services that have a confirmed certificate, sorted by the time at which their camera was
+    /// last changed. If `owner` is given, returns only the services of this owner's cameras.
     pub(crate) async fn onvif_with_certificates(
         &self,
         owner: Option<&str>,
@@ -317,7 +317,10 @@ impl Cameras {
         let known = write.get(id.as_str()).await.map_err(query_failed)?;
         let known = known.map(|row| self.rows.record(&row)).transpose()?;
         if known.is_none() && *count >= MAX_CAMERAS {
-            let detail = format!("the manager has reached its limit of {MAX_CAMERAS} cameras");
+            let detail = format!(
+                "the manager has reached its limit of {MAX_CAMERAS} cameras; delete cameras \
+                 that are no longer needed"
+            );
             return Err(Error::new(ErrorKind::TooManyCameras, detail));
         }
         let mut record = change(known.clone())?;
@@ -366,7 +369,7 @@ impl Cameras {
     }
 }
 
-/// Returns whether the given source or options differ from those of the camera.
+/// Returns whether the given source or options differ from the camera's source or options.
 fn is_changed(
     record: &Record,
     profile: Profile,
@@ -377,8 +380,8 @@ fn is_changed(
         || source.is_some_and(|source| record.spec.source(profile) != Some(source))
 }
 
-/// Returns a new camera with the source and options of its first start. Fails if no source is given:
-/// then the camera was deleted after it had been found.
+/// Returns a new camera with the source and options of its first start. Fails if no source is given. In this
+/// case, the camera existed when the start began, but was deleted in the meantime.
 fn new_record(
     id: &StreamId,
     owner: Option<&str>,

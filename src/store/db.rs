@@ -30,10 +30,10 @@ const CONNECTIONS: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// The setting is not the URL of an SQLite file.
-    #[error("DATABASE_URL is invalid: it must be sqlite: followed by the path of a file")]
+    #[error("DATABASE_URL must be a URL of the form sqlite:PATH, where PATH is the path of a file")]
     Url,
     /// A newer version of the program has created or changed the database.
-    #[error("{} was created or changed by a newer stream-manager; upgrade this one", .0.display())]
+    #[error("{} was created or changed by a newer stream-manager; upgrade this stream-manager", .0.display())]
     Newer(PathBuf),
     /// The database cannot be read or written.
     #[error(
@@ -172,7 +172,7 @@ impl Database {
             .idle_timeout(None)
             .max_lifetime(None);
         let pool = pool.connect_with(options).await.map_err(failed)?;
-        // One after the other: while one connection creates the database, others fail.
+        // The connections are opened one after the other, because others fail while one creates the database.
         let mut all = Vec::new();
         for _ in 0..CONNECTIONS {
             all.push(pool.acquire().await.map_err(failed)?);
@@ -224,8 +224,8 @@ impl Database {
         Ok((rows.iter().map(row).collect::<Result<_, _>>()?, total.try_get(0)?))
     }
 
-    /// Returns id and host of the cameras of `owner`, or of all cameras if that is `None`. Sorted by
-    /// id.
+    /// Returns the ids and hosts of the cameras, sorted by id. If `owner` is given, returns only the cameras
+    /// of this owner.
     pub(crate) async fn hosts(
         &self,
         owner: Option<&str>,
@@ -234,8 +234,9 @@ impl Database {
         sqlx::query_as(query).bind(owner).fetch_all(&self.pool).await
     }
 
-    /// Returns the URL and the fingerprint of each ONVIF service with a confirmed certificate, of the cameras of
-    /// `owner`, or of all cameras if that is `None`. Sorted by the time of the last change.
+    /// Returns the URL and the fingerprint of each ONVIF service that has a confirmed certificate, sorted by the
+    /// time at which the camera was last changed. If `owner` is given, returns only the services of this owner's
+    /// cameras.
     pub(crate) async fn onvif_certificates(
         &self,
         owner: Option<&str>,
@@ -346,7 +347,7 @@ impl Database {
             let mut write = WriteTransaction { connection, is_committed: false, _permit: None };
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
             sqlx::query("ROLLBACK").execute(&mut *write.connection).await?;
-            // The connection can be reused: it has no changes that closing it would have to undo.
+            // The connection can be reused, because it has no changes that closing it would have to undo.
             write.is_committed = true;
         }
         Ok(())
@@ -361,10 +362,10 @@ impl Database {
 
 /// A transaction that writes. Dropping it without [`WriteTransaction::commit`] undoes its changes.
 ///
-/// sqlx's own transactions are not used, because they fail on a full disk: SQLite then ends the
-/// transaction, but sqlx still counts it as open, so its connection refuses every later transaction.
-/// Instead, the connection of a transaction that was not committed is closed. That undoes the changes
-/// whatever state the transaction is in.
+/// sqlx's own transactions are not used, because they fail on a full disk. SQLite then ends the transaction,
+/// but sqlx still counts the transaction as open, and the connection refuses every later transaction.
+/// Instead, the connection of a transaction that was not committed is closed. Closing the connection undoes
+/// the changes whatever state the transaction is in.
 pub(crate) struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     is_committed: bool,

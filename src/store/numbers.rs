@@ -1,5 +1,5 @@
 //! The next numbers of segments, epochs and discontinuities of all streams: reads them when the manager
-//! starts, and reserves further ones in the database while streams run.
+//! starts, and reserves further numbers in the database while streams run.
 //!
 //! Streams take numbers in memory and do not wait for the database. If the database cannot be written,
 //! streams continue, and the reservation is retried.
@@ -167,13 +167,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn discontinuities_are_counted_from_zero_and_no_number_comes_from_the_clock() {
+    async fn discontinuities_begin_at_zero_and_numbers_continue_after_a_restart() {
         let setup = Setup::new();
         let first = setup.open().await;
         let used = use_next(&first.of(&id("cam")));
         assert_eq!(used.discontinuity, 0);
         first.release().await;
-        // Whatever the clock is now, the next manager continues with the next numbers.
+        // The next manager continues with the next numbers, whatever the clock shows.
         let next = setup.open().await.of(&id("cam")).next();
         assert_eq!((next.sequence, next.discontinuity), (used.sequence + 1, 1));
     }
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_numbers_of_a_reused_id_begin_above_those_of_the_deleted_camera() {
+    async fn the_numbers_of_a_reused_id_are_higher_than_the_numbers_of_the_deleted_camera() {
         let setup = Setup::new();
         let numbers = setup.open().await;
         let cam = numbers.of(&id("cam"));

@@ -193,7 +193,7 @@ async fn the_option_keep_is_stored_and_applies_to_the_main_stream() {
 }
 
 #[tokio::test]
-async fn another_key_or_a_missing_one_is_reported_and_changes_nothing() {
+async fn a_wrong_or_missing_key_is_reported_and_changes_nothing() {
     let setup = Setup::new();
     drop(setup.open().await.expect("a database"));
     let other = "11".repeat(32);
@@ -205,7 +205,7 @@ async fn another_key_or_a_missing_one_is_reported_and_changes_nothing() {
     std::fs::remove_file(setup.key_file()).expect("rm");
     let refused = setup.open().await.err().expect("no key");
     assert!(refused.to_string().contains("its key is missing"), "{refused}");
-    assert!(!setup.key_file().exists(), "a new key would lock the cameras away");
+    assert!(!setup.key_file().exists(), "the cameras could not be read with a new key");
 
     std::fs::write(setup.key_file(), "no key").expect("a write");
     let mode = std::os::unix::fs::PermissionsExt::from_mode(0o600);
@@ -382,7 +382,7 @@ async fn changes_take_effect_with_the_next_call() {
     assert!(get().await.is_none());
     assert!(cameras.camera_of(&stream).await.expect("a query").is_none());
     assert!(put(&cameras, None, unchanged).await.is_none());
-    assert!(cameras.streams.is_empty(), "the plans are forgotten");
+    assert!(cameras.streams.is_empty(), "the plans must be forgotten");
 }
 
 #[tokio::test]
@@ -475,7 +475,7 @@ async fn readers_never_bring_a_deleted_camera_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn readers_see_every_change_that_is_done() {
+async fn readers_see_every_completed_change() {
     let setup = Setup::new();
     let cameras = Arc::new(setup.open().await.expect("a database"));
     let id = CameraId::parse("1").expect("an id");
