@@ -1,5 +1,5 @@
-//! Authorization: every role at every endpoint and at every file of a stream, with a camera of the
-//! caller and with a camera of another user. Also the networks in which cameras are permitted.
+//! Authorization: which requests and which files of a stream each role can use, for a camera of the caller
+//! and for a camera of another user. Also the settings that restrict the addresses of cameras.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ const VIEWER: &str = "viewer-secret-00001";
 const KEYS: &str =
     "boss:admin:admin-secret-000001,42:user:user-secret-0000001,wall:viewer:viewer-secret-00001";
 
-/// Sends a request with an API key. In `/internal/viewer?ID`, the query is the ID of the camera, which
-/// is sent in a header, as nginx does.
+/// Sends a request with an API key. If the path is `/internal/viewer?ID`, also sends the ID of the camera in
+/// a header, as nginx does.
 async fn call(
     manager: &Manager,
     key: &str,
@@ -112,7 +112,8 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::POST, "/api/playback/sessions", session("own"), [201, 201, 201]),
         (Method::POST, "/api/playback/sessions", session("foreign"), [201, 403, 201]),
         (Method::POST, "/api/playback/sessions", session("*"), [201, 403, 201]),
-        // Admins can end sessions of tokens that a back end has signed and that were never used.
+        // Admins can also end the session of a token that the manager has never seen, because a back end can
+        // sign tokens itself.
         (Method::DELETE, "/api/playback/sessions/unseen", empty.clone(), [204, 403, 403]),
         (Method::GET, "/internal/viewer?own", empty.clone(), [204, 204, 204]),
         (Method::GET, "/internal/viewer?foreign", empty.clone(), [204, 403, 204]),
@@ -137,7 +138,7 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
             if status == 403 {
                 assert_eq!(response.body["code"], "forbidden");
             }
-            // Changes by one role must not affect the requests of the next role.
+            // Restore both cameras, so that the changes of one role do not affect the next role.
             if method == Method::PUT || method == Method::DELETE {
                 add_cameras(&manager, &camera).await;
             }
@@ -150,7 +151,7 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
             assert_eq!(is_rejected, !needs_no_key, "{method} {path}: {response:?}");
         }
     }
-    assert!(!manager.log().contains("secret-0"), "a key is in the log");
+    assert!(!manager.log().contains("secret-0"), "the log contains an API key");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -216,7 +217,7 @@ async fn nginx_requires_an_api_key_for_every_file_of_a_stream() {
         }
     }
     assert_eq!(nginx.get("/streams/own/1.m4s").await.status(), 401);
-    assert_eq!(nginx.get("/").await.status(), 200, "the page needs no key");
+    assert_eq!(nginx.get("/").await.status(), 200, "the page must load without an API key");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,4 +1,5 @@
-//! Aliases: requests of clients of the systems that the manager replaces, through nginx.
+//! Aliases: requests of clients that were written for older systems. The tests send these requests through
+//! nginx.
 
 use nix::sys::signal::Signal;
 use reqwest::{Method, StatusCode};
@@ -26,7 +27,7 @@ async fn call(
     (response.status(), response.text().await.expect("text"))
 }
 
-/// Ends a manager, and starts another one in its directory.
+/// Ends a manager, and starts another one in the same directory.
 async fn restarted(mut manager: Manager) -> Manager {
     manager.signal(Signal::SIGTERM);
     manager.exit_code().await;
@@ -68,13 +69,13 @@ async fn an_existing_client_adds_a_camera_and_plays_it_in_a_session() {
     let stream_url = format!("/api/stream/hls/{id}/playlist.m3u8");
     assert_eq!(started["stream_url"], stream_url.as_str());
 
-    // The playlist, with the token of the session as in the old system, and then a file with the path in it.
+    // As in the old system, the client sends the session's token when it requests the playlist.
     let (status, playlist) = call(&nginx, token, Method::GET, &stream_url, &Value::Null).await;
     assert!(status == 200 && playlist.starts_with("#EXTM3U"), "{status} {playlist}");
     let without = nginx.get(&stream_url).await;
     assert_eq!(without.status(), 401);
     play(&nginx.url(session["stream_url"].as_str().expect("a path")), 1).await;
-    // The redirect contains the token, so a player that sends headers only once can go on.
+    // The target of the redirect contains the token, so players do not have to send the header again.
     let direct = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build();
     let request = direct.expect("a client").get(nginx.url(&stream_url)).bearer_auth(token);
     let redirect = request.send().await.expect("a response");
@@ -91,7 +92,7 @@ async fn an_existing_client_adds_a_camera_and_plays_it_in_a_session() {
     let health = old(&nginx, Method::GET, "/api/stream/health", Value::Null).await;
     assert_eq!(health["success"], true);
 
-    // Another start of the manager keeps enable_analytics.
+    // The value of enable_analytics is still stored after a restart of the manager.
     let again = restarted(manager).await;
     let read = again.call(ADMIN, Method::GET, "/api/cameras/7", &Value::Null).await.body;
     assert_eq!(read["analytics"], true, "{read}");
@@ -102,7 +103,7 @@ async fn an_existing_client_adds_a_camera_and_plays_it_in_a_session() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_existing_client_starts_a_camera_with_parts_of_its_link() {
+async fn an_existing_client_can_start_a_camera_with_parts_of_a_link() {
     let (camera, manager, nginx) = start_service(&[]).await;
     let known = json!({ "rtsp_link": "rtsp://127.0.0.1:9/other" });
     assert_eq!(manager.put("/api/cameras/gate", &known).await.status, 201);
@@ -175,7 +176,7 @@ async fn urls_in_the_responses_to_aliases_begin_with_the_public_address() {
     let expected = format!("https://example.com/cameras/api/stream/hls/{id}/playlist.m3u8");
     assert_eq!(started["stream_url"], expected.as_str());
 
-    // The redirects are relative, so they lead to paths below the same path.
+    // The redirects are relative, so their targets have the same path prefix as the requests.
     for path in [
         "/cameras/api/cameras/gate/stream/playlist.m3u8",
         "/cameras/hls/stream_gate/playlist.m3u8",
@@ -186,7 +187,7 @@ async fn urls_in_the_responses_to_aliases_begin_with_the_public_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn aliases_refuse_requests_that_have_passed_a_proxy_if_no_key_is_needed() {
+async fn aliases_refuse_requests_that_another_proxy_has_forwarded_if_there_are_no_api_keys() {
     let (_camera, _manager, nginx) = start_live("h264", &[]).await;
     let paths = [
         "/api/stream/cameras/status",
@@ -202,13 +203,13 @@ async fn aliases_refuse_requests_that_have_passed_a_proxy_if_no_key_is_needed() 
             assert_eq!(response.status(), 403, "{path}, {name}");
         }
     }
-    // Pages at other addresses cannot use the API either.
+    // Pages of other websites cannot use the API either.
     let request = nginx.client().get(nginx.url(paths[0])).header("Origin", "https://a.example");
     assert_eq!(request.send().await.expect("a response").status(), 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn aliases_have_the_roles_and_the_errors_of_the_present_requests() {
+async fn aliases_require_the_same_roles_and_return_the_same_errors_as_the_current_api() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[("API_KEYS", KEYS)]).await;
     let nginx = Nginx::start(&manager).await;

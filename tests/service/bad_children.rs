@@ -1,4 +1,4 @@
-//! Children that misbehave. Each child is a script that wraps FFmpeg or replaces it (see children/).
+//! Child processes that misbehave. Each child is a script (in children/) that wraps or replaces FFmpeg.
 
 use std::time::{Duration, Instant};
 
@@ -63,12 +63,12 @@ async fn a_child_that_floods_stderr_still_plays() {
     manager.play("cam", &camera.link("h264")).await;
     let bit_rate = manager.status("cam").await["media"]["bit_rate"].as_f64();
     assert!(bit_rate > Some(0.0));
-    assert!(manager.log().len() < 100_000, "the manager logged the flood");
+    assert!(manager.log().len() < 100_000, "the manager's log contains the flood of messages");
     assert_eq!(manager.stop_stream("cam").await.status, 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_child_that_exits_immediately_is_retried_until_the_start_timeout() {
+async fn a_child_that_exits_immediately_is_restarted_until_the_start_timeout() {
     for child in ["exits_with_success", "exits_with_failure"] {
         let manager = manager_with(child, &[("START_TIMEOUT_SECONDS", "3")]).await;
         let start = Instant::now();

@@ -40,7 +40,7 @@ async fn a_camera_can_be_added_read_changed_and_deleted() {
     }
     assert!(!read.to_string().contains("p@ss"), "{read}");
 
-    // The same request changes nothing. A request without a password keeps the stored one.
+    // The same request changes nothing. A request without a password keeps the stored password.
     assert_eq!(manager.put("/api/cameras/front", &parts).await.body, read);
     let without = json!({
         "vendor": "hikvision", "ip": "192.0.2.7", "username": "admin", "port": null, "video": null
@@ -48,7 +48,7 @@ async fn a_camera_can_be_added_read_changed_and_deleted() {
     let response = manager.put("/api/cameras/front", &without).await;
     assert_eq!((response.status.as_u16(), &response.body["has_password"]), (200, &json!(true)));
     assert_eq!(response.body["name"], "front");
-    // The password is dropped when the address changes.
+    // The manager deletes the password when the address changes.
     let elsewhere = json!({ "vendor": "hikvision", "ip": "192.0.2.8", "username": "admin" });
     let response = manager.put("/api/cameras/front", &elsewhere).await;
     assert_eq!(response.body["has_password"], false, "{response:?}");
@@ -94,7 +94,7 @@ async fn invalid_input_is_rejected_and_changes_nothing() {
         (json!({ "ip": "192.0.2.7/../etc", "path": "/x" }), "invalid_source"),
         (json!({ "ip": "a@b", "path": "/x" }), "invalid_source"),
         (json!({ "ip": "192.0.2.7", "path": "/x' y" }), "invalid_source"),
-        // Paths and links from responses, in which secrets are hidden.
+        // These values were copied from responses, which contain *** in place of secrets.
         (json!({ "ip": "192.0.2.7", "path": "/x?pass=***" }), "invalid_source"),
         (json!({ "rtsp_link": "rtsp://***@192.0.2.7/x" }), "invalid_source"),
         (json!({ "ip": "192.0.2.7", "path": "/x", "port": 70000 }), "invalid_request"),
@@ -199,7 +199,7 @@ async fn an_export_can_be_imported_only_with_the_same_source_key() {
 }
 
 #[test]
-fn an_unusable_database_or_source_key_fails_the_start_with_the_reason() {
+fn the_manager_reports_the_reason_and_exits_if_the_database_or_source_key_is_unusable() {
     let dir = TempDir::new().expect("a directory");
     let missing = "sqlite:/no/such/directory/cameras.db";
     for (name, value, reason, expected) in [

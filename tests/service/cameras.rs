@@ -18,7 +18,7 @@ async fn aac_is_copied_and_other_audio_is_transcoded_to_aac() {
         assert_eq!(manager.status(mount).await["media"]["audio_codec"], "mp4a.40.2");
         play(&nginx.playlist(mount), 3).await;
     }
-    // The camera's AAC has 48 kHz, and audio that FFmpeg encodes has 32 kHz. So 48 kHz show that the AAC was copied.
+    // The camera's AAC has a sample rate of 48 kHz. If FFmpeg had encoded the audio, the rate would be 32 kHz.
     let copied = probe(&nginx.playlist("h264-aac")).await;
     assert_eq!(copied[1]["sample_rate"], "48000");
 
@@ -101,8 +101,8 @@ async fn options_change_a_running_stream() {
     let media = self::media(&manager, "cam").await;
     assert_eq!((&media["transcoded"], &media["height"]), (&json!(false), &json!(360)));
     assert_eq!(manager.ffmpegs().len(), 1);
-    // As a player, FFmpeg does not support tracks that appear or disappear, so the stream is stopped to
-    // get a new playlist.
+    // FFmpeg is the player here, and does not support tracks that appear or disappear. So the test stops the
+    // stream, and FFmpeg plays a new playlist.
     manager.stop_stream("cam").await;
     play(&nginx.playlist("cam"), 3).await;
 
@@ -195,8 +195,8 @@ async fn a_camera_that_requires_udp_plays() {
     assert!(response.body["detail"].as_str().is_some_and(|detail| detail.contains("transport")));
 }
 
-/// Checks that a mount plays for some seconds, and that its status counts no restart. Changes of the plan during
-/// the start do not count.
+/// Checks that a mount plays for some seconds, and that the status of the stream counts no restarts. Changes of
+/// the plan during the start are not restarts.
 async fn assert_plays_without_restart(
     camera: &Camera,
     manager: &Manager,
@@ -330,8 +330,7 @@ async fn the_multivariant_playlist_describes_the_stream() {
         is_near && variant.frame_rate == Some(25.0)
     })
     .await;
-    // A request for the multivariant playlist starts a stopped stream, as one for the media playlist
-    // does.
+    // A request for the multivariant playlist starts a stopped stream, like a request for the media playlist.
     manager.stop_stream("cam").await;
     assert_eq!(fetch_variant(&nginx).await.uri, "stream.m3u8");
     assert_eq!(manager.status("cam").await["state"], "live");

@@ -54,7 +54,7 @@ async fn every_cause_of_a_failed_start_is_reported_with_its_error_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_cameras_password_is_in_no_response_log_or_process_of_the_service() {
+async fn responses_logs_and_process_lists_never_show_a_cameras_password() {
     let mut camera = Camera::start().await;
     // RUST_LOG=trace logs as much as possible.
     let manager = Manager::start(&[("RUST_LOG", "trace"), ("STALE_TIMEOUT_SECONDS", "2")]).await;
@@ -91,7 +91,7 @@ async fn a_cameras_password_is_in_no_response_log_or_process_of_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn invalid_links_and_ids_start_nothing() {
+async fn requests_with_invalid_links_or_ids_start_no_stream() {
     let manager = Manager::start(&[]).await;
     for link in ["http://h/x", "file:///etc/passwd", "rtsp://", "rtsp://h/a'b", "rtsp://h/\nx", "x"]
     {

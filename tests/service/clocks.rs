@@ -1,5 +1,5 @@
-//! Cameras that set their clocks while they send, or whose clocks run at a wrong rate: the media time advances as
-//! fast as the frames arrive.
+//! Cameras that set their clocks while they send, and cameras whose clocks run at a wrong rate. In both cases, the
+//! media time must advance as fast as the frames arrive.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -9,15 +9,15 @@ use m3u8_rs::MediaPlaylist;
 
 use crate::support::{Manager, Nginx, RawCamera, play, start_service};
 
-/// The contents of all playlists of a stream so far.
+/// Data from all playlists of a stream that the test has read so far.
 #[derive(Default)]
 struct Seen {
     /// The duration of each part.
     parts: HashMap<String, Duration>,
-    /// The largest number of discontinuities in a playlist.
+    /// The largest number of discontinuities in one playlist.
     discontinuities: usize,
-    /// The age of the newest segment, in milliseconds, when the playlist was last read. The age counts from the start
-    /// of the segment.
+    /// The age of the newest segment in milliseconds, when the playlist was last read. The age is measured from the
+    /// start of the segment.
     age_ms: i64,
 }
 
@@ -45,7 +45,7 @@ impl Seen {
         self.parts.values().sum::<Duration>().as_secs_f64()
     }
 
-    /// Watches a stream for this many seconds. Returns the playing time that was added per second.
+    /// Watches a stream for this many seconds. Returns how many seconds of media were added per second.
     async fn rate(&mut self, manager: &Manager, id: &str, seconds: u64) -> f64 {
         self.update(manager, id).await;
         let (began, before) = (Instant::now(), self.media());
@@ -57,11 +57,11 @@ impl Seen {
     }
 }
 
-/// The number of periods in one of which the media must advance as fast as time.
+/// The maximum number of measured periods. In at least one of them, the media must advance in real time.
 const PERIODS: usize = 3;
 
-/// Checks that the stream of a camera with these habits has been live without interruption, and that its times
-/// advance evenly in a period of this many `seconds` after the first `settling` seconds.
+/// Starts a camera with these habits, and checks that its stream stays live without interruption. After the first
+/// `settling` seconds, the media must advance in real time during a period of `seconds`.
 async fn advances(
     manager: &Manager,
     nginx: &Nginx,
@@ -74,8 +74,8 @@ async fn advances(
     assert_eq!(response.status, 200, "{id}: {response:?}");
     let mut seen = Seen::default();
     seen.rate(manager, id, settling).await;
-    // Conversion falls behind for a moment if the machine is busy, and then catches up. A wrong clock is wrong in every
-    // period.
+    // On a busy machine, the conversion can fall behind in one period and catch up in the next one. With a wrong
+    // clock, the rate would be wrong in every period.
     let mut rates = Vec::new();
     while !rates.last().is_some_and(|rate| (0.95..1.05).contains(rate)) {
         assert!(rates.len() < PERIODS, "{id}: the media advances {rates:?} s per second");
@@ -96,7 +96,7 @@ async fn advances(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_continues_when_the_camera_sets_its_clock() {
     let (_camera, manager, nginx) = start_service(&[]).await;
-    // 1.7e9 s are 54 years, 4.266e9 ticks are 13 h 10 min.
+    // 1.7e9 s are 54 years. At 90 kHz, 4.266e9 ticks are 13 h 10 min.
     let cases = [
         ("ahead", "--audio pcmu --reports --report-jump 28800@3"),
         ("back", "--audio aac --reports --report-jump=-20@3"),

@@ -1,4 +1,4 @@
-//! Cameras with unusual codecs of video and audio, and streams that are unusual in other ways.
+//! Cameras with unusual video and audio codecs, and streams that are unusual in other ways.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use crate::support::{Manager, RawCamera, play, probe, start_service};
 
 const FAST: (&str, &str) = ("TRANSCODE_PRESET", "ultrafast");
 
-/// Starts a stream of a raw camera, which must become live.
+/// Starts a stream of a raw camera. The start must succeed.
 async fn start(manager: &Manager, id: &str, camera: &RawCamera) {
     let response = manager.start_stream(id, &camera.link()).await;
     assert_eq!(response.status, 200, "{id}: {response:?}");
@@ -48,7 +48,7 @@ async fn sound_other_than_plain_aac_is_converted_to_aac() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn aac_that_is_described_wrongly_is_converted_or_left_out_with_a_note() {
+async fn aac_with_wrong_parameters_is_converted_or_is_left_out_with_an_error_in_the_status() {
     let (_camera, manager, nginx) = start_service(&[]).await;
     let cases = [
         ("no-config", "--audio-parameters no-config", true),

@@ -1,8 +1,9 @@
 //! Discovery of cameras on the network, including devices that misbehave.
 //!
 //! The devices are on the loopback interface, which supports multicast like other interfaces. A test that searches
-//! there runs in its own network namespace if possible. Otherwise, it sees the devices of tests that run in
-//! parallel, so each test checks only its own devices. The tests of the command `discover` create an interface.
+//! the loopback interface runs in its own network namespace if possible. Otherwise, the search also finds the
+//! devices of tests that run in parallel. Each test therefore checks only its own devices. The tests of the command
+//! `discover` create an interface.
 
 use std::process::{Command, Output};
 
@@ -14,14 +15,15 @@ use crate::support::{
     ApiResponse, Manager, OnvifDevice, certificate, in_own_network, merged, project_dir,
 };
 
-/// Searches for devices on the loopback interface, or queries one if the additional `fields` of the request contain
-/// its `address`.
+/// Searches for devices on the loopback interface. If the additional `fields` of the request contain an `address`,
+/// queries only the device at this address.
 async fn discover(manager: &Manager, fields: &Value) -> ApiResponse {
     let body = merged(json!({ "interface": "lo", "timeout_seconds": 2 }), fields.clone());
     manager.post("/api/discovery", &body).await
 }
 
-/// Returns the entry of this device in the response; `None` if it has none. Panics if the request failed.
+/// Returns the entry of this device in the response, or `None` if the response has no such entry. Panics if the
+/// request failed.
 fn find_entry<'a>(response: &'a ApiResponse, device: &OnvifDevice) -> Option<&'a Value> {
     assert_eq!(response.status, 200, "{response:?}");
     let mut devices = response.body["devices"].as_array().expect("devices").iter();
@@ -121,7 +123,7 @@ async fn find_devices_with_their_streams() {
     assert_eq!(
         entry["main"],
         link_of("profile_main"),
-        "main must be the largest stream other than JPEG"
+        "`main` must be the largest stream that is not JPEG"
     );
     assert_eq!(entry["sub"], link_of("profile_sub"));
     assert_eq!(entry["known_as"], "gate");

@@ -67,7 +67,11 @@ async fn an_ffmpeg_that_crashes_or_hangs_is_replaced_and_other_streams_continue(
         assert!(!is_running(ffmpeg), "the old FFmpeg is still running");
         let after = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
         assert!(after.last() > before.last());
-        assert_eq!(after.discontinuities(), before.discontinuities(), "the format is the same");
+        assert_eq!(
+            after.discontinuities(),
+            before.discontinuities(),
+            "a discontinuity although the format is the same"
+        );
     }
 }
 
@@ -90,7 +94,7 @@ async fn a_stream_recovers_when_its_camera_changes_the_codec() {
         })
         .await;
         assert_eq!(status["media"]["transcoded"], transcoded, "{mount}: {status}");
-        // Unlike browsers, FFmpeg as a player does not support parameters that change during playback.
+        // FFmpeg is the player here. Unlike browsers, it does not support codec parameters that change.
         until("the old segments have left the playlist", || async {
             Playlist::fetch(&nginx, "cam").await.is_some_and(|now| now.init_files().len() == 1)
         })
@@ -111,7 +115,7 @@ async fn lost_packets_do_not_interrupt_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_file_descriptors_starts_fail_with_the_reason_and_running_streams_continue() {
+async fn starts_without_free_file_descriptors_fail_with_the_reason_and_running_streams_continue() {
     let (camera, manager, nginx) = start_live("h264", &[]).await;
     let limit = |files: &str| {
         let mut command = Command::new("prlimit");
@@ -119,7 +123,7 @@ async fn without_file_descriptors_starts_fail_with_the_reason_and_running_stream
         assert!(command.status().expect("prlimit").success());
     };
     let open = fs::read_dir(format!("/proc/{}/fd", manager.pid())).expect("descriptors").count();
-    // This is enough for requests and for the current segment, but not for another stream.
+    // Four more files are enough for requests and for the current segment, but not for another stream.
     limit(&format!("{}:4096", open + 4));
     let response = manager.start_stream("other", &camera.link("h264")).await;
     assert_eq!(response.status, 503, "{response:?}");
@@ -133,7 +137,7 @@ async fn without_file_descriptors_starts_fail_with_the_reason_and_running_stream
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_the_process_limit_starts_fail_with_the_reason_and_running_streams_continue() {
+async fn starts_at_the_process_limit_fail_with_the_reason_and_running_streams_continue() {
     let camera = Camera::start().await;
     let manager = Manager::start_as_nobody(&[("FFMPEG_BIN", "ffmpeg")]).await;
     let nginx = Nginx::start(&manager).await;
@@ -155,7 +159,7 @@ async fn a_jumping_system_clock_does_not_disturb_streams() {
     assert!(Path::new(FAKETIME).exists(), "install libfaketime with: apt-get install libfaketime");
     let dir = tempfile::tempdir().expect("a directory");
     let offset = dir.path().join("offset");
-    // Only the time of day jumps, and the monotonic clock does not.
+    // Only the time of day jumps. The monotonic clock does not.
     let fake = [
         ("LD_PRELOAD", FAKETIME),
         ("FAKETIME_TIMESTAMP_FILE", offset.to_str().expect("a path")),
@@ -203,7 +207,7 @@ fn segments(manager: &Manager) -> HashSet<OsString> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn starts_are_refused_before_running_streams_lack_open_files() {
+async fn starts_are_refused_early_enough_that_running_streams_can_still_open_files() {
     let camera = Camera::start().await;
     let manager = Manager::start_with_open_files(80, &[]).await;
     let warned = "only 80 are allowed, so at most 2 streams and 20 connections are accepted";
@@ -217,7 +221,7 @@ async fn starts_are_refused_before_running_streams_lack_open_files() {
     let detail = refused.body["detail"].as_str().expect("a string");
     assert!(detail.contains("80 files") && detail.contains("LimitNOFILE"), "{detail}");
 
-    // More connections than the manager can have open files.
+    // Open more connections than the manager can have open files.
     let connect = || std::net::TcpStream::connect(manager.address()).expect("a connection");
     let connections: Vec<_> = (0..100).map(|_| connect()).collect();
     let before = segments(&manager);

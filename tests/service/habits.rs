@@ -1,4 +1,4 @@
-//! Cameras with habits of real cameras: what they announce, send and refuse, and when.
+//! Cameras with the habits of real cameras: what a camera announces, sends and refuses, and when.
 
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ async fn video_does_not_wait_for_sound() {
         assert_eq!(plays(&nginx, id, 6).await, *codecs, "{id}");
         let status = manager.status(id).await;
         assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{id}");
-        // A change of the plan takes another connection.
+        // A change of the plan requires a second connection.
         assert!(camera.connections() <= 2, "{id}");
     }))
     .await;
@@ -73,7 +73,7 @@ async fn the_start_does_not_wait_for_sound() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_tracks_that_send_are_used() {
+async fn the_manager_uses_the_tracks_on_which_the_camera_sends() {
     let (_camera, manager, nginx) = start_service(&[]).await;
     let cases = [
         ("backchannel", "--audio pcmu --backchannel first"),
@@ -107,7 +107,8 @@ async fn audio_that_the_camera_refuses_is_left_out() {
         assert_eq!(plays(&nginx, &id, 2).await, ["h264"], "{id}");
     }))
     .await;
-    // Only the lean FFmpeg plays the audio of a camera that refuses the backchannel.
+    // If a camera refuses the backchannel, only the lean FFmpeg plays the camera's audio. So only the video
+    // is checked.
     let camera =
         RawCamera::start("--audio aac --backchannel last --answer SETUP/backchannel:404").await;
     assert_eq!(start(&manager, "refuses-back", &camera, json!({})).await.status, 200);
@@ -152,7 +153,7 @@ async fn a_session_is_ended_before_the_next_one_begins() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn audio_that_is_off_and_metadata_are_not_set_up() {
+async fn metadata_and_disabled_audio_are_not_set_up() {
     let (_camera, manager, _nginx) = start_service(&[]).await;
     let camera = RawCamera::start("--audio pcmu --metadata").await;
     let response = start(&manager, "cam", &camera, json!({ "audio": "off" })).await;
@@ -197,7 +198,7 @@ async fn a_stream_that_was_live_is_restored_within_seconds() {
     // The stream must have been live for some time before the interruption.
     plays(&nginx, "cam", 6).await;
     let before = manager.status("cam").await["generation"].as_u64().expect("a number");
-    // A relay that restarts is unreachable at first, and then does not know the path yet.
+    // A relay that restarts is unreachable at first. Then it responds, but does not know the path yet.
     camera.kill();
     until("the stream is interrupted", || async {
         manager.status("cam").await["state"] == "backoff"

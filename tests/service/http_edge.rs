@@ -9,8 +9,8 @@ use tokio::net::TcpStream;
 
 use crate::support::{Manager, Nginx, TIMEOUT, until};
 
-/// Sends a request, and checks the other headers of the response. Returns the response's status code, JSON body and
-/// `Allow` header.
+/// Sends a request, and checks the response's `Cache-Control` and, for an error, `Content-Type`. Returns the
+/// response's status code, JSON body and `Allow` header.
 async fn send(
     manager: &Manager,
     method: Method,
@@ -92,7 +92,7 @@ async fn form_encoded_bodies_are_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_of_usual_frameworks_are_accepted() {
+async fn requests_from_common_web_frameworks_are_accepted() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     let camera = r#"{"rtsp_link":"rtsp://192.0.2.1/x"}"#;

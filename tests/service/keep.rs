@@ -51,7 +51,7 @@ async fn a_camera_that_is_kept_runs_without_viewers_and_starts_with_the_manager(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stop_of_a_kept_camera_holds_until_the_next_start() {
+async fn a_kept_camera_that_was_stopped_stays_stopped_until_the_next_start() {
     let camera = Camera::start().await;
     let manager = Manager::start(SHORT_CLEANUP).await;
     put(&manager, &camera.link("h264"), "always").await;
@@ -91,7 +91,7 @@ async fn a_kept_camera_that_rejects_the_login_or_is_unreachable_waits_in_backoff
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_kept_camera_that_exceeds_the_limit_starts_when_another_stream_ends() {
+async fn a_kept_camera_that_exceeds_the_stream_limit_starts_when_another_stream_ends() {
     let camera = Camera::start().await;
     let settings = [SHORT_CLEANUP, &[("MAX_STREAMS", "1")]].concat();
     let manager = Manager::start(&settings).await;

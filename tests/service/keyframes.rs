@@ -1,6 +1,7 @@
-//! Keyframes that arrive late, and keyframes on request. A start in the middle of a long GOP does not
-//! fail. If the camera has ONVIF, the start does not wait for the next regular keyframe. An ONVIF device
-//! that makes no keyframes delays no start. Only an ONVIF device at the camera's own address is accepted.
+//! Keyframes that arrive late, and keyframes on request. A start in the middle of a long GOP does not fail. If
+//! the camera has ONVIF, the start does not wait for the next regular keyframe. If the ONVIF device makes no
+//! keyframe, the start takes no longer than without the device. Only an ONVIF device at the camera's own
+//! address is accepted.
 
 use serde_json::{Value, json};
 
@@ -45,13 +46,17 @@ async fn a_start_in_the_middle_of_a_gop_requests_a_keyframe() {
     let requests = device.events("request").len();
     let second = restart(&manager).await;
     assert_eq!(device.events("keyframe").len(), 2);
-    assert_eq!(device.events("request").len(), requests + 1, "not exactly one request");
+    assert_eq!(
+        device.events("request").len(),
+        requests + 1,
+        "the second start must send exactly one request"
+    );
     assert!(first < 6.0 && second < 5.0, "{first} s, {second} s");
     assert!(!manager.log().contains(camera.password()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_device_that_makes_no_keyframe_delays_no_start_and_gets_no_more_requests() {
+async fn a_device_that_makes_no_keyframe_does_not_delay_starts_and_gets_no_more_requests() {
     let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", "0.5"]).await;
     let manager = Manager::start(&[("RUST_LOG", "debug")]).await;
     for arguments in [
@@ -116,7 +121,7 @@ async fn only_an_onvif_device_at_the_cameras_own_address_is_accepted_and_stored(
         let import = manager.put("/api/cameras.json", &export).await;
         assert_eq!(import.body["unchanged"], 1);
     }
-    // An import drops a device at another address instead of failing.
+    // An import ignores an ONVIF device that is not at the camera's address, instead of failing.
     let mut export = manager.get("/api/cameras.json").await.body;
     export[0]["onvif"] = json!("http://127.0.0.2:80/onvif/device_service");
     let import = manager.put("/api/cameras.json", &export).await;

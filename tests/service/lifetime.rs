@@ -72,7 +72,11 @@ async fn a_playlist_continues_when_its_camera_returns() {
     manager.reaches("cam", "live").await;
     let after = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     assert!(after.last() > during.last() && during.last() >= before.last());
-    assert_eq!(after.discontinuities(), before.discontinuities(), "the format is the same");
+    assert_eq!(
+        after.discontinuities(),
+        before.discontinuities(),
+        "a discontinuity although the format is the same"
+    );
     assert_eq!(after.init_files(), before.init_files());
     assert!(!after.has_ended());
     assert!(manager.status("cam").await["restarts"].as_u64() >= Some(1));

@@ -42,7 +42,8 @@ async fn play_link_local() {
     let link = |host: &str| format!("rtsp://viewer:{password}@[{host}]:{port}/h264");
     let shown = format!("rtsp://***@[fe80::b%25cam0]:{port}/h264");
 
-    // As people paste it. The database, the responses and the log have the form of RFC 6874.
+    // Users paste links with an unescaped %. The database, responses and the log contain the form
+    // of RFC 6874.
     manager.play("pasted", &link("fe80::b%cam0")).await;
     let status = manager.status("pasted").await;
     assert_eq!(status["source"], shown.as_str(), "{status}");
@@ -63,7 +64,7 @@ async fn play_link_local() {
         manager.post("/api/cameras/test", &json!({ "rtsp_link": link("fe80::b%25cam0") })).await;
     assert_eq!(test.status, 200, "{test:?}");
 
-    // The import of an export keeps the interface.
+    // The interface is part of an export, and an import restores it.
     let export = manager.get("/api/cameras.json").await.body;
     manager.delete("/api/cameras/parts").await;
     let imported = manager.put("/api/cameras.json", &export).await;

@@ -43,7 +43,7 @@ fn with(user_info: &str, camera: &RawCamera) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_pasted_link_plays_with_spaces_around_it_and_special_characters_in_its_password() {
+async fn a_pasted_link_can_have_spaces_around_it_and_special_characters_in_the_password() {
     let manager = Manager::start(&[]).await;
     let blank = RawCamera::start("--auth md5").await;
     let slash = RawCamera::start("--auth md5 --password pa/s@s%w:rd").await;
@@ -51,10 +51,11 @@ async fn a_pasted_link_plays_with_spaces_around_it_and_special_characters_in_its
     let links = [
         format!(" \t{}\r\n", with("admin", &blank).replacen("rtsp", "RTSP", 1)),
         with("admin:", &blank),
-        // The password contains a slash: the host begins after the @, because "admin:pa" is not a host.
+        // The password contains a slash. The manager finds that the host begins after the @, because
+        // "admin:pa" is not a host.
         with("admin:pa/s%40s%w:rd", &slash),
         with("admin:pa%2Fs@s%25w%3Ard", &slash),
-        // FFmpeg would cut these credentials after 127 bytes.
+        // In this form, the credentials are longer than the 127 bytes that FFmpeg reads.
         with(&format!("admin:{}", "%21".repeat(60)), &long),
     ];
     for (number, link) in links.iter().enumerate() {
@@ -64,7 +65,7 @@ async fn a_pasted_link_plays_with_spaces_around_it_and_special_characters_in_its
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn another_spelling_of_a_link_does_not_reconnect() {
+async fn another_spelling_of_the_same_link_does_not_cause_a_new_connection() {
     let manager = Manager::start(&[]).await;
     let camera = RawCamera::start("--auth md5 --password a!b").await;
     let link = with("admin:a!b", &camera);
@@ -107,7 +108,7 @@ async fn a_start_fails_soon_if_the_camera_redirects_to_itself() {
     let detail = both_fail(&manager, &camera.link(), 502, "source_unsupported").await;
     assert!(detail.contains("redirect"), "{detail}");
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
-    // Debian's FFmpeg follows redirects until the manager ends that FFmpeg.
+    // Debian's FFmpeg follows redirects until the manager ends the process.
     let limit = if is_lean() { 12 } else { 400 };
     let requests = camera.requests("DESCRIBE").len();
     assert!(requests <= limit, "{requests} requests");
@@ -160,7 +161,7 @@ async fn a_login_works_or_the_error_names_what_the_camera_requires() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_error_of_a_link_that_cannot_be_used_names_what_to_change() {
+async fn the_error_for_an_unusable_link_shows_what_to_change() {
     let manager = Manager::start(&[]).await;
     let cases = [
         ("rtsp://admin:12/3@127.0.0.1:1/x".to_owned(), "%2F"),

@@ -34,8 +34,8 @@ fn full_pipe() -> (PipeReader, PipeWriter) {
     (reader, writer)
 }
 
-/// Checks that streams start, stop, and end when they are idle, that the probes respond, and that the manager
-/// ends cleanly.
+/// Checks that streams start, stop, and end when they are idle, that the health endpoints respond, and that the
+/// manager exits cleanly.
 async fn assert_service_works(mut manager: Manager) {
     let camera = Camera::start().await;
     manager.play("cam", &camera.link("h264")).await;
@@ -105,11 +105,11 @@ async fn lost_lines_are_reported_when_the_reader_of_the_log_continues() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_error_at_the_start_is_reported_even_if_stderr_is_full() {
+async fn an_invalid_setting_ends_the_manager_even_if_stderr_is_full() {
     let (_reader, writer) = full_pipe();
     let began = Instant::now();
     let mut manager = Manager::start_with_stderr(Stdio::from(writer), "", &[("PORT", "x")]);
     assert_eq!(manager.exit_code().await, 64);
     let took = began.elapsed();
-    assert!(took < Duration::from_secs(8), "the end took {took:?}");
+    assert!(took < Duration::from_secs(8), "the manager exited only after {took:?}");
 }

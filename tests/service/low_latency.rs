@@ -74,8 +74,8 @@ async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_r
     let (_camera, _manager, nginx) = start_live("h264", &[]).await;
     let (_, now) = fetch(&nginx, "").await;
     let (sequence, part) = position(&now);
-    // The ninth part after those in the playlist does not exist yet, but will soon. By then, all requests have
-    // arrived, even on a busy machine.
+    // The requests wait for the ninth part after the parts in the playlist. Until this part is ready, there is
+    // enough time for all requests to arrive, even on a busy machine.
     let wanted = part + 8;
     let query = format!("?_HLS_msn={sequence}&_HLS_part={wanted}");
     let start = Instant::now();
@@ -86,7 +86,8 @@ async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_r
         assert_eq!(*status, 200);
         assert!(position(playlist) > (sequence, wanted), "{query}: {playlist}");
     }
-    // Most requests get the first playlist that has the part. A few requests may arrive after that playlist.
+    // Most requests get the first playlist that has the part. A few requests can arrive later and get a newer
+    // playlist.
     let first = responses.iter().map(|response| position(&response.1)).min().expect("responses");
     let same = responses.iter().filter(|response| position(&response.1) == first).count();
     assert!(same > 100, "only {same} of 200 reloads got the first playlist with the part");
@@ -116,15 +117,15 @@ async fn invalid_reload_parameters_are_rejected() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_blocking_reload_ends_after_three_segments_when_the_camera_is_unreachable() {
+async fn a_blocking_reload_waits_at_most_three_segment_durations_for_an_unreachable_camera() {
     let (mut camera, manager, nginx) = start_live("h264", &[]).await;
     camera.kill();
     manager.reaches("cam", "backoff").await;
     let (sequence, part) = position(&fetch(&nginx, "").await.1);
     let start = Instant::now();
     let (status, playlist) = fetch(&nginx, &format!("?_HLS_msn={sequence}&_HLS_part={part}")).await;
-    // The limit is three segments of two seconds. The response is a playlist, because players give
-    // up after an error.
+    // The limit is three times the segment duration of two seconds. The response is a playlist, because
+    // players give up after an error.
     assert!((5..9).contains(&start.elapsed().as_secs()), "{:?}", start.elapsed());
     assert_eq!(status, 200);
     assert_eq!(position(&playlist), (sequence, part));

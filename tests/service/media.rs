@@ -83,7 +83,7 @@ async fn only_pages_of_listed_origins_can_play_and_use_the_api() {
             "{path}"
         );
     }
-    // Pages of listed origins can also read the response that rejects too many requests.
+    // Pages of listed origins can also read the response that nginx sends after too many requests.
     let get = |_| {
         listed_origins
             .client()
@@ -133,7 +133,7 @@ async fn internal_paths_and_other_files_are_not_served() {
     ] {
         assert_eq!(nginx.get(path).await.status(), 404, "{path}");
     }
-    // An HTTP library would normalize these paths.
+    // An HTTP library would normalize these paths, so the test writes the requests itself.
     for path in
         ["/streams/../secret.m4s", "/streams/%2e%2e/secret.m4s", "/streams/cam/..%2fsecret.m4s"]
     {
@@ -154,7 +154,7 @@ async fn raw_get(nginx: &Nginx, path: &str) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_the_manager_nginx_immediately_responds_with_503() {
+async fn nginx_immediately_responds_with_503_if_the_manager_is_down() {
     let (_camera, mut manager, nginx) = start_live("h264", &[]).await;
     let segment = Playlist::fetch(&nginx, "cam").await.expect("a playlist").files().remove(0);
     manager.signal(Signal::SIGKILL);
@@ -173,7 +173,7 @@ async fn without_the_manager_nginx_immediately_responds_with_503() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_page_and_all_of_its_files_are_served_locally() {
+async fn nginx_serves_the_page_and_every_file_that_the_page_loads() {
     build_page();
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
@@ -186,7 +186,7 @@ async fn the_page_and_all_of_its_files_are_served_locally() {
     assert!(!html.contains("https://") && !html.contains("http://"), "{html}");
     let files: Vec<_> = html.split('"').filter_map(|word| word.strip_prefix("./")).collect();
     for kind in [".js", ".css", ".svg"] {
-        assert!(files.iter().any(|file| file.ends_with(kind)), "the page has no {kind}");
+        assert!(files.iter().any(|file| file.ends_with(kind)), "the page loads no {kind} file");
     }
     for file in files {
         let response = nginx.get(&format!("/{file}")).await;
@@ -208,7 +208,7 @@ fn build_page() {
     assert!(build.expect("bash").success(), "web_build failed");
 }
 
-/// Browsers and FFmpeg reject frames whose decode time is not later than that of the frame before.
+/// Browsers and FFmpeg reject a frame if its decode time is not later than the previous frame's.
 #[tokio::test(flavor = "multi_thread")]
 async fn frames_of_a_camera_with_b_frames_have_increasing_decode_times() {
     let (camera, manager, nginx) = start_service(&[]).await;

@@ -145,7 +145,8 @@ async fn requests_are_counted_by_route_and_waiting_requests_are_timed_separately
     let http_sample = |metric: &str, labels: &str| sample(&format!("http_{metric}"), labels);
     assert_eq!(manager.get("/api/cameras/no-such-camera").await.status, 404);
     assert_eq!(manager.get("/wp-login.php").await.status, 404);
-    // A blocking reload and a segment, through nginx.
+    // Request the playlist, the next playlist with a blocking reload, and a segment, all through
+    // nginx.
     let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     let next = format!("/streams/cam/stream.m3u8?_HLS_msn={}", playlist.last() + 1);
     assert_eq!(nginx.get(&next).await.status(), 200);
@@ -228,7 +229,7 @@ async fn passwords_are_hidden_in_logs_and_metrics_in_every_form() {
         (format!("rtsp://{host}/user=me&password=path-pw-17&channel=1"), &["path-pw-17"]),
     ];
     for (number, (link, secrets)) in table.iter().enumerate() {
-        // The manager resolves "localhost", so FFmpeg gets another link than the caller's.
+        // The manager resolves "localhost", so the link that FFmpeg gets differs from the caller's.
         for (id, link) in [
             (format!("a{number}"), link.clone()),
             (format!("n{number}"), link.replace("127.0.0.1", "localhost")),
@@ -351,7 +352,7 @@ async fn metrics_are_served_as_prometheus_text_and_as_openmetrics() {
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "waits 20 s for the manager to check the disk again; ./deploy/test --long runs it"]
-async fn a_nearly_full_disk_causes_one_warning_and_a_full_one_fails_readiness() {
+async fn a_nearly_full_disk_causes_one_warning_and_with_a_full_disk_the_manager_is_not_ready() {
     const MIB: usize = 1024 * 1024;
     let (manager, disk) = Manager::start_with_disk("200m", &[("STREAM_DIR", "disk")]).await;
     assert_eq!(manager.get("/readyz").await.status, 200);

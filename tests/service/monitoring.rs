@@ -39,7 +39,7 @@ fn promtool(arguments: &[&str], input: &str) -> Result<(), String> {
     if output.status.success() { Ok(()) } else { Err(text) }
 }
 
-/// Returns every expression of the dashboard, with values for Grafana's variables.
+/// Returns every expression of the dashboard. Grafana's variables are replaced by values.
 fn dashboard() -> Vec<String> {
     let text = std::fs::read_to_string(deployed("grafana/stream-manager.json")).expect("a file");
     let dashboard: Value = serde_json::from_str(&text).expect("JSON");
@@ -119,7 +119,7 @@ struct Prometheus {
 
 impl Prometheus {
     async fn start(manager: &Manager) -> Self {
-        // If another process takes the port before Prometheus does, the next attempt uses another one.
+        // If another process takes the port before Prometheus does, the next attempt uses another port.
         loop {
             if let Some(prometheus) = Self::start_on(free_port(), manager).await {
                 return prometheus;

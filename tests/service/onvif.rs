@@ -42,7 +42,7 @@ fn rejected_logins(device: &OnvifDevice) -> usize {
 }
 
 #[tokio::test]
-async fn logins_succeed_although_the_device_reports_its_clock_wrongly() {
+async fn logins_succeed_although_the_device_reports_a_wrong_time_or_none() {
     let manager = Manager::start(&[]).await;
     for (arguments, rejected) in [
         (&["--time", "local"][..], 0),
@@ -252,7 +252,7 @@ async fn a_camera_keeps_the_confirmed_certificate_of_its_onvif_service() {
     restart(&manager).await;
     assert_eq!(device.events("keyframe").len(), 1, "{}", manager.log());
 
-    // If another certificate is confirmed, the manager sends no request, and logs the reason.
+    // If the confirmed certificate is not the device's, the manager sends no request, and logs the reason.
     let other = "00:".repeat(31) + "00";
     let changed = json!({ "onvif": onvif, "onvif_certificate": other });
     let response = put(&manager, &camera, changed).await;
@@ -315,7 +315,7 @@ async fn https_services_that_cannot_be_checked_are_refused() {
         assert_eq!((response.status.as_u16(), &response.body["code"]), (status, &json!(code)));
         let entry = query(&manager, &onvif, PASSWORD, json!({})).await;
         assert!(entry["error"].is_string(), "{entry}");
-        // A confirmed certificate needs no check.
+        // With a confirmed certificate, the manager does not check the service.
         let fingerprint = "00".repeat(32);
         let fields = json!({ "onvif": onvif, "onvif_certificate": fingerprint });
         let response = put(&manager, &camera, fields).await;

@@ -55,7 +55,8 @@ async fn a_stream_without_an_output_writes_no_files_until_a_player_requests_hls(
     .await;
     assert!(!has_files(&manager.stream_dir()));
 
-    // The hub has the frames since the last keyframe, so HLS need not wait for the next keyframe.
+    // The hub has the frames since the last keyframe, so HLS does not have to wait for the next
+    // keyframe.
     let requested = Instant::now();
     Playlist::fetch(&nginx, "cam").await.expect("a playlist");
     assert!(requested.elapsed() < Duration::from_secs(2), "{:?}", requested.elapsed());
@@ -68,7 +69,7 @@ async fn a_stream_without_an_output_writes_no_files_until_a_player_requests_hls(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hls_ends_without_viewers_and_returns_with_higher_numbers() {
+async fn hls_ends_without_viewers_and_later_continues_with_higher_segment_numbers() {
     let camera = Camera::start().await;
     let manager = Manager::start(SHORT_CLEANUP).await;
     let nginx = Nginx::start(&manager).await;
@@ -81,7 +82,7 @@ async fn hls_ends_without_viewers_and_returns_with_higher_numbers() {
         while watching.elapsed() < Duration::from_secs(4) {
             let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
             if let Some(before) = before.take() {
-                assert!(playlist.first() > before.last(), "a number was used twice");
+                assert!(playlist.first() > before.last(), "a segment number was used twice");
                 assert_eq!(playlist.discontinuities(), before.discontinuities() + 1);
             }
             last = Some(playlist);
@@ -97,7 +98,7 @@ async fn hls_ends_without_viewers_and_returns_with_higher_numbers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_fails_hls_alone() {
+async fn a_full_disk_stops_hls_but_not_the_stream() {
     let camera = Camera::start().await;
     let settings = [SHORT_CLEANUP, &[("STREAM_DIR", "disk")]].concat();
     let (manager, disk) = Manager::start_with_disk("64m", &settings).await;
@@ -131,7 +132,7 @@ async fn a_full_disk_fails_hls_alone() {
     })
     .await;
     assert_eq!(manager.status("cam").await["state"], "live");
-    // Without viewers, HLS that has failed ends too, and its files are deleted.
+    // HLS that has failed also ends when it has no viewers. The manager then deletes its files.
     hls_is(&manager, "off").await;
     disk.free();
     until("the files are deleted", || async { !has_files(&disk.root()) }).await;

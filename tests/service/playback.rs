@@ -222,7 +222,7 @@ async fn the_log_shows_who_watched_which_camera() {
     let stop = json!({ "indicator_id": "cam" });
     assert_eq!(manager.call(ADMIN, Method::POST, "/api/stream/stop", &stop).await.status, 200);
 
-    // The log has two lines for each viewer. Only the one for the end has the duration.
+    // The log has two lines for each viewer. Only the line for the end contains the duration.
     let lines = |user: &str, is_end: bool| -> Vec<Value> {
         let of_viewers = manager.log_fields().into_iter().filter(|fields| {
             fields["camera"] == "cam" && fields["address"] == "127.0.0.1" && fields["user"] == user
@@ -286,7 +286,7 @@ async fn tokens_that_a_back_end_signs_itself_are_accepted() {
     for url in [&first, &renewed, &first] {
         assert_eq!(status(&nginx, url).await, 200);
     }
-    // Ending a session invalidates all of its tokens, even those that were never used.
+    // Ending a session invalidates all of its tokens, even tokens that were never used.
     let unused = url("login-2", 600);
     for id in ["login-1", "login-2"] {
         let path = format!("/api/playback/sessions/{id}");
@@ -315,7 +315,7 @@ async fn a_users_session_is_limited_to_that_users_cameras() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn ffmpeg_gets_no_secrets_and_nginx_logs_no_token_while_the_manager_is_down() {
+async fn ffmpeg_gets_no_secrets_and_nginx_logs_no_token_even_if_the_manager_is_down() {
     let (_camera, mut manager, nginx) =
         start_with_keys(&[("PLAYBACK_SECRET", &"s".repeat(40))]).await;
     let session = create_session(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
@@ -338,7 +338,7 @@ async fn ffmpeg_gets_no_secrets_and_nginx_logs_no_token_while_the_manager_is_dow
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_api_keys_sessions_can_still_be_ended() {
+async fn sessions_can_be_ended_even_if_there_are_no_api_keys() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;
     let session =
         manager.post("/api/playback/sessions", &json!({ "user": "a", "camera": "cam" })).await;
@@ -351,7 +351,7 @@ async fn without_api_keys_sessions_can_still_be_ended() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_token_for_a_hundred_uuids_plays_and_a_longer_one_gets_an_explanation() {
+async fn a_token_for_a_hundred_uuids_plays_and_a_longer_token_is_rejected_with_an_explanation() {
     let (_camera, manager, nginx) = start_with_keys(&[]).await;
     let mut cameras = vec!["cam".to_owned()];
     for number in 1..100 {
@@ -389,7 +389,7 @@ async fn the_attributes_of_the_cookie_can_be_set() {
     let attributes = "Domain=example.com; Path=/; SameSite=None";
     let (_camera, manager, _nginx) = start_with_keys(&[
         ("PLAYBACK_COOKIE_ATTRIBUTES", attributes),
-        // The path of the public address does not change attributes that are set.
+        // The path of PUBLIC_URL does not change the attributes that other settings set.
         ("PUBLIC_URL", "http://example.com/cameras"),
     ])
     .await;

@@ -1,5 +1,5 @@
-//! Access to the service through other proxies, and on the machine itself: who needs a key, and which
-//! address a client has.
+//! Access to the service through other proxies and from the machine itself: which requests need a key, and
+//! which address the manager logs for a client.
 
 use std::os::unix::fs::PermissionsExt as _;
 
@@ -72,11 +72,11 @@ async fn without_settings_an_admin_key_is_created_at_the_first_start() {
     assert_eq!(manager.exit_code().await, 0);
     let again = manager.start_again(&settings).await;
     let caller = again.call(&key, Method::GET, "/api/caller", &json!({})).await;
-    assert_eq!(caller.body["role"], "admin", "the key is the same after a restart: {caller:?}");
+    assert_eq!(caller.body["role"], "admin", "the key must still work after a restart: {caller:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_keys_requests_that_have_passed_a_proxy_are_refused() {
+async fn requests_that_have_passed_a_proxy_are_refused_if_there_are_no_api_keys() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;
     let client = nginx.client();
     let playlist = nginx.get("/streams/cam/stream.m3u8").await.text().await.expect("a playlist");
@@ -105,7 +105,7 @@ async fn without_keys_requests_that_have_passed_a_proxy_are_refused() {
             assert_eq!(status(request).await, 403, "{path} through {}", proxy.url("/"));
         }
     }
-    // The manager's own port refuses them as well.
+    // The manager also refuses such requests on its own port.
     let direct = || client.get(manager.url("/api/caller"));
     assert_eq!(status(direct()).await, 200);
     for (name, value) in forwarding {
@@ -116,13 +116,14 @@ async fn without_keys_requests_that_have_passed_a_proxy_are_refused() {
         let request = client.get(proxy.url("/api/caller")).header(HOST, "cameras.example");
         assert_eq!(status(request).await, 403, "{}", proxy.url("/"));
     }
-    // A page that a proxy shows under another address is refused even if the proxy hides itself.
+    // A proxy can serve the page at another address. The manager refuses the requests of such a page even if
+    // the proxy adds no headers.
     let elsewhere = direct().header("Referer", "http://cameras.example/");
     assert_eq!(status(elsewhere).await, 403);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_a_key_the_service_works_through_proxies_also_with_their_own_passwords() {
+async fn with_a_key_the_service_works_through_proxies_even_if_they_require_passwords() {
     let manager = Manager::start(KEYS).await;
     let nginx = Nginx::start(&manager).await;
     let client = nginx.client();
@@ -137,13 +138,13 @@ async fn with_a_key_the_service_works_through_proxies_also_with_their_own_passwo
     );
     let proxy = OuterProxy::nginx(&directives).await;
     let request = || client.get(proxy.url("/api/caller")).header("X-API-Key", KEY);
-    assert_eq!(status(request()).await, 401, "the proxy requires a password");
+    assert_eq!(status(request()).await, 401, "the proxy must require a password");
     assert_eq!(status(request().basic_auth("anna", Some("secret"))).await, 200);
     let other_user = request().header(AUTHORIZATION, "Bearer of-the-outer-proxy-0001");
-    assert_eq!(status(other_user).await, 401, "the proxy requires a password");
+    assert_eq!(status(other_user).await, 401, "the proxy must require a password");
     let direct = client.get(nginx.url("/api/caller")).header("X-API-Key", KEY);
     let with_both = direct.header(AUTHORIZATION, "Bearer of-the-outer-proxy-0001");
-    assert_eq!(status(with_both).await, 200, "X-API-Key takes precedence");
+    assert_eq!(status(with_both).await, 200, "X-API-Key must take precedence");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -182,7 +183,7 @@ async fn trusted_proxies_report_the_clients_address() {
         for _ in 1..20 {
             assert_eq!(status(request()).await, 401);
         }
-        assert_eq!(status(request()).await, 429, "too many wrong keys from {own}");
+        assert_eq!(status(request()).await, 429, "{own} has sent too many wrong keys");
     }
     let in_log = |address: &str| nginx.log().lines().any(|line| line.starts_with(address));
     assert!(in_log("127.0.1.0 ") && in_log("127.0.1.1 "), "{}", nginx.log());
@@ -190,7 +191,7 @@ async fn trusted_proxies_report_the_clients_address() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn below_a_path_urls_cookies_and_media_work_whether_a_proxy_removes_the_path_or_not() {
+async fn urls_cookies_and_media_work_below_a_path_whether_or_not_a_proxy_removes_the_path() {
     let public = [("PUBLIC_URL", "https://example.com/cameras/")];
     let settings = [KEYS, &public].concat();
     let camera = Camera::start().await;
@@ -239,5 +240,8 @@ async fn below_a_path_urls_cookies_and_media_work_whether_a_proxy_removes_the_pa
     assert_eq!(redirect.status(), 301);
     assert_eq!(redirect.headers()["location"], "/cameras/");
     let log = nginx.log();
-    assert!(log.contains("GET /play/***/cam-0/stream.m3u8 "), "without path and token: {log}");
+    assert!(
+        log.contains("GET /play/***/cam-0/stream.m3u8 "),
+        "nginx must log the URL without the path prefix and the token: {log}"
+    );
 }

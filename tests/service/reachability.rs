@@ -21,7 +21,8 @@ async fn reachability(manager: &Manager, id: &str) -> Value {
     manager.get(&format!("/api/cameras/{id}")).await.body["reachability"].clone()
 }
 
-/// Waits until the API reports that the camera is reachable, or unreachable. Returns the object `reachability`.
+/// Waits until the API reports the camera as reachable or, if `is_reachable` is false, as unreachable. Returns
+/// the object `reachability`.
 async fn becomes(manager: &Manager, id: &str, is_reachable: bool) -> Value {
     until(&format!("camera {id} is reachable: {is_reachable}"), || async {
         reachability(manager, id).await["reachable"] == is_reachable
@@ -75,8 +76,8 @@ async fn a_camera_that_streams_is_reachable_without_a_check() {
     manager.play("live", &camera.link()).await;
     let connections = camera.connections();
     becomes(&manager, "live", true).await;
-    // The manager reports this camera as unreachable only after several checks. In the same time, it could have
-    // checked the other camera as often.
+    // The manager reports this camera as unreachable only after several checks. In this time, it would also
+    // have checked the other camera several times.
     add(&manager, "dead", &format!("rtsp://127.0.0.1:{}/x", free_port())).await;
     becomes(&manager, "dead", false).await;
     assert_eq!(camera.connections(), connections, "the camera was contacted");
@@ -112,7 +113,7 @@ async fn a_camera_in_a_denied_network_is_not_contacted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_camera_with_rtsps_is_checked_over_tls_and_a_changed_address_is_checked_again() {
+async fn a_camera_with_an_rtsps_link_is_checked_over_tls_and_a_changed_address_is_checked_again() {
     let dir = TempDir::new().expect("a directory");
     let (key, certificate) = self_signed(dir.path());
     let acceptor = tls_acceptor(&key, &certificate);
@@ -137,7 +138,7 @@ async fn a_camera_with_rtsps_is_checked_over_tls_and_a_changed_address_is_checke
     let dead = json!({ "rtsp_link": format!("rtsp://127.0.0.1:{}/x", free_port()) });
     let put: ApiResponse = manager.put("/api/cameras/gate", &dead).await;
     assert_eq!(put.status, 200, "{put:?}");
-    // Nothing is known about the new address yet, or only that a check has failed.
+    // The manager has not checked the new address yet, or the check has failed.
     assert_ne!(reachability(&manager, "gate").await["reachable"], true);
     let known = becomes(&manager, "gate", false).await;
     assert_eq!(known["last_error"]["code"], "source_unreachable", "{known}");

@@ -62,7 +62,7 @@ async fn a_camera_is_read_and_decoded_once_for_all_viewers() {
     })
     .await;
     manager.stop_stream("cam").await;
-    assert_eq!(manager.ffmpegs(), [0; 0], "a process is left");
+    assert_eq!(manager.ffmpegs(), [0; 0], "a process is still running");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -23,7 +23,7 @@ async fn playlist_of(nginx: &Nginx, count: u64) -> Playlist {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn numbers_continue_after_a_restart_whatever_the_clock_is() {
+async fn numbers_continue_after_a_restart_whatever_time_the_clock_shows() {
     assert!(Path::new(FAKETIME).exists(), "install libfaketime with: apt-get install libfaketime");
     let an_hour_ago =
         [("LD_PRELOAD", FAKETIME), ("FAKETIME", "-1h"), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")];
@@ -41,8 +41,8 @@ async fn numbers_continue_after_a_restart_whatever_the_clock_is() {
         nginx = Nginx::start(&manager).await;
         manager.play("cam", &camera.link("h264")).await;
         let after = playlist_of(&nginx, 1).await;
-        // The segment after the last finished one was announced as well, and another one may have begun
-        // before the signal arrived.
+        // The playlist also announced the segment after the last finished segment. Another segment can have
+        // begun before the signal arrived.
         let next = before.last() + 2..=before.last() + 4;
         assert!(next.contains(&after.first()), "{signal}: {} {}", before.last(), after.first());
         let discontinuity = after.discontinuities() - before.discontinuities();

@@ -85,7 +85,7 @@ async fn sigkill_leaves_no_ffmpeg_and_the_next_start_deletes_old_files() {
 }
 
 #[test]
-fn an_invalid_setting_fails_the_start_with_exit_code_64_and_one_line() {
+fn the_manager_exits_with_code_64_and_one_line_if_a_setting_is_invalid() {
     let dir = TempDir::new().expect("a directory");
     std::fs::write(dir.path().join("file"), "").expect("a file");
     // A setting, an invalid value, and words that the message must contain.
@@ -112,12 +112,13 @@ fn the_environment_takes_precedence_over_the_dotenv_file() {
         .expect(".env");
     let (code, stderr) = Manager::run_to_exit(&dir, &[]);
     assert_eq!(code, Some(64));
-    // Only MAX_STREAMS is invalid: the environment sets PORT=0.
+    // The environment sets PORT=0, which replaces the invalid PORT of .env. So only MAX_STREAMS is
+    // invalid.
     assert!(stderr.contains("MAX_STREAMS") && stderr.contains("none"), "{stderr}");
 }
 
 #[test]
-fn a_line_of_the_dotenv_file_that_cannot_be_used_is_named() {
+fn the_error_for_an_invalid_line_of_the_dotenv_file_contains_the_line_number() {
     let dir = TempDir::new().expect("a directory");
     std::fs::write(dir.path().join(".env"), "\u{feff}MAX_STREAMS=\"5\"\nsecret-text\n")
         .expect(".env");

@@ -12,8 +12,8 @@ use crate::support::{
     Camera, Jpeg, Manager, Metrics, project_dir, start_live, start_service, until,
 };
 
-/// The greatest age in milliseconds of a picture that just arrived: the camera encodes it, FFmpeg
-/// waits for the next frames, and tests share a slow machine.
+/// The greatest age of a picture that has just arrived, in milliseconds. The camera has to encode the
+/// picture, FFmpeg waits for the next frames, and the tests share a slow machine.
 const JUST_ARRIVED: i64 = 1000;
 
 /// Requests a picture of camera "cam" from the manager, with this query.
@@ -57,7 +57,7 @@ async fn add(manager: &Manager, link: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn pictures_of_a_running_stream_take_no_second_connection() {
+async fn pictures_of_a_running_stream_require_no_second_connection() {
     let (camera, manager, nginx) = start_live("h264", &[]).await;
     let path = "/streams/cam/snapshot.jpg";
     let small = jpeg(nginx.get(&format!("{path}?width=320")).await).await;
@@ -70,13 +70,13 @@ async fn pictures_of_a_running_stream_take_no_second_connection() {
     let again = get(&manager, "width=320&max_age=60").await;
     assert!(again.headers().contains_key("last-modified") && age(&again) < 30, "{again:?}");
     assert_eq!((jpeg(again).await, decoded(&manager).await), (small, 2));
-    assert_eq!(camera.plays(), 1, "the pictures took another connection");
+    assert_eq!(camera.plays(), 1, "the pictures caused another connection");
     until("the decoders have exited", || async { manager.ffmpegs().len() == 1 }).await;
     assert_eq!(problem(get(&manager, "width=7").await).await, (400, "invalid_request".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_max_age_0_the_clock_in_the_picture_is_that_of_the_request() {
+async fn with_max_age_0_the_clock_in_the_picture_shows_the_time_of_the_request() {
     // With this interval of keyframes, a picture of the last keyframe would soon be too old.
     let camera = Camera::start_with(&["--gop-seconds", "10"]).await;
     for (mount, settings) in [
@@ -105,8 +105,7 @@ async fn the_age_of_an_old_picture_is_right_if_the_next_keyframe_is_too_far_away
     let camera = Camera::start_with(&["--gop-seconds", "40"]).await;
     let manager = Manager::start(&[]).await;
     manager.play("cam", &camera.link("h264")).await;
-    until("only the keyframe is kept", || async { age(&get(&manager, "max_age=0").await) >= 12 })
-        .await;
+    until("the picture is old", || async { age(&get(&manager, "max_age=0").await) >= 12 }).await;
     let before = decoded(&manager).await;
     let (now, response) = (SystemTime::now(), get(&manager, "max_age=0").await);
     let header = i64::try_from(age(&response)).expect("seconds") * 1000;
@@ -128,26 +127,34 @@ async fn a_stream_that_is_not_running_is_started_unless_the_request_forbids_it()
     let first = jpeg(nginx.get("/streams/cam/snapshot.jpg").await).await;
     assert_eq!(manager.status("cam").await["state"], "live");
     manager.stop_stream("cam").await;
-    // The manager returns the last picture without a connection to the camera: with `max_age=60` because
-    // it is new enough, and with `start=false` because no stream is allowed to start.
+    // For both requests below, the manager returns the last picture without a connection to the camera. With
+    // `max_age=60`, the picture is new enough. With `start=false`, the manager must not start the stream.
     assert_eq!(jpeg(get(&manager, "max_age=60").await).await, first);
     let listed = manager.get("/api/cameras/cam").await.body;
     assert!(listed["picture_at"].is_string() && listed["picture_sub_at"].is_null(), "{listed}");
     let last = get(&manager, "start=false&max_age=0&width=320").await;
-    assert_eq!(jpeg(last).await, first, "the nearest size");
+    assert_eq!(jpeg(last).await, first, "the picture must have the nearest size");
     assert_eq!(
         (camera.plays(), manager.status("cam").await["state"].as_str()),
         (1, Some("stopped"))
     );
 
     add(&manager, &camera.link("mjpeg")).await;
-    assert_eq!(problem(get(&manager, "start=false").await).await, not_found, "another source");
+    assert_eq!(
+        problem(get(&manager, "start=false").await).await,
+        not_found,
+        "the response must not have a picture of the previous source"
+    );
     assert!(manager.get("/api/cameras/cam").await.body["picture_at"].is_null());
     add(&manager, &camera.link("h264")).await;
     assert_eq!(jpeg(get(&manager, "start=false").await).await, first);
     manager.delete("/api/cameras/cam").await;
     add(&manager, &camera.link("h264")).await;
-    assert_eq!(problem(get(&manager, "start=false").await).await, not_found, "another camera");
+    assert_eq!(
+        problem(get(&manager, "start=false").await).await,
+        not_found,
+        "the response must not have a picture of the deleted camera"
+    );
 
     add(&manager, "rtsp://127.0.0.1:1/x").await;
     assert_eq!(problem(get(&manager, "").await).await, (502, "source_unreachable".to_owned()));
@@ -165,7 +172,7 @@ async fn pictures_for_lists_do_not_keep_a_stream_running() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn concurrent_requests_decode_once() {
+async fn a_picture_is_decoded_only_once_for_concurrent_requests() {
     let (_camera, manager, _nginx) = start_live("h264", &[]).await;
     let pictures = join_all((0..20).map(|_| async { jpeg(get(&manager, "").await).await })).await;
     assert!(pictures.iter().all(|picture| *picture == pictures[0]));
@@ -215,7 +222,7 @@ async fn play_with(child: &str, camera: &Camera) -> Manager {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_decoder_that_is_killed_fails_only_its_request() {
+async fn a_killed_decoder_fails_only_the_request_that_needs_it() {
     let camera = Camera::start().await;
     let manager = play_with("dies_on_pictures", &camera).await;
     assert_eq!(problem(get(&manager, "").await).await, (500, "internal".to_owned()));

@@ -51,7 +51,7 @@ async fn no_camera_is_lost_when_the_disk_of_the_database_is_full() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_read_only_database_fails_the_start_with_the_reason() {
+async fn the_manager_reports_the_reason_and_exits_if_the_database_is_read_only() {
     let dir = tempfile::tempdir().expect("a directory");
     let disk = dir.path().join("disk");
     std::fs::create_dir(&disk).expect("a directory");
@@ -88,7 +88,7 @@ async fn a_full_stream_disk_is_reported_and_streams_recover() {
     let camera = Camera::start().await;
     let (manager, disk) = Manager::start_with_disk("64m", &[("STREAM_DIR", "disk")]).await;
     manager.play("cam", &camera.link("h264")).await;
-    // A good result of the checks is kept for 10 s, unless the disk becomes full.
+    // The manager caches successful checks for 10 s, unless the disk becomes full.
     assert_eq!(manager.get("/readyz").await.status, 200);
     disk.fill();
     let filled = Instant::now();

@@ -96,7 +96,7 @@ async fn a_failed_test_returns_the_error_that_a_start_would_return() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stored_password_is_used_only_at_its_address_and_for_the_owner_or_an_admin() {
+async fn a_stored_password_is_used_only_for_the_stored_address_by_the_owner_or_an_admin() {
     let camera = Camera::start().await;
     let keys = "boss:admin:boss-secret-0001,42:user:user-secret-0001,43:user:user-secret-0002";
     let manager = Manager::start(&[("API_KEYS", keys)]).await;
@@ -169,7 +169,7 @@ async fn camera_tests_are_limited_in_time_and_number_and_leave_no_process() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_test_of_a_running_camera_takes_no_second_connection() {
+async fn the_test_of_a_running_camera_requires_no_second_connection() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[]).await;
     for (mount, video, audio) in [
@@ -196,7 +196,7 @@ async fn the_test_of_a_running_camera_takes_no_second_connection() {
         assert_eq!(Jpeg::new(jpeg).size(), (640, 360), "{mount}");
         assert_eq!(camera.plays(), plays, "{mount}: the test connected to the camera");
     }
-    // Another link needs a connection.
+    // The test of another link requires a connection.
     manager.play("cam", &camera.link("h264")).await;
     let plays = camera.plays();
     let tested = json!({ "id": "cam", "rtsp_link": camera.link("h264-aac") });

@@ -46,7 +46,7 @@ async fn the_certificate_is_created_at_the_first_start_and_kept_until_the_names_
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_tls_in_nginx_links_begin_with_https_and_cookies_are_marked_secure() {
+async fn links_begin_with_https_and_cookies_are_marked_secure_if_nginx_has_tls() {
     let files = [("TLS_CERT", "/files/of/nginx/cert.pem"), ("TLS_KEY", "/files/of/nginx/key.pem")];
     for (settings, scheme, end) in [
         (&[][..], "http", "; HttpOnly"),
@@ -73,7 +73,7 @@ async fn with_tls_in_nginx_links_begin_with_https_and_cookies_are_marked_secure(
 }
 
 #[test]
-fn settings_and_files_that_cannot_be_used_fail_the_start() {
+fn the_manager_exits_if_its_tls_settings_or_files_are_unusable() {
     let dir = TempDir::new().expect("a directory");
     std::fs::write(dir.path().join("file"), "").expect("a file");
     let foreign = dir.path().join("foreign");

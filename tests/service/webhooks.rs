@@ -184,7 +184,7 @@ async fn failed_webhooks_are_sent_again_but_rejected_and_redirected_ones_are_not
     assert_eq!(summaries, expected.map(|(summary, status)| (summary.to_owned(), status)));
     assert!(webhooks.iter().all(|webhook| webhook.path == "/hooks"), "a redirect was followed");
     let bodies: HashSet<_> = webhooks[..3].iter().map(|webhook| &webhook.raw).collect();
-    assert_eq!(bodies.len(), 1, "a repeated webhook has another body");
+    assert_eq!(bodies.len(), 1, "a repeated webhook has a different body");
     webhooks.iter().for_each(assert_signed);
     let lines: Vec<_> = manager.log_fields();
     let lines = lines.iter().filter(|fields| fields["failed_attempts"].is_number());
@@ -210,8 +210,8 @@ async fn an_unresponsive_receiver_delays_neither_streams_nor_the_shutdown() {
         assert_eq!(manager.stop_stream("cam").await.status, 200);
     }
     manager.play("cam", &camera.link("h264")).await;
-    // By now, fourteen events have occurred. If streams waited for the webhooks, each of which times out only after
-    // 10 s, this would have taken far longer.
+    // By now, fourteen events have occurred. Each webhook times out only after 10 s. If streams waited for their
+    // webhooks, the starts and stops would have taken far longer.
     assert!(start.elapsed() < Duration::from_secs(30), "took {:?}", start.elapsed());
     manager.signal(Signal::SIGTERM);
     let start = Instant::now();

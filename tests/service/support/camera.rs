@@ -9,13 +9,14 @@ use super::events::Events;
 use super::process::Process;
 use super::project_dir;
 
-/// Connects this network to that of the process `$0`, as soon as the process has one.
+/// Shell script: connects this network to the network of the process `$0`, as soon as the process has its own
+/// network.
 const OUTSIDE: &str = "
     until [ \"$(readlink /proc/$0/ns/net)\" != \"$(readlink /proc/$$/ns/net)\" ]; do sleep 0.1; done
     ip link add cam0 type veth peer name cam1 netns \"$0\"
     ip address add fe80::a/64 dev cam0 nodad
     ip link set cam0 up";
-/// Runs the camera `$0` as soon as its network is connected.
+/// Shell script: runs the camera `$0` as soon as this network is connected.
 const INSIDE: &str = "
     until ip address add fe80::b/64 dev cam1 nodad 2>/dev/null; do sleep 0.1; done
     ip link set cam1 up

@@ -99,14 +99,14 @@ impl Manager {
         Self::start_in(Arc::clone(&self.dir), settings).await
     }
 
-    /// Starts a manager that inherits this TCP socket, as from systemd.
+    /// Starts a manager that inherits this TCP socket, as with socket activation by systemd.
     pub(crate) async fn start_with_socket(socket: &TcpListener) -> Self {
         let dir = Arc::new(TempDir::new().expect("a directory"));
         Self::start_in_with_socket(dir, socket).await
     }
 
-    /// Starts another manager in the directory of this one. The new manager inherits this TCP socket, as from
-    /// systemd.
+    /// Starts another manager in the directory of this one. The new manager inherits this TCP socket, as with
+    /// socket activation by systemd.
     pub(crate) async fn start_again_with_socket(&self, socket: &TcpListener) -> Self {
         Self::start_in_with_socket(Arc::clone(&self.dir), socket).await
     }
@@ -136,8 +136,8 @@ impl Manager {
         shell.stdin(Stdio::from(OwnedFd::from(socket)));
     }
 
-    /// Starts a manager that writes its log to `stderr`, where this value cannot read the log. `redirection` can
-    /// redirect the log to another target, in the syntax of the shell.
+    /// Starts a manager that writes its log to `stderr`. The returned value cannot read this log. `redirection`
+    /// can redirect the log to another target, in the syntax of the shell.
     pub(crate) fn start_with_stderr(
         stderr: Stdio,
         redirection: &str,
@@ -157,7 +157,7 @@ impl Manager {
     /// Starts a manager as the user nobody, because some resource limits do not apply to root.
     pub(crate) async fn start_as_nobody(settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(TempDir::new().expect("a directory"));
-        // The user nobody may have no access to the project's directory, so the binary is copied.
+        // The user nobody possibly has no access to the project's directory, so the binary is copied.
         let program = dir.path().join("stream-manager");
         std::fs::copy(env!("CARGO_BIN_EXE_stream-manager"), &program).expect("a copy");
         if !as_nobody().is_empty() {
@@ -267,7 +267,7 @@ impl Manager {
         format!("http://{}{path}", self.address)
     }
 
-    /// Returns the default path of `STREAM_DIR`, which is wrong if a setting overrides it.
+    /// Returns the default path of `STREAM_DIR`. Do not use it if the test overrides this setting.
     pub(crate) fn stream_dir(&self) -> PathBuf {
         self.dir.path().join("streams")
     }

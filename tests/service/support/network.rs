@@ -17,11 +17,12 @@ const SCRIPT: &str = "ip link set lo up
 /// allows user namespaces.
 const OPTIONS: [&[&str]; 2] = [&["--net"], &["--map-current-user", "--keep-caps", "--net"]];
 
-/// Runs `test` in a network of its own, which consists of loopback. `name` is the full name of the calling
-/// test, such as `discovery::devices_are_found`, because another process of the test program runs it.
+/// Runs `test` in a network of its own, which has only the loopback interface. For this, another process of
+/// the test program runs the calling test. `name` is the full name of that test, such as
+/// `discovery::devices_are_found`.
 ///
-/// Without the privileges to create a network namespace, runs `test` in the machine's network. Such
-/// tests run one after the other.
+/// If this process lacks the privileges to create a network namespace, runs `test` in the machine's network.
+/// Tests in that network run one after the other.
 pub(crate) fn in_own_network<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F) {
     static SHARED_NETWORK: Mutex<()> = Mutex::new(());
     if std::env::var_os(IS_INSIDE).is_some() {

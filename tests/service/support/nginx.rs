@@ -32,8 +32,8 @@ impl Nginx {
 
     /// Starts nginx in front of `manager` with these settings.
     pub(crate) async fn start_with_settings(manager: &Manager, settings: &[(&str, &str)]) -> Self {
-        // nginx does not report which port it got for port 0, so this looks for a free port first.
-        // If another process takes the port before nginx does, the next attempt uses another one.
+        // nginx does not report which port it got for port 0, so the port is selected first. If
+        // another process takes it before nginx does, the next attempt uses another port.
         loop {
             let port = free_port();
             if let Some(nginx) = Self::start_on(port, manager, settings).await {
@@ -48,7 +48,7 @@ impl Nginx {
         render(&dir, port, manager, settings);
         let log = dir.path().join("log");
         let log = File::options().create(true).append(true).open(log).expect("a log");
-        // A socket, as with systemd, which nginx cannot open as /dev/stdout.
+        // stdout is a socket, as under systemd. nginx cannot open a socket as /dev/stdout.
         let (_reader, stdout) = UnixStream::pair().expect("sockets");
         let process = Process::start("nginx", |command| {
             command

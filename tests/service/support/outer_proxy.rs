@@ -1,4 +1,4 @@
-//! A proxy in front of nginx, as installations have one: nginx or Caddy.
+//! A proxy in front of the service's nginx, as in many installations: another nginx, or Caddy.
 
 use std::path::Path;
 use std::process::Stdio;
@@ -48,10 +48,10 @@ impl OuterProxy {
         .await
     }
 
-    /// Starts a program with the configuration and the command that `configure` returns for a directory and
-    /// a free port. The path of the configuration is the command's last argument.
+    /// Calls `configure` with a directory and a free port. `configure` returns a configuration and a command.
+    /// Starts the command with the path of the configuration as the last argument.
     async fn start(configure: impl Fn(&str, u16) -> (String, Vec<&'static str>)) -> Self {
-        // If another process takes the port before the proxy does, the next attempt uses another one.
+        // If another process takes the port before the proxy does, the next attempt uses another port.
         loop {
             let (dir, port) = (TempDir::new().expect("a directory"), free_port());
             let (configuration, command) = configure(dir.path().to_str().expect("a path"), port);

@@ -17,7 +17,7 @@ pub(crate) struct RawCamera {
 }
 
 impl RawCamera {
-    /// Starts a camera on a free port. `arguments` are those of tests/camera/raw.py, separated by spaces.
+    /// Starts a camera on a free port. `arguments` are arguments of tests/camera/raw.py, separated by spaces.
     pub(crate) async fn start(arguments: &str) -> Self {
         Self::start_on(0, arguments.split_whitespace().map(str::to_owned).collect()).await
     }
@@ -37,7 +37,7 @@ impl RawCamera {
         format!("rtsp://127.0.0.1:{}/live", self.port)
     }
 
-    /// Returns the requests with this RTSP method, in the order in which the camera answered them.
+    /// Returns the requests with this RTSP method, in the order in which the camera responded to them.
     pub(crate) fn requests(&self, method: &str) -> Vec<Value> {
         let requests = self.events.named("request");
         requests.into_iter().filter(|request| request["method"] == method).collect()

@@ -5,17 +5,17 @@ use std::time::{Duration, Instant};
 
 use super::Nginx;
 
-/// Durations are rendered with five digits.
+/// Tolerance for durations in seconds. Playlists contain durations with five decimal digits.
 const ROUNDING: f64 = 0.000_02;
 
-/// The parts of a stream that were listed since the first request, and values with which later playlists are compared.
+/// The parts of a stream that all playlists so far have listed, and values that later playlists must repeat.
 #[derive(Default)]
 pub(crate) struct Recorder {
     /// The parts by segment.
     pub(crate) segments: BTreeMap<u64, Vec<RecordedPart>>,
     target_duration: Option<f64>,
     media_sequence: f64,
-    /// Short parts are checked only from the time at which this segment is the first one with parts, because the
+    /// Short parts are checked only in playlists whose first parts belong to this segment or a later one, because the
     /// first frames of an epoch have irregular times.
     settled: Option<u64>,
 }
@@ -92,7 +92,7 @@ impl Recorder {
         let part_target = number("PART-TARGET=");
         let hold_back = number("PART-HOLD-BACK=");
         let is_same = (*self.target_duration.get_or_insert(target) - target).abs() < 0.5;
-        assert!(is_same, "{id}: another target duration: {playlist}");
+        assert!(is_same, "{id}: the target duration has changed: {playlist}");
         assert!(
             hold_back >= 2.0 * part_target && number(",HOLD-BACK=") >= 3.0 * target,
             "{id}: {playlist}"

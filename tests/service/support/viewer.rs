@@ -14,15 +14,15 @@ use super::{Nginx, TIMEOUT};
 /// Decodes `seconds` of a stream, and fails the test if FFmpeg reports an error.
 ///
 /// Playback starts at the first segment. RFC 8216 asks players to start at least three target durations before the
-/// end. FFmpeg would start three segments before the end, which is later if segments are short. Timestamps are
-/// passed through, because FFmpeg would otherwise round them to a guessed frame rate. Warnings are hidden, because
-/// FFmpeg prints one whenever it loads an init segment again.
+/// end. FFmpeg would start three segments before the end, which is closer to the end if segments are short.
+/// Timestamps are passed through, because FFmpeg would otherwise round them to a guessed frame rate. Warnings are
+/// hidden, because FFmpeg prints one whenever it loads an init segment again.
 pub(crate) async fn play(url: &str, seconds: u32) {
     decode(url, seconds, &[]).await;
 }
 
-/// Like [`play`], for a camera with a frame every few seconds. By default, FFmpeg waits for 20 frames before it
-/// plays, from which it determines the frame rate.
+/// Like [`play`], for a camera with a frame every few seconds. By default, FFmpeg determines the frame rate from
+/// the first 20 frames before it plays.
 pub(crate) async fn play_slow(url: &str, seconds: u32) {
     decode(url, seconds, &["-fpsprobesize", "0"]).await;
 }
@@ -55,7 +55,8 @@ pub(crate) async fn has_sound(url: &str) -> bool {
     decibels.expect("a number") > -60.0
 }
 
-/// Decodes a file, and checks that each frame of each track begins after the one before and within 200 ms.
+/// Decodes a file, and checks that each frame of a track begins after the previous frame, and at most 200 ms
+/// later.
 pub(crate) async fn assert_continuous(file: &str) {
     let output = run("ffmpeg", &["-v", "error", "-i", file, "-f", "null", "-"]).await;
     assert_eq!(output.stderr, "", "FFmpeg reported errors while decoding");
@@ -146,7 +147,7 @@ impl Playlist {
         self.0.segments.iter().map(|segment| segment.duration).fold(0.0, f32::max)
     }
 
-    /// Returns whether the playlist has an `EXT-X-ENDLIST`, which tells players to stop.
+    /// Returns whether the playlist has an `EXT-X-ENDLIST`, which makes players stop.
     pub(crate) fn has_ended(&self) -> bool {
         self.0.end_list
     }
