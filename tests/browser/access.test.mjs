@@ -36,7 +36,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     return viewer;
   }
 
-  test("asks for a key, reports a wrong key, puts no key into a URL, and signs out at once", async (t) => {
+  test("asks for a key, reports a wrong key, never puts a key into a URL, and signs out at once", async (t) => {
     const viewer = await signIn(t, "not-a-key-0123456789");
     const { page } = viewer;
     await page.getByText("The API key is invalid.").waitFor();
@@ -57,7 +57,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await page.getByLabel("API key").waitFor();
   });
 
-  test("does not start a camera whose tile was stopped before its session was created", async (t) => {
+  test("does not start a camera whose tile was stopped before the session was created", async (t) => {
     let letContinue;
     const mayContinue = new Promise((resolve) => (letContinue = resolve));
     const viewer = await signIn(t, ADMIN, (page) =>
@@ -75,7 +75,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     );
     await viewer.tile().hover();
     await viewer.tile().getByRole("button", { name: "Stop" }).click();
-    // The tile shows the stop at once. This waits until the player has stopped as well.
+    // The tile shows the stop at once. Wait until the player has stopped as well.
     await page.locator(".tile.idle").waitFor();
     const answered = page.waitForResponse("**/api/playback/sessions");
     letContinue();
@@ -83,13 +83,14 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     const isStart = (response) => response.url().includes("/stream/start");
     const started = page.waitForResponse(isStart, { timeout: SECONDS * 1000 });
     await viewer.tile().getByRole("button", { name: "Start" }).first().click();
-    // Counted right after the start: a player that gets no picture in time correctly requests another start.
+    // Count right after the start. A player that gets no picture in time requests another start, as it
+    // should.
     await started;
     assert.equal(countRequests("/stream/start"), 1);
     await viewer.sees("live");
   });
 
-  test("shows a key of role viewer no controls that the role forbids", async (t) => {
+  test("hides the controls that a key of role viewer does not permit", async (t) => {
     const viewer = await signIn(t, VIEWER);
     const { page } = viewer;
     await viewer.sees("live");
@@ -151,7 +152,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     tokens.delete(undefined);
     assert.ok(tokens.size >= 3, `only ${tokens.size} tokens were used`);
     assert.deepEqual(
-      // Errors of the buffer are about the machine's pace: a renewal that fails causes errors of requests.
+      // A slow machine can cause buffer errors, so they do not count. A failed renewal causes request errors.
       await page.evaluate(() =>
         globalThis.interruptions.filter((name) => !name.startsWith("buffer")),
       ),
@@ -184,7 +185,7 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
 describe("the page of a service without settings for access", () => {
   const on = stage({ ALLOW_ANONYMOUS: "" });
 
-  test("opens with the link that deploy/run prints, whose key leaves the address and gets into no URL", async (t) => {
+  test("opens with the link that deploy/run prints, removes its key from the address, and puts it into no URL", async (t) => {
     const { page: link } = on.service;
     const [address, key] = link.split("#key=");
     assert.ok(key?.length > 30, link);

@@ -1,5 +1,6 @@
 // Tests the looks of all views: contrast, layout, names that need much space, few and many cameras, the keyboard, and
-// pictures that are kept in the repository. Some of the tests make sure that these guards find faults.
+// pictures that are kept in the repository. Some of the tests add a fault to the page, and check that these guards
+// find it.
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
 
@@ -110,7 +111,7 @@ const SCENES = {
   ],
 };
 
-/** The keys of `SCENES` of which pictures are kept, with the variant and the name of the picture. */
+/** The kept pictures: the key of the scene in `SCENES`, the variant, and the name of the picture. */
 const PICTURES = [
   ["wall", DARK, "wall"],
   ["wall", LIGHT_PHONE, "wall-phone"],
@@ -205,7 +206,7 @@ describe("the looks of the page", () => {
     }
   });
 
-  test("let the keyboard reach and show every control", async (t) => {
+  test("let the keyboard reach every control, and show where the focus is", async (t) => {
     for (const name of Object.keys(SCENES)) {
       await t.test(name, async () => {
         await show(page, name === "wall" || name === "edit" ? LIGHT : LIGHT_PHONE);
@@ -260,7 +261,7 @@ describe("the looks of the page", () => {
     });
   }
 
-  test("are guarded: a change of a picture is found, and controls out of the keyboard's reach", async () => {
+  test("are guarded: a changed picture and controls that the keyboard cannot reach are found", async () => {
     await show(page, LIGHT);
     await scene("cameras");
     await page.mouse.move(0, 0);
@@ -280,7 +281,7 @@ describe("the looks of the page", () => {
     assert.match((await keyboardFaults(page)).join(), /not reached/);
   });
 
-  test("are right with 10,000 cameras, and the user can jump to any page of them", async () => {
+  test("are right with 10,000 cameras, and the user can jump to any page of the list", async () => {
     const cameras = Array.from({ length: MANY - IDS.length }, (_, index) => ({
       id: `many-${String(index).padStart(5, "0")}`,
       name: `Camera ${index}`,

@@ -1,4 +1,5 @@
-// Plays for a long time, because occasional stalls appear only after a while.
+// Tests that video plays without stalls. The tests play for a long time, because rare stalls appear only
+// after a while.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
@@ -40,8 +41,8 @@ describe("hls.js", () => {
     assert.match(await viewer.tile().locator(".latency").textContent(), /^0\.\d s behind$/);
   });
 
-  test("plays the same stream without an error or a stall if low-latency mode is off", async (t) => {
-    // The status view contains no player of the page.
+  test("plays without an error or a stall if low-latency mode is off", async (t) => {
+    // The status view has no player, so the test's player is the only one.
     const viewer = await on.visit(t, "#/status");
     await on.service.start("demo");
     await until(
@@ -70,7 +71,7 @@ function recordProblems() {
   video.addEventListener("hlserror", ({ detail }) => globalThis.playerProblems.push(detail));
   globalThis.plain?.on(globalThis.Hls.Events.ERROR, (_, { details, fatal }) => {
     // Without low-latency mode, hls.js sends playlist requests that wait until the next segment is complete.
-    // The time limit of hls.js is sometimes shorter than that segment. hls.js then repeats the request at
+    // Sometimes hls.js reaches its own time limit before that. hls.js then repeats the request at
     // once, so this error does not interrupt the video.
     if (fatal || details !== "levelLoadTimeOut") {
       globalThis.playerProblems.push(details);

@@ -1,5 +1,5 @@
 // Tests plain hls.js players, without the page's own recovery: that they continue after interruptions, and
-// that they begin with a picture.
+// that they soon show a picture after they join.
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -112,7 +112,7 @@ describe("plain hls.js", () => {
     await watch(page, 5);
     parts.manager.signal("SIGTERM");
     await parts.manager.waitForExit(20);
-    // Only the manager sees the other time, not its FFmpegs.
+    // Only the manager sees the changed time. Its FFmpegs do not.
     await parts.startManager({
       LD_PRELOAD: FAKETIME,
       FAKETIME: "-1h",

@@ -1,5 +1,5 @@
-// Tests the page below a path of another host, behind proxies that remove the path and that keep it, and behind a
-// proxy that asks for a password.
+// Tests the page below a path of another host, behind proxies that remove the path or keep it. One of the proxies
+// requires a password.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
@@ -16,7 +16,7 @@ describe("the page behind another proxy", () => {
 
   const proxies = [
     [
-      "an nginx that removes the path, and asks for a password",
+      "an nginx that removes the path, and requires a password",
       (t) =>
         startNginxFor(
           t,

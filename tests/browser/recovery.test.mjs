@@ -1,5 +1,5 @@
-// Tests that the page and the player of the examples show new pictures soon after interruptions. The frames that the
-// browser presents show this.
+// Tests that the page and the player of the examples show new pictures soon after interruptions. The tests observe
+// the frames that the browser presents.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { after, before, describe, test } from "node:test";
@@ -20,7 +20,7 @@ const FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
  * failed attempt of the page and then a start, which includes the wait for a keyframe.
  */
 const CONTINUES_SECONDS = 6;
-/** The same time for the player of the examples, which pauses longer between two attempts. */
+/** The corresponding time for the player of the examples, which pauses longer between two attempts. */
 const EXAMPLE_CONTINUES_SECONDS = 9;
 
 describe("new pictures appear soon", { concurrency: false }, () => {
@@ -107,7 +107,7 @@ describe("new pictures appear soon", { concurrency: false }, () => {
 
   test("after a restart with the clock set back an hour", { skip: !IS_LONG }, async (t) => {
     const { parts, viewer } = await watch(t, 20);
-    // Only the manager sees the other time, not its FFmpegs.
+    // Only the manager sees the changed time. Its FFmpegs do not.
     const variables = {
       LD_PRELOAD: FAKETIME,
       FAKETIME: "-1h",

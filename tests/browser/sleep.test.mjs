@@ -47,7 +47,7 @@ describe("the page on a computer that sleeps", () => {
     await viewer.seesPictureNewerThan(wokeAt);
     await viewer.sees("live");
     await viewer.watches(2);
-    // On a busy machine, more starts may follow, so this checks only the first one.
+    // On a busy machine, more starts can follow, so the test checks only the first start.
     assert.ok(
       startedAt[0] - wokeAt < NOTICE_MS,
       `started ${startedAt.map((at) => at - wokeAt)} ms after the end of the sleep`,

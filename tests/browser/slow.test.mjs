@@ -16,7 +16,7 @@ const SUB_RATE = 120;
 const LINE_RATE = 400;
 /** The time within which the page must react to a connection that has become slow. */
 const REACTS_SECONDS = 10;
-/** The time within which video must return when the connection is fast. */
+/** The time within which the video must return when the connection is fast again. */
 const RETURNS_SECONDS = 60;
 const PICTURE_BYTES = 60_000;
 const PICTURES_EVERY_MS = 3000;
@@ -64,7 +64,7 @@ describe("a tile on a slow connection", () => {
     return (await viewer.tile().locator(".tile-note").count()) === 0;
   }
 
-  test("shows the sub stream, and the main stream when the connection is fast", async (t) => {
+  test("shows the sub stream, and the main stream when the connection is fast again", async (t) => {
     const { viewer, release } = await slowDown(t, "with-sub", (await startSub(t)).link);
     await notes(viewer, "The tile shows the sub stream", REACTS_SECONDS);
     await until("the sub stream", REACTS_SECONDS, async () => {
@@ -87,7 +87,7 @@ describe("a tile on a slow connection", () => {
     }
   });
 
-  test("shows pictures if there is no sub stream, and video when the connection is fast", async (t) => {
+  test("shows pictures if there is no sub stream, and video when the connection is fast again", async (t) => {
     const { viewer, release } = await slowDown(t, "no-sub");
     const pictures = [];
     viewer.page.on("response", (response) => {

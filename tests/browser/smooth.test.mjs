@@ -15,7 +15,7 @@ import { SECONDS } from "./support/viewer.mjs";
 const IS_LONG = Boolean(process.env.LONG_TESTS);
 /** The time for which freezes are counted. The causes that the tests cover lead to a freeze at least every 15 s. */
 const PLAYING_SECONDS = Math.max(15, Number(process.env.PLAY_SECONDS || 15));
-/** A gap between two pictures is a freeze if it is longer than this. A busy machine also causes shorter gaps. */
+/** A gap between two pictures is a freeze if it is longer than this. A busy machine can cause shorter gaps. */
 const FREEZE_MS = 500;
 /** The player keeps at least this many seconds of played video; see BackBuffer. */
 const KEPT_SECONDS = 10;
@@ -88,7 +88,11 @@ describe("the picture", () => {
     await on.putCopy("removed");
     const viewer = await on.visit(t, "#/?cameras=removed");
     await viewer.sees("live");
-    await until("a removal", SECONDS, async () => (await bufferBegin(viewer)) > 0);
+    await until(
+      "the removal of played video",
+      SECONDS,
+      async () => (await bufferBegin(viewer)) > 0,
+    );
     const { currentTime } = await viewer.video();
     assert.ok(currentTime - (await bufferBegin(viewer)) >= KEPT_SECONDS - 1);
   });

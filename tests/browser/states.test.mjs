@@ -1,5 +1,5 @@
-// Tests what the page says about cameras, and what users can do then: conditions, messages, deleted cameras, forms, and
-// keys.
+// Tests what the page shows about cameras, and what users can do in each case: conditions, messages, deleted cameras,
+// forms, and keys.
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
@@ -56,7 +56,7 @@ describe("the page", { concurrency: 4 }, () => {
     }
   });
 
-  test("shows that a camera has failed in all views, offers to try again, and nothing to stop", async (t) => {
+  test("shows in all views that a camera has failed, and offers to try again, but not to stop", async (t) => {
     const camera = await Camera.startFor(t);
     const link = `rtsp://viewer:wrong@127.0.0.1:${camera.port}/private`;
     await on.service.put("refusing", { name: "Refusing", rtsp_link: link });
@@ -77,7 +77,7 @@ describe("the page", { concurrency: 4 }, () => {
     const facts = page.getByRole("dialog").locator(".facts");
     await facts.getByText("Fehlgeschlagen").waitFor();
     await page.keyboard.press("Escape");
-    // The camera is not idle, even when the service no longer lists its stream.
+    // The page does not show the camera as idle, even when the service no longer lists its stream.
     await page.getByRole("link", { name: "Kameras" }).click();
     const row = page.locator('li[data-camera="refusing"]');
     await row.getByText("Fehlgeschlagen").waitFor();
@@ -144,7 +144,7 @@ describe("the page", { concurrency: 4 }, () => {
     await form.waitFor({ state: "detached" });
   });
 
-  test("changes the password of a camera without its link, and its name without its password", async (t) => {
+  test("changes a camera's password or name without asking for the link or the password again", async (t) => {
     const camera = await Camera.startFor(t, 0, ["--password", "p@ss/word"]);
     const link = `rtsp://viewer:old@127.0.0.1:${camera.port}/private`;
     await on.service.put("locked", { name: "Locked", rtsp_link: link });
@@ -211,7 +211,7 @@ describe("the page", { concurrency: 4 }, () => {
     await started;
   });
 
-  test("understands the keys of a tile wherever the focus is, and asks which tile if there are several", async (t) => {
+  test("accepts the keyboard commands of a tile wherever the focus is, and asks which tile if there are several", async (t) => {
     await on.putCopy("loud", { name: "Loud" });
     const viewer = await on.visit(t, "#/?cameras=loud");
     const { page } = viewer;

@@ -1,5 +1,6 @@
-// Tests the page over HTTPS, with the manager's certificate and with one of the operator's own, and over HTTP at an
-// address that browsers do not trust, where they do not offer all interfaces to the page.
+// Tests the page over HTTPS, with the manager's certificate and with a certificate of the operator. Also tests the
+// page over HTTP at an address that browsers do not trust. At such an address, browsers offer fewer programming
+// interfaces.
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, renameSync, rmSync } from "node:fs";

@@ -24,9 +24,9 @@ const VIEWS = [
 ];
 /** An address at which the service knows no camera. (The demo camera is at 127.0.0.1.) */
 const NEW_ADDRESS = "127.0.0.2";
-/** Another such address. */
+/** Another address at which the service knows no camera. */
 const TLS_ADDRESS = "127.0.0.3";
-/** A password with characters that have a meaning in links. */
+/** A password with characters that have a special meaning in links. */
 const PASSWORD = "p@ss/word";
 /** Path of the main stream in the service's preset for Hikvision. */
 const HIKVISION_PATH = "Streaming/Channels/101";
@@ -174,7 +174,7 @@ describe("the views", () => {
     assert.equal(added.onvif_certificate, fingerprint256);
     assert.ok(added.onvif.startsWith(`https://${device}/`), added.onvif);
 
-    // The form asks as well.
+    // The form also asks the user to confirm the certificate.
     const input = { name: "Moved", ip: TLS_ADDRESS, path: "/x", username: "u" };
     await on.service.put(added.id, { ...input, onvif: `http://${device}/` });
     await page.route(`**/api/cameras/${added.id}`, (route) =>

@@ -16,11 +16,11 @@ const MAX_AGE_MS = 15_000;
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
 /**
- * When the picture has stopped, the page restarts the stream if no media arrives for a little longer than this, although
- * the playlist grows.
+ * If the picture has stopped and the playlist grows, but no media arrives, the page restarts the stream after a
+ * little longer than this time.
  */
 const MISSED_SECONDS = 1.8;
-/** How long the test with a slow browser observes the page: longer than the page waits for any media. */
+/** The time for which the test with a slow browser observes the page. It is longer than the time for which the page waits for media. */
 const SLOW_SECONDS = 10;
 
 /** Returns how many start requests for a camera the page has sent. */
@@ -135,8 +135,8 @@ describe("the page", { concurrency: 6 }, () => {
     );
     assert.ok(!(await viewer.page.content()).includes("not-it"));
 
-    // The camera is not contacted when the tile comes back into sight, or when the view is opened again,
-    // because the camera might lock the account.
+    // The page does not contact the camera when the tile comes back into sight or when the view is opened
+    // again, because a camera can lock the account after repeated failed logins.
     const starts = () => startsOf(viewer, "locked");
     assert.equal(starts(), 1);
     await viewer.hide();
@@ -154,7 +154,7 @@ describe("the page", { concurrency: 6 }, () => {
       "The camera rejected the user name or password, or forbids access to the stream.",
     );
     assert.equal(starts(), 1);
-    // The camera is contacted when the user requests it.
+    // The page contacts the camera when the user requests it.
     await viewer.tile().hover();
     for (const number of [2, 3]) {
       await viewer.tile().getByRole("button", { name: "Try again" }).first().click();
@@ -207,14 +207,14 @@ describe("the page", { concurrency: 6 }, () => {
     await on.putCopy("slow");
     const viewer = await on.visit(t, "#/?cameras=slow");
     await viewer.sees("live");
-    // This acts like a browser that decodes more slowly than media arrives.
+    // Make the video play slowly, as in a browser that decodes more slowly than media arrives.
     await viewer.page.evaluate(() => {
       const video = document.querySelector("video");
       video.playbackRate = 0;
       Object.defineProperty(video, "playbackRate", { get: () => 0, set: () => {} });
     });
     await viewer.sees("waiting");
-    // On a busy machine the media itself may pause. The test then observes the page again.
+    // On a busy machine, the media itself can pause. The test then observes the page again.
     await until("continuous media", 2 * SECONDS, async () => {
       const starts = startsOf(viewer, "slow");
       const pause = await longestPause(viewer.page, "/streams/slow/", SLOW_SECONDS);

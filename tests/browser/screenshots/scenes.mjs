@@ -1,6 +1,6 @@
 // Draws the pictures that the cameras in the screenshots show, so that no real place appears in them.
 
-/** Colours by light: top of the sky, bottom of the sky, ground. */
+/** The colours for each light: top of the sky, bottom of the sky, ground. */
 const SKIES = {
   day: ["#9db8cf", "#dfe8ec", "#8d9a86"],
   evening: ["#3a4763", "#c58f74", "#4b4a48"],

@@ -88,7 +88,7 @@ export class Child {
    * program if it still runs, and every process that it has started.
    */
   async end() {
-    // `kill` needs the list from before the exit.
+    // `kill` needs the list of descendants from before the exit.
     this.descendants();
     this.signal("SIGTERM");
     await this.waitForExit(30).catch(() => {});
@@ -98,7 +98,7 @@ export class Child {
 
   /** Kills the process group if the program still runs, and every process that the program has started. */
   kill() {
-    // After the kill, these processes are orphans and can no longer be found.
+    // After the program has been killed, these processes are orphans and can no longer be found.
     const started = this.descendants();
     this.signal("SIGKILL");
     started.filter(isRunning).forEach(({ pid }) => signal(pid, "SIGKILL"));

@@ -13,8 +13,9 @@ export function recordFrames(page, id) {
 
 /**
  * Returns what has been recorded since `recordFrames`: the number of presented frames, the longest gap in
- * milliseconds, and the freezes. `stalledFreezes` are those in which the page's own timer stalled as well, so
- * that the machine and not the player may be the cause. `freezes` and the longest gap exclude them.
+ * milliseconds, and the freezes. `stalledFreezes` are the freezes during which the page's own timer stalled
+ * as well. Their cause can be the machine instead of the player, so `freezes` and the longest gap exclude
+ * them.
  */
 export function recordedFrames(page) {
   return page.evaluate(() => globalThis.recordedFrames());

@@ -1,8 +1,8 @@
 // Finds faults of a page's layout: content that overflows, is cut off, or covers other content.
 
 /**
- * Returns descriptions of the faults in the uppermost open dialog, or else in the whole page; an empty array if
- * there are none.
+ * Returns descriptions of the faults in the uppermost open dialog, or in the whole page if no dialog is open.
+ * Returns an empty array if there are no faults.
  */
 export function layoutFaults(page) {
   return page.evaluate(findFaults);

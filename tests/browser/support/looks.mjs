@@ -8,7 +8,7 @@ import { layoutFaults } from "./layout.mjs";
 const AXE = readFileSync(new URL("../node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 const PICTURES = new URL("../looks/", import.meta.url);
-/** Fixes what differs between machines or changes with time: the font, animations, and the cursor in fields. */
+/** Makes constant what differs between machines or changes with time: the font, animations, and the cursor in fields. */
 const STEADY = `
   * { animation: none !important; caret-color: transparent !important; transition: none !important;
       font-family: "DejaVu Sans", sans-serif !important; }`;
@@ -32,7 +32,7 @@ export async function show(page, { colorScheme, width, height }) {
   );
 }
 
-/** Adds CSS to the page. The page's security policy permits no inline styles, but constructed style sheets. */
+/** Adds CSS to the page. The page's security policy permits constructed style sheets, but not inline styles. */
 export async function addCss(page, css) {
   await page.evaluate((text) => {
     const sheet = new CSSStyleSheet();
@@ -91,7 +91,7 @@ export async function keyboardFaults(page) {
     const controls = root.querySelectorAll(
       "a[href], button, input, select, textarea, summary, [tabindex='0']",
     );
-    // A control that is invisible until its tile has the focus is among them.
+    // This includes controls that are invisible until their tile has the focus.
     const usable = [...controls].filter(
       (control) => !control.disabled && control.checkVisibility(),
     );
@@ -100,7 +100,7 @@ export async function keyboardFaults(page) {
   });
   const reached = new Set();
   const faults = [];
-  // A dialog or the browser may have the focus in between.
+  // Between two controls, a dialog or the browser can have the focus.
   for (let press = 0; press < 2 * count + 10 && reached.size < count; press += 1) {
     await page.keyboard.press("Tab");
     const { control, fault } = await page.evaluate(focused);
@@ -130,7 +130,7 @@ function focused() {
   if (!control?.dataset.control) {
     return {};
   }
-  // The field of a button for files is invisible; the button shows the focus.
+  // The field of a button that selects files is invisible. Its button shows the focus.
   const shown = control.closest("label.button") ?? control;
   const { outlineStyle, outlineWidth } = getComputedStyle(shown);
   const { left, top, width, height } = shown.getBoundingClientRect();
@@ -153,12 +153,12 @@ function focused() {
 const SQUARE = 4;
 /** Difference of a mean colour, from 0 to 255, that is visible and not caused by the rendering of the font. */
 const VISIBLE = 24;
-/** Share of the squares that may differ visibly. */
+/** The largest permitted share of squares that differ visibly. */
 const MAX_SHARE = 0.003;
 
 /**
- * Compares the page with the kept picture of this name. With UPDATE_LOOKS=1, keeps the present picture instead. A
- * picture that differs is written next to the kept one.
+ * Compares the page with the kept picture of this name. If the page differs, writes its picture next to the kept
+ * picture. With UPDATE_LOOKS=1, replaces the kept picture instead.
  */
 export async function checkPicture(page, name) {
   const { picture, share } = await compareWithKept(page, name);
@@ -168,7 +168,9 @@ export async function checkPicture(page, name) {
     writeFileSync(new URL(`${name}.new.png`, PICTURES), picture);
     const files = `tests/browser/looks/${name}.png and ${name}.new.png`;
     const percent = (share * 100).toFixed(2);
-    assert.fail(`${percent} % of ${files} differ. If the new picture is right, set UPDATE_LOOKS=1`);
+    assert.fail(
+      `${percent} % of the page looks different; compare ${files}. If the new picture is right, set UPDATE_LOOKS=1`,
+    );
   }
 }
 
@@ -178,13 +180,14 @@ export async function hasChanged(page, name) {
 }
 
 /**
- * Returns a picture of the page at half of the size, and the share of it that differs visibly from the kept picture.
+ * Returns a picture of the page at half of the size, and the share of its squares that differ visibly from the kept
+ * picture.
  */
 async function compareWithKept(page, name) {
   const file = new URL(`${name}.png`, PICTURES);
   const screenshot = (await page.screenshot()).toString("base64");
   const kept = existsSync(file) ? readFileSync(file).toString("base64") : null;
-  // Another page decodes the pictures, because the security policy of the page forbids it.
+  // The page's security policy does not permit the page to decode the pictures. So another page does it.
   const studio = await page.context().newPage();
   const { picture, share } = await studio.evaluate(compare, { screenshot, kept, SQUARE, VISIBLE });
   await studio.close();
@@ -192,7 +195,7 @@ async function compareWithKept(page, name) {
 }
 
 /**
- * Runs in a page: halves the screenshot, and compares the mean colours of its squares with those of the kept picture.
+ * Runs in a page: halves the screenshot, and compares the mean colours of its squares with the kept picture.
  */
 async function compare({ screenshot, kept, SQUARE: square, VISIBLE: visible }) {
   const decode = async (base64) => {

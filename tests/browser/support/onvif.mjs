@@ -8,7 +8,7 @@ const START_SECONDS = 60;
 
 /**
  * Starts an ONVIF device at `address`. `links` maps the profiles `main`, `sub` and `jpeg` to RTSP links. The
- * device is stopped at the end of the test. Returns its address and port, as `address:port`.
+ * device is stopped at the end of the test. Returns the device's address and port, as `address:port`.
  */
 export async function startDeviceFor(t, address, links, options = []) {
   const linkOptions = Object.entries(links).flatMap(([profile, link]) => [

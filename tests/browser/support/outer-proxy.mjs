@@ -1,4 +1,4 @@
-// Runs a proxy in front of the service's nginx, as installations have one: nginx or Caddy.
+// Runs a proxy in front of the service's nginx, as in many installations: another nginx, or Caddy.
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";

@@ -15,7 +15,7 @@ const START_SECONDS = 60;
 
 /** A manager without cameras, and nginx in front of the manager. */
 export class Parts {
-  /** Starts both with this value of CORS_ORIGINS, and the manager with these variables. */
+  /** Starts both. `corsOrigins` is the value of CORS_ORIGINS, and `variables` are environment variables of the manager. */
   static async start({ corsOrigins = "*", variables = {} } = {}) {
     const parts = new this();
     try {

@@ -1,5 +1,5 @@
-// Responses that a page gets in place of the service's own, so that the page always looks the same. The cameras are
-// those of the real service.
+// Responses that a page gets instead of the real responses of the service, so that the page always looks the same.
+// The real service lists the cameras.
 
 /** A name of 200 characters without a space. */
 export const LONG_NAME = "Warehouse".padEnd(200, "-north-gate-7");
@@ -154,7 +154,7 @@ const DISCOVERY = {
 };
 const HEALTH = { status: "ok", active_streams: 2, uptime_seconds: 93_600, version: "1.2.3" };
 
-/** Replaces what changes with time: streams, sessions, key figures, the results of starts, and of a search. */
+/** Replaces what changes with time: streams, sessions, key figures, and the results of starts and of a search. */
 export async function pretend(page) {
   const json = (path, body) => page.route(path, (route) => route.fulfill({ json: body }));
   await json("**/api/streams", { streams: STREAMS });

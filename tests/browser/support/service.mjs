@@ -8,7 +8,7 @@ import { Child } from "./child.mjs";
 import { freePort } from "./port.mjs";
 
 const PROGRAM = fileURLToPath(new URL("../../../deploy/run", import.meta.url));
-/** Time limit of a start. The first start may install packages and build the service. */
+/** Time limit of a start. The first start installs packages and builds the service if necessary. */
 const START_SECONDS = 900;
 
 /** A service that `deploy/run` has started, on free ports and with its own directories. */
@@ -16,7 +16,7 @@ export class Service {
   /** Starts a service with these arguments of `deploy/run`. `settings` override the default settings. */
   static async start(settings = {}, args = []) {
     const directory = mkdtempSync(join(tmpdir(), "browser-test-"));
-    // Retries, because processes that have just been killed may still write.
+    // Retries, because processes that have just been killed can still write.
     const remove = { recursive: true, force: true, maxRetries: 10 };
     process.on("exit", () => rmSync(directory, remove));
     const cameraPort = String(await freePort());

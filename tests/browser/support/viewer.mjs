@@ -5,7 +5,7 @@ import { until } from "./until.mjs";
 
 /** Time limit of most waits. It is generous, because test machines are busy. */
 export const SECONDS = 60;
-/** Time limit for reading from the page, which may be busy for seconds. */
+/** Time limit for reading from the page, which can be busy for seconds. */
 const READ_MS = 5000;
 
 const FLAGS = [
@@ -34,7 +34,7 @@ export class Viewer {
   /** The URLs of all requests of the page. */
   requests = [];
 
-  /** Opens an address in a new browser context. `options` are those of Playwright's `newContext`. */
+  /** Opens an address in a new browser context. `options` are options of Playwright's `newContext`. */
   static async open(browser, address, options = {}) {
     const context = await browser.newContext(options);
     const viewer = new Viewer(await context.newPage());

@@ -1,4 +1,4 @@
-// Opens pages in WebKitGTK, which plays by Media Source Extensions with GStreamer's decoders. Playwright cannot
+// Opens pages in WebKitGTK, which plays through Media Source Extensions with GStreamer's decoders. Playwright cannot
 // drive Debian's WebKitGTK, so this module speaks WebDriver.
 import { Child } from "./child.mjs";
 import { freePort } from "./port.mjs";
