@@ -177,7 +177,7 @@ fn mutate(input: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut fastrand::Rng) {
             input.splice(at..at, part);
         }
         48..56 => {
-            // Values that parsers may read as a length or a count.
+            // Values that parsers can read as a length or a count.
             const NUMBERS: [u32; 8] = [0, 1, 7, 8, 0x10000, 0x7fff_ffff, 0x8000_0000, u32::MAX];
             if let Some(bytes) = input.get_mut(at..at + 4) {
                 bytes.copy_from_slice(&one_of(&NUMBERS, random).to_be_bytes());
@@ -199,7 +199,7 @@ fn short_range(bytes: &[u8], random: &mut fastrand::Rng) -> Range<usize> {
     begin..bytes.len().min(begin + random.usize(1..=longest))
 }
 
-/// Returns a random byte, or one of the bytes that have a meaning in many formats.
+/// Returns a random byte, or one of the bytes that have a special meaning in many formats.
 fn random_byte(random: &mut fastrand::Rng) -> u8 {
     if random.bool() {
         return random.u8(..);

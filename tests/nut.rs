@@ -39,7 +39,7 @@ const CAMERAS: &[&[&str]] = &[
     &[VIDEO, VOICE, "-t 5", "-c:v mjpeg -c:a pcm_mulaw", NUT],
     &[VIDEO_SLOW, "-t 60", H264, NUT],
     &[VIDEO_SLOW, "-t 60", H264_B, PIPE],
-    // Times in units of 1/90000 s, as in RTP: the numbers of successive frames are far apart.
+    // Times in units of 1/90000 s, as in RTP. The times of successive frames differ by large numbers.
     &[VIDEO_SLOW, "-t 60 -enc_time_base 1:90000", H264, NUT],
     &[VIDEO_SLOW, VOICE, "-t 20", "-c:v mjpeg -c:a pcm_alaw", NUT],
     &[VIDEO_FAST, AUDIO, "-t 4", H264, "-c:a aac", NUT],
@@ -50,13 +50,13 @@ const CAMERAS: &[&[&str]] = &[
     &[VIDEO_LARGE, "-t 0.4", "-c:v mjpeg -q:v 1", NUT],
     // With an index at the end.
     &[VIDEO, "-t 5", H264, "-f nut pipe:1"],
-    // FFmpeg writes the first bytes that all frames of these codecs share only once, in the header.
+    // All frames of these codecs begin with the same bytes, which FFmpeg writes only once, in the header.
     &[VIDEO, AUDIO, "-t 5", "-c:v mpeg4 -c:a libmp3lame", NUT],
     &[VOICE, "-t 3", "-c:a pcm_alaw", NUT],
     &[AUDIO, "-t 3", "-c:a aac", PIPE],
 ];
 
-/// Two seconds of audio and of video with B-frames; few enough bytes to read them one by one.
+/// Two seconds of audio and of video with B-frames. The data is small enough to be read byte by byte.
 static SMALL: LazyLock<Vec<u8>> = LazyLock::new(|| {
     ffmpeg(&[VIDEO, AUDIO, "-t 2", H264_B, "-crf 40 -c:a aac -b:a 32k", NUT], &[])
 });
@@ -214,7 +214,7 @@ fn ffmpeg_decodes_every_frame_of_the_writer_without_probing() {
         let output = ffmpeg(&decode, &write(&streams, &packets));
         let output = String::from_utf8(output).expect("text");
         let frames = output.lines().filter(|line| !line.starts_with('#')).count();
-        // Audio may have one packet more than decoded frames, because encoders of Opus and AAC have a delay.
+        // Audio can have one packet more than decoded frames, because encoders of Opus and AAC have a delay.
         let is_video = matches!(streams[0].kind, NutKind::Video { .. });
         let missing = packets.len() - frames;
         assert!(missing == 0 || !is_video && missing == 1, "{camera:?}: {missing} missing");

@@ -119,19 +119,19 @@ fn check(encoder: &str) {
 }
 
 #[test]
-fn h265() {
+fn h265_is_converted() {
     check("-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=50:bframes=0");
     check("-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=50:bframes=3");
 }
 
 #[test]
-fn motion_jpeg() {
+fn motion_jpeg_is_converted() {
     check("-c:v mjpeg -pix_fmt yuvj422p");
     check("-c:v mjpeg -pix_fmt yuvj420p");
 }
 
 #[test]
-fn h264_with_10_bits_or_4_2_2_or_b_frames() {
+fn h264_with_10_bits_or_4_2_2_or_b_frames_is_converted() {
     check("-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p10le -g 50");
     check("-c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv422p -g 50");
     check("-c:v libx264 -preset veryfast -bf 3 -g 50");

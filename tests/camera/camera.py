@@ -39,7 +39,7 @@ def role_token(role):
 
 
 def authentication(options):
-    """Return the authentication: clients with the password are members, others anonymous."""
+    """Return the authentication. Clients with the password are members, others are anonymous."""
     auth = GstRtspServer.RTSPAuth.new()
     auth.set_realm(REALM)
     auth.set_supported_methods(GstRtsp.RTSPAuthMethod.DIGEST)

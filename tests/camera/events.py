@@ -7,7 +7,7 @@ _LOCK = threading.Lock()
 
 
 def emit(event, **fields):
-    """Write an event. Threads may call this at the same time."""
-    # print() writes the line and its end separately.
+    """Write an event. Several threads can call this at the same time."""
+    # print() writes the text and the line break separately, so a lock keeps them together.
     with _LOCK:
         print(json.dumps({"event": event, **fields}, separators=(",", ":")), flush=True)

@@ -1,4 +1,4 @@
-"""The habits of the raw camera: what it does differently from a good camera, by option."""
+"""The habits of the raw camera. Each option makes the camera differ from a good camera."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -22,7 +22,7 @@ PARAMETER_FAULTS = ("no-config", "bad-config", "other-type")
 
 @dataclass
 class Habits:
-    """All habits. The defaults are those of a good camera."""
+    """All habits. With the defaults, the camera is a good camera."""
 
     answer: list = field(default_factory=list)
     auth: tuple[str, ...] = ()
@@ -82,37 +82,37 @@ def arguments():
         help="respond to the next COUNT requests of this method, or to all, with this status; "
         "SETUP/audio, SETUP/backchannel or SETUP/video for one track",
     )
-    rtsp.add_argument("--redirect", help="redirects DESCRIBE; {port} is this camera's port")
+    rtsp.add_argument("--redirect", help="redirect DESCRIBE; {port} is this camera's port")
     rtsp.add_argument(
         "--one-session",
         type=float,
         metavar="S",
-        help="refuses a second session, also within S seconds after the end of the last one",
+        help="refuse a second session, also for S seconds after the first one has ended",
     )
     rtsp.add_argument(
         "--dead-session",
         type=float,
         metavar="S",
-        help="the only session stays busy for S seconds if its client sends no TEARDOWN",
+        help="permit one session, which stays busy for S seconds if no TEARDOWN ends it",
     )
-    rtsp.add_argument("--busy-code", type=int, help="the status of a refused session")
+    rtsp.add_argument("--busy-code", type=int, help="status with which a session is refused")
     rtsp.add_argument("--session-timeout", type=int, metavar="S")
     rtsp.add_argument("--sdp", help="the text of the SDP, in which {media} stands for the tracks")
     tracks = parser.add_argument_group("tracks")
-    tracks.add_argument("--metadata", action="store_true", help="an ONVIF metadata track is first")
-    tracks.add_argument("--backchannel", choices=("first", "last"), help="a track with a=sendonly")
+    tracks.add_argument("--metadata", action="store_true", help="announce ONVIF metadata first")
+    tracks.add_argument("--backchannel", choices=("first", "last"), help="a sendonly track")
     tracks.add_argument(
-        "--silent-video-first", action="store_true", help="a video track without packets is first"
+        "--silent-video-first", action="store_true", help="announce video without packets first"
     )
     tracks.add_argument("--audio-first", action="store_true")
-    tracks.add_argument("--no-audio-parameters", action="store_true", help="no fmtp for the audio")
+    tracks.add_argument("--no-audio-parameters", action="store_true", help="audio without fmtp")
     sound = parser.add_argument_group("audio; times are in seconds after PLAY")
     sound.add_argument(
         "--audio-from", type=float, metavar="S", help="no audio before S; inf: no audio at all"
     )
     sound.add_argument("--audio-until", type=float, metavar="S", help="no audio after S")
     sound.add_argument("--audio-gap", type=pair, metavar="S@T", help="no audio for S s from T")
-    sound.add_argument("--audio-every", type=float, metavar="S", help="S s of audio at a time")
+    sound.add_argument("--audio-every", type=float, metavar="S", help="send S s of audio at once")
     sound.add_argument(
         "--audio-parameters",
         choices=PARAMETER_FAULTS,
@@ -129,8 +129,8 @@ def arguments():
     clock = parser.add_argument_group("clock; S@T is a jump by S seconds, T seconds after PLAY")
     clock.add_argument("--speed", type=float, help="timestamps run this many times as fast")
     clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="timestamps jump")
-    clock.add_argument("--reports", action="store_true", help="RTCP sender reports every second")
-    clock.add_argument("--report-from", type=float, metavar="S", help="the reports are S s ahead")
+    clock.add_argument("--reports", action="store_true", help="send RTCP reports every second")
+    clock.add_argument("--report-from", type=float, metavar="S", help="reports are S s ahead")
     clock.add_argument("--report-jump", type=pair, metavar="S@T", help="reports jump")
     clock.add_argument("--rtp-start", type=int, help="the first RTP timestamp of all tracks")
     clock.add_argument("--rtptime-ahead", type=int, metavar="N", help="RTP-Info is N ticks ahead")

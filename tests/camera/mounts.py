@@ -1,4 +1,4 @@
-"""The mounts of the camera, and the streams that each of them consists of."""
+"""The mounts of the camera, and the streams of each mount."""
 
 from gst import GLib, Gst, GstRtsp, GstRtspServer
 from picture import Picture
@@ -46,10 +46,10 @@ class Stream:
             self._shared.make_keyframe()
 
     def launch(self, index):
-        """Return the launch line of this stream, which has this index in its mount.
+        """Return the launch line of this stream. `index` is the stream's number in its mount.
 
-        The tee prevents the error "not linked" of a stream that a client does not set
-        up. That error sometimes stops the other stream as well.
+        Without the tee, a stream that a client does not set up would fail with the
+        error "not linked". That error sometimes stops the other stream as well.
         """
         tee = "tee allow-not-linked=true"
         if self._shared:

@@ -91,12 +91,12 @@ def date_and_time(seconds):
 
 
 class HttpLogin:
-    """The device's side of HTTP authentication: challenges, and checks of the responses to them."""
+    """The device's side of HTTP authentication: sends challenges, and checks the responses."""
 
     def __init__(self, options):
         self._options = options
         self._lock = threading.Lock()
-        # Maps each nonce to the largest count of requests that used it.
+        # Maps each nonce to the largest count (nc) of a request with this nonce.
         self._nonces = {}
 
     def check(self, header):
@@ -185,7 +185,7 @@ class Device:
     def respond(self, text, is_logged_in):
         """Return the status code and the document of the response to a request.
 
-        is_logged_in is the result of HTTP authentication, or None if the device does not use that.
+        is_logged_in is the result of HTTP authentication, or None if the device does not use it.
         """
         try:
             body = self._respond(ElementTree.fromstring(text), is_logged_in)
@@ -362,7 +362,7 @@ def handler(device, options):
     login = HttpLogin(options) if options.http_auth else None
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        """Responds for the device, or misbehaves according to its habit."""
+        """Responds for the device, or misbehaves according to the device's habit."""
 
         protocol_version = "HTTP/1.1"
 
@@ -565,7 +565,8 @@ def main():
     if options.certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.certificate)
-        # The thread of each connection makes its handshake, so that a slow client delays no others.
+        # Each connection's thread does the TLS handshake, so that a slow client does not delay
+        # others.
         server.socket = context.wrap_socket(
             server.socket, server_side=True, do_handshake_on_connect=False
         )

@@ -57,7 +57,7 @@ class ShrinkingPicture(Quirk):
 
 
 class SlowTimestamps(Quirk):
-    """Divides the speed at which RTP timestamps advance by `factor`.
+    """Makes RTP timestamps advance too slowly: at 1/`factor` of the correct speed.
 
     The payloader gets a segment whose playback rate is the factor, so the payloader
     scales the timestamps. The elements after the payloader get the original segment.
@@ -67,7 +67,7 @@ class SlowTimestamps(Quirk):
         self._factor = factor
 
     def on_payloader(self, _media, payloader):
-        """Change the rate of segments that reach the payloader; reset it when they leave it."""
+        """Change the rate of segments before the payloader, and restore it after the payloader."""
         replace_events(payloader.get_static_pad("sink"), self._set_rate(self._factor))
         replace_events(payloader.get_static_pad("src"), self._set_rate(1))
 
@@ -127,7 +127,7 @@ def replace_events(pad, change):
     """Replace events that pass through a pad.
 
     `change` receives every event and returns a replacement, or None to keep the event.
-    It is also called with the replacement, and must then return None.
+    `change` is also called with the replacement, and must then return None.
     """
     send = pad.send_event if pad.get_direction() == Gst.PadDirection.SINK else pad.push_event
 

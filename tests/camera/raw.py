@@ -35,7 +35,7 @@ REASONS = {
 METHODS = "OPTIONS, DESCRIBE, SETUP, PLAY, TEARDOWN, GET_PARAMETER"
 REALM, NONCE = "camera", "9d5f2b7c"
 HASHES = {"md5": ("MD5", hashlib.md5), "sha256": ("SHA-256", hashlib.sha256)}
-# Types of NAL units: a keyframe's picture and parameter sets.
+# Types of a keyframe's NAL units: the picture and the parameter sets.
 KEYFRAMES = (5, 7, 8)
 
 
@@ -71,7 +71,7 @@ def tracks_of(options, habits):
         lines = [
             it for it in audio.attributes if "fmtp" not in it or not habits.no_audio_parameters
         ]
-        # FFmpeg may have used the same payload type for both recordings.
+        # Both recordings can have the same payload type.
         number = audio.payload_type if audio.payload_type < 96 else 97
         lines = [re.sub(r":(9[67])\b", f":{number}", it) for it in lines]
         lines = [wrong_parameters(it, habits.audio_parameters) for it in lines]
@@ -87,7 +87,7 @@ def tracks_of(options, habits):
 
 
 def wrong_parameters(line, fault):
-    """Return an attribute of the audio, with this fault if it is the fmtp."""
+    """Return an attribute of the audio. If the attribute is the fmtp, it gets this fault."""
     if not fault or "fmtp" not in line:
         return line
     if fault == "other-type":
@@ -110,7 +110,7 @@ class Camera(socketserver.ThreadingTCPServer):
         self.session_of, self.free_at = None, 0.0
 
     def refusal(self, method, track):
-        """Return the status with which --answer overrides the response, otherwise None."""
+        """Return the status with which --answer overrides the response, or None."""
         with self.lock:
             for rule in self.habits.answer:
                 if rule[0] in (method, f"{method}/{track}") and rule[2] != 0:
@@ -119,7 +119,7 @@ class Camera(socketserver.ThreadingTCPServer):
         return None
 
     def take_session(self, connection):
-        """Give this connection the session if possible. Return whether it has the session."""
+        """Give this connection the session if possible. Return whether the connection has it."""
         if self.habits.one_session is None and self.habits.dead_session is None:
             return True
         with self.lock:
@@ -262,7 +262,7 @@ class Connection(socketserver.StreamRequestHandler):
         return f'Digest realm="{REALM}", nonce="{NONCE}", algorithm={HASHES[scheme][0]}'
 
     def is_authorized(self, method, header):
-        """Return whether the credentials are right, and sent with a scheme that is offered."""
+        """Return whether the credentials are right and use a scheme that the camera offers."""
         user, password = self.habits.user, self.habits.password
         if header.startswith("Basic "):
             right = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -298,7 +298,7 @@ class Connection(socketserver.StreamRequestHandler):
             self.ended.set()
 
     def due(self, track, at):
-        """Return when a packet of this time is sent, in seconds after PLAY."""
+        """Return when to send a packet with this time, in seconds after PLAY."""
         every = self.habits.audio_every
         is_together = track.source.kind == "audio" and every
         return (at // every + 1) * every if is_together else at
@@ -311,7 +311,7 @@ def unit_type(packet):
 
 
 class Sender:
-    """Sends the packets of one track, apart from those that a habit leaves out."""
+    """Sends the packets of one track, except packets that a habit leaves out."""
 
     def __init__(self, connection, track):
         self.connection, self.habits = connection, connection.habits

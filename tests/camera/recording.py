@@ -109,7 +109,7 @@ def audio(name):
 
 
 def ac3():
-    """Return a recording of AC-3. FFmpeg cannot make its packets (RFC 4184): one frame in each."""
+    """Record AC-3. FFmpeg cannot make the packets (RFC 4184), so this function makes them."""
     rate, bit_rate, samples = 48000, 96000, 1536
     source = ["-f", "lavfi", "-i", TONE.format(rate=rate), "-t", str(SECONDS), "-ac", "2"]
     command = [

@@ -197,7 +197,7 @@ class Clip:
         ]
 
     def aggregated(self):
-        """Put each frame into one packet, and some frames into the packet of the previous frame."""
+        """Put each frame into one packet. Some frames share the packet of the previous frame."""
         self.frames, self.tails, number = [], [], 0
         while number < len(self.units):
             count = 2 if number % 11 == 5 and number + 1 < len(self.units) else 1

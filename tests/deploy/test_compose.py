@@ -76,7 +76,7 @@ def send(url, method, path, body=None):
 
 
 def is_sent(path):
-    """Return whether a file is sent to the builder, which depends on .dockerignore."""
+    """Return whether .dockerignore lets a file be sent to the builder."""
     sent = True
     for line in (ROOT / ".dockerignore").read_text().splitlines():
         pattern = line.removeprefix("!")
@@ -210,7 +210,7 @@ class Run(unittest.TestCase):
         status = send(url, "GET", "/api/stream/status?indicator_id=demo")
         self.assertEqual(status["state"], "live", status)
         camera.terminate()
-        self.assertEqual(camera.wait(START_SECONDS), 0, "after SIGTERM")
+        self.assertEqual(camera.wait(START_SECONDS), 0, "exit code after SIGTERM")
 
     def test_the_demo_cameras_command_fails_if_the_manager_is_unreachable(self):
         camera, log = self.start_camera("http://127.0.0.1:1")

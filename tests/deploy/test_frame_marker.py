@@ -1,4 +1,4 @@
-"""Tests the frame-marker patch of the lean FFmpeg: cameras set RTP markers in different ways.
+"""Tests the frame-marker patch of the lean FFmpeg, with cameras that set different RTP markers.
 
 The tests need the lean FFmpeg that deploy/ffmpeg/build makes. It is at target/ffmpeg/ffmpeg, or at
 the path in TEST_FFMPEG_BIN.
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LEAN = Path(os.environ.get("TEST_FFMPEG_BIN") or ROOT / "target/ffmpeg/ffmpeg").absolute()
 DEBIAN = "ffmpeg"
 SECONDS = 20
-# The camera waits for FFmpeg only from the frame with this number on. Before this frame, FFmpeg has
+# The camera waits for FFmpeg only from the frame with this number on. By then, FFmpeg has
 # probed the stream and has compared the markers with the frames.
 FIRST_AWAITED = 12
 
@@ -99,7 +99,7 @@ def run(program, clip, has_marker, is_awaited=lambda _: False, lost=()):
 
     The number is in a list, which is empty if no frame was late. After an awaited frame, the camera
     sends nothing until FFmpeg has written that frame or the time is over. `is_awaited` gets the
-    last packet of a frame.
+    last packet of a frame, and returns whether the frame is awaited.
     """
     reader, late = Reader(), []
 
@@ -120,8 +120,8 @@ def run(program, clip, has_marker, is_awaited=lambda _: False, lost=()):
 def frames(nut):
     """Return the times, sizes, flags and checksums of all frames but the last.
 
-    The last frame of H.265 may differ, because the patch leaves a zero at its end, which belongs to
-    the next start code.
+    The last frame of H.265 can differ: the patch leaves a zero at the frame's end, which belongs
+    to the next start code.
     """
     with tempfile.NamedTemporaryFile() as file:
         file.write(nut)
@@ -134,7 +134,7 @@ def frames(nut):
 
 
 def is_lean():
-    """Return whether LEAN exists and is a lean FFmpeg: TEST_FFMPEG_BIN can name another FFmpeg."""
+    """Return whether LEAN is a lean FFmpeg. TEST_FFMPEG_BIN can also name another FFmpeg."""
     if not LEAN.exists():
         return False
     version = subprocess.run([LEAN, "-version"], check=True, capture_output=True).stdout
@@ -177,7 +177,7 @@ class FrameMarker(unittest.TestCase):
                 self.assertEqual(late, [])
                 self.assertEqual(frames(copied), self.expected[name])
 
-    def test_keyframes_come_out_before_the_next_frame_if_only_they_have_markers(self):
+    def test_keyframes_come_out_before_the_next_frame_if_only_keyframes_have_markers(self):
         """After a keyframe, the camera waits until FFmpeg has written the keyframe."""
         for name in ("H.264", "H.265"):
             with self.subTest(name):
@@ -201,7 +201,7 @@ class FrameMarker(unittest.TestCase):
                 self.assertEqual(copied[16 + split :], expected[16:])
 
     def test_frames_come_out_before_the_next_one_is_sent_even_after_lost_packets(self):
-        """The frames after the damaged ones are awaited."""
+        """The camera awaits the frames after the damaged frames."""
         clip = self.clips["H.264 with 8 slices"]
         # The first packets of a frame, and the last packet of another frame, which has the marker.
         lost = {(14, 0), (14, 1), (14, 2), (16, len(clip.frames[16]) - 1)}

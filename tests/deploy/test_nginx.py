@@ -1,4 +1,4 @@
-"""Checks the headers of nginx's responses, with the shipped template and a fake manager.
+"""Checks nginx with the shipped template and a fake manager: headers, time limits, paths and log.
 
 python3 -m unittest discover tests/deploy
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20
 ORIGIN = "https://shop.example"
 
-# The headers to compare: those that the template adds. All others, such as Date, are ignored.
+# The headers that the tests compare. All other headers, such as Date, are ignored.
 COMPARED = [
     "Cache-Control",
     "Access-Control-Allow-Origin",
@@ -225,14 +225,14 @@ class Nginx(unittest.TestCase):
         self.check(self.start_nginx(self.start_manager()), RESPONSES)
 
     def test_health_fails_in_time_if_the_manager_does_not_respond(self):
-        # The system accepts the connection, as it does for a manager that is stopped.
+        # The system accepts the connection, as it does for a manager that SIGSTOP has suspended.
         with socket.create_server(("127.0.0.1", 0)) as manager:
             url = self.start_nginx(f"127.0.0.1:{manager.getsockname()[1]}")
             began = time.monotonic()
             self.check(url, [next(row for row in WITHOUT_MANAGER if row[1] == "/api/health")])
             self.assertLess(time.monotonic() - began, 8)
 
-    def test_requests_that_are_not_sent_in_time_are_ended(self):
+    def test_connections_are_closed_if_the_request_is_not_sent_in_time(self):
         host, port = self.start_nginx(self.start_manager()).removeprefix("http://").split(":")
         unfinished = [
             b"",

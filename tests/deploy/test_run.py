@@ -30,8 +30,8 @@ def run(settings):
 class TakenPort(unittest.TestCase):
     """deploy/run with a port on which this test listens."""
 
-    def test_names_the_setting_and_the_process(self):
-        """The error has the setting and this process. Nothing else is printed or started."""
+    def test_the_error_names_the_setting_and_the_process(self):
+        """The error names the setting and this process. Nothing else is printed or started."""
         for family, address, spelling in [
             (socket.AF_INET, "127.0.0.1", "127.0.0.1"),
             (socket.AF_INET, "127.0.0.1", "0.0.0.0"),

@@ -26,7 +26,7 @@ CASES = {
     "--audio aac --backchannel first": ["video", "audio"],
     "--audio aac --backchannel last": ["video", "audio"],
     "--audio aac": ["video", "audio"],
-    # If there is no other audio, the track may be a microphone that the camera describes wrongly.
+    # If there is no other audio, the track can be a microphone that the camera describes wrongly.
     "--backchannel last": ["video", "backchannel"],
 }
 
@@ -51,7 +51,7 @@ def tracks_set_up(habits):
 class Sendonly(unittest.TestCase):
     """The tracks of a camera with a backchannel."""
 
-    def test_tracks_that_are_set_up(self):
+    def test_ffmpeg_sets_up_only_the_expected_tracks(self):
         """FFmpeg ignores a backchannel if there is other audio."""
         for habits, expected in CASES.items():
             with self.subTest(habits):

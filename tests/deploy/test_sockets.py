@@ -19,8 +19,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/release/stream-manager")
 SECONDS = 30
 RESTARTS = 3
-# Runs the program with the socket, which is this shell's stdin, as file descriptor 3, as systemd
-# does.
+# Runs the program $0 as systemd does: the socket, which is this shell's stdin, becomes file
+# descriptor 3.
 PASS_SOCKET = 'LISTEN_FDS=1 LISTEN_PID=$$ exec "$0" 3<&0 </dev/null'
 
 
@@ -75,7 +75,7 @@ class SocketActivation(unittest.TestCase):
 
     @unittest.skipUnless(shutil.which("systemd-socket-activate"), "systemd is missing")
     def test_the_manager_takes_both_sockets_from_systemd(self):
-        """systemd's program opens the sockets, and becomes the manager on the first connection."""
+        """systemd-socket-activate opens the sockets, and a connection starts the manager."""
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         path = f"{self.folder}/manager.sock"
@@ -92,7 +92,7 @@ class SocketActivation(unittest.TestCase):
         self.assertEqual(process.wait(SECONDS), 0)
 
     def test_no_request_is_refused_during_restarts(self):
-        """Requests that arrive without a pause are all answered while the manager restarts."""
+        """Requests arrive without a pause. Each gets a response while the manager restarts."""
         listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self.addCleanup(listener.close)
         port = listener.getsockname()[1]

@@ -17,7 +17,7 @@ from test_nginx import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 20
-# The watcher looks for changes every 5 s.
+# The watcher checks for changes every 5 s.
 RELOAD_SECONDS = 20
 FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
 VARIABLES = ["NGINX_TLS_LISTEN", "NGINX_TLS", "NGINX_REDIRECT", "NGINX_HSTS"]
@@ -85,13 +85,13 @@ class Settings(Directory):
         for settings in [{}, nothing, {"TLS": "off", "NGINX_HTTP_LISTEN": "80"}]:
             self.assertEqual(self.variables(**settings), (0, [""] * 4, ""))
 
-    def test_hsts_is_sent_if_asked_for_with_tls_here_or_in_a_proxy(self):
+    def test_a_setting_enables_hsts_with_tls_in_nginx_or_in_a_proxy(self):
         own = {"TLS_CERT": "/cert.pem", "TLS_KEY": "/key.pem"}
         for settings in [own, {"PUBLIC_URL": "https://cameras.example"}]:
             code, variables, _ = self.variables(HSTS_SECONDS="60", **settings)
             self.assertEqual((code, variables[3]), (0, "max-age=60"))
 
-    def test_http_2_is_configured_in_the_way_of_the_installed_nginx(self):
+    def test_http_2_is_configured_in_the_syntax_of_the_installed_nginx(self):
         for version, listen, directive in [
             ("1.22.1", "ssl http2", ""),
             ("1.25.0", "ssl http2", ""),
@@ -131,7 +131,7 @@ class Check(Directory):
         key.chmod(0o600)
         self.assertEqual(self.check(certificate, key), (0, ""))
 
-    def test_files_that_nginx_cannot_use_are_named_with_their_settings(self):
+    def test_errors_name_the_files_that_nginx_cannot_use_and_their_settings(self):
         certificate, key = self.make_certificate()
         other, other_key = self.make_certificate("other")
         text, secret = self.directory / "text", self.directory / "secret.key"
@@ -157,7 +157,7 @@ class Check(Directory):
         self.assertIn(f"TLS_DIR: {missing} cannot be read", errors)
 
     @unittest.skipIf(os.getuid() != 0, "only root can run a program as another user")
-    def test_a_file_that_the_user_of_nginx_cannot_read_is_named(self):
+    def test_the_error_names_a_file_that_the_user_of_nginx_cannot_read(self):
         certificate, key = self.make_certificate()
         key.chmod(0o600)
         code, errors = self.check(certificate, key, user="nobody")
@@ -278,7 +278,7 @@ class Nginx(Directory):
         result, _ = self.curl(f"http://localhost:{plain}/cameras/")
         self.assertEqual(result, "1.1 308 https://cameras.example:8443/cameras/")
 
-    def test_a_changed_certificate_is_loaded_as_soon_as_it_has_its_key(self):
+    def test_a_changed_certificate_is_loaded_as_soon_as_the_key_matches(self):
         certificate, key = self.make_certificate()
         port = self.start_nginx(TLS_CERT=certificate, TLS_KEY=key)
         watch = [ROOT / "nginx/watch-certificate", self.directory / "nginx.pid", certificate, key]

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/release/stream-manager")
 SECONDS = 60
-# Ports need not be free outside of the namespace.
+# These ports do not have to be free outside of the namespace.
 CAMERA_PORT, PORT, NGINX_PORT = 8554, 8088, 8080
 # Starts a camera and the service, and prints the responses as lines of JSON: URL, status, size.
 SCRIPT = f"""

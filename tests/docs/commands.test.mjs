@@ -1,9 +1,9 @@
 // Runs every `sh` block of the pages, except those that not-run.json lists with a reason.
 //
 // Each block runs as one script, in a directory with links to the project's files and folders. deploy/run
-// starts the services. The wrappers in bin/ run curl and stream-manager with the addresses in the pages
-// replaced by those of the test services. A curl command that contains the key uses the service with API
-// keys, all others the service without, which has ALLOW_ANONYMOUS=true.
+// starts the services. The wrappers in bin/ replace the addresses of the pages by addresses of the test
+// services, and run curl and stream-manager. A curl command that contains the key uses the service with API
+// keys. All other curl commands use the service without API keys, which has ALLOW_ANONYMOUS=true.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -44,13 +44,13 @@ describe("commands", () => {
 
   before(async () => {
     directory = mkdtempSync(join(tmpdir(), "docs-test-"));
-    // Skips dotfiles and the files of the developer's own service: .env contains settings.
+    // Skip dotfiles, such as .env with its settings, and the files of the developer's own service.
     for (const entry of readdirSync(ROOT).filter((name) => !/^(\.|streams)/.test(name))) {
       symlinkSync(join(ROOT, entry), join(directory, entry));
     }
     // The key that the manager creates at its first start.
     writeFileSync(join(directory, "streams.db.admin-key"), `${API_KEY}\n`);
-    // The parts start one after the other, because the first start may install packages and build.
+    // The parts start one after the other, because the first start can install packages and build.
     const start = async (part) => {
       parts.push(await part);
       return parts.at(-1);

@@ -69,7 +69,7 @@ fn describe(circle: &BTreeSet<ModulePath>, edges: &[Edge]) -> String {
     text
 }
 
-/// Returns the circles: sets of modules in which every module imports every other one, directly or
+/// Returns the circles: sets of modules in which every module imports every other module, directly or
 /// indirectly.
 fn circles(edges: &[Edge]) -> Vec<BTreeSet<ModulePath>> {
     let mut imports = BTreeMap::<&ModulePath, BTreeSet<&ModulePath>>::new();
@@ -104,7 +104,7 @@ fn imports_point_downwards_and_form_no_circle() {
 }
 
 /// Returns the violations in a small crate with three layers: `top`, below it `left` and `right`, and
-/// below these `base`. `files` replaces the contents of its files, which are empty otherwise.
+/// below these `base`. All files of the crate are empty, except the given `files`.
 fn violations_in(files: &[(&str, &str)]) -> Vec<String> {
     let lib = format!(
         "{TABLE_HEAD}\n//! |---|---|\n//! | a | [`top`] |\n//! | b | [`left`], [`right`] |\n//! | c | [`base`] |\n\
@@ -196,7 +196,7 @@ fn a_reexported_item_belongs_to_the_module_that_defines_it() {
             violations.iter().any(|violation| violation.starts_with("left, line 1: imports top"));
         assert!(is_found, "{text}: {violations:?}");
     }
-    // A parent that only re-exports an item of one child to another child forms no circle with them.
+    // A parent can re-export an item of one child for another child. These modules form no circle.
     let files = [
         ("top.rs", "mod one; mod two; pub use one::A;"),
         ("top/one.rs", "pub struct A;"),

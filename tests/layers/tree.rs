@@ -116,7 +116,7 @@ impl Tree {
                 Some((scope[..depth].to_vec(), &path[ups..]))
             }
             _ if self.find(&child_of(scope, first)).is_some() => Some((scope.to_vec(), path)),
-            // The first segment may be an imported name.
+            // The first segment can be an imported name.
             _ => {
                 let target = self.imported(scope, first, &path[1..], steps)?;
                 Some((target, &[]))

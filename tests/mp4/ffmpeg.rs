@@ -72,8 +72,8 @@ fn ffprobe(file: &Path, kind: &str, what: &[&str]) -> Value {
 }
 
 /// Returns the hashes of all decoded pictures (`v`), or of all decoded audio (`a`). Panics if FFmpeg
-/// reports an error. For MP4, panics at a warning as well. In streams without timestamps, warnings are
-/// normal.
+/// reports an error. For MP4, also panics if FFmpeg reports a warning. For streams without timestamps,
+/// warnings are normal.
 pub(crate) fn decoded(file: &Path, kind: &str) -> Vec<String> {
     let level =
         if file.extension().is_some_and(|kind| kind == "mp4") { "warning" } else { "error" };

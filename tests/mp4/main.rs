@@ -1,7 +1,7 @@
-//! Tests of the MP4 writer with streams of real encoders. From the writer's MP4, ffprobe and GStreamer must
-//! read the frames that ffprobe reads from FFmpeg's MP4 of the same stream. FFmpeg must decode the writer's
-//! MP4 to the same pictures and the same AAC sound as the encoder's stream, and must be able to decode Opus.
-//! mp4-atom must decode all boxes.
+//! Tests of the MP4 writer with streams of real encoders. FFmpeg's MP4 of the same stream is the reference: ffprobe
+//! and GStreamer must read the same frames from the writer's MP4. FFmpeg must decode the writer's MP4 to the same
+//! pictures and the same AAC sound as the encoder's stream. It must also be able to decode Opus. mp4-atom must
+//! decode all boxes.
 
 mod ffmpeg;
 
@@ -123,7 +123,7 @@ impl Video {
         }
     }
 
-    /// Asserts that ffprobe describes the stream of `file` as it describes that of FFmpeg's MP4, and that
+    /// Asserts that ffprobe describes the video of `file` and the video of FFmpeg's MP4 in the same way, and that
     /// [`ParameterSets::picture`] returns the same properties.
     fn check_stream(&self, file: &Path) {
         let (ours, reference) = (stream(file, "v"), stream(&self.path("reference.mp4"), "v"));
@@ -181,8 +181,8 @@ fn format(codec: VideoCodec) -> &'static str {
     }
 }
 
-/// Returns the bitstream filter with which FFmpeg writes MP4 without parameter sets, delimiters and filler data,
-/// which [`AccessUnit::read`] removes as well.
+/// Returns the bitstream filter with which FFmpeg writes MP4 without parameter sets, delimiters and filler data.
+/// [`AccessUnit::read`] removes the same data.
 fn only_pictures(codec: VideoCodec) -> &'static str {
     match codec {
         VideoCodec::H264 => "filter_units=remove_types=7|8|9|12",
@@ -191,8 +191,8 @@ fn only_pictures(codec: VideoCodec) -> &'static str {
     }
 }
 
-/// Returns MP4 with this number of fragments. Asserts that `fragment` writes the same bytes as `fragment_head`,
-/// followed by the samples, and that neither leaves unused capacity.
+/// Returns MP4 with this number of fragments. Asserts that the output of `fragment` is the output of `fragment_head`
+/// followed by the samples, and that neither function leaves unused capacity.
 fn file_of(
     init: &[u8],
     video: Option<&Frames>,
@@ -469,7 +469,7 @@ fn mp4_of_aac_with_adts_headers_matches_ffmpegs_mp4() {
     }
 }
 
-/// Asserts that ffprobe describes the audio of both files alike.
+/// Asserts that ffprobe describes the audio of both files in the same way.
 fn check_audio(file: &Path, reference: &Path) {
     let (ours, reference) = (stream(file, "a"), stream(reference, "a"));
     for name in

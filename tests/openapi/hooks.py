@@ -13,10 +13,10 @@ def before_call(context, case, kwargs):
     # Gives each request another client address. With the same address, the service would respond
     # with 429 instead of 401 after twenty requests with an invalid key.
     case.headers["X-Real-IP"] = f"fd00::{next(numbers):x}"
-    # Makes searches as short as possible: there is no device to find.
+    # Makes searches short, because there is no device to find.
     if case.path == "/api/discovery" and isinstance(case.body, dict):
         case.body.setdefault("timeout_seconds", 0.1)
-    # Keeps the camera front-door by redirecting its deletion. Otherwise most later responses would
-    # be 404.
+    # Deletes the camera back-door instead of front-door. Without front-door, most later responses
+    # would be 404.
     if case.method == "DELETE" and case.path_parameters.get("id") == "front-door":
         case.path_parameters["id"] = "back-door"
