@@ -86,7 +86,7 @@ impl Transcoder for NoTranscoder {
 
 async fn serve(file: &Path) -> Result<()> {
     let config = Config::load().map_err(Error::other)?;
-    // The cost of the log belongs to the measurement.
+    // The measurement includes the cost of the log.
     tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(&config.log_filter))
         .with_writer(std::io::stderr)

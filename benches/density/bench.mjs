@@ -95,9 +95,9 @@ async function countFrames(candidate, source) {
 }
 
 /**
- * Compares the numbers of frames that were sent and received. Returns a list with a description of the difference,
- * or an empty list without a difference. A difference of up to one frame per camera does not count, because such frames
- * may be on their way.
+ * Compares the numbers of frames that were sent and received. Returns a list with a description of the difference, or
+ * an empty list if there is no difference. One frame per camera can be on its way, so a difference of up to that
+ * number does not count.
  */
 function frameDifference(before, after, cameras) {
   if (after.received === undefined) {

@@ -9,7 +9,8 @@ const megabytes = (bytes, digits = 1) => (bytes / MEGABYTE).toFixed(digits);
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /**
- * Returns whether a part belongs to the cost. nginx does not: its usage depends on viewers, not on cameras.
+ * Returns whether a part belongs to the cost. nginx does not, because its usage depends on viewers and not on
+ * cameras.
  */
 const isOwn = ({ name }) => !name.startsWith("nginx");
 

@@ -90,7 +90,7 @@ async function measure(program, camera) {
 
 const programs = options.ffmpeg.filter((program) => {
   const exists = existsSync(program);
-  if (!exists) progress(`${program} does not exist; to build the lean FFmpeg: ./deploy/ffmpeg/build`);
+  if (!exists) progress(`${program} does not exist; build the lean FFmpeg with: ./deploy/ffmpeg/build`);
   return exists;
 });
 const median = (values) => quantile(values, 0.5);
@@ -119,7 +119,7 @@ async function measureCosts() {
 }
 
 const FRAGMENTS = ["-f", "mp4", "-movflags", "+frag_keyframe+empty_moov+default_base_moof"];
-/** Sets the presentation time of the first packet. NUT needs this time, but a packet over RTSP may have none. */
+/** Sets the presentation time of the first packet. NUT needs this time, but a packet that arrives over RTSP can lack it. */
 const FIRST_TIME = ["-bsf:v", "setts=pts=if(eq(PTS\\,NOPTS)\\,0\\,PTS)"];
 const FORMATS = {
   "MP4, fragments of 100 ms": [...FRAGMENTS, "-frag_duration", "100000"],

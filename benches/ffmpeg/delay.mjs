@@ -9,8 +9,8 @@ import { cpuSeconds } from "../support/usage.mjs";
 /** Time in which FFmpeg probes the stream. Frames in this time do not count. */
 const WARM_UP_MILLISECONDS = 2000;
 /**
- * A frame is recognized by this number of bytes at its end. The picture contains noise, so no two frames end
- * with the same bytes.
+ * Number of bytes at the end of a frame that identify the frame. The picture contains noise, so no two frames
+ * end with the same bytes.
  */
 const TAIL_BYTES = 32;
 
@@ -21,7 +21,7 @@ class PendingFrames {
   delays = [];
 
   add(frame) {
-    // The server uses the frame's buffer again.
+    // The server reuses the frame's buffer, so these bytes are copied.
     const tail = Buffer.from(frame.bytes.subarray(-TAIL_BYTES));
     this.#pending.push({ tail, sent: performance.now() });
   }

@@ -20,7 +20,7 @@ import { startFfmpegHls, startMediaMtx, startNginx } from "../support/servers.mj
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
 /** The settings of hls.js in the service's own page. */
 const PAGE_SETTINGS = new URL("../../nginx/web/src/player/low-latency.json", import.meta.url);
-/** Time limit for the start of deploy/run, which may install packages and build the service first. */
+/** Time limit for the start of deploy/run, which can install packages and build the service first. */
 const RUN_SECONDS = 900;
 const ID = "benchmark";
 

@@ -14,7 +14,7 @@ export class Player {
   static async load(browser, candidate) {
     const page = await browser.newPage();
     // The document has the candidate's origin, so that no candidate needs cross-origin requests. The
-    // candidate does not serve the document, because its Content-Security-Policy may forbid the scripts.
+    // candidate does not serve the document, because its Content-Security-Policy can forbid the scripts.
     const address = new URL("/benchmark", candidate.origin).href;
     await page.route(address, (route) => route.fulfill({ contentType: "text/html", body: HTML }));
     await page.goto(address);

@@ -49,7 +49,8 @@ const COLUMNS = [
 ];
 
 /**
- * Returns a Markdown table with times in seconds. The ratios compare medians with those of the first row.
+ * Returns a Markdown table with times in seconds. The ratios compare each median with the median of the first
+ * row.
  */
 export function table(results) {
   const base = summary(results[0]);

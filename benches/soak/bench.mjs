@@ -33,7 +33,7 @@ const WARM_UP_SECONDS = 20;
 const SETTLE_SECONDS = 60;
 /** Time limit until all streams have stopped. */
 const STOP_SECONDS = 60;
-/** Attempts for a start without disturbances, because a start may time out on a busy machine. */
+/** Number of attempts for a start without disturbances. On a busy machine, a start can time out. */
 const ATTEMPTS = 3;
 /** Time between two checks of the generations. */
 const CHECK_SECONDS = 1;
@@ -208,7 +208,7 @@ if (options.log) {
   writeFileSync(options.log, world.manager.log);
 }
 console.log(report(record, before, peak, after));
-// The cameras run in this process, so a long pause may be the cause of a violation.
+// The cameras run in this process, so a long pause of this process can be the cause of a violation.
 console.log(`\nlongest pause of the benchmark itself: ${(pauses.max / 1e9).toFixed(2)} s`);
 if (options.json) {
   const { counts, recoveries, violations } = record;

@@ -80,7 +80,7 @@ export class Record {
     this.recoveries.set(disturbance, [...earlier, seconds]);
   }
 
-  /** Returns the highest value seen of the number with this name; 0 before the first value. */
+  /** Returns the highest value so far of the number with this name; 0 before the first value. */
   highest(name) {
     return this.#highest.get(name) ?? 0;
   }

@@ -70,7 +70,7 @@ const links = source.links(0, options.cameras);
 try {
   setPriority(CLIENT_NICE);
 } catch {
-  progress("cannot raise the priority, so the results include the time that clients wait for a processor");
+  progress("cannot raise the priority, which needs root; the results include the time that clients wait for a processor");
 }
 const first = await start("first", source.links(options.cameras, 1)[0]);
 progress(`a single start: ${first.status}, ${Math.round(first.took)} ms`);

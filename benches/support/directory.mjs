@@ -14,7 +14,7 @@ export function makeDirectory(prefix) {
     parent = tmpdir();
   }
   const directory = mkdtempSync(join(parent, prefix));
-  // Deleting may need several attempts, because processes that were just killed may still write.
+  // Deleting can need several attempts, because processes that were just killed can still write.
   process.on("exit", () => rmSync(directory, { recursive: true, force: true, maxRetries: 10 }));
   return directory;
 }

@@ -39,7 +39,7 @@ export class Manager {
 
   /**
    * Sends a request to the API: POST with a body, GET without one. Returns the status code and the JSON.
-   * Uses Node's HTTP client, because `fetch` would take about as long as the manager takes to respond.
+   * Uses Node's HTTP client, because `fetch` itself would take about as long as the manager takes to respond.
    */
   async call(path, body) {
     const text = body && JSON.stringify(body);

@@ -27,7 +27,7 @@ export class Camera {
 
   constructor(clip, number) {
     const gop = (clip.gopFrames * 1000) / clip.fps;
-    /** Milliseconds by which the camera's position in the clip is ahead of that of camera 0. */
+    /** Milliseconds by which this camera is ahead of camera 0 in the clip. */
     this.phase = ((number * GOLDEN_RATIO) % 1) * gop;
   }
 
@@ -138,7 +138,7 @@ class Viewer {
       return;
     }
     const last = this.#frameAt(now);
-    // After a freeze, the camera skips the frames that it did not send, except those of the last second.
+    // After a freeze, the camera skips the frames that it did not send, except the frames of the last second.
     this.#frame = Math.max(this.#frame, last - this.server.clip.fps);
     for (; this.#frame <= last; this.#frame += 1) {
       this.#send(this.#frame);

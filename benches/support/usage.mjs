@@ -18,7 +18,7 @@ const read = (path) => {
 /** Returns the seconds of processor time that a process has used, or null if it does not exist. */
 export function cpuSeconds(pid) {
   const stat = read(`/proc/${pid}/stat`);
-  // The second field is the program's name in parentheses, which may contain spaces. See proc(5).
+  // The second field is the program's name in parentheses, which can contain spaces. See proc(5).
   const fields = stat?.slice(stat.lastIndexOf(")") + 2).split(" ");
   return fields ? (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND : null;
 }
