@@ -12,8 +12,8 @@ VIDEO = ["-f", "lavfi", "-i", "testsrc2=size=64x48:rate=5"]
 AUDIO = ["-f", "lavfi", "-i", "sine=sample_rate=8000"]
 H264 = ["-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "5", "-crf", "45"]
 HEVC = ["-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=5:crf=45"]
-# NUT of version 3, and NUT of version 4, which can contain side data. Any value of -syncpoints,
-# which follows NUT_4, selects version 4.
+# NUT of version 3, and NUT of version 4, which can contain side data. The option -syncpoints
+# selects version 4. Its value follows NUT_4.
 NUT = ["-f", "nut", "-write_index", "0"]
 NUT_4 = [*NUT, "-strict", "experimental", "-syncpoints"]
 PACKETS = {
@@ -30,7 +30,7 @@ SETS = {
     "h264-high422": (0, [*VIDEO, "-c:v", "libx264", "-pix_fmt", "yuv422p10", "-f", "h264"]),
     "hevc": (1, [*VIDEO, *HEVC, "-f", "hevc"]),
 }
-# Open GOPs: the keyframes are recovery points instead of IDR pictures, because later pictures may
+# Open GOPs: the keyframes are recovery points instead of IDR pictures, because later pictures can
 # refer to pictures before the keyframe.
 OPEN = ["-x264-params", "open-gop=1:scenecut=0:keyint=2"]
 # The first byte of a seed is 1 for H.265, and 0 for H.264.
