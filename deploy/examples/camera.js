@@ -4,7 +4,7 @@
 
 /** Shortest time between two attempts to play. */
 const PAUSE_MS = 3000;
-/** Time without progress after which the player is replaced. hls.js recovers from most interruptions itself. */
+/** Time without progress after which the player is replaced. hls.js recovers from most interruptions automatically. */
 const FROZEN_MS = 20_000;
 const REFUSED = 401;
 const video = document.getElementById("video");
@@ -29,12 +29,12 @@ function play() {
       if (error.response?.code === REFUSED) {
         again(renew);
       } else if (error.fatal) {
-        again(play); // The session is still valid, and the error may be temporary.
+        again(play); // The session is still valid, and the error can be temporary.
       }
     });
     hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
       // After a restart of the manager, the playlist has none of its earlier segments. hls.js would wait for
-      // many seconds before it loads others.
+      // many seconds before it loads the new segments.
       const isReplaced = lastSegment !== null && details.startSN > lastSegment;
       lastSegment = details.endSN;
       if (isReplaced) {
@@ -46,7 +46,7 @@ function play() {
   } else {
     video.src = url; // Safari on older phones plays HLS without hls.js.
   }
-  video.play().catch(() => {}); // The browser may require that the user clicks first.
+  video.play().catch(() => {}); // The browser can require that the user clicks first.
 }
 
 /** Calls `attempt` as soon as PAUSE_MS have passed since the last attempt. */
@@ -65,8 +65,8 @@ async function renew() {
   triedAt = Date.now();
   let response;
   try {
-    // The form contains the back end's CSRF token. A redirect, which leads to the login page, is not
-    // followed.
+    // The form contains the back end's CSRF token. Redirects are not followed, because they lead to the login
+    // page.
     response = await fetch(form.action, {
       method: "POST",
       body: new FormData(form),

@@ -31,7 +31,7 @@ class StreamManagerError(Exception):
     status: HTTP status; 0 if there was no response
     code: stable code, such as source_unauthorized
     detail: explanation in English
-    retry_after: seconds to wait before another attempt, or None if the response has none
+    retry_after: seconds to wait before another attempt; None if the response has no such time
     """
 
     def __init__(self, status: int, code: str, detail: str, retry_after: int | None = None) -> None:
@@ -97,12 +97,13 @@ class StreamManager:
     def start_camera(
         self, camera_id: str, rtsp_link: str | None = None, **options: Any
     ) -> dict[str, Any]:
-        """Starts a camera's stream or joins it; returns when the stream is playable.
+        """Starts a camera's stream if it is not running; returns when the stream is playable.
 
-        If a keyframe is late, or with the option wait=False, the method may return before that,
+        If a keyframe is late, or with the option wait=False, the method can return before that,
         with the status `starting`. A call is optional, because a viewer's first request starts the
         stream too. Call the method to find out whether the camera works. A known camera needs no
-        link. The manager stores the link even if the camera cannot be played. Options are profile,
+        link. The manager stores the link even if the camera cannot be played, unless the stream is
+        live with another link. Options are profile,
         video, audio, transport, output and wait.
         """
         body = {"indicator_id": camera_id, **options}
@@ -122,9 +123,9 @@ class StreamManager:
     def put_camera(self, camera_id: str, camera: dict[str, Any]) -> dict[str, Any]:
         """Adds or replaces a camera; returns the camera without its secrets.
 
-        Fields that you omit are reset to their defaults, including name and owner. A source that
-        you omit is kept. So is an omitted password, if ip, port and username stay the same, and an
-        omitted onvif_certificate, if onvif stays the same.
+        Fields that you omit are reset to their defaults, including name and owner. The manager
+        keeps a source that you omit. It also keeps an omitted password if ip, port and username
+        stay the same, and an omitted onvif_certificate if onvif stays the same.
         """
         return self._call("PUT", f"/api/cameras/{quote(camera_id, safe='')}", camera)
 
@@ -203,7 +204,7 @@ class StreamManager:
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         if self._private_key is None:
-            raise ValueError("there is no private key to sign tokens with")
+            raise ValueError("set private_key, which is needed to sign tokens")
         key = load_pem_private_key(self._private_key.encode(), password=None)
         if isinstance(key, Ed25519PrivateKey):
             return "EdDSA", key.sign
@@ -241,7 +242,7 @@ class StreamManager:
             answer = None
         if 200 <= status < 300 and isinstance(answer, dict):
             return answer
-        # A proxy may have sent a response of another form.
+        # The response can be from a proxy, with another format.
         problem = answer if isinstance(answer, dict) else {}
         retry_after = headers.get("Retry-After", "")
         raise StreamManagerError(

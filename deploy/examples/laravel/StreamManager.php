@@ -52,13 +52,14 @@ final class StreamManager
     }
 
     /**
-     * Starts a camera's stream or joins it; returns when the stream is playable. If a keyframe is late, or
-     * with the option wait => false, the method may return before that, with the status `starting`. A call is
+     * Starts a camera's stream if it is not running; returns when the stream is playable. If a keyframe is late,
+     * or with the option wait => false, the method can return before that, with the status `starting`. A call is
      * optional, because a viewer's first request starts the stream too. Call the method to find out whether
      * the camera works.
      *
      * @param string|null          $rtspLink null for a known camera. The manager stores the link even
-     *                                       if the camera cannot be played
+     *                                       if the camera cannot be played, unless the stream is live
+     *                                       with another link
      * @param array<string, mixed> $options  profile, video, audio, transport, output, wait
      * @return array<string, mixed> indicator_id, stream_path, status
      */
@@ -95,8 +96,8 @@ final class StreamManager
 
     /**
      * Adds or replaces a camera. Fields that you omit are reset to their defaults, including name and
-     * owner. A source that you omit is kept. So is an omitted password, if ip, port and username stay the
-     * same, and an omitted onvif_certificate, if onvif stays the same.
+     * owner. The manager keeps a source that you omit. It also keeps an omitted password if ip, port and username
+     * stay the same, and an omitted onvif_certificate if onvif stays the same.
      *
      * @param array<string, mixed> $camera name, owner, rtsp_link, video, audio, transport and more
      * @return array<string, mixed> the camera without its secrets
@@ -211,7 +212,7 @@ final class StreamManager
     private function signer(): array
     {
         if ($this->privateKey === null) {
-            throw new InvalidArgumentException('there is no private key to sign tokens with');
+            throw new InvalidArgumentException('set privateKey, which is needed to sign tokens');
         }
         $lines = preg_replace('/-----[^-]+-----|\s/', '', $this->privateKey);
         $der = bin2hex((string) base64_decode((string) $lines, true));
@@ -274,7 +275,7 @@ final class StreamManager
         if ($status >= 200 && $status < 300 && (is_array($answer) || $status === 204)) {
             return $answer ?? [];
         }
-        // A proxy may have sent a response of another form.
+        // The response can be from a proxy, with another format.
         throw new StreamManagerException(
             $status,
             (string) ($answer['code'] ?? 'invalid_answer'),

@@ -16,7 +16,7 @@ final class StreamManagerException extends RuntimeException
      * @param string   $errorCode  stable code, such as source_unauthorized. The name is not $code,
      *                             because $code is a number in PHP's own exceptions
      * @param string   $detail     explanation in English
-     * @param int|null $retryAfter seconds to wait before another attempt; null if the response has none
+     * @param int|null $retryAfter seconds to wait before another attempt; null if the response has no such time
      */
     public function __construct(
         public readonly int $status,
