@@ -1,6 +1,6 @@
 #!/bin/sh
-# The base image's entry point runs this file before it starts nginx, and fails if this file fails. Checks the
-# certificate, and starts a process that makes nginx load it again when it changes.
+# Checks nginx's certificate, and starts a process that makes nginx load the certificate again when it changes. The
+# entry point of the base image runs this file. If this file fails, the entry point does not start nginx.
 set -eu
 if [ -n "$NGINX_TLS_CERT" ]; then
     check-certificate "$NGINX_TLS_CERT" "$NGINX_TLS_KEY"

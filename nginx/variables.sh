@@ -2,7 +2,7 @@
 # Sets the variables of nginx.conf.template that are derived from settings. Sourced by deploy/run, deploy/lib.sh and,
 # in the container image, by the base image's entry point.
 
-# Fails because of settings with which nginx cannot be configured.
+# Reports that nginx cannot be configured with the settings, and exits.
 refuse_settings() {
     echo "error: $*" >&2
     exit 64
@@ -18,7 +18,7 @@ export NGINX_TRUSTED_PROXIES
 # The sources of frame-ancestors: the page's own origin, and FRAME_ANCESTORS.
 export NGINX_FRAME_ANCESTORS="'self'${FRAME_ANCESTORS:+ $FRAME_ANCESTORS}"
 
-# The directives for the path of PUBLIC_URL, which a proxy in front of nginx may keep or remove.
+# The directives for the path of PUBLIC_URL, which a proxy in front of nginx can keep or remove.
 base_path=${PUBLIC_URL:-}
 base_path=${base_path#*://}
 case $base_path in
@@ -31,13 +31,14 @@ case $base_path/ in
 esac
 NGINX_BASE_PATH=
 if [ -n "$base_path" ]; then
-    # After a rewrite, nginx treats every request as internal.
+    # After the rewrite below, nginx would accept requests for locations that are marked `internal`. So nginx rejects
+    # such requests before the rewrite.
     NGINX_BASE_PATH="if (\$uri ~ \"^$base_path/(internal|problem)/\") { return 404; }"
     NGINX_BASE_PATH="$NGINX_BASE_PATH rewrite ^$base_path\$ $base_path/ permanent; rewrite ^$base_path(/.*)\$ \$1;"
 fi
 export NGINX_BASE_PATH
 
-# The files of the certificate and its key: those of the operator, or those that the manager creates.
+# The files of the certificate and its key. Either the operator provides these files, or the manager creates them.
 case ${TLS:-off} in
     off) NGINX_TLS_CERT=${TLS_CERT:-} NGINX_TLS_KEY=${TLS_KEY:-} ;;
     self-signed)
@@ -46,7 +47,7 @@ case ${TLS:-off} in
             /*) NGINX_TLS_CERT=$TLS_DIR/cert.pem NGINX_TLS_KEY=$TLS_DIR/key.pem ;;
             *) refuse_settings "TLS_DIR=${TLS_DIR:-} must be an absolute path if TLS is self-signed" ;;
         esac
-        # A browser that has received this header does not let its user accept a self-signed certificate.
+        # A browser that has received Strict-Transport-Security does not let its user accept a self-signed certificate.
         [ -z "${HSTS_SECONDS:-}" ] || refuse_settings "HSTS_SECONDS must be unset if TLS is self-signed"
         ;;
     *) refuse_settings "TLS=$TLS is invalid; allowed: off or self-signed" ;;
@@ -57,8 +58,8 @@ case $NGINX_TLS_CERT:$NGINX_TLS_KEY in
 esac
 export NGINX_TLS_CERT NGINX_TLS_KEY
 
-# Prints the address $1 for a `listen` directive whose parameters are $2. A port without an address means all addresses:
-# those of IPv4, and those of IPv6 if the system has it.
+# Prints the address $1 for a `listen` directive whose parameters are $2. A port without an address means all IPv4
+# addresses, and also all IPv6 addresses if the system supports IPv6.
 listen_on() {
     case $1 in
         '' | *[!0-9]*) printf '%s' "$1" ;;
@@ -79,7 +80,7 @@ if [ -n "$NGINX_TLS_CERT" ]; then
     if [ "$oldest" = 1.25.1 ]; then NGINX_TLS='http2 on;'; else NGINX_TLS_LISTEN='ssl http2'; fi
     NGINX_TLS="$NGINX_TLS ssl_certificate \"$NGINX_TLS_CERT\"; ssl_certificate_key \"$NGINX_TLS_KEY\";"
     NGINX_TLS="$NGINX_TLS ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:10m; ssl_session_timeout 1d;"
-    # nginx answers requests without TLS with this redirect.
+    # nginx responds with this redirect to plain HTTP requests that arrive at a port for TLS.
     # shellcheck disable=SC2016 # the variables are nginx's
     NGINX_TLS="$NGINX_TLS"' error_page 497 =308 https://$http_host$request_uri;'
     if [ -n "${NGINX_HTTP_LISTEN:-}" ]; then
@@ -103,7 +104,7 @@ case ${HSTS_SECONDS:-} in
     *)
         case $NGINX_TLS_CERT${PUBLIC_URL:-} in
             /* | https://*) NGINX_HSTS=max-age=$HSTS_SECONDS ;;
-            *) refuse_settings "HSTS_SECONDS needs TLS_CERT, or a PUBLIC_URL that begins with https" ;;
+            *) refuse_settings "HSTS_SECONDS requires TLS_CERT, or a PUBLIC_URL that begins with https" ;;
         esac
         ;;
 esac

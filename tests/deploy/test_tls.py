@@ -144,8 +144,8 @@ class Check(Directory):
             ((certificate, missing), f"TLS_KEY={missing} {no_file}"),
             ((self.directory, key), f"TLS_CERT={self.directory} cannot be read: Is a directory"),
             ((text, key), f"TLS_CERT={text} does not contain a certificate"),
-            ((certificate, text), f"TLS_KEY={text} does not contain a key"),
-            ((certificate, secret), f"TLS_KEY={secret} does not contain a key as PEM that needs"),
+            ((certificate, text), f"TLS_KEY={text} does not contain an unencrypted private key"),
+            ((certificate, secret), f"TLS_KEY={secret} does not contain an unencrypted private key"),
             ((certificate, other_key), f"TLS_KEY={other_key} is not the key of"),
             ((other, key), f"in TLS_CERT={other}"),
         ]:
