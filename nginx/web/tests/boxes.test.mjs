@@ -66,7 +66,7 @@ test("a box without a valid size ends the search", () => {
   assert.ok(!hasKeyframe(Buffer.concat([Buffer.alloc(64), media(KEYFRAME)])));
 });
 
-test("a run without samples and a run with flags for its first sample are read", () => {
+test("an empty run has no keyframe, and separate flags for the first sample are ignored", () => {
   assert.ok(!hasKeyframe(box("moof", box("traf", box("trun")))));
   // The fields are the count, the data offset, the flags of the first sample, and one sample.
   const fields = [1, 0, KEYFRAME, 1, 1, OTHER, 0].map(number);

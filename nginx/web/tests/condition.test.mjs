@@ -27,7 +27,7 @@ function ofTile(player, { code: reason = null, listed, wasLive = false, isWanted
   return conditionOf(factsOfTile({ player, isWanted, code: reason, stream: listed, wasLive }));
 }
 
-test("a stream is reconnecting only if it was live, and failed only if nothing retries it", () => {
+test("a stream is reconnecting only if it was live, and failed only if no retry follows", () => {
   assert.equal(ofStream("starting"), "starting");
   assert.equal(ofStream("starting", { restarts: 1, last_error: ERROR }), "retrying");
   assert.equal(ofStream("starting", { restarts: 1, last_error: ERROR }, true), "reconnecting");
@@ -44,7 +44,7 @@ test("a camera without a stream is idle only if its last start has not failed", 
   assert.equal(conditionOf({ state: "offline" }), "offline");
 });
 
-test("a tile that the page retries has not failed, and a deleted camera is missing", () => {
+test("a tile that retries has not failed, and a deleted camera is missing", () => {
   assert.equal(ofTile("retrying", { code: "source_unreachable" }), "retrying");
   assert.equal(ofTile("waiting", { code: "source_unreachable" }), "reconnecting");
   assert.equal(ofTile("failed", { code: "source_unauthorized" }), "failed");
@@ -66,7 +66,7 @@ test("while a tile waits for a stream, it has the stream's condition", () => {
   assert.equal(ofTile("starting", { listed: stream("live") }), "starting");
 });
 
-test("every combination has an appearance, and only what needs help offers to try again", () => {
+test("every combination has an appearance, and only bad conditions offer to try again", () => {
   const codes = [null, "source_unauthorized", "unknown_camera"];
   const conditions = [
     ...STATES.flatMap((state) =>

@@ -1,4 +1,4 @@
-// Tests of LineMeter and Quality: whether a connection is too slow, and what the player shows then.
+// Tests of LineMeter and Quality: whether a connection is too slow, and what the player shows in that case.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -49,7 +49,7 @@ test("a connection that is slower than the video is too slow", () => {
   assert.ok(Math.abs(meter.mediaRate() - 4_000_000) < 400_000, `${meter.mediaRate()}`);
 });
 
-test("a faster connection is not too slow, also while it catches up", () => {
+test("a faster connection is not too slow, even while the player catches up", () => {
   for (const behind of [0, 6]) {
     for (const lineRate of [5_000_000, 20_000_000]) {
       const meter = transfer({ seconds: 8, lineRate, mediaRate: 4_000_000, behind });
@@ -58,7 +58,7 @@ test("a faster connection is not too slow, also while it catches up", () => {
   }
 });
 
-test("the decision takes a few seconds of transfers", () => {
+test("a connection counts as too slow only after a few seconds of transfers", () => {
   assert.ok(!transfer({ seconds: 3, lineRate: 400_000, mediaRate: 4_000_000 }).isTooSlow());
   assert.ok(!new LineMeter().isTooSlow());
 });
@@ -104,7 +104,7 @@ test("the level is raised when the connection is fast enough", () => {
   assert.equal(chosen.level, "sub");
 });
 
-test("a rate that is somewhat too low may be a wrong measurement", () => {
+test("the level is raised later if the measured rate is somewhat too low", () => {
   const chosen = threeLevels();
   chosen.lower(0, NEEDED);
   const seconds = secondsUntilRaised(chosen, 0, 2_000_000);
@@ -126,7 +126,7 @@ test("the pause before the next attempt grows while the attempts fail", () => {
     pauses.toSorted((a, b) => a - b),
   );
   assert.ok(pauses.at(-1) > 290 && pauses.at(-1) < 310, `${pauses}`);
-  // An attempt that lasts longer has succeeded.
+  // This attempt lasts longer than a minute, so it has succeeded, and the pause is short again.
   now += 600_000;
   chosen.lower(now, NEEDED);
   assert.ok(secondsUntilRaised(chosen, now, 20_000_000) <= 24);

@@ -1,4 +1,4 @@
-// Tests of Pace: it chooses the speed and the position of live video.
+// Tests of Pace, which chooses the speed and the position of live video.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { mock, test } from "node:test";
@@ -48,7 +48,7 @@ test("video that is late is played faster, but only with enough buffered video",
   assert.deepEqual(setUp(t, { latency: 0.35 }).run(2000), [1]);
 });
 
-test("video with audio keeps more buffered video", (t) => {
+test("video with audio keeps a larger buffer", (t) => {
   assert.deepEqual(setUp(t, { latency: 0.5, hasAudio: true }).run(2000), [1]);
   assert.deepEqual(setUp(t, { latency: 0.5 }).run(2000), [1.1]);
   assert.deepEqual(setUp(t, { latency: 0.8, buffered: 0.25, hasAudio: true }).run(2000), [1]);

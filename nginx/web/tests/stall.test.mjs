@@ -1,4 +1,4 @@
-// Tests of StallWatch: it reports a picture as moving, still, waiting or stuck.
+// Tests of StallWatch, which reports the motion of a picture: moving, still, waiting, stuck or missed.
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { mock, test } from "node:test";
@@ -20,7 +20,7 @@ function setUp(t) {
   const watch = new StallWatch();
   watch.begin();
   watch.note(video);
-  /** Moves the clock in steps of `beat` with a check after each. Returns the states without repetitions. */
+  /** Moves the clock in steps of `beat`, with a check after each step. Returns the motions without repetitions. */
   const run = (milliseconds, { beat = BEAT_MS, before } = {}) => {
     const states = [];
     for (const end = now + milliseconds; now < end; ) {
@@ -55,7 +55,7 @@ test("a picture without media is stuck after 6 seconds, and again after 6 more",
   assert.deepEqual(run(200), ["stuck"]);
 });
 
-test("a picture without media is missed after 2 seconds if the playlist grows", (t) => {
+test("the motion is `missed` after 2 seconds without media if the playlist grows", (t) => {
   const { video, watch, run } = setUp(t);
   const before = () => watch.grown();
   run(1000, { before: () => (video.currentTime += 0.2) });
@@ -64,7 +64,7 @@ test("a picture without media is missed after 2 seconds if the playlist grows", 
   assert.deepEqual(run(1000, { before }), ["still", "waiting"]);
 });
 
-test("a picture is not missed while media arrives, or if the playlist grew before it stopped", (t) => {
+test("the motion is not `missed` if media arrives, or the playlist grew before the stop", (t) => {
   const { video, watch, run } = setUp(t);
   const arrives = () => {
     watch.grown();
@@ -74,7 +74,7 @@ test("a picture is not missed while media arrives, or if the playlist grew befor
   run(1000, { before: () => (video.currentTime += 0.2) });
   watch.grown();
   assert.deepEqual(run(5000), ["still", "waiting"]);
-  // The first picture may be late.
+  // Before the first picture, growth of the playlist does not count, because that picture may be late.
   watch.begin();
   watch.note(video);
   assert.deepEqual(run(5000, { before: () => watch.grown() }), ["still", "waiting"]);
@@ -87,7 +87,7 @@ test("a picture that has stopped is not stuck while media arrives, up to 30 seco
   assert.deepEqual(run(200, { before }), ["stuck"]);
 });
 
-test("of the time between two checks on a busy page, at most 400 ms count", (t) => {
+test("at most 400 ms count between two checks, because a busy page registers no media", (t) => {
   const { run } = setUp(t);
   assert.deepEqual(run(45_000, { beat: 3000 }), ["still", "waiting"]);
 });
@@ -115,7 +115,7 @@ test("no picture is expected after the end", (t) => {
   assert.deepEqual(run(60_000), ["still"]);
 });
 
-test("media that arrives answers the growth of the playlist", (t) => {
+test("growth of the playlist no longer counts after media has arrived", (t) => {
   const { video, watch, run } = setUp(t);
   run(1000, { before: () => (video.currentTime += 0.2) });
   run(1000);

@@ -69,14 +69,14 @@ export function signOut(): void {
   location.reload();
 }
 
-// Shows the form to sign in when the service rejects a key that it has accepted before, because the key was
-// removed while the page was open.
+// Shows the form to sign in when the service rejects a key that it has accepted before. The operator has usually
+// removed the key while the page was open.
 effect(() => {
   if (refusals.value > 0 && access.peek().is === "known") {
     access.value = { is: "signed-out", error: new Problem(401, "key_refused") };
   }
 });
-// The user has pasted a link with a key into the address bar of the open page.
+// Signs in with the key when the user pastes a link with a key into the address bar of the open page.
 addEventListener("hashchange", () => {
   if (takeKeyFromAddress()) {
     void identify();

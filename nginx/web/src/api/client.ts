@@ -38,7 +38,7 @@ export function setKey(value: string | null): void {
 }
 
 /**
- * Takes the key from the page's address, if the address contains one, and removes it there. Returns whether the
+ * If the page's address contains a key, stores the key, and removes it from the address. Returns whether the
  * address contained a key.
  */
 export function takeKeyFromAddress(): boolean {
@@ -52,7 +52,7 @@ export function takeKeyFromAddress(): boolean {
   return true;
 }
 
-// Before other modules read the address.
+// This happens before other modules read the address.
 takeKeyFromAddress();
 
 export function hasKey(): boolean {

@@ -6,7 +6,7 @@ import { listCameras, readCamera } from "./cameras";
 import { cameraChanges } from "./changes";
 import { Problem } from "./problem";
 
-/** Largest number of cameras that are requested one by one. Otherwise the page requests the whole list. */
+/** Largest number of cameras that are requested one by one. For more cameras, the page requests the whole list. */
 const FEW = 8;
 /** Number of cameras in a request for the list: the API's limit. */
 const MANY = 1000;
@@ -68,8 +68,8 @@ async function request(ids: string[]): Promise<void> {
 }
 
 /**
- * Returns no cameras if the service has refused a request: a stream that was started with a link may have an id
- * without a camera.
+ * Returns no cameras if the service has refused a request. The id may belong to no camera, for example because the
+ * camera was deleted.
  */
 function noneIfRefused(error: unknown): [] {
   if (error instanceof Problem && error.status >= 400 && error.status < 500) {

@@ -34,7 +34,7 @@ export function problemOf(status: number, body: string | null): Problem | null {
   }
 }
 
-/** Returns the explanation of an error: a general one if the page has no text for the code. */
+/** Returns the explanation of an error; a general explanation if the page has no text for the code. */
 export function explain({ code, detail }: Coded): Failure {
   const key = `error.${code}`;
   const text = t(isKey(key) ? key : "error.unexpected");

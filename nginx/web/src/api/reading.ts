@@ -28,8 +28,8 @@ interface Timing {
 /**
  * Returns the latest result of `read`, and a function `again` that calls `read` at once. The hook itself
  * calls `read` when the component is first shown, when the caller passes a different function, after every
- * change of a camera, and at the times that `Timing` describes. If a later call has begun, the result of a
- * call is ignored.
+ * change of a camera, and at the times that `Timing` describes. The result of a call is
+ * ignored if a later call has begun.
  */
 export function useReading<T>(
   read: () => Promise<T>,

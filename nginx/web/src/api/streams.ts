@@ -36,7 +36,7 @@ export function streamKey(id: string, profile: Profile): string {
   return profile === "sub" ? `${id}~sub` : id;
 }
 
-/** Returns whether the stream is listed and has been live since it is listed. */
+/** Returns whether the stream is in the latest list, and an earlier list or this list has shown it as live. */
 export function wasLive(key: string): boolean {
   return seenLive.has(key);
 }

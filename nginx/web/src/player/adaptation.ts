@@ -38,8 +38,8 @@ export class Adaptation {
   }
 
   /**
-   * Sets whether the camera has a sub stream that can replace the main stream. While the level is lowered, this takes
-   * effect only with the next request.
+   * Sets whether the camera has a sub stream that can replace the main stream. While the level is lowered, the new
+   * value takes effect only with the next request.
    */
   setHasSub(hasSub: boolean): void {
     this.hasSub = hasSub;
@@ -60,7 +60,7 @@ export class Adaptation {
 
   /**
    * Selects pictures of the main stream if the sub stream has replaced the main stream but does not work. Returns
-   * whether it has done so.
+   * whether pictures were selected.
    */
   leaveSub(): boolean {
     if (this.level !== "sub" || this.requested !== "main" || this.hasPlayed) {
@@ -107,7 +107,7 @@ export class Adaptation {
 
   private applyLevel(): void {
     const { level, isLowered } = this.quality;
-    // Single pictures show the stream that was used before.
+    // Single pictures come from the stream that was used before.
     this.profile.value = level === "pictures" ? this.profile.value : level;
     this.isSlow.value = isLowered;
     this.hasPlayed = false;

@@ -20,7 +20,7 @@ interface KeyMedia {
 
 /**
  * Keeps the last KEPT seconds of the played video, and at least the group of pictures that is playing. Browsers
- * limit the memory, which matters only if that group has hundreds of megabytes.
+ * limit the size of the buffer, but only a group of hundreds of megabytes reaches that limit.
  */
 export class BackBuffer {
   /** The buffered media with keyframes, from old to new. */
@@ -41,7 +41,7 @@ export class BackBuffer {
     if (type === "audio" || buffered.length === 0 || !hasKeyframe(data)) {
       return;
     }
-    // Other media may still be waiting to be appended. Then `begin` is too early, which does no harm.
+    // Other media may still be waiting to be appended. Then `begin` is too early, and less is removed.
     const begin = buffered.end(buffered.length - 1);
     this.keyMedia.push({ begin, end: begin + (part ?? frag).duration });
   }

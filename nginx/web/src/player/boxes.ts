@@ -9,7 +9,7 @@ const IS_NON_SYNC = 0x1_00_00;
 
 /** The flags of a `trun` that state which fields its samples have. */
 const RUN = { dataOffset: 0x1, firstFlags: 0x4, duration: 0x1_00, size: 0x2_00, flags: 0x4_00 };
-/** The flag of a `trun` that states that its samples have a composition offset, which is after their flags. */
+/** The flag of a `trun` whose samples have a composition offset. The offset follows the flags. */
 const RUN_COMPOSITION = 0x8_00;
 
 /** A box: its type, and the range of its content. */
@@ -42,7 +42,7 @@ export function hasKeyframe(media: Uint8Array): boolean {
   return inside(inside(fragments, "traf"), "trun").some((run) => runHasKeyframe(data, run));
 }
 
-/** Returns whether the flags of one of a run's samples mark a keyframe; false if the samples have no flags. */
+/** Returns whether the flags of any sample of the run mark a keyframe; false if the samples have no flags. */
 function runHasKeyframe(data: DataView, run: Box): boolean {
   if (run.end - run.begin < FLAGS + 4) {
     return false;

@@ -15,12 +15,12 @@ const REFUSED = [
   "source_unsupported",
 ];
 /**
- * Errors that a retry does not cure. They are refusals by the camera, and errors that the manager detects
+ * Errors that a retry does not fix. They are refusals by the camera, and errors that the manager detects
  * without contacting the camera.
  */
 const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera", "forbidden"];
 
-/** Within RECOVERIES_WITHIN_MS, at most this many media errors are recovered without a restart. */
+/** The player recovers from at most this many media errors within RECOVERIES_WITHIN_MS without a restart. */
 const MAX_RECOVERIES = 3;
 const RECOVERIES_WITHIN_MS = 30_000;
 
@@ -39,7 +39,7 @@ export function isUnplayable({ details }: ErrorData): boolean {
   return UNPLAYABLE.includes(details);
 }
 
-/** Returns the problem that the service has reported in the response, or a general one. */
+/** Returns the problem that the service has reported in the response, or a general problem. */
 export function problemOfMedia(error: ErrorData): Problem {
   const problem = problemOf(error.response?.code ?? 0, bodyOf(error));
   return problem ?? new Problem(0, "interrupted");
@@ -55,7 +55,7 @@ function bodyOf(error: ErrorData): string | null {
   return isText ? request.responseText : null;
 }
 
-/** Decides which media errors are recovered without a restart of the player. */
+/** Decides from which media errors the player recovers without a restart. */
 export class MediaErrors {
   /** Times of the latest recoveries. */
   private recovered: number[] = [];

@@ -1,7 +1,7 @@
 // Measures whether the viewer's connection is fast enough for the video.
 //
 // Only the time in which media is being transferred counts. A request for a part waits at the server until the
-// part exists, and that time says nothing about the connection.
+// part exists, and the length of that wait does not depend on the connection.
 
 /**
  * A transfer of media, as the loader of hls.js reports it. Times are those of `performance.now()`. The time of an event
@@ -14,7 +14,7 @@ export interface Transfer {
   readonly loading: { readonly first: number; readonly end: number };
 }
 
-/** Measurements are summed up over this time. */
+/** Only the measurements of this time count. */
 const WINDOW_MS = 5000;
 /** A connection is too slow only if it was in use for more than this fraction of the time. */
 const BUSY = 0.85;
@@ -48,12 +48,12 @@ export class LineMeter {
   private samples: Sample[] = [];
   private sampledAt: number | null = null;
 
-  /** Includes a transfer of media with this duration, in seconds. */
+  /** Starts to measure a transfer of media. `duration` is the duration of the media in seconds. */
   add(transfer: Transfer, duration: number): void {
     this.tracked.push({ transfer, duration, counted: 0 });
   }
 
-  /** Excludes a transfer that has failed. */
+  /** Stops measuring a transfer that has failed. */
   remove(transfer: Transfer): void {
     this.tracked = this.tracked.filter((tracked) => tracked.transfer !== transfer);
   }
@@ -66,8 +66,8 @@ export class LineMeter {
   }
 
   /**
-   * Counts what has been transferred since the last sample. Returns whether media has arrived. Call this several
-   * times a second.
+   * Counts the media that has been transferred since the last sample. Returns whether media has arrived. Call this
+   * several times a second.
    */
   sample(now: number): boolean {
     const since = this.sampledAt ?? now;
@@ -93,7 +93,7 @@ export class LineMeter {
     return sample.bytes > 0;
   }
 
-  /** Returns whether media arrives more slowly than it is played, and the connection is the cause. */
+  /** Returns whether media arrives more slowly than it is played, because of the connection. */
   isTooSlow(): boolean {
     const elapsed = this.sum("elapsed");
     return (

@@ -30,9 +30,9 @@ const KEEP_UP_EVERY_MS = 200;
 const SLEPT_MS = 15_000;
 /**
  * `waiting`: the player was live, and becomes live again without the user's help. `retrying`: the player was not
- * live, an attempt has failed, and another one follows or is in progress. `failed`: only the user starts another
- * attempt, or a change of a camera on this page, or the stream when it is live again. `pictures`: the connection
- * is too slow for video, and the tile shows single pictures.
+ * live, an attempt has failed, and another attempt follows or is in progress. `failed`: the player makes another
+ * attempt only when the user requests it, when a camera is changed on this page, or when the stream is live again.
+ * `pictures`: the connection is too slow for video, and the tile shows single pictures.
  */
 export type State = "idle" | "starting" | "live" | "waiting" | "retrying" | "failed" | "pictures";
 
@@ -315,15 +315,15 @@ export class LivePlayer {
     } else if (motion === "missed") {
       void this.begin();
     } else if (motion === "stuck") {
-      // The tile decides about a restart, which would not help while the camera is unreachable.
+      // The tile decides whether to restart, because a restart does not help while the camera is unreachable.
       this.onStuck?.();
     }
   }
 
   /**
-   * Follows the numbers of the playlist. After a restart of the manager or a stop of the stream, the playlist
-   * has none of the segments that it had before. hls.js then waits for many seconds before it loads media, so
-   * the player restarts at once.
+   * Compares the segment numbers of the playlist with the numbers in the previous playlist. After a restart of the
+   * manager or a stop of the stream, the playlist contains none of the previous segments. hls.js then waits for many
+   * seconds before it loads media, so the player restarts at once.
    */
   private onPlaylist(hls: Hls, { startSN, endSN, advanced }: LevelDetails): void {
     const isReplaced = this.lastSegment !== null && startSN > this.lastSegment;

@@ -4,13 +4,13 @@ import type Hls from "hls.js/dist/hls.light.min.mjs";
 /** If the video is more than this many seconds behind the target, it is played slightly faster. */
 const LATE = 0.1;
 /**
- * If the video is more than this many seconds behind the target, it jumps to the target if that is
- * buffered.
+ * If the video is more than this many seconds behind the target, it jumps to the target if the
+ * target is buffered.
  */
 const LOST = 4;
 /**
  * If the video is more than this many seconds behind the target, as after a long outage, it jumps to the
- * target even if that is not buffered.
+ * target even if the target is not buffered.
  */
 const FAR_LOST = 15;
 /**
@@ -76,7 +76,7 @@ export class Pace {
     return Math.round(latency * 10) / 10;
   }
 
-  /** Returns whether the video has stalled within the last CALM_MS. Video that has not begun does not stall. */
+  /** Returns whether the video has stalled within the last CALM_MS. Video that has not begun cannot stall. */
   private isCalm(now: number): boolean {
     const { currentTime, seeking } = this.video;
     if (currentTime !== this.position || seeking) {

@@ -84,16 +84,16 @@ export function removePlayer(id: string): void {
 }
 
 /**
- * Resolves when the page has permission to watch the camera. Also resolves if the service refuses this camera, but
- * permits others that the page shows: the start of the stream then fails with the reason. Rejects with the Problem
- * if no session can be created.
+ * Resolves when the page has permission to watch the camera. Also resolves if the service refuses this camera but
+ * permits other cameras on the page. In this case, the start of the stream fails with the reason. Rejects with the
+ * Problem if no session can be created.
  */
 export async function obtainPermission(id: string): Promise<void> {
   if (!isNeeded()) {
     return;
   }
-  // An earlier `createSession` may have removed the camera because it was refused. By now, the camera may be
-  // permitted.
+  // If the service has refused the camera before, `createSession` has removed it. The service may permit the camera
+  // now.
   if (!shown.has(id)) {
     shown.set(id, 1);
   }

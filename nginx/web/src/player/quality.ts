@@ -39,10 +39,10 @@ export class Quality {
   private pause = 0;
   /** The number of measurements in a row in which the connection was fast enough. */
   private good = 0;
-  /** The last attempt with each level above the present one. */
+  /** The last attempt with each level that is better than the present level. */
   private readonly failed: Attempt[] = [];
 
-  /** `levels` are the possible levels, from the best to the one with the least data. */
+  /** `levels` are the possible levels, from the best to the one that needs the least data. */
   constructor(
     private readonly levels: [Level, ...Level[]],
     private readonly random: () => number = Math.random,
@@ -60,7 +60,7 @@ export class Quality {
     return this.index + 1 < this.levels.length;
   }
 
-  /** Selects the next level, because the connection is too slow for this one, whose bit rate is `needed`. */
+  /** Selects the next lower level. `needed` is the bit rate for which the connection is too slow. */
   lower(now: number, needed: number): void {
     if (!this.canLower) {
       return;

@@ -27,9 +27,9 @@ type LoaderClass = new (config: HlsConfig) => Loader<LoaderContext>;
 const XhrLoader = Hls.DefaultConfig.loader as LoaderClass;
 
 /**
- * A loader that turns a low-latency playlist into a plain one. `lowLatencyMode: false` is not enough:
- * hls.js then ignores the parts, but its playlist requests still wait at the server for the next segment,
- * and permanently occupy a connection.
+ * A loader that turns a low-latency playlist into a plain playlist. `lowLatencyMode: false` is not enough. With
+ * it, hls.js ignores the parts, but its playlist requests still wait at the server for the next segment, and
+ * permanently occupy a connection.
  */
 class PlainPlaylistLoader extends XhrLoader {
   override load(context: LoaderContext, config: LoaderConfiguration, callbacks: Callbacks): void {

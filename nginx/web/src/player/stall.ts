@@ -1,15 +1,15 @@
-// Detects that the picture has stopped, and distinguishes a slow picture from a stuck one.
+// Detects that the picture has stopped, and distinguishes a slow picture from a stuck picture.
 //
-// The position in the video is compared, because events are not reliable: on a busy computer, `playing` may
-// arrive when the picture has stopped again.
+// This module compares positions in the video, because events are not reliable. On a busy computer, the event
+// `playing` may arrive when the picture has already stopped again.
 
 /** A stall is shown after this time. */
 const WAITING_AFTER_MS = 800;
 /** A picture that has stopped counts as stuck if no media has arrived for this long. */
 const STARVED_AFTER_MS = 6000;
 /**
- * A picture that has stopped counts as stuck if the playlist has grown since then, and no media has arrived for
- * this long: hls.js cannot place the media of the new playlist.
+ * A picture that has stopped is in the state `missed` if the playlist has grown since then, but no media has arrived
+ * for this long. hls.js then does not find the next media in the new playlist.
  */
 const MISSED_AFTER_MS = 2000;
 /**
@@ -18,8 +18,8 @@ const MISSED_AFTER_MS = 2000;
  */
 const STUCK_AFTER_MS = 30_000;
 /**
- * The most time that one check can add to the timers. While the page is busy, it cannot register arriving
- * media.
+ * The most time that one check can add to the timers. A busy page checks rarely, and cannot register arriving media,
+ * so the time since the last check does not show that no media has arrived.
  */
 const MAX_STEP_MS = 400;
 
@@ -46,7 +46,7 @@ export class StallWatch {
   private starvedFor = 0;
   /** Whether the picture has moved since `begin`. Until then, the first media may be late. */
   private hasMoved = false;
-  /** Whether the playlist has grown since the picture stopped, and no media has arrived since then. */
+  /** Whether the playlist has grown after the picture stopped, and no media has arrived after that growth. */
   private hasGrown = false;
 
   begin(): void {
@@ -66,7 +66,7 @@ export class StallWatch {
     this.hasGrown = false;
   }
 
-  /** Records that the playlist has grown. This counts only if the picture had moved, and now a stall is shown. */
+  /** Records that the playlist has grown. Has no effect if the picture has never moved, or if no stall is shown. */
   grown(): void {
     this.hasGrown = this.hasMoved && this.stillFor > WAITING_AFTER_MS;
   }

@@ -52,8 +52,8 @@ export function Dialog({
       onCancel(event);
     }
   };
-  // A press outside the dialog has the dialog element as its target. So does a press on the dialog's edge
-  // or scroll bar, which must not close the dialog.
+  // The dialog element is the target of a press outside the dialog, and also of a press on the dialog's edge or
+  // scroll bar. Only a press outside closes the dialog.
   const onPress = (event: MouseEvent) => {
     const { clientX: x, clientY: y } = event;
     const box = ref.current?.getBoundingClientRect();

@@ -1,5 +1,5 @@
-// The condition of a camera, with one word, one colour, one icon and one action for each. All views use this module,
-// so that a camera has the same condition wherever it is shown.
+// The conditions of cameras. Each condition has one word, one colour, one icon and one action. All views use this
+// module, so that a camera has the same condition wherever it is shown.
 import type { Stream, StreamState } from "../api/types";
 import type { State as PlayerState } from "../player/live";
 import type { IconName } from "../ui/icons";
@@ -16,7 +16,7 @@ export type Action = "stop" | "start" | "retry" | "remove";
 interface Appearance {
   tone: Tone;
   icon: IconName | "spinner";
-  /** Null while there is nothing to do but wait. */
+  /** Null while the user can only wait. */
   action: Action | null;
 }
 
@@ -111,7 +111,7 @@ export function factsOfStream(stream: Stream, wasLive: boolean): Facts {
 interface Tile {
   /** The state of the tile's player. */
   player: PlayerState;
-  /** Whether the user has not stopped the tile. */
+  /** False if the user has stopped the tile. */
   isWanted: boolean;
   /** The code of the reason why the player is not live; null without a reason. */
   code: string | null;
@@ -122,8 +122,8 @@ interface Tile {
 }
 
 /**
- * Returns the facts of a tile. While the player waits for a stream, the attempts of the service count as well:
- * the player's first attempt may take longer than several attempts of the service.
+ * Returns the facts of a tile. While the player waits for a stream, the attempts of the service count as well,
+ * because the service can make several attempts during the player's first attempt.
  */
 export function factsOfTile({ player, isWanted, code, stream, wasLive }: Tile): Facts {
   if (!isWanted) {

@@ -4,7 +4,7 @@ import { Problem } from "../../api/problem";
 import type { Camera } from "../../api/types";
 import { type Fields, hostOf, idOf, inputOf } from "./input";
 
-/** Number of ids to try for a name. If all of them exist, adding fails, and the user can enter an id. */
+/** Number of ids to try for a name. If all of these ids are in use, adding fails, and the user can enter an id. */
 const MAX_ATTEMPTS = 9;
 
 /**

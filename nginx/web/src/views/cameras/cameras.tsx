@@ -23,7 +23,7 @@ import { CameraForm } from "./form";
 import { Import } from "./import";
 
 const PAGE = 25;
-/** Pause between readings of the list if the service checks whether cameras can be reached. */
+/** Pause between two requests for the list if the service checks whether cameras can be reached. */
 const REFRESH_MS = 15_000;
 /** The delay of a search after the last keystroke. */
 const SEARCH_DELAY_MS = 200;
@@ -148,7 +148,7 @@ function List({
 }
 
 /**
- * Returns the condition of a camera and the error that explains it. They are those of the main stream, or of the
+ * Returns the condition of a camera and the error that explains the condition. Both describe the main stream, or the
  * sub stream if only the sub stream runs or has failed.
  */
 function summaryOf({ id, reachability }: Camera): { condition: Condition; error: Coded | null } {

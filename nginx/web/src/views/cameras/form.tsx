@@ -15,7 +15,7 @@ import { AddressSection, AdvancedSection, FormField, LinkSection } from "./secti
 import { TestResult, useTest } from "./test";
 
 interface FormProps {
-  /** The camera to change; null to add one. */
+  /** The camera to change; null to add a camera. */
   camera: Camera | null;
   /** Values of a new camera that are already known, for example from a discovery. */
   preset?: Partial<Fields>;

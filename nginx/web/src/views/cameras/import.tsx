@@ -19,8 +19,8 @@ interface Preview {
 }
 
 /**
- * The button for an import. An export is imported at once; for other files, a dialog first shows what becomes
- * which camera, and what is left out.
+ * The button for an import. An export is imported at once. For other files, a dialog first shows the cameras that the
+ * import would store, and what it would leave out.
  */
 export function Import() {
   const [preview, setPreview] = useState<Preview | null>(null);

@@ -107,10 +107,10 @@ export function hasNewSource(fields: Fields, camera: Camera): boolean {
 
 /**
  * Returns the API's input for the form. Empty fields are omitted. The API sets omitted fields to their
- * defaults, with three exceptions. A saved camera keeps its source if links and address are omitted, as they are
- * if the user has not changed them. It keeps its password if the password is omitted, the saved source has an
- * address instead of links, and address, port and user name stay the same. It keeps the confirmed certificate if
- * the ONVIF URL stays the same.
+ * defaults, with three exceptions. A saved camera keeps its source if the links and the address are omitted,
+ * which is the case if the user has not changed them. The camera keeps its password if the password is omitted, the
+ * saved source has an address instead of links, and address, port and user name stay the same. The camera keeps the
+ * confirmed certificate if the ONVIF URL stays the same.
  */
 export function inputOf(fields: Fields, camera: Camera | null): CameraInput {
   const input: CameraInput = {
@@ -161,8 +161,8 @@ function addSource(input: CameraInput, fields: Fields, camera: Camera | null): v
 }
 
 /**
- * Returns whether the form can replace the credentials in the links of a saved camera. It cannot if the API hides
- * other parts of the links, because the form would have to send them as well.
+ * Returns whether the form can replace the credentials in the links of a saved camera. It cannot do so if the API
+ * hides other parts of the links, because the form would have to send these parts as well.
  */
 export function canChangeLogin({ kind }: Fields, camera: Camera): boolean {
   const links = [camera.source, camera.source_sub].filter((link) => link != null);

@@ -1,4 +1,4 @@
-// The test of a camera: with the values of the form, or of a discovered device.
+// The test of a camera, with the values of the form or of a discovered device.
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import { LONG_MS, post } from "../../api/client";
@@ -24,7 +24,7 @@ export function useTest(): Test {
   const [result, setResult] = useState<Result | null>(null);
   const running = useRef<AbortController | null>(null);
 
-  // A test whose form was closed must not occupy the camera.
+  // Ends the test when the form is closed, so that the test does not occupy the camera.
   useEffect(() => () => running.current?.abort(), []);
 
   const run: Test["run"] = async (input) => {

@@ -1,5 +1,5 @@
-// A discovered device: its streams, forms for its credentials and its certificate, and buttons that take a picture
-// of it and add it as a camera, or that show the camera if it is known.
+// A discovered device: its streams, forms for its credentials and its certificate, and buttons. The buttons take a
+// picture and add the device as a camera, or show the camera if the service already knows it.
 import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";

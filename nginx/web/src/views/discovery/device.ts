@@ -14,8 +14,8 @@ export function nameOf(device: Device): string {
 }
 
 /**
- * Returns the explanation of an error of a device for which the service has sent no code. If the device
- * requires credentials, it has rejected those that the service has sent.
+ * Returns the explanation of a device's error if the service has sent no code for the error. If the device
+ * requires credentials, it has rejected the credentials that the service has sent.
  */
 export function failureOfDevice(detail: string, needsCredentials: boolean): Failure {
   return explain({ code: needsCredentials ? "source_unauthorized" : "onvif_failed", detail });

@@ -15,7 +15,7 @@ import { hostOfService } from "../cameras/input";
 import { ErrorAlert } from "../error";
 import { type Credentials, DeviceRow } from "./device-row";
 
-/** The fields of the search form. Empty ones are not sent, so that the service uses its defaults. */
+/** The fields of the search form. Empty fields are not sent, so that the service uses its defaults. */
 interface Query {
   interface: string;
   address: string;
@@ -62,8 +62,8 @@ export function DiscoveryView() {
       return before && { ...before, devices: devices ?? [] };
     });
   /**
-   * Queries one device again with these credentials and the fingerprint of the certificate that the user has
-   * confirmed for it, and replaces its entry in the list. The fingerprint is empty if none is confirmed.
+   * Queries one device again with these credentials and with the fingerprint of the certificate that the user has
+   * confirmed, and replaces the device's entry in the list. The fingerprint is empty if no certificate is confirmed.
    */
   const searchAgain = async (device: Device, login: Credentials, certificate: string) => {
     const result = await discover({
@@ -76,7 +76,7 @@ export function DiscoveryView() {
     if (!updated) {
       throw new Problem(0, "device_gone");
     }
-    // Devices report their name only to a search.
+    // Devices report their name only in response to a search, and not to a query of their address.
     replace(device, { ...updated, name: updated.name ?? device.name ?? null });
   };
   const onAdded = (device: Device, camera: Camera) =>

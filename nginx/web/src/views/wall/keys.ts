@@ -13,7 +13,7 @@ const shortcutsOf = new Map<Element, Shortcuts>();
 
 /** Sets what the keys do while they apply to this tile. */
 export function useShortcuts(tile: RefObject<HTMLElement>, shortcuts: Shortcuts): void {
-  // Without dependencies, so that the actions use the latest state of the tile.
+  // This effect has no dependencies, so that the actions use the latest state of the tile.
   useEffect(() => {
     const element = tile.current;
     if (!element) {
@@ -53,7 +53,7 @@ function isElsewhere(event: KeyboardEvent): boolean {
   return Boolean(event.defaultPrevented || isField || document.querySelector("dialog[open]"));
 }
 
-/** Moves the focus to the next tile in a direction, or to the first tile if no element has the focus. */
+/** Moves the focus to the next tile in the direction of the key, or to the first tile if no element has the focus. */
 function moveFocus(event: KeyboardEvent, wall: HTMLElement): void {
   const columns = columnsOf(wall);
   const steps: Record<string, number> = {

@@ -40,8 +40,8 @@ function split(ids: string): string[] {
 }
 
 /**
- * Returns the cameras on the wall's current page: of the chosen cameras, or of all cameras. `again` requests them
- * again.
+ * Returns the cameras on the wall's current page. The wall has the chosen cameras, or all cameras. `again` requests
+ * the cameras again.
  */
 export function useCameras({
   cameras,
@@ -65,7 +65,7 @@ export function useCameras({
     return reading;
   }
   // To play a main stream, a tile needs only the camera's id. If there are only a few cameras, all tiles play
-  // main streams, and so start before the service has returned the cameras.
+  // main streams, so they can start before the service has returned the cameras.
   const known = reading.value?.cameras;
   const shown = list.map((id) => known?.find((camera) => camera.id === id) ?? stub(id));
   return { ...reading, value: { cameras: shown, total } };

@@ -13,7 +13,7 @@ interface MessageProps {
   condition: Condition;
   /** The reason why the tile shows no video; null without such a reason. */
   error: Coded | null;
-  /** Does what the condition's action says; null if the tile cannot do that. */
+  /** Carries out the action of the condition; null if the tile cannot do so. */
   onAction: (() => void) | null;
 }
 
@@ -48,7 +48,7 @@ export function Message({ id, condition, error, onAction }: MessageProps) {
   );
 }
 
-/** The reason, shortened if the tile is small. The title and the details of the camera contain all of it. */
+/** The reason, shortened if the tile is small. The title and the details of the camera contain the whole reason. */
 function Reason({ error }: { error: Coded }) {
   const failure = explain(error);
   return (

@@ -253,8 +253,8 @@ function toggleFullScreen(
 }
 
 /**
- * Latency and bit rate. A separate component, because the latency changes more often than the rest of the
- * tile.
+ * Latency and bit rate. This is a separate component, because the latency changes more often than the rest of
+ * the tile.
  */
 function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream | undefined }) {
   const latency = player?.latency.value ?? null;
