@@ -215,7 +215,7 @@ mod tests {
         let table: [(&[u8], &str); 9] = [
             (b"", "missing field `indicator_id`"),
             (b"indicator_id=1&indicator_id=2", "given twice"),
-            (b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0", "percent-encoded"),
+            (b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0", "percent-encode"),
             (b"indicator_id=1&wait=maybe", "`wait` must be true or false"),
             (b"_=1700000000&_token=x", "missing field `indicator_id`"),
             (b"indicator_id=1&profile=third", "`profile` must be `main` or `sub`"),
