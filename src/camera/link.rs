@@ -9,7 +9,7 @@ use percent_encoding::{
 };
 use url::Url;
 
-use crate::base::url::{path_and_query, percent_decoded};
+use crate::base::url::path_and_query;
 use crate::camera::zone;
 
 /// The ASCII characters that must be percent-encoded in user names and passwords. Either a URL cannot contain
@@ -21,10 +21,10 @@ const SPECIAL_IN_PASSWORD: &AsciiSet = &SPECIAL.add(b'@').add(b'%');
 /// The ASCII characters that must be percent-encoded in a user name that FFmpeg gets.
 const SPECIAL_IN_NAME: &AsciiSet = &SPECIAL_IN_PASSWORD.add(b':');
 
-/// Returns the link without what people add by mistake, and in the form that FFmpeg understands:
+/// Corrects the mistakes that people make in links, and converts the link to the form that FFmpeg understands:
 ///
 /// - white space, invisible characters, quotation marks and angle brackets around the link are removed;
-/// - the scheme gets small letters;
+/// - the scheme is converted to lower case;
 /// - a colon without a port is removed;
 /// - the zone of a link-local address is written after `%25` instead of `%`;
 /// - a user name without a colon gets an empty password, because FFmpeg would otherwise not log in;
@@ -65,10 +65,10 @@ fn unwrapped(text: &str) -> &str {
     inner.next().map_or(text, |inner| inner.trim_matches(is_invisible))
 }
 
-/// Splits a link without its scheme into user name and password, host and port, and the rest. An `@` after the
-/// first `/`, `?` or `#` may mean that the password contains such a character. In this case, the link is split
-/// in the only way in which the host is valid. If there are several such ways, or none, the first `/`, `?` or `#`
-/// ends the host.
+/// Splits a link without its scheme into user name and password, host and port, and the rest. Usually, the first
+/// `/`, `?` or `#` ends the host. But if an `@` follows, the `/`, `?` or `#` may be a part of the password. So the
+/// link is then split in all possible ways: without credentials, and with each `@` as the end of the credentials.
+/// If the host is valid in exactly one of these ways, that way is used, and otherwise the usual one.
 fn split(link: &str) -> (Option<&str>, &str, &str) {
     let host_end = |rest: &str| rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = link.split_at(host_end(link));
@@ -128,25 +128,30 @@ fn without_srtp(path: &str) -> String {
     if kept.is_empty() { path.to_owned() } else { format!("{path}?{}", kept.join("&")) }
 }
 
-/// Returns a string that is equal for two links that mean the same. The links may differ in the case of the
-/// host, the default port, an empty query, and percent escapes of characters without a special meaning.
-/// The string contains the secrets of the link.
+/// Returns a string that is equal for all spellings of a link. Spellings can differ in upper and lower case of
+/// the host name, in whether they contain the default port or an empty query, and in percent escapes of characters
+/// without a special meaning. The string contains the secrets of the link.
 pub(super) fn meaning(url: &Url, host: &str, port: u16) -> String {
-    let user_info = [url.username(), url.password().unwrap_or_default()].map(percent_decoded);
-    // The name of an interface is case-sensitive. The URL parser has already converted the address to lower case.
+    let canonical = |text: &str| {
+        let decoded: Vec<u8> = percent_decode_str(text).collect();
+        percent_encode(&decoded, SPECIAL_IN_NAME).to_string()
+    };
+    let [name, password] = [url.username(), url.password().unwrap_or_default()].map(canonical);
+    // A host in brackets can contain the name of a network interface, which is case-sensitive. The URL parser has
+    // already converted the IPv6 address to lower case.
     let host = if host.starts_with('[') { host.to_owned() } else { host.to_ascii_lowercase() };
     let path = path_and_query(url);
     let path = path.strip_suffix('?').unwrap_or(&path);
     let path = if path.is_empty() { "/" } else { path };
     let fragment = url.fragment().unwrap_or_default();
-    // A line break cannot be part of a link, so it separates the parts clearly.
-    let [name, password] = user_info;
+    // No part contains a line break, because control characters are percent-encoded. So the line breaks between
+    // the parts are unambiguous.
     [url.scheme(), &name, &password, &host, &port.to_string(), &unescaped(path), fragment]
         .join("\n")
 }
 
-/// Returns `text` with percent escapes decoded. The escapes of characters that have a meaning in paths and
-/// queries, or that cannot be printed, are kept, and get capital letters.
+/// Returns `text` with percent escapes decoded. Escapes of characters that have a meaning in paths and queries,
+/// or that cannot be printed, are kept and converted to upper case.
 fn unescaped(text: &str) -> String {
     let mut result = String::with_capacity(text.len());
     let mut rest = text;
@@ -297,6 +302,7 @@ mod tests {
             ("rtsp://a:b%21@h/x%21", "rtsp://a:b!@h/x!"),
             ("rtsp://h/%2f%7e", "rtsp://h/%2F~"),
             ("rtsp://h/%zz%", "rtsp://h/%zz%"),
+            ("rtsp://a%0A:%3a@h/x", "rtsp://a%0a::@h/x"),
         ];
         for (one, other) in same {
             assert_eq!(meaning(one), meaning(other), "{one} {other}");
@@ -308,10 +314,22 @@ mod tests {
             ("rtsp://a:b@h/x", "rtsp://a:c@h/x"),
             ("rtsp://h/x", "rtsps://h/x"),
             ("rtsp://h/x", "rtsp://h/x#y"),
+            ("rtsp://a:b%FE@h/x", "rtsp://a:b%FF@h/x"),
+            ("rtsp://a:%250A@h/x", "rtsp://a:%0A@h/x"),
         ];
         for (one, other) in different {
             assert_ne!(meaning(one), meaning(other), "{one} {other}");
         }
+    }
+
+    #[test]
+    fn a_line_break_in_the_credentials_does_not_move_their_boundary() {
+        let meaning = |link: &str| {
+            let url = Url::parse(link).expect(link);
+            meaning(&url, "h", 554)
+        };
+        assert_ne!(meaning("rtsp://a:b%0A@h/x"), meaning("rtsp://a%0Ab:@h/x"));
+        assert_ne!(meaning("rtsp://a:%0A@h/x"), meaning("rtsp://a%0A:@h/x"));
     }
 
     #[test]
