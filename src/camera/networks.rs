@@ -58,7 +58,7 @@ pub enum NetworksError {
     #[error("{0:?} is neither a network such as 10.0.0.0/8 nor an IP address")]
     Entry(String),
     /// The list contains only separators.
-    #[error("it contains no networks")]
+    #[error("the list contains only separators; write a network, or leave the list empty")]
     Empty,
 }
 
@@ -118,9 +118,9 @@ impl CameraNetworks {
     /// return an address that is not permitted.
     ///
     /// Errors: `InvalidSource` for an invalid host; `SourceUnreachable` if a name cannot be resolved, or if the
-    /// interface of a zone does not exist;
-    /// `SourceForbidden` if any address of the host is not permitted, even if other addresses are permitted.
-    /// Otherwise, the DNS server, which chooses the order of the addresses, would decide which one is used.
+    /// interface of a zone does not exist; `SourceForbidden` if any address of the host is not permitted, even if
+    /// other addresses are permitted. If only the first address were checked, the DNS server would decide which
+    /// address that is, because it chooses the order.
     pub(crate) async fn resolve(&self, host: &str, port: u16) -> Result<SocketAddr, Error> {
         let name = match parse_host(host)? {
             Host::Address(address) => {

@@ -188,7 +188,7 @@ mod tests {
         numbers.use_below(NumberSet { sequence: 8, ..set(0) });
         assert!(is_notified() && numbers.to_reserve().is_some());
         numbers.use_below(NumberSet { sequence: 8, ..set(0) });
-        assert!(!is_notified(), "the same numbers do not need another block");
+        assert!(!is_notified(), "numbers that were already used do not need another block");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub(crate) const HTTPS_PORT: u16 = 443;
 /// The address of a device's ONVIF service, displayed as an `http://` or `https://` URL. Cheap to clone.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OnvifAddress {
-    /// Whether the service uses HTTPS.
+    /// True if the service uses HTTPS.
     pub is_https: bool,
     /// The fingerprint of the only certificate that is accepted. `None` accepts certificates from
     /// certificate authorities that the system trusts. The displayed URL does not contain the fingerprint.
@@ -36,8 +36,8 @@ pub struct OnvifAddress {
 }
 
 impl OnvifAddress {
-    /// Returns the address with the confirmed certificate of `known`, if `known` is the same service and this
-    /// address has no confirmed certificate.
+    /// Adds the confirmed certificate of `known` to this address, if `known` is the same service and this address has
+    /// no confirmed certificate. Returns the address.
     pub(crate) fn with_certificate_of(self, known: &Self) -> Self {
         let is_same = Self { certificate: known.certificate, ..self.clone() } == *known;
         if is_same && self.certificate.is_none() { known.clone() } else { self }

@@ -317,11 +317,11 @@ impl Default for Plan {
     }
 }
 
-/// Creates the error of a camera for which too many plans have failed.
+/// Creates the error of a camera with which too many plans have failed.
 pub(crate) fn exhausted() -> Error {
     unsupported(
-        "several combinations of transport and codecs were tried, and none works with this camera; set the \
-         camera to H.264, or choose the options transport, video and audio yourself",
+        "the manager tried several combinations of transport and codecs, but the camera works with none of \
+         them; set the camera to H.264, or set the options transport, video and audio to fixed values",
     )
 }
 

@@ -47,7 +47,7 @@ impl Record {
         }
     }
 
-    /// Returns true if the camera has an ONVIF service, and no stream is at the host of this service. The
+    /// Returns true if the camera has an ONVIF service whose host is not the host of any of its streams. The
     /// service receives a digest of the camera's password, so it must be on the camera.
     pub(crate) fn has_foreign_onvif(&self) -> bool {
         self.onvif.as_ref().is_some_and(|onvif| !self.spec.has_host(&onvif.host))

@@ -149,7 +149,8 @@ impl Source {
         }
         if after_authority(&self.0.url).len() > MAX_PATH {
             return invalid(
-                "the path of the RTSP link is longer than 1023 characters, which FFmpeg does not support",
+                "the path of the RTSP link is longer than 1023 characters, which FFmpeg does not support; use a \
+                 shorter path",
             );
         }
         Ok(())
@@ -169,7 +170,7 @@ impl Source {
         Some((percent_decoded(url.username()), percent_decoded(password)))
     }
 
-    /// Returns the URL from the path on. The result may contain a password, so it must not be shown.
+    /// Returns the path and everything that follows it. The result may contain a password, so it must not be shown.
     pub fn path(&self) -> String {
         let url = &self.0.url;
         let rest = after_authority(url);
@@ -352,8 +353,8 @@ fn secret_values(text: &str) -> Vec<Range<usize>> {
     values
 }
 
-/// Returns the secrets of a URL in every form in which they may appear. The longest come first. Otherwise,
-/// if a short secret is a part of a longer one, the rest of the longer one would remain in the text.
+/// Returns the secrets of a URL in every form in which they may appear. The longest come first: if a short secret
+/// were replaced before a longer one that contains it, the rest of the longer one would remain in the text.
 fn secrets(text: &str, url: &Url) -> Vec<String> {
     let mut secrets = secrets_as_written(text, url);
     let decoded: Vec<_> = secrets.iter().map(|secret| percent_decoded(secret)).collect();

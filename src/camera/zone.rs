@@ -30,8 +30,8 @@ pub(crate) fn cut(url: &str) -> (Cow<'_, str>, Option<&str>) {
 }
 
 /// Returns the host of a URL from which this zone was [`cut`]: a name, an IPv4 address, or an IPv6 address in
-/// brackets, with the zone in the form of a URL. Empty if the URL has no host. Error: `InvalidSource`, if the zone is
-/// invalid, or if the host is not a link-local address.
+/// brackets, with the zone in the form of a URL. Empty if the URL has no host. Error: `InvalidSource`, if there is a
+/// zone, and the zone is invalid or the host is not a link-local address.
 pub(crate) fn host(url: &Url, zone: Option<&str>) -> Result<String, Error> {
     match (zone, url.host()) {
         (None, _) => Ok(url.host_str().unwrap_or_default().to_owned()),
