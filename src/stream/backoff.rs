@@ -24,8 +24,8 @@ const RESTORE_FOR: Duration = Duration::from_mins(1);
 /// After a run in which the stream was live for at least this long, or in which the transcoder ran for at least this
 /// long, the delays start from the first one again, and the stream is restored.
 pub(super) const STABLE_AFTER: Duration = Duration::from_secs(5);
-/// A stream that was live for less than [`STABLE_AFTER`] is restored only if it was not restored within this
-/// time before. Without this limit, a camera that always ends the stream at once would be contacted every 2 s
+/// The time that must pass before a stream is restored again, if the stream was live for less than
+/// [`STABLE_AFTER`]. Without this limit, a camera that always ends the stream at once would be contacted every 2 s
 /// for ever.
 const RESTORE_AGAIN_AFTER: Duration = Duration::from_mins(2);
 

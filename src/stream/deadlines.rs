@@ -12,11 +12,11 @@ use crate::base::error::{Error, ErrorKind};
 /// The longest sleep of a stream that waits only for commands.
 const NEVER: Duration = Duration::from_hours(1);
 
-/// A live stream is stale only if no frame arrives for at least this many usual distances between two frames, even
-/// if that is longer than `stale_timeout`.
+/// A live stream is stale only after a pause that is at least this many times as long as the usual distance between
+/// two frames, even if this pause is longer than `stale_timeout`.
 const MISSED_FRAMES: u32 = 3;
 
-/// The longest time that [`MISSED_FRAMES`] allows without a frame.
+/// The longest pause that [`MISSED_FRAMES`] can allow.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// A start is extended only if the camera has sent at most this number of frames. HLS is playable with fewer
@@ -108,7 +108,7 @@ impl Deadlines {
         self.began_at.elapsed()
     }
 
-    /// Returns when the start slot is released.
+    /// Returns the time at which the start slot is released.
     pub(super) fn slot(&self) -> Instant {
         self.slot
     }
@@ -163,7 +163,7 @@ impl Deadlines {
         }
     }
 
-    /// Returns when the picture of a live stream is stale.
+    /// Returns the time at which a live stream is stale if its picture does not advance until then.
     fn stale_at(&self, now: Situation) -> Instant {
         now.last_progress.max(self.continued_at) + self.stale_timeout(now)
     }

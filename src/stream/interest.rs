@@ -88,8 +88,8 @@ impl Interests {
         self.output.idle_for()
     }
 
-    /// Returns how long there has been no interest except in the output: zero while another interest is held,
-    /// and [`Duration::MAX`] if there was never another interest.
+    /// Returns how long there has been no interest in the stream apart from the output: zero while such interest is
+    /// held, and [`Duration::MAX`] if there was never such interest.
     pub(super) fn other_idle_for(&self) -> Duration {
         self.other.idle_for()
     }

@@ -1,7 +1,8 @@
-//! The streams that run without viewers, because their cameras have the option `keep: always`.
+//! The kept streams, which run without viewers: the main streams of cameras with the option `keep: always`,
+//! except the streams that a client has stopped.
 //!
-//! Supervisors read this set at every event, so that a change takes effect at once. The lock is held
-//! while a kept stream is created. So a client's stop at the same time either prevents the creation, or
+//! Supervisors check at every event whether their stream is kept, so that a change takes effect at once. The lock
+//! is held while a kept stream is created. So a client's stop at the same time either prevents the creation, or
 //! ends the stream that was created.
 
 use std::collections::HashMap;
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use crate::base::lock::lock;
 use crate::camera::id::StreamId;
 
-/// The streams of cameras with `keep: always`. Clones share the set.
+/// The main streams of cameras with `keep: always`, including stopped streams. Clones share the set.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
 
@@ -18,12 +19,13 @@ pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
 enum Keeping {
     /// The stream is kept: it runs even without viewers.
     Running,
-    /// A client has stopped the stream. It is kept again after its next start.
+    /// The stream is not kept, because a client has stopped it. After its next start, it is kept again.
     Stopped,
 }
 
 impl KeptStreams {
-    /// Adds a stream if the set does not contain it. Returns whether the stream was added.
+    /// Adds a stream, which is then kept. Returns false without a change if the set already contains the stream,
+    /// even if a client has stopped it.
     pub(super) fn add(&self, id: &StreamId) -> bool {
         let mut all = lock(&self.0);
         let is_new = !all.contains_key(id);
@@ -33,12 +35,12 @@ impl KeptStreams {
         is_new
     }
 
-    /// Removes a stream whose camera no longer has the option.
+    /// Removes a stream whose camera no longer has `keep: always`.
     pub(super) fn remove(&self, id: &StreamId) {
         lock(&self.0).remove(id);
     }
 
-    /// Notes that a client stops a stream.
+    /// Notes that a client stops a stream. The stream stays in the set, but is not kept.
     pub(super) fn stop(&self, id: &StreamId) {
         if let Some(keeping) = lock(&self.0).get_mut(id) {
             *keeping = Keeping::Stopped;
@@ -50,18 +52,18 @@ impl KeptStreams {
         lock(&self.0).insert(id.clone(), Keeping::Running);
     }
 
-    /// Returns whether the stream is kept and no client has stopped it.
-    pub(super) fn contains(&self, id: &StreamId) -> bool {
+    /// Returns whether the stream is kept.
+    pub(super) fn is_kept(&self, id: &StreamId) -> bool {
         lock(&self.0).get(id) == Some(&Keeping::Running)
     }
 
-    /// Calls `create` if the stream is kept and no client has stopped it. Holds the lock during the call.
+    /// Calls `create` if the stream is kept. Holds the lock during the call.
     pub(super) fn if_kept<T>(&self, id: &StreamId, create: impl FnOnce() -> T) -> Option<T> {
         let all = lock(&self.0);
         (all.get(id) == Some(&Keeping::Running)).then(create)
     }
 
-    /// Returns the kept streams that no client has stopped, sorted by id.
+    /// Returns the kept streams, sorted by id.
     pub(super) fn all(&self) -> Vec<StreamId> {
         let all = lock(&self.0);
         let running = all.iter().filter(|(_, keeping)| **keeping == Keeping::Running);

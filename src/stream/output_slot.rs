@@ -1,7 +1,7 @@
 //! The slot of a stream's output. The output runs only while clients use it.
 //!
 //! An output that cannot serve the stream, for example because the disk is full, keeps running and tries
-//! again. An output whose task has failed ends. It starts again when a client requests it.
+//! again. If the task of an output fails, the output ends, and starts again when a client requests it.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -44,7 +44,7 @@ enum SlotState {
     Off,
     /// The output runs.
     Running(OutputHandle, OutputProgress),
-    /// The output ends, and starts again after that if `is_wanted`.
+    /// The output is ending. If `is_wanted`, it starts again when it has ended.
     Ending { ended: Pin<Box<dyn Future<Output = ()> + Send>>, is_wanted: bool },
 }
 
@@ -72,7 +72,7 @@ impl OutputSlot {
     }
 
     /// Starts the output if it does not run. An output that is ending starts again once it has ended.
-    /// Fails if the output lacks the resources.
+    /// Fails if the resources that the output needs, such as disk space, are missing.
     pub(super) fn request(&mut self) -> Result<(), Error> {
         match &mut self.state {
             SlotState::Off => {
@@ -158,7 +158,7 @@ impl OutputSlot {
         SlotStep::Failed(error)
     }
 
-    /// Returns whether the output runs, or is ending and starts again after that.
+    /// Returns whether the output runs, or will start again when it has ended.
     pub(super) fn is_on(&self) -> bool {
         match self.state {
             SlotState::Off => false,

@@ -54,7 +54,7 @@ enum Used {
     Nothing,
 }
 
-/// The treatment that makes video playable for players.
+/// The treatment of the stream's video for players.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Treatment {
     /// Players get the video as it is.

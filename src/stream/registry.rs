@@ -1,4 +1,4 @@
-//! All running or failed streams, and the one place where streams are started.
+//! The registry of all streams that run or have failed. All streams are started here.
 //!
 //! The map holds handles only, and none of its locks is held across an await. A stream removes its
 //! own name from the map once its process, its output and its files are gone.
@@ -115,12 +115,11 @@ impl Registry {
     /// must be cheap: back ends start a stream with every view of a page, even if the stream is already
     /// running.
     ///
-    /// If the stream was idle until now, the stream may end at the same moment, even though this function returns
-    /// true.
+    /// A stream that was idle until now may end at the same moment, even if this function returns true.
     pub(crate) fn join_live(&self, camera: &Camera, wanted: WantedOutput) -> bool {
         // Once `stop` has returned, the stream is no longer live, so that it cannot be joined.
         let joins = |handle: &StreamHandle| {
-            // Noted before the check, so that the stream does not become idle in between.
+            // The access is noted before the check, so that the stream does not become idle in between.
             handle.touch(wanted);
             handle.is_live_with(camera, wanted) && !self.0.is_closing.load(Ordering::SeqCst)
         };
@@ -146,9 +145,9 @@ impl Registry {
         started.await.unwrap_or_else(|_| Err(self.start_took_too_long(&camera.id)))
     }
 
-    /// If the camera's stream is live with another source, tries the source of `camera`, and returns the plan that
-    /// works. Otherwise returns `None`. If the new source does not work, returns the error of a start; the stream
-    /// continues with its source.
+    /// Tries the source of `camera` if the camera's stream is live with another source, and returns the plan that
+    /// works. Returns `None` if no trial is necessary. If the new source does not work, returns the error that a start
+    /// would return, and the stream continues with its current source.
     pub(crate) async fn try_source(&self, camera: &Camera) -> Result<Option<Plan>, Error> {
         let Some(handle) = self.get(&camera.id).filter(|it| it.is_live(WantedOutput::None)) else {
             return Ok(None);
@@ -171,7 +170,7 @@ impl Registry {
 
     /// Starts the camera's stream with the output that is `wanted`, or joins the existing one, in the background.
     /// Returns the handle at once. Fails if there is no stream and none can be created, or while the registry shuts
-    /// down. Replaces a start in the background that wants the same output, so that clients that request many starts
+    /// down. Aborts an earlier start in the background that wants the same output, so that many requests for a start
     /// do not add tasks.
     pub fn start_soon(&self, camera: Camera, wanted: WantedOutput) -> Result<StreamHandle, Error> {
         self.resume(&camera);
@@ -216,22 +215,22 @@ impl Registry {
         false
     }
 
-    /// Returns the kept streams that no client has stopped, sorted by id.
+    /// Returns the kept streams, sorted by id.
     pub(crate) fn kept(&self) -> Vec<StreamId> {
         self.0.kept.all()
     }
 
-    /// Returns whether the stream is kept and no client has stopped it.
+    /// Returns whether the stream is kept.
     pub(crate) fn is_kept(&self, id: &StreamId) -> bool {
-        self.0.kept.contains(id)
+        self.0.kept.is_kept(id)
     }
 
-    /// Starts a kept stream, with low priority. A failed stream starts again as if a caller requested it.
+    /// Starts a kept stream, with low priority. A failed stream starts again as if a caller had requested it.
     /// Does nothing if the stream is running, or is no longer kept.
     pub(crate) fn start_kept(&self, camera: &Camera) -> Result<(), Error> {
         if let Some(handle) = self.get(&camera.id) {
             if handle.commands.is_closed() {
-                // Its supervisor has panicked, or is about to remove the name itself.
+                // The stream's supervisor has panicked, or is about to remove the name itself.
                 remove(&self.0.streams, &handle);
             } else if handle.state() == State::Failed && self.is_kept(&camera.id) {
                 // The stream failed before it was kept. Kept streams are always retried.
@@ -250,9 +249,8 @@ impl Registry {
         }
     }
 
-    /// Ends the camera's stream and waits until it is gone, at most for the grace period and two
-    /// seconds more. Returns false if there was no stream. A kept stream stays stopped until
-    /// its next start.
+    /// Ends the camera's stream and waits until it is gone, but no longer than the grace period plus two seconds.
+    /// Returns false if there was no stream. The stream is not kept until its next start.
     pub(crate) async fn stop(&self, id: &StreamId) -> bool {
         self.0.kept.stop(id);
         let Some(handle) = self.get(id) else { return false };
@@ -269,8 +267,8 @@ impl Registry {
     /// Ends all streams, refuses new ones, and waits until all are gone.
     pub(crate) async fn shutdown(&self) {
         self.0.is_closing.store(true, Ordering::SeqCst);
-        // A start that read the flag before it was set may still add a stream, so this repeats until
-        // there is none.
+        // A start that read the flag before it was set may still add a stream. So the loop repeats until no
+        // stream is left.
         loop {
             let streams = self.all();
             if streams.is_empty() {
@@ -287,10 +285,10 @@ impl Registry {
         }
     }
 
-    /// Returns the camera's stream, or creates it if there is none. Streams are created nowhere else,
-    /// and under the map's lock for the name, so that a name never has more than one stream. Fails while the
-    /// registry shuts down. The creation fails at the limit of streams, at the limit of queued starts unless the
-    /// priority is low, or if the `wanted` output is not ready.
+    /// Returns the camera's stream, or creates it if there is none. Only this function creates streams, and it holds
+    /// the map's lock for the name in the meantime, so that a name never has more than one stream. Fails while the
+    /// registry shuts down. The creation also fails if the limit of streams is reached, if the `wanted` output is not
+    /// ready, or if the queue of requested starts is full and the priority is not low.
     fn get_or_spawn(
         &self,
         camera: &Camera,
@@ -298,10 +296,10 @@ impl Registry {
         wanted: WantedOutput,
     ) -> Result<StreamHandle, Error> {
         let (inner, resources) = (&self.0, &self.0.resources);
-        // Read before the entry is locked, because the length locks all parts of the map.
+        // The length is read before the entry is locked, because reading it locks all parts of the map.
         let running = inner.streams.len();
         let entry = inner.streams.entry(camera.id.clone());
-        // Read under the entry's lock. A shutdown that begins after this check finds this entry.
+        // The flag is read under the entry's lock, so that a shutdown that begins after this check finds the entry.
         if inner.is_closing.load(Ordering::SeqCst) {
             return Err(Error::shutting_down());
         }
@@ -357,8 +355,8 @@ fn ensure_place(running: usize, max_streams: usize) -> Result<(), Error> {
     }
     match proc::max_open_files() {
         Some(allowed) if running >= open_files::streams(allowed) => full(format!(
-            "{running} streams are running, and the manager can open only {allowed} files, which is not enough for \
-             another stream; raise the limit of open files (LimitNOFILE, ulimit -n)"
+            "the manager can open only {allowed} files, which is not enough for more than {running} streams; raise \
+             the limit of open files (LimitNOFILE, ulimit -n)"
         )),
         _ => Ok(()),
     }

@@ -90,7 +90,7 @@ impl Rendition {
         running
     }
 
-    /// Returns the flow of the rendition's frames; `None` unless the rendition runs and has published video.
+    /// Returns the flow of the rendition's frames; `None` if the rendition does not run or has not published video.
     pub(super) fn flow(&self) -> Option<Flow> {
         lock(&self.0.state).current.upgrade()?.hub.flow()
     }

@@ -85,7 +85,8 @@ impl StartQueue {
     pub(crate) fn took_too_long() -> Error {
         let seconds = MAX_WAIT.as_secs();
         let detail = format!(
-            "too many streams are starting; this one did not get a start slot within {seconds} s"
+            "too many streams are starting, and this one did not get a start slot within {seconds} s; \
+             try again in a few seconds"
         );
         Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
     }
@@ -95,7 +96,7 @@ impl StartQueue {
         self.requested.waiting() + self.low.waiting()
     }
 
-    /// Returns a slot if a slot is free. While starts of this priority wait, no slot is free.
+    /// Returns a slot; `None` if no slot is free. While starts of this priority wait, no slot is free.
     pub(crate) fn try_slot(&self, priority: Priority) -> Option<StartSlot> {
         let permit = Arc::clone(&self.queue(priority).slots).try_acquire_owned().ok()?;
         Some(StartSlot { _permit: Some(permit) })

@@ -10,8 +10,8 @@
 pub(crate) enum State {
     /// The ingest runs, or waits for a start slot; nothing is playable yet.
     Starting,
-    /// The current epoch is playable: with the output, or without it if the output does not run, if the
-    /// stream is kept, or if a caller wants the stream without the output.
+    /// The current epoch is playable: its output is playable, or its first keyframe has arrived. The keyframe is
+    /// enough if the output does not run, if the stream is kept, or if a caller wants the stream without the output.
     Live,
     /// No ingest runs; the next one starts when the timer ends.
     Backoff,
@@ -30,7 +30,7 @@ impl State {
     }
 }
 
-/// The next state once an ingest that was requested to end has ended.
+/// The state that follows [`State::Stopping`] when the ingest has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum After {
     /// `Backoff` if the stream is wanted, otherwise `Gone`.
@@ -84,14 +84,14 @@ pub(crate) enum Event {
 /// The facts on which a transition depends in addition to state and event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Context {
-    /// A start that failed is retried: an epoch of the stream has been live, so there may be viewers, or
-    /// the stream is kept.
+    /// True if a failed start is retried: the stream is kept, or an epoch of the stream has been live, so that
+    /// the stream may have viewers.
     pub(crate) is_retried: bool,
-    /// The stream has, or recently had, viewers or callers who wait for it, or is kept.
+    /// True if the stream is kept, or if viewers or waiting callers use the stream or used it a short time ago.
     pub(crate) is_wanted: bool,
 }
 
-/// The supervisor's task on a transition.
+/// The action that the supervisor carries out on a transition.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Action {
     /// Nothing.

@@ -34,8 +34,8 @@ use crate::camera::plan;
 use crate::events::StopReason;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome};
 
-/// The largest number of changes of plan until the stream is playable. A camera has fewer lessons than
-/// that, so only a camera that contradicts itself reaches the limit. Such a camera must not be retried for ever.
+/// The largest number of changes of plan until the stream is playable. The lessons about a camera need fewer
+/// changes, unless the camera contradicts itself. Such a camera must not be retried for ever.
 const MAX_REPLANS: u32 = 6;
 
 struct Supervisor {
@@ -65,7 +65,8 @@ struct Supervisor {
     /// The number of changes of plan since the stream was last playable.
     replans: u32,
     was_live: bool,
-    /// The time for which the last live run was live; `None` after a delay has been computed from this time.
+    /// The duration for which the last live run was live; `None` if there was none, or if the next delay has already
+    /// been computed from this duration.
     last_live_for: Option<Duration>,
 }
 
@@ -376,7 +377,7 @@ impl Supervisor {
 
     /// Returns whether the stream is kept, so that it runs without viewers as well.
     fn is_kept(&self) -> bool {
-        self.kept.contains(&self.shared.id)
+        self.kept.is_kept(&self.shared.id)
     }
 
     /// Returns whether a failed start is retried.
@@ -384,9 +385,9 @@ impl Supervisor {
         self.was_live || self.is_kept()
     }
 
-    /// Ends the output and the rendition of a stream whose child has been reaped, and then frees the
-    /// stream's name. The output has removed its files by then, so that the camera's next stream cannot find
-    /// them. Callers who still wait see their channels close after that.
+    /// Ends the output and the rendition of a stream whose child has been reaped, and then frees the stream's
+    /// name. By that time, the output has removed its files, so that the camera's next stream cannot find them.
+    /// After that, the channels of the callers who still wait are closed.
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (epoch, last_error) = (self.status.epoch(), self.status.last_error());
         self.output.finish().await;

@@ -64,7 +64,7 @@ fn start_one(mut ended: watch::Receiver<()>) -> io::Result<Handle> {
     thread::Builder::new().name("streams".into()).spawn(move || {
         // Returns when the last clone of the threads is dropped.
         let _ = runtime.block_on(ended.changed());
-        // This does not wait for a disk that hangs, so that the thread can end.
+        // Unlike a drop of the runtime, this does not wait for a write to a disk that hangs. So the thread can end.
         runtime.shutdown_background();
     })?;
     Ok(handle)

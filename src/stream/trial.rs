@@ -45,8 +45,9 @@ enum Step {
     Replan,
 }
 
-/// Tries to receive video from `camera`. Returns the plan that works. FFmpeg's messages go to `log`. If
-/// `camera` is on the same host as `current` and refuses a second connection, it counts as working.
+/// Tries to receive video from `camera`. Returns the plan that works. FFmpeg's messages go to `log`. If the
+/// camera's new link has the same host as the link of `current`, and the host refuses a second connection, the new
+/// link counts as working.
 ///
 /// Fails with the same errors as a start.
 pub(super) async fn run(

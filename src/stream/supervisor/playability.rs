@@ -1,4 +1,4 @@
-//! Decides when a stream is playable: for callers who want its output, and for those who do not.
+//! Decides when a stream is playable for callers who want its output, and for callers who do not.
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -128,8 +128,9 @@ impl Supervisor {
         self.status.set_output(self.output.status(self.status.epoch()));
     }
 
-    /// Returns the time at which the callers who wait for the output get a response even if the output is
-    /// not playable; `None` if no caller waits for the output, or the stream is not live.
+    /// Returns the time limit of the callers who wait for the output of a live stream. At this time, they get a
+    /// response even if the output is not playable. `None` if no caller waits for the output, or if the stream is
+    /// not live.
     pub(super) fn output_deadline(&self) -> Option<Instant> {
         let since = self.waiters.output_since()?.max(self.status.live_since()?);
         Some(since + self.limits.start_timeout)

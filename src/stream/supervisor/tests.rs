@@ -124,7 +124,7 @@ impl Child {
     }
 }
 
-/// An output that reports itself playable at once, and then runs a task of the test.
+/// An output that reports at once that it is playable, and then runs the task `serve`.
 struct FakeOutput {
     is_ready: bool,
     serve: fn(OutputControl) -> OutputTask,
@@ -748,7 +748,7 @@ async fn a_background_start_during_a_stop_starts_another_stream() {
     let ended = child.request.epoch;
     child.end(ErrorKind::SourceUnreachable);
     let next = setup.child().await;
-    assert!(next.request.epoch > ended, "a number was used twice");
+    assert!(next.request.epoch > ended, "the number of an epoch was used twice");
     assert!(stop.await.expect("a task"));
 }
 
@@ -895,7 +895,7 @@ async fn shutdown_ends_all_streams_and_refuses_new_ones() {
 #[tokio::test(start_paused = true)]
 async fn a_start_on_a_disk_that_cannot_be_written_fails_with_the_reason() {
     let mut setup = setup();
-    // A file in place of the stream's directory.
+    // This file makes it impossible to create the stream's directory.
     std::fs::write(setup.root.path().join("cam"), "").expect("a file");
     let start = setup.start();
     let mut child = setup.child().await;

@@ -142,7 +142,7 @@ async fn a_kept_stream_that_ended_without_a_stop_is_started_again() {
     let mut setup = setup_kept();
     let child = setup.kept().await;
     let handle = setup.registry.get(&setup.camera.id).expect("a stream");
-    // Ends the stream without a stop: the stream is idle, and not kept at this moment.
+    // To end the stream without a stop, the test makes it idle while it is not kept.
     let idle = setup.registry.clone();
     idle.set_kept(&setup.camera.id, false);
     tokio::time::advance(LIMITS.idle_timeout).await;

@@ -134,7 +134,7 @@ async fn a_caller_who_wants_no_output_does_not_wait_for_the_output() {
     let without = setup.start_with(WantedOutput::None);
     assert_eq!(without.await.expect("a task"), Ok(Joined::Started));
     assert_eq!(setup.output(), OutputState::Starting);
-    // The other caller gets a result in time, which reports the delay of the output.
+    // When the start times out, the other caller gets a result that reports the delay of the output.
     play_for(&child, 14).await;
     assert!(!with.is_finished());
     play_for(&child, 1).await;
@@ -219,7 +219,7 @@ async fn an_output_that_is_wanted_again_while_it_ends_starts_again() {
 #[tokio::test(start_paused = true)]
 async fn an_output_that_cannot_write_does_not_end_its_stream() {
     let mut setup = setup();
-    // A file in place of the stream's directory.
+    // This file makes it impossible to create the stream's directory.
     std::fs::write(setup.root.path().join("cam"), "").expect("a file");
     let child = setup.live_without_output().await;
     let _interest = setup.hold();
