@@ -7,12 +7,12 @@ use tracing::warn;
 
 use super::lock::lock;
 
-/// Waits for all tasks and returns the results in the order in which the tasks ended. A task that panicked
-/// has no result; the panic is logged.
+/// Waits for all tasks and returns the results in the order in which the tasks ended. A task that panicked or
+/// was aborted has no result, and is logged.
 pub(crate) async fn join_all<T: 'static>(mut tasks: JoinSet<T>) -> Vec<T> {
     let mut results = Vec::with_capacity(tasks.len());
     while let Some(ended) = tasks.join_next().await {
-        results.extend(ended.inspect_err(|error| warn!(%error, "a task panicked")));
+        results.extend(ended.inspect_err(|error| warn!(%error, "a task ended without a result")));
     }
     results
 }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_long_lived_task_that_ends_panics_or_is_aborted_is_noticed() {
+    async fn a_long_lived_task_is_listed_after_it_ends_panics_or_is_aborted() {
         let ended = EndedTasks::default();
         let running = tokio::spawn(ended.watch("running", pending::<()>()));
         let aborted = tokio::spawn(ended.watch("aborted", pending::<()>()));

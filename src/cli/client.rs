@@ -39,13 +39,15 @@ pub(super) enum ClientError {
     #[error("--url must be a URL such as http://127.0.0.1:8088")]
     Url,
     /// `PORT` is 0, so the port of the service is unknown.
-    #[error("PORT is 0, so the port of the service is unknown; name the service with --url")]
+    #[error("PORT is 0, so the port of the service is unknown; specify its URL with --url")]
     NoPort,
     /// The API key cannot be sent in a header.
     #[error("API_KEY contains characters that an API key cannot have")]
     ApiKey,
     /// The service cannot be reached.
-    #[error("cannot connect to the service at {0}: {1}; start the service, or name it with --url")]
+    #[error(
+        "cannot connect to the service at {0}: {1}; start the service, or specify its URL with --url"
+    )]
     Unreachable(String, String),
     /// The connection ended, or the service did not respond in time.
     #[error("the service at {0} did not respond")]

@@ -98,10 +98,10 @@ pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
-    /// Ignored. The field is accepted because a start has it.
+    /// Ignored. Accepted so that a client can send the same fields as for a start.
     #[serde(default, rename = "output")]
     _output: WantedOutput,
-    /// Ignored. The field is accepted because a start has it.
+    /// Ignored. Accepted so that a client can send the same fields as for a start.
     #[serde(default = "yes", rename = "wait", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]
