@@ -1,5 +1,5 @@
-//! Compares a camera's clock with the clock of this machine. Some cameras give their frames times in a wrong
-//! unit, or give all frames the same time. Such media cannot be played.
+//! Compares a camera's clock with the clock of this machine. Some cameras send timestamps in a wrong unit, or
+//! the same timestamp with every frame. Players cannot play such media.
 
 use std::time::Duration;
 

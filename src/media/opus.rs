@@ -19,8 +19,8 @@ impl OpusConfig {
     /// Samples per second of every Opus stream when it is decoded.
     pub const SAMPLE_RATE: u32 = 48000;
 
-    /// Reads an `OpusHead`. Returns `None` if the header is damaged, or describes another version or more than
-    /// two channels.
+    /// Reads an `OpusHead`. Returns `None` if the header is damaged or has another major version than 0, if there
+    /// are not one or two channels, or if the channel mapping family is not 0.
     pub fn parse(head: &[u8]) -> Option<Self> {
         let body = head.strip_prefix(b"OpusHead")?;
         let [version, channels, skip_0, skip_1, rate @ .., gain_0, gain_1, family] =

@@ -26,16 +26,16 @@ pub(crate) enum OnvifError {
     /// The device's certificate, which has this fingerprint, is neither confirmed nor a valid certificate for
     /// the device's host from a certificate authority that the system trusts.
     #[error(
-        "the device's certificate is unknown. Compare its SHA-256 fingerprint with the one in the \
-         device's own settings, and confirm it (onvif_certificate, or --certificate of the command \
-         discover): {0}"
+        "the device's certificate, with the SHA-256 fingerprint {0}, is unknown; compare this \
+         fingerprint with the one in the device's own settings, and then confirm it with \
+         onvif_certificate, or with --certificate of the command discover"
     )]
     CertificateUnknown(Fingerprint),
     /// The device's certificate, which has this fingerprint, is not the confirmed one.
     #[error(
-        "the device's certificate has changed; another device may be using the address now. If you \
-         know why the certificate has changed, confirm its new SHA-256 fingerprint \
-         (onvif_certificate, or --certificate of the command discover): {0}"
+        "the device's certificate has changed, so another device may be using the address now; if \
+         you know why the certificate has changed, confirm the new SHA-256 fingerprint {0} with \
+         onvif_certificate, or with --certificate of the command discover"
     )]
     CertificateChanged(Fingerprint),
     /// The device accepts the password only in clear text, over a connection that is not encrypted.
@@ -52,11 +52,12 @@ pub(crate) enum OnvifError {
     Redirected,
     /// The response is longer than the limit.
     #[error(
-        "the device's response is too large; add its cameras manually, by RTSP link or manufacturer"
+        "the device's response is too large; add the device's cameras with their RTSP links, or \
+         with address and manufacturer"
     )]
     TooLarge,
-    /// The device refused the request, did not respond in time, or does not have what the request needs.
-    /// The text is the reason.
+    /// The device refused the request, did not respond in time, or lacks a service or a profile that the
+    /// request needs. The text is the reason.
     #[error("the request to the device failed: {0}")]
     Refused(String),
 }

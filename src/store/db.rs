@@ -25,8 +25,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// thread, and the system may refuse another thread later.
 const CONNECTIONS: u32 = 4;
 
-/// The reason why the database cannot be opened. The text and its causes form one line for the
-/// operator.
+/// The reason why the database cannot be opened. For the operator, the message and the messages of its causes are
+/// joined in one line.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
     /// The setting is not the URL of an SQLite file.
@@ -37,8 +37,8 @@ pub(crate) enum OpenError {
     Newer(PathBuf),
     /// The database cannot be read or written.
     #[error(
-        "cannot use the database {}; it and its directory must be readable and writable, with free \
-         disk space",
+        "cannot use the database {}; check that this file and its directory are readable and \
+         writable, and that the disk has free space",
         path.display()
     )]
     Database {

@@ -2,7 +2,7 @@
 //!
 //! Every frame has its complete time and a checksum in its header, so that no frame depends on earlier
 //! ones. The stream has only one syncpoint, at its start, because FFmpeg keeps every syncpoint in memory.
-//! Only version 4 of NUT permits this, for streams that are marked as streams for pipes.
+//! NUT permits this only in version 4, and only if the main header contains the flag `PIPE`.
 
 use crate::media::nut::crc::crc32;
 use crate::media::nut::main_header::{
@@ -18,7 +18,7 @@ const FRAME_CODE: u8 = 1;
 /// Class of a stream that is neither video nor audio.
 const DATA: u64 = 3;
 
-/// Returns the beginning of a stream: its headers and the syncpoint.
+/// Returns the beginning of NUT data that contains these streams: all headers, and the syncpoint.
 ///
 /// There must be one to [`MAX_STREAMS`](super::stream::MAX_STREAMS) streams.
 pub fn nut_headers(streams: &[NutStream]) -> Vec<u8> {

@@ -8,8 +8,8 @@ use crate::media::codec::h264_name;
 const HIGH_PROFILES: [u8; 13] = [100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135];
 const BASELINE: u8 = 66;
 
-/// Reads a set, which begins with its NAL unit header. Ignores errors in the fields after the picture's
-/// size, which some cameras write wrongly.
+/// Reads a set, which begins with its NAL unit header. Ignores errors in the fields that follow the picture's
+/// size, because some cameras write wrong values in these fields.
 pub(crate) fn parse(unit: &[u8]) -> Option<PictureParameters> {
     let mut bits = BitReader::new(unit);
     bits.skip(8)?;

@@ -43,7 +43,8 @@ impl Setup {
     }
 }
 
-/// Adds or changes the main stream of camera `1`, and returns the stream.
+/// Sets the link and the options of the main stream of camera `1`, which is added if it is unknown. Returns the
+/// stream; `None` if camera `1` is unknown and `link` is `None`.
 async fn put(cameras: &Cameras, link: Option<&str>, changes: OptionChanges) -> Option<Camera> {
     let id = StreamId::parse("1").expect("an id");
     let source = link.map(|link| Source::parse(link).expect("a link"));
@@ -297,9 +298,13 @@ async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
     assert_eq!(list(None, None, 9_980).await, (first("cam-09980"), 20, 10_000));
     assert_eq!(list(None, Some("user-3"), 0).await, (first("cam-00003"), 50, 1_000));
     assert_eq!(list(Some("GATE 77 "), None, 0).await, (first("cam-00077"), 1, 1));
-    assert_eq!(list(Some("10.0.3.7 "), None, 0).await.2, 0, "the host ends there");
+    assert_eq!(
+        list(Some("10.0.3.7 "), None, 0).await.2,
+        0,
+        "in the searched text, nothing follows the host"
+    );
     assert_eq!(list(Some("10.0.39."), None, 0).await.2, 250);
-    assert_eq!(list(Some("%"), None, 0).await.2, 10_000, "a character, not a pattern");
+    assert_eq!(list(Some("%"), None, 0).await.2, 10_000, "% matches only the character %");
     assert_eq!(list(Some("x%"), None, 0).await.2, 0);
     assert_eq!(list(Some("' OR 1=1 --"), None, 0).await.2, 0);
 }
@@ -413,7 +418,7 @@ async fn a_committed_change_is_visible_even_if_its_caller_left() {
         let rename =
             |known: Option<Record>| Ok(Record { name: name.clone(), ..known.expect("the camera") });
         let change = cameras.change(&id, rename);
-        // The change is polled once more than in the previous round, from 1 to 30 times, and then dropped.
+        // The change is polled at most 1 to 30 times, depending on the round, and is then dropped.
         let _ = leave_after(round % 30, change).await;
         // If this call reads the camera before the commit, the camera must not stay in the cache afterwards.
         cameras.get(&id).await.expect("a query").expect("the camera");
