@@ -31,9 +31,9 @@ CASES = {
 }
 
 
-def tracks_set_up(habits):
+def tracks_set_up(options):
     """Return the tracks that FFmpeg sets up at a camera with these options."""
-    command = [sys.executable, CAMERA, *habits.split()]
+    command = [sys.executable, CAMERA, *options.split()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as camera:
         try:
             port = json.loads(camera.stdout.readline())["port"]
@@ -53,9 +53,9 @@ class Sendonly(unittest.TestCase):
 
     def test_ffmpeg_sets_up_only_the_expected_tracks(self):
         """FFmpeg ignores a backchannel if there is other audio."""
-        for habits, expected in CASES.items():
-            with self.subTest(habits):
-                self.assertEqual(tracks_set_up(habits), expected)
+        for options, expected in CASES.items():
+            with self.subTest(options):
+                self.assertEqual(tracks_set_up(options), expected)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,14 @@ struct Outcome {
     stderr: String,
 }
 
-/// Runs `stream-manager import` with a file for a manager.
+/// Runs `stream-manager import` with the file contents `file` and the manager's URL (`--url`).
 fn import(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
     let url = manager.url("");
     run(manager, file, &[&["--url", url.as_str()], options].concat(), variables)
 }
 
-/// Runs `stream-manager import` with a file in the directory of a manager.
+/// Runs `stream-manager import` with the file contents `file`, in the manager's directory. Without `--url`, the
+/// command finds the service by the settings in `variables`.
 fn run(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
     let path = manager.dir().path().join("file-to-import");
     std::fs::write(&path, file).expect("a file");
@@ -166,7 +167,7 @@ async fn the_command_uses_the_key_that_the_service_has_created() {
     let imported = run(&manager, file, &["--apply"], &port);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert!(imported.stdout.contains("1 added"), "{imported:?}");
-    // With another URL, the command does not send this key.
+    // With `--url`, the command does not send this key, even if the URL belongs to the same service.
     let refused = import(&manager, file, &["--apply"], &port);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("set API_KEY"), "{refused:?}");

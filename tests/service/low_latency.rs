@@ -84,6 +84,7 @@ async fn two_hundred_blocking_reloads_are_answered_together_when_their_part_is_r
     assert!(duration > Duration::from_millis(100), "the reloads did not block: {duration:?}");
     for (status, playlist) in &responses {
         assert_eq!(*status, 200);
+        // Parts are counted from 0, so a playlist with part `wanted` lists more than `wanted` parts.
         assert!(position(playlist) > (sequence, wanted), "{query}: {playlist}");
     }
     // Most requests get the first playlist that has the part. A few requests can arrive later and get a newer
