@@ -41,9 +41,9 @@ const CERTIFICATE_ERRORS: &[ErrorKind] = &[
     ErrorKind::SourceTimeout,
 ];
 const CERTIFICATE_CHECK: &str = "If `onvif` is an `https://` URL without `onvif_certificate`, the manager connects to the service to \
-     check its certificate. If the certificate is not valid for the host, or not from a certificate authority \
-     that the manager trusts, the camera is not stored, and the error `onvif_certificate_unknown` contains the \
-     certificate's fingerprint. After the user has confirmed the fingerprint, repeat the request with the \
+     check its certificate. If the certificate has expired, is for another host, or is not from a certificate \
+     authority that the manager trusts, the camera is not stored, and the error `onvif_certificate_unknown` \
+     contains the certificate's fingerprint. After the user has confirmed the fingerprint, repeat the request with the \
      fingerprint as `onvif_certificate`.";
 /// Errors of switching a running stream to the camera's new source. The camera is stored before the switch,
 /// and stays stored after an error.
