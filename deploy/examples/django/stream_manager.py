@@ -26,7 +26,7 @@ MAX_TOKEN_LENGTH = 8192
 
 
 class StreamManagerError(Exception):
-    """The manager has rejected a request or did not respond. Contains no link and no key.
+    """The manager rejected a request or did not respond. The error contains no link and no key.
 
     status: HTTP status; 0 if there was no response
     code: stable code, such as source_unauthorized
@@ -53,7 +53,7 @@ class Playback:
 
 @dataclass(frozen=True)
 class Token:
-    """A playback session whose token this server has signed."""
+    """A playback session. This application has signed its token, without the manager."""
 
     token: str
     session_id: str
