@@ -23,8 +23,8 @@ use crate::webhooks::signature;
 const ABOUT: &str = "Turns IP cameras (RTSP) into video that a browser plays, on demand.
 
 Every error is a `Problem` with a `code` for programs. The nginx in front of the manager adds two codes: \
-`too_many_requests` with status 429, and `manager_unavailable` with status 503. A method that a path does \
-not support is refused with 405. Later versions may add fields to responses.";
+`too_many_requests` with status 429, and `manager_unavailable` with status 503. If a path does not support \
+the method of a request, the status is 405. Later versions may add fields to responses.";
 
 /// Returns the document as JSON.
 pub(super) fn render(table: &Table) -> Vec<u8> {
@@ -77,9 +77,9 @@ fn event() -> (OperationBuilder, NamedSchemas) {
         .name(signature::HEADER)
         .parameter_in(ParameterIn::Header)
         .description(Some(
-            "`t` is the time of sending in Unix seconds. `v1` is the HMAC-SHA256, with the key \
-             `WEBHOOK_SECRET`, of the value of `t`, a dot and the body. The header is missing if \
-             `WEBHOOK_SECRET` is not set.",
+            "`t` is the time of sending in Unix seconds. `v1` is an HMAC-SHA256 with the key \
+             `WEBHOOK_SECRET`. The signed text consists of the value of `t`, a dot and the body. The \
+             header is missing if `WEBHOOK_SECRET` is not set.",
         ))
         .schema(Some(schema::string(Some("^t=[0-9]+,v1=[0-9a-f]{64}$"))));
     Operation::new("webhooks", "streamEvent", "Reports an event of a stream or a camera")

@@ -64,8 +64,8 @@ async fn playlist_of_session(call: Call<'_>) -> Result<Reply, Error> {
     redirect(&call, &camera, "../../../..", "stream.m3u8").await
 }
 
-/// Returns a redirect to a file of a camera's main stream. A viewer who sends a playback token is redirected to
-/// the path with that token, because players often send headers only with the first request.
+/// Returns a redirect to a file of a camera's main stream. If a viewer sends a playback token, the new path contains
+/// this token, because players often send headers only with the first request.
 async fn redirect(
     call: &Call<'_>,
     camera: &CameraId,
@@ -74,7 +74,7 @@ async fn redirect(
 ) -> Result<Reply, Error> {
     let shown = call.shown();
     let permit = permit_to_watch(&call.api.core, &shown, camera).await?;
-    // An API key must not get into a URL, and neither must a bearer token of a proxy.
+    // Neither an API key nor a bearer token of a proxy must get into a URL.
     let token = shown.bearer_token().filter(|_| permit.is_of_session());
     let folder = match token {
         Some(token) => format!("play/{token}"),

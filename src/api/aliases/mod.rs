@@ -115,7 +115,7 @@ async fn start_session(call: Call<'_>) -> Result<Reply, Error> {
     .await
 }
 
-/// Returns all cameras and whether they stream: `GET /api/cameras` and `GET /api/streams`.
+/// Returns all cameras, and whether their streams are running: `GET /api/cameras` and `GET /api/streams`.
 async fn cameras_status(call: Call<'_>) -> Result<Reply, Error> {
     let mut cameras = Vec::new();
     loop {

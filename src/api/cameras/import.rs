@@ -82,7 +82,7 @@ struct Contents {
 fn read(body: &[u8], format: Option<Format>) -> Result<Contents, Error> {
     let text = imports::text(body)?;
     let format = format.map_or_else(|| imports::detect(text), Ok)?;
-    // Variables have no values here, because the manager's environment contains the manager's own secrets.
+    // The variables in the file get no values, because the manager's environment contains secrets.
     let mut import = imports::read(text, format, &|_| None)?;
     let entries = match format {
         Format::Json => json_entries(text)?,
@@ -134,7 +134,7 @@ fn json_entries(text: &str) -> Result<Vec<(CameraId, CameraChange)>, Error> {
     entries.collect()
 }
 
-/// Returns the entries of a file of another system, which are taken out of `import`.
+/// Takes the entries of a file of another system out of `import`, and returns them.
 fn other_entries(import: &mut Import) -> Result<Vec<(CameraId, CameraChange)>, Error> {
     let cameras = std::mem::take(&mut import.cameras).into_iter().enumerate();
     let entries = cameras.map(|(index, camera)| {

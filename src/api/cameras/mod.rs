@@ -154,7 +154,7 @@ fn of_all() -> Vec<Row> {
                      go2rtc or Frigate; `left_out` then lists what cannot be imported. The body is limited \
                      to 32 MiB, and to 8 MiB for YAML. Running streams \
                      switch to the new sources after all cameras have been stored. If a stream cannot \
-                     switch, the response is an error. All cameras stay stored, and all other \
+                     switch, the response is an error. Even then, all cameras stay stored, and all other \
                      streams switch.",
                 )
                 .query::<ImportInput>()

@@ -14,8 +14,8 @@ use crate::service::watching;
 
 /// The header in which nginx names the stream.
 const STREAM: &str = "x-camera-id";
-/// The header with which the manager reports to nginx that the reason for a 403 is not a lack of
-/// permission.
+/// The header that reports to nginx the reason for a 403, such as too many viewers, if the reason is
+/// not a lack of permission.
 const REFUSAL: &str = "x-refusal";
 
 /// Returns 204 if the viewer is permitted to have the file. Refuses viewers with 401 or 403 only,

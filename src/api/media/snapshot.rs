@@ -31,8 +31,8 @@ pub(crate) struct SnapshotInput {
     /// picture is never enlarged.
     #[param(nullable = false, minimum = 16, maximum = 3840)]
     width: Option<u32>,
-    /// Greatest age of the picture in seconds at the time of the request. With 0, the picture is one that
-    /// arrived after the request. The picture may be older if `start` is false. It may also be older if the
+    /// Greatest age of the picture in seconds at the time of the request. With 0, the picture arrived after
+    /// the request. The picture may be older if `start` is false. The picture may also be older if the
     /// manager no longer keeps all frames since the last keyframe, because that keyframe is more than 12 s or
     /// 32 MiB back, or because `FRAMES_MAX_MEMORY_MB` is exceeded.
     #[param(required = false, default = 10, maximum = 86400)]
@@ -45,8 +45,8 @@ pub(crate) struct SnapshotInput {
 }
 
 impl SnapshotInput {
-    /// Parses the query of a request for a picture. Ignores unknown parameters, because web pages add one to
-    /// make browsers load the picture again.
+    /// Parses the query of a request for a picture. Ignores unknown parameters, because web pages add a
+    /// parameter with a new value in order to make browsers load the picture again.
     pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let mut input = Self { width: None, max_age: DEFAULT_MAX_AGE, start: true };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {

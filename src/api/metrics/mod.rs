@@ -46,8 +46,8 @@ pub(super) fn routes() -> Vec<Row> {
         || {
             Operation::new("service", "getMetrics", "Returns metrics for Prometheus")
                 .describe(
-                    "Clients that accept OpenMetrics get that format. API keys of role `user` are \
-                     refused.",
+                    "The format is OpenMetrics if the client accepts OpenMetrics. Otherwise, it is the \
+                     older text format of Prometheus. API keys of role `user` are refused.",
                 )
                 .returns_other(text::PLAIN, Type::String, "The metrics.")
                 .fails(&[ErrorKind::Internal, ErrorKind::RequestTimeout])

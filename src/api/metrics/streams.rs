@@ -69,8 +69,8 @@ impl StreamsCollector {
     }
 
     fn kept_frames(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
-        let help = "Size of the frames that all streams keep in memory, in bytes. Keyframes whose following \
-             frames are not kept are not counted.";
+        let help = "Size of the frames that all streams keep in memory, in bytes. A keyframe does not count if \
+             the frames after it are not kept.";
         let used = ConstGauge::new(self.registry.resources().frames.used());
         single(encoder, "kept_frames_bytes", help, Some(used))
     }

@@ -8,9 +8,9 @@ pub(crate) const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0
 /// The content type of the older text format.
 pub(crate) const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// Converts OpenMetrics into the older text format. In that format, `HELP` and `TYPE` name a metric as its
-/// samples do, for example with the ending `_total` of a counter. The type `info` becomes `gauge`, the type
-/// `unknown` becomes `untyped`, and there are neither units nor an end marker.
+/// Converts OpenMetrics into the older text format. In the older format, the `HELP` and `TYPE` lines of a metric
+/// contain the same name as its samples, for example `…_total` for a counter. The type `info` becomes `gauge`,
+/// the type `unknown` becomes `untyped`, and there are neither units nor an end marker.
 pub(crate) fn plain(open_metrics: &str) -> Result<String, Error> {
     let mut text = String::with_capacity(open_metrics.len());
     let mut help = None;

@@ -111,8 +111,8 @@ pub(crate) struct StreamOutput {
 pub(crate) enum StreamState {
     /// The stream is not playable yet.
     Starting,
-    /// The stream is playable, but not always with HLS. HLS may be off, starting or failed, for example if a
-    /// client uses the stream without HLS, or the camera has `keep: always`; see `outputs`.
+    /// The stream is playable, but HLS may be off, starting or failed; see `outputs`. For example, HLS is off if
+    /// no client uses HLS, and the stream runs only because the camera has `keep: always`.
     Live,
     /// The stream was interrupted, or an attempt to connect to the camera failed. The manager will reconnect
     /// after a pause.
