@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::base::error::{Error, ErrorKind};
 
 /// The buckets of the time from a start to a playable stream, in seconds. If the camera sends a keyframe
-/// every one to two seconds, this takes 0.3 to 2 s. The last bucket is the default `START_TIMEOUT_SECONDS`.
+/// every one to two seconds, a start takes 0.3 to 2 s. The last bucket is the default `START_TIMEOUT_SECONDS`.
 const START_SECONDS: [f64; 13] =
     [0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0];
 
@@ -160,8 +160,8 @@ impl Counters {
         self.start_failures.get_or_create(&Cause::of(cause)).inc();
     }
 
-    /// Counts a start that was refused before the stream was created. It counts both as a start and as a
-    /// failure. Returns `error`.
+    /// Counts a start that was refused with `error` before the stream was created. The start counts both as a
+    /// start and as a failed start. Returns `error`.
     pub fn refused(&self, error: Error) -> Error {
         self.started();
         self.failed(error.kind);

@@ -24,7 +24,7 @@ use super::lock::lock;
 
 /// The largest size of all lines that wait to be written, in bytes. A line has about 200 bytes.
 const MAX_WAITING: usize = 1024 * 1024;
-/// The pause before the next attempt to write to a descriptor that does not block and is not ready.
+/// The pause before the next attempt to write, if stderr is non-blocking and cannot accept more bytes now.
 const PAUSE: Duration = Duration::from_millis(20);
 /// The longest time for which [`flush`] waits.
 const FLUSH_WITHIN: Duration = Duration::from_secs(1);

@@ -42,12 +42,13 @@ impl PublicUrl {
         self.absolute(&self.path(path))
     }
 
-    /// Returns the URL of a path as browsers see it; only the path if the address is unknown.
+    /// Returns the URL of a path that already begins with the path of the address; only the path if the address is
+    /// unknown.
     pub(crate) fn absolute(&self, path: &str) -> String {
         format!("{}{path}", self.origin)
     }
 
-    /// Returns a path of the service as browsers see it.
+    /// Returns the path at which browsers reach a path of the service.
     pub(crate) fn path(&self, path: &str) -> String {
         format!("{}{path}", self.path)
     }

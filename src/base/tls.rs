@@ -33,8 +33,8 @@ pub(crate) enum TlsError {
     Unsupported(rustls::Error),
 }
 
-/// Makes a TLS connection over `stream`, which is connected to the host `name`. Accepts every certificate, but
-/// verifies that the host has the certificate's private key. Callers limit the time.
+/// Makes a TLS connection on `stream`, a TCP connection to the host `name`. Accepts every certificate, but
+/// verifies that the host has the certificate's private key. Callers must limit the time.
 pub(crate) async fn connect(
     stream: TcpStream,
     name: ServerName<'static>,
@@ -72,7 +72,7 @@ pub(crate) async fn is_trusted(
     check.await.unwrap_or(false)
 }
 
-/// The verifier for certificates from authorities that the system trusts; `None` if the system trusts none.
+/// The verifier for certificates from authorities that the system trusts; `None` if it trusts no authorities.
 static AUTHORITIES: LazyLock<Option<Arc<WebPkiServerVerifier>>> = LazyLock::new(|| {
     let found = rustls_native_certs::load_native_certs();
     if let Some(error) = found.errors.first() {
