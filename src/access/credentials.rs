@@ -14,7 +14,7 @@ pub(crate) struct Credentials<'a> {
     /// The sender's address: the address that a proxy reports, or the address of the other end of the connection;
     /// `None` if neither is known.
     pub address: Option<&'a str>,
-    /// True if the other end of the connection is on another machine. The address that a proxy reports is ignored.
+    /// True if the other end of the connection is on another machine, whatever address a proxy reports.
     pub is_peer_remote: bool,
     /// The host in the request, with or without a port.
     pub host: Option<&'a str>,

@@ -35,7 +35,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// The name of the admin key that the manager creates.
 const ADMIN: &str = "admin";
 /// The largest number of addresses for which wrong keys are counted. When there are this many addresses, no wrong
-/// keys are counted, not even from these addresses, until the [`WINDOW`] of one of the addresses has passed.
+/// keys are counted, not even wrong keys from these addresses, until the [`WINDOW`] of one of them has passed.
 const MAX_ADDRESSES: usize = 10_000;
 
 /// The caller of a request.
@@ -97,8 +97,8 @@ impl Access {
         if !self.is_key_created {
             return Error::new(ErrorKind::Unauthorized, detail);
         }
-        let ways = "the manager has created a key; the log of its start shows the file that contains this key, and \
-                    a link that opens the page with this key; to use the service on this machine without a key, \
+        let ways = "the manager has created a key; at its start, the manager logs the file that contains this key, \
+                    and a link that opens the page with this key; to use the service on this machine without a key, \
                     set ALLOW_ANONYMOUS=true";
         Error::new(ErrorKind::Unauthorized, format!("{detail}; {ways}"))
     }
@@ -194,8 +194,8 @@ impl Caller {
 /// Refuses requests from other machines to a manager without keys. Other machines cannot reach this manager
 /// directly, but may reach a proxy in front of it.
 ///
-/// A host name that another site has pointed to loopback (DNS rebinding) is refused, because it does not mean
-/// this machine. Requests without a host do not come from browsers, and are accepted.
+/// If the host in a request is a name other than `localhost`, the request is refused, because another site may have
+/// pointed this name to loopback (DNS rebinding). Requests without a host do not come from browsers, and are accepted.
 fn ensure_local(shown: &Credentials<'_>) -> Result<(), Error> {
     let reason = if shown.is_forwarded {
         "a proxy has forwarded this request"
@@ -294,7 +294,7 @@ mod tests {
         for _ in 0..=MAX_FAILURES {
             assert_eq!(access.known(&guess("192.0.2.1")), None);
         }
-        // None of these were counted.
+        // None of the wrong keys were counted, so the limit has not been reached.
         assert_eq!(kind(access.caller(&guess("192.0.2.1"))), ErrorKind::Unauthorized);
     }
 
