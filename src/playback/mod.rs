@@ -1,8 +1,8 @@
 //! Playback sessions: the permission of one user to watch certain cameras for a limited time.
 //!
-//! Each session has a token, which its holder sends with every request for media. The manager
-//! issues tokens. A back end that has its own key can also issue tokens. A session can be ended early, which
-//! takes effect with the next request. Sessions that the manager created, and the early end of any session,
+//! Each session has a token. The session's holder sends the token with every request for media. The manager
+//! issues tokens. A back end that has its own key can also issue tokens. A session can be ended early; requests
+//! with its token are then refused. Sessions that the manager created, and the early end of any session,
 //! are stored in the database and survive a restart.
 //!
 //! | Module | Owns |
@@ -30,7 +30,7 @@ pub(crate) mod secret;
 pub(crate) mod token;
 
 /// The largest number of known sessions, which limits the memory for sessions. Once this number has been
-/// reached, the manager creates no sessions. Further tokens of a back end are valid, but their sessions are
+/// reached, the manager creates no sessions. Back ends can still issue valid tokens, but their new sessions are
 /// not listed.
 const MAX_SESSIONS: usize = 100_000;
 /// The largest number of sessions of one API key, so that one key cannot use up [`MAX_SESSIONS`].
@@ -54,8 +54,8 @@ pub(crate) struct Session {
     /// The owner that the session's cameras must have, if a key of role `user` created the session;
     /// `None` if the owner does not matter.
     pub owner: Option<String>,
-    /// The time at which every token with this id has expired, and the session can be forgotten; in
-    /// Unix seconds.
+    /// The time in Unix seconds at which all tokens with this id have expired, so that the session can be
+    /// forgotten.
     kept_until: u64,
 }
 

@@ -51,7 +51,7 @@ impl Key {
     /// one.
     pub(super) fn new(id: Option<String>, algorithm: Algorithm, key: DecodingKey) -> Self {
         // The library only verifies the signature. Its other checks are turned off, because they accept
-        // tokens without `aud` and round fractions of seconds, and because tests cannot set their clock.
+        // tokens without `aud`, round fractions of seconds, and use a clock that tests cannot set.
         let mut validation = Validation::new(algorithm);
         validation.required_spec_claims.clear();
         validation.validate_exp = false;

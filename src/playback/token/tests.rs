@@ -247,7 +247,7 @@ fn a_token_with_another_algorithm_than_its_key_is_refused() {
             assert_eq!(own().verify_at(&token, NOW), Err(TokenError::Malformed), "{token}");
         }
     }
-    // Tokens are signed with the public key as an HMAC secret, in three spellings.
+    // These tokens are signed with HMAC. The secret is the public key, in three spellings.
     for (public, verifier) in [
         (RSA_PUBLIC, own().with_public_keys(RSA_PUBLIC).expect("a key")),
         (ED_PUBLIC, own().with_public_keys(ED_PUBLIC).expect("a key")),
@@ -267,7 +267,7 @@ fn a_token_with_another_algorithm_than_its_key_is_refused() {
 }
 
 #[test]
-fn other_and_altered_tokens_are_refused() {
+fn foreign_and_altered_tokens_are_refused() {
     let good = with_own_secret(&claims_with(&json!({})));
     assert_eq!(own().verify_at(&good, NOW), Ok(claims()));
     for length in 0..good.len() {
