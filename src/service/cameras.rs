@@ -136,9 +136,9 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
 }
 
 /// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
-/// camera whether it was created, updated or unchanged. If a stream cannot switch to its camera's new
-/// source, returns the first of these errors, with the number of the entry. All cameras stay stored, and all
-/// other streams switch.
+/// camera whether it was created, updated or unchanged. If streams cannot switch to the new sources of their
+/// cameras, returns the first error, with the number of the camera's entry. Even then, all cameras stay stored,
+/// and all other streams switch.
 pub(crate) async fn import(
     core: &Core,
     caller: &Caller,
@@ -192,8 +192,8 @@ fn changes(
     changes.collect()
 }
 
-/// Returns the error with the number of the import's entry and, if known, its id in the detail. `index` is
-/// counted from 0, and the number from 1.
+/// Adds the number of an import's entry to the detail of the error and, if it is known, the id of the entry's
+/// camera. `index` is counted from 0, and the number from 1.
 pub(crate) fn in_entry(index: usize, id: Option<&CameraId>, error: Error) -> Error {
     let id = id.map(|id| format!(" ({id})")).unwrap_or_default();
     Error { detail: format!("entry {}{id}: {}", index + 1, error.detail), ..error }

@@ -146,14 +146,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_stop_holds_until_the_next_start() {
+    async fn a_stopped_stream_is_not_kept_until_its_next_start() {
         let setup = Setup::new("boss:admin:boss-secret-0001").await;
         let (core, id) = (&setup.core, StreamId::parse("cam").expect("an id"));
         setup.put_with(&id, KeepOption::Always).await;
         streams::stop(core, &setup.admin(), &id).await.expect("a stop");
         setup.put_with(&id, KeepOption::Always).await;
         setup.check().await;
-        assert!(core.registry.get(&id).is_none(), "the stop did not hold");
+        assert!(core.registry.get(&id).is_none(), "the stopped stream was started");
 
         let output = WantedOutput::Hls;
         streams::start_known(core, &setup.admin(), &id, output, true).await.expect("a start");

@@ -25,10 +25,10 @@ use crate::output::hls::layout::Layout;
 use crate::store::db::Database;
 
 /// How long a good result is reused. Orchestrators send a request every few seconds, and FFmpeg
-/// need not run for each of them.
+/// need not run for each request.
 const GOOD_HOLDS: Duration = Duration::from_secs(10);
-/// How long a bad result is reused. The time is shorter, so that a recovery is noticed soon, but
-/// long enough for the requests that waited for the result.
+/// How long a bad result is reused. The time is shorter, so that a recovery is noticed soon. It is long
+/// enough for the requests that waited for the result.
 const BAD_HOLDS: Duration = Duration::from_secs(1);
 /// The time within which FFmpeg, the disk and the database must respond.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(5);
@@ -262,7 +262,7 @@ impl Probe {
         &mut self,
         check: impl Future<Output = ProbeResult> + Send + 'static,
     ) -> Result<(), String> {
-        // Drops a check that has ended, because its result was returned already or came after the time limit.
+        // Drops a check that has ended. Its result was returned already, or came after the time limit.
         self.0.take_if(|(_, task)| task.is_finished());
         let (began, task) = self.0.get_or_insert_with(|| (Instant::now(), tokio::spawn(check)));
         match timeout_at(*began + PROBE_TIMEOUT, task).await {

@@ -82,8 +82,8 @@ async fn take_if_running(
     taken.or_else(|error| core.snapshots.last(&wanted).ok_or(error))
 }
 
-/// Returns the result of a camera test from a stream that is live with this source and these options: a picture
-/// and the properties of the media. Returns `None` if there is no such stream, or if no picture can be taken.
+/// Returns the result of a camera test, which is a picture and the properties of the media. Takes both from the
+/// stream if it is live with this source and these options. Otherwise, or if no picture can be taken, returns `None`.
 /// Also returns `None` if the stream does not show which media the camera sends. This is the case if the ingest
 /// converts or omits media, if the audio is not known yet, or if the audio codec is unknown.
 pub(super) async fn of_running(
