@@ -9,7 +9,7 @@ const SAMPLE_RATES: [u32; 13] =
     [96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350];
 /// The sample rate to which audio is converted, in Hz. At this rate, a frame of AAC lasts for 32 ms, so that each
 /// part of a segment contains audio. hls.js takes the times of parts with and without audio from different
-/// tracks. Whenever hls.js changes the track, the picture freezes for up to a group of pictures. At the 8 kHz of
+/// tracks. Whenever hls.js changes the track, the picture can freeze until the next keyframe. At the 8 kHz of
 /// G.711, a frame would last for 128 ms, which is longer than most parts.
 pub(crate) const CONVERTED_RATE: u32 = 32_000;
 /// The longest duration of a frame of AAC that is not converted. Most parts last for 67 ms or longer. At 16 kHz, a

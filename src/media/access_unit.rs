@@ -21,9 +21,9 @@ impl AccessUnit {
     /// Divides `bytes` into NAL units, and adds the parameter sets among them to `sets`. Returns the other
     /// units, without delimiters and filler data.
     ///
-    /// Works in place if the returned units have start codes or lengths of four bytes, and no other unit is
-    /// between two of them. Nearly every access unit that FFmpeg writes is of this kind. Other access units
-    /// are copied. A copy is at most two and a half times as long as `bytes`.
+    /// Does not copy the returned units if a start code or a length of four bytes precedes each of them, and if
+    /// no other unit lies between them. This is so in nearly every access unit that FFmpeg writes. Otherwise,
+    /// copies the units; the copy is at most two and a half times as long as `bytes`.
     pub fn read(bytes: BytesMut, framing: Framing, sets: &mut ParameterSets) -> Self {
         let codec = sets.codec();
         let mut is_keyframe = false;

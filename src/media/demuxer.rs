@@ -171,8 +171,8 @@ impl Demuxer {
         }
     }
 
-    /// Returns true if HLS needs AAC that FFmpeg does not make: FFmpeg has described the camera's audio, HLS cannot
-    /// use this audio without a conversion, and FFmpeg has described no converted audio.
+    /// Returns true if HLS needs AAC, but FFmpeg makes none. This is so if FFmpeg has described the camera's audio,
+    /// HLS cannot use this audio without a conversion, and FFmpeg has described no converted audio.
     pub(crate) fn needs_aac(&self) -> bool {
         self.audio.as_ref().is_some_and(|audio| !audio.format.is_hls_ready()) && self.aac.is_none()
     }

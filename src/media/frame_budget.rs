@@ -29,8 +29,8 @@ impl FrameBudget {
         Self(Arc::new(Shared { limit, used: AtomicU64::new(0) }))
     }
 
-    /// Returns the size of the frames that all hubs keep, in bytes. Excludes keyframes whose following frames
-    /// are not kept.
+    /// Returns the size of the frames that all hubs keep, in bytes. A keyframe does not count if the frames after
+    /// it are not kept.
     pub(crate) fn used(&self) -> u64 {
         self.0.used.load(Ordering::Relaxed)
     }

@@ -5,8 +5,8 @@
 //! begin with a picture at once. The hub keeps older frames only while a reader that is behind still needs
 //! them. Both kinds of frames are limited in time and in bytes. If a hub publishes frames while the limit of the
 //! [`FrameBudget`] is exceeded, the hub keeps only its last keyframe and the frames that its readers still need. A
-//! reader that falls behind further than its limits misses frames, learns how many, and continues with a keyframe. A
-//! slow reader slows neither the ingest nor other readers.
+//! reader that falls behind by more than its limits misses frames. The hub reports their number to the reader, which
+//! then continues with a keyframe. A slow reader slows neither the ingest nor other readers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

@@ -116,8 +116,8 @@ impl KeptFrames {
         frames.filter(is_picture).cloned().collect()
     }
 
-    /// Returns the size of the frames that are kept, in bytes. Excludes a keyframe whose following
-    /// frames are not kept.
+    /// Returns the size of the frames that are kept, in bytes. A keyframe does not count if the frames
+    /// after it are not kept.
     pub(super) fn bytes_kept(&self) -> u64 {
         self.frames.front().map_or(0, |oldest| self.bytes - oldest.bytes_before)
     }

@@ -1,7 +1,7 @@
 //! Makes the frames of a rendition. The video comes from a transcoder, and the audio comes from the source. Pure.
 //!
-//! The frames have the epoch, the times and the dates of the source's frames, so that the rendition is
-//! played as the source would be.
+//! The frames have the epoch, the times and the dates of the source's frames, so that players show the
+//! rendition at the times at which they would show the source.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -50,7 +50,7 @@ pub(crate) struct Timeline {
     last_distance: Option<Duration>,
     /// The last presentation time, as the caller gave it and as it was returned.
     last_shown: Option<(Duration, Duration)>,
-    /// The time by which all frames after the first one are shown later than given; `None` before the second frame.
+    /// The time that is added to the given times of all frames after the first one; `None` before the second frame.
     offset: Option<Duration>,
 }
 
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn b_frames_that_are_not_announced_are_learned() {
+    fn b_frames_that_are_not_announced_are_detected() {
         let mut timeline = Timeline::new(0, None);
         let shown = [0, 120, 40, 80, 240, 160, 200, 360, 280, 320, 480, 400, 440];
         let shown = shown.map(|ms| BEGIN + Duration::from_millis(ms));

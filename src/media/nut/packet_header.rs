@@ -21,7 +21,7 @@ pub(super) const MAX_PACKET_HEADER: usize = 32;
 const MAX_CONTENT: u64 = 1024 * 1024;
 /// Largest index, in bytes. An index has about five bytes for each syncpoint, and is skipped.
 const MAX_INDEX: u64 = 32 * 1024 * 1024;
-/// The largest size of a content, in bytes, that needs no checksum of the size field.
+/// The largest content, in bytes, whose size field needs no checksum.
 const MAX_UNCHECKED_SIZE: u64 = 4096;
 const CHECKSUM_SIZE: usize = 4;
 

@@ -20,8 +20,8 @@ pub(super) struct StreamHeader {
     /// Index of the stream.
     pub(super) id: usize,
     pub(super) stream: NutStream,
-    /// Number of low bits of a time that a frame header can have in place of the whole time. The other
-    /// bits follow from the previous time.
+    /// Number of low bits of a time. A frame header can contain only these bits instead of the whole time,
+    /// because the other bits follow from the previous time.
     pub(super) pts_lsb_bits: u32,
     /// Longest distance from the previous time, in ticks, at which a frame header needs no checksum.
     pub(super) max_pts_distance: u64,

@@ -1,4 +1,4 @@
-//! Tests of the reader with streams that use features of NUT that FFmpeg does not write, and with streams from
+//! Tests of the reader. Some of the streams use features of NUT that FFmpeg never uses. Other streams come from
 //! the writer.
 
 use bytes::Bytes;
@@ -199,7 +199,7 @@ fn every_field_of_a_frame_header_is_read() {
 }
 
 #[test]
-fn low_bits_mean_the_closest_time_with_these_low_bits() {
+fn a_frame_with_only_the_low_bits_of_a_time_has_the_closest_time_with_these_bits() {
     // The specification's example.
     let mut nut = Nut::with_syncpoint();
     for coded in [0, 3, 1, 2, 256 + 257, 255, 0, 4, 2, 3] {

@@ -9,12 +9,12 @@ use crate::media::bits::BitReader;
 use crate::media::codec::VideoCodec;
 use crate::media::nal::{Framing, SetKind, UnitKind};
 
-/// The most sets of one kind that are kept: the most sequence parameter sets that `avcC` can list.
+/// The largest number of sets of one kind that are kept. `avcC` cannot list more sequence parameter sets.
 const MAX_SETS: usize = 31;
 /// The longest set, in bytes. Real sets have fewer than 100 bytes, or fewer than 2000 with scaling lists.
 const MAX_SIZE: usize = 4096;
 
-/// The parameter sets of an epoch: the sets from the container or the SDP, and the sets that came in mid-stream. A
+/// The parameter sets of an epoch: the sets from the container or the SDP, and the sets in access units. A
 /// set replaces an earlier one with the same kind and id. All sets together need at most 400 kB, usually 100 bytes.
 ///
 /// Two collections are equal if they contain the same sets. Their versions may differ.
