@@ -142,7 +142,7 @@ impl Finder {
             Err(_) => (ErrorKind::SourceTimeout, "the device did not respond in time".to_owned()),
         };
         let detail = format!(
-            "cannot check the certificate of the camera's ONVIF service: {reason}. To store the \
+            "cannot check the certificate of the camera's ONVIF service: {reason}; to store the \
              camera without this check, set onvif_certificate, or omit onvif"
         );
         Err(Error::new(kind, detail))
@@ -203,8 +203,8 @@ impl Finder {
 }
 
 fn needless_certificate() -> Error {
-    let detail =
-        "a certificate fingerprint can be given only if address is the https:// URL of a device";
+    let detail = "a certificate fingerprint requires an https:// URL as the address; omit the \
+                  fingerprint, or change the address";
     Error::new(ErrorKind::InvalidRequest, detail)
 }
 
@@ -293,18 +293,18 @@ impl Search {
         if is_empty && self.forbidden.is_empty() {
             warnings.push(
                 "no camera responded; a search finds only cameras on networks to which the manager \
-                 is directly connected, and only if ONVIF and its discovery are enabled. For a camera \
-                 on another network, enter its address"
+                 is directly connected, and only if ONVIF and WS-Discovery are enabled in the camera. \
+                 For a camera on another network, enter the camera's address"
                     .to_owned(),
             );
         }
         if !self.forbidden.is_empty() {
             let count = self.forbidden.len();
             warnings.push(if count == 1 {
-                "1 device was omitted: cameras are not permitted at its address".to_owned()
+                "1 device was omitted, because cameras are not permitted at its address".to_owned()
             } else {
                 format!(
-                    "{count} devices were omitted: cameras are not permitted at their addresses"
+                    "{count} devices were omitted, because cameras are not permitted at their addresses"
                 )
             });
         }

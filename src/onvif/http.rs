@@ -133,8 +133,7 @@ async fn exchange(
     connection: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
 ) -> Result<HttpResponse, OnvifError> {
-    // The device accepted the connection. A device that does not use HTTP on this connection is not an ONVIF
-    // device.
+    // The device accepted the connection. If it does not use HTTP on this connection, it is not an ONVIF device.
     let not_http = |_| OnvifError::NotOnvif;
     let (mut sender, driver) =
         hyper::client::conn::http1::handshake(TokioIo::new(connection)).await.map_err(not_http)?;

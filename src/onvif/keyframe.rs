@@ -27,7 +27,7 @@ use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::source::Source;
 use crate::camera::zone;
 
-/// The longest time for the requests that find out how to request keyframes of a stream.
+/// The longest time for the requests that prepare a stream's first request for a keyframe.
 const LOOK_UP_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest time for the request for a keyframe, including repeated logins.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! The links that a device reports: makes the links usable, and chooses the links of the main and the sub
+//! Corrects and checks the RTSP links that a device reports, and chooses the links of the main and the sub
 //! stream.
 
 use std::net::{IpAddr, SocketAddr};
@@ -22,8 +22,8 @@ pub(crate) enum LinkError {
     NotRtsp,
     /// The path or query of the link seems to contain a password or another secret.
     #[error(
-        "the device's link for this profile seems to contain a password, so it is not shown; add the \
-         camera by manufacturer or path"
+        "the device's link for this profile seems to contain a password, so the link is not shown; \
+         add the camera with its address, and with its manufacturer or a path"
     )]
     HasPassword,
     /// The link is not a valid source of a camera.

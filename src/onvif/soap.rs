@@ -30,8 +30,8 @@ pub(crate) const DEVICE: &str = "http://www.onvif.org/ver10/device/wsdl";
 const MAX_REASON: usize = 120;
 /// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 16;
-/// Operations that many devices permit without credentials. Even if a device permits one of these operations,
-/// the credentials may be wrong, and so may the clock on which their digest is based.
+/// Operations that many devices permit without credentials. If such an operation succeeds, the credentials, and the
+/// clock on which their digest is based, may still be wrong.
 const OPEN_OPERATIONS: [&str; 4] =
     ["GetSystemDateAndTime", "GetServices", "GetCapabilities", "GetDeviceInformation"];
 

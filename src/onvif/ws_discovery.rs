@@ -31,7 +31,7 @@ const MAX_DATAGRAM: usize = 65_536;
 const MAX_ANSWERS: usize = 1_000;
 /// The number of times that a probe for each type is sent. A single datagram may get lost.
 const PROBES: u32 = 2;
-/// The types of devices that are probed for. Some devices respond to only one of the types.
+/// The types of devices for which probes are sent. Some devices respond to only one of these probes.
 const KINDS: [(&str, &str); 2] = [
     ("NetworkVideoTransmitter", "http://www.onvif.org/ver10/network/wsdl"),
     ("Device", "http://www.onvif.org/ver10/device/wsdl"),

@@ -12,7 +12,7 @@ use crate::base::url::path_and_query;
 pub(crate) struct XAddr {
     /// True if the service uses HTTPS; `None` if the address has no scheme.
     pub is_https: Option<bool>,
-    /// The host; `None` if the address has no host, or a host name.
+    /// The host, if it is an IP address; `None` if the host is a name or missing.
     pub host: Option<IpAddr>,
     /// The TCP port; `None` if the port is invalid, or if the address has neither port nor scheme.
     pub port: Option<u16>,
