@@ -91,7 +91,7 @@ impl DiskBudget {
         let free = Disk::of(&self.0.root).map_or_else(String::new, |disk| format!(" ({disk})"));
         let detail = format!(
             "STREAM_DIR {directory} is full{free}, so HLS is interrupted: {cause}; free some space or enlarge \
-             STREAM_DIR, and HLS continues with the camera's next keyframe"
+             STREAM_DIR; HLS then continues with the camera's next keyframe"
         );
         Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY)
     }
