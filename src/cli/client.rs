@@ -49,14 +49,14 @@ pub(super) enum ClientError {
         "cannot connect to the service at {0}: {1}; start the service, or specify its URL with --url"
     )]
     Unreachable(String, String),
-    /// The connection ended, or the service did not respond in time.
-    #[error("the service at {0} did not respond")]
+    /// The connection ended before the response was complete, or the response was too late or too long.
+    #[error("no complete response from the service at {0}; check --url and the service's log")]
     NoResponse(String),
     /// The response does not have the format of the API.
     #[error("the response is not from a stream-manager; check --url")]
     NotManager,
-    /// The service requires another API key.
-    #[error("the service requires an API key with the role admin; set API_KEY to such a key")]
+    /// The service requires an API key, and has received none or a wrong one.
+    #[error("the service requires a valid API key; set API_KEY to a key with the role admin")]
     Unauthorized,
     /// The service refused the request.
     #[error("{0}")]

@@ -13,10 +13,9 @@
 //! | `runtime` | the asynchronous runtime of a command |
 //! | `error` | errors of commands, and their exit codes |
 //!
-//! Exit codes: 0 after success; 64 if a setting or an argument is invalid, if a part of the service cannot
-//! be opened, if a password or a file cannot be read, or if `rotate-key` fails; 74 instead of 64 if the database or a
-//! file next to it cannot be used; 1 for other errors.
-//! [`CommandError::exit_code`] has the complete list.
+//! The exit code is 0 after success. It is 64 for most errors that the operator can correct, such as an invalid
+//! setting, argument or file; 74 if the database or a file next to it cannot be used; 127 if a child process cannot
+//! execute FFmpeg; and 1 for most other errors. [`CommandError::exit_code`] has the complete list.
 
 use std::ffi::OsString;
 use std::io::{self, Write};
