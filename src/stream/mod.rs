@@ -5,10 +5,11 @@
 //!
 //! Each stream has a task, the `supervisor`, which owns the ingest's run and the output. The
 //! [`registry`] holds [`handle`]s, which are cheap to clone. No lock of the registry's map is held across an await.
-//! Get-or-start is atomic: any number of simultaneous starts of one stream create one ingest. An epoch never starts
-//! before the child process of the previous epoch has been reaped. The [`reaper`] only proposes that idle streams
-//! end; the supervisor checks the [`interest`] again and decides. A start that arrives while a stream is ending
-//! waits until that stream is gone, and then starts another stream.
+//! The registry looks a stream up and creates it in one atomic step, so simultaneous starts of one stream create
+//! only one ingest. An epoch starts only after the FFmpeg of the previous epoch has ended and has been reaped. The
+//! [`reaper`] finds idle streams, and proposes to their supervisors to end them. A supervisor then checks the
+//! [`interest`] again, and decides. A start that arrives while a stream is ending waits until that stream is gone,
+//! and then starts another stream.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -31,7 +32,8 @@
 //! | [`reporter`], `transition_metrics`, `active_count` | events and counters |
 //! | [`limits`], [`resources`], [`threads`] | the limits, resources and threads that all streams share |
 //!
-//! `crate::ingest` implements ingests. Nothing here depends on FFmpeg's arguments, HLS or HTTP.
+//! `crate::ingest` implements ingests. Nothing here depends on FFmpeg's arguments or on HTTP. HLS is known only by
+//! name, as the output that a caller can want.
 
 mod active_count;
 mod background_starts;

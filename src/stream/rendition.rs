@@ -26,7 +26,7 @@ use crate::media::hub::{FrameHub, HubReader, ReadFrom};
 /// as well.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
-/// The longest time that a transcoder has to end.
+/// The longest time for which [`Rendition::finish`] waits for the end of the transcoder.
 const ENDS_WITHIN: Duration = Duration::from_secs(5);
 
 /// The rendition of one stream. Cheap to clone.
@@ -69,7 +69,7 @@ impl Rendition {
         Self(Arc::new(Inner { transcoder, source, frames, process_log, state, errors }))
     }
 
-    /// Returns the running rendition, which is started if it does not run.
+    /// Returns the running rendition. Starts the rendition first if it does not run.
     pub(super) fn run(&self) -> Arc<RunningRendition> {
         let mut state = lock(&self.0.state);
         if let Some(running) = state.current.upgrade() {

@@ -20,7 +20,7 @@ struct Waiter {
 }
 
 impl Waiters {
-    /// Adds a caller who wants this output, and removes callers who have left.
+    /// Adds a caller who waits for the output `wanted`, or only for the stream. Removes the callers who have left.
     pub(super) fn add(&mut self, wanted: WantedOutput, caller: oneshot::Sender<StartResult>) {
         self.0.retain(|waiter| !waiter.caller.is_closed());
         self.0.push(Waiter { wanted, since: Instant::now(), caller });
@@ -69,7 +69,7 @@ impl Waiters {
         self.send(&Err(error.clone()), |wanted| wanted == WantedOutput::Hls);
     }
 
-    /// Sends the result to the callers for whose wanted output `selects` returns true.
+    /// Sends the result to some of the callers: `selects` decides by the output that a caller wants.
     fn send(&mut self, result: &StartResult, selects: impl Fn(WantedOutput) -> bool) {
         for waiter in self.0.extract_if(.., |waiter| selects(waiter.wanted)) {
             // A caller who has left needs no result.
