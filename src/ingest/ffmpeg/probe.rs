@@ -215,7 +215,7 @@ impl StillTaker {
         let spawned = self.spawner.spawn(&self.program, args::still_arguments(plan), 0).await;
         let mut process = spawned.map_err(cannot_run)?;
         let (stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
-        info!(pid = process.pid().as_raw(), %source, "FFmpeg started for a picture");
+        info!(pid = process.pid().as_raw(), %source, "started FFmpeg to take a picture");
         let began = Instant::now();
         pipes::write_all(stdin, args::script(source, address, plan, self.socket_timeout)).await;
         let picture = PipeReader::spawn(async move {
