@@ -35,8 +35,8 @@ export function hasRole(role: Role): boolean {
 }
 
 /**
- * Requests the caller from the service, and sets `access`. Repeats the request after a pause if it failed for
- * another reason than the key or a refusal of this browser.
+ * Requests the caller from the service, and sets `access`. Repeats a failed request after a pause, unless the
+ * service has rejected the key or refuses this browser.
  */
 export async function identify(): Promise<void> {
   const hadKey = hasKey();

@@ -4,8 +4,8 @@
 // part exists, and the length of that wait does not depend on the connection.
 
 /**
- * A transfer of media, as the loader of hls.js reports it. Times are those of `performance.now()`. The time of an event
- * that has not happened yet is 0.
+ * A transfer of media, as the loader of hls.js reports it. Times are values of `performance.now()`. The time of an
+ * event that has not happened yet is 0.
  */
 export interface Transfer {
   readonly loaded: number;
@@ -14,7 +14,7 @@ export interface Transfer {
   readonly loading: { readonly first: number; readonly end: number };
 }
 
-/** Only the measurements of this time count. */
+/** The greatest age at which a measurement still counts. */
 const WINDOW_MS = 5000;
 /** A connection is too slow only if it was in use for more than this fraction of the time. */
 const BUSY = 0.85;

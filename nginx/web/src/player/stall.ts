@@ -18,8 +18,8 @@ const MISSED_AFTER_MS = 2000;
  */
 const STUCK_AFTER_MS = 30_000;
 /**
- * The most time that one check can add to the timers. A busy page checks rarely, and cannot register arriving media,
- * so the time since the last check does not show that no media has arrived.
+ * The most time that one check can add to the timers. A busy page checks rarely, and registers arriving media late.
+ * So a long time since the last check must not count completely as time without media.
  */
 const MAX_STEP_MS = 400;
 
@@ -71,7 +71,7 @@ export class StallWatch {
     this.hasGrown = this.hasMoved && this.stillFor > WAITING_AFTER_MS;
   }
 
-  /** Records the current position. Call this after a seek too: a seek is not motion. */
+  /** Records the current position. Call this after a seek too, because a seek is not motion. */
   note(video: HTMLVideoElement): void {
     this.position = video.currentTime;
   }

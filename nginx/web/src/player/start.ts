@@ -34,8 +34,8 @@ export async function requestStart(
 /**
  * Resolves when the stream is live or `signal` is aborted. Rejects with the reason when the stream has
  * failed or ended. Calls `onFailure` with errors after which the service retries, and with the reason why a
- * start takes long, for example that the camera's next keyframe is late. The service decides for how long it
- * tries, so there is no time limit. While waiting, repeats the start request, so that the stream does not end.
+ * start takes long, for example because the camera's next keyframe is late. There is no time limit, because the
+ * service decides for how long it tries. While waiting, repeats the start request, so that the stream does not end.
  *
  * Polls the list of streams instead of requesting the playlist. The server would respond to a request for the
  * playlist only when the stream is live. Until then, the request would occupy one of the six connections that

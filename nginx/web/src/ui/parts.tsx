@@ -8,7 +8,7 @@ import { notice } from "./notice";
 
 interface DialogProps {
   title: string;
-  /** Whether closing the dialog would lose what the user has entered. The dialog then asks before it closes. */
+  /** Whether closing the dialog would lose what the user has entered. If so, the user must confirm the closing. */
   isChanged?: boolean;
   onClose: () => void;
   children: ComponentChildren;

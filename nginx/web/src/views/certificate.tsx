@@ -1,4 +1,4 @@
-// The question whether the user trusts the certificate of a camera's ONVIF service.
+// Shows the fingerprint of a camera's certificate, with a button to trust the certificate.
 import { isKey, t } from "../ui/i18n";
 
 interface CertificateQuestionProps {

@@ -20,7 +20,7 @@ interface Appearance {
   action: Action | null;
 }
 
-/** The icons of the actions. The words are the texts `action.` followed by the name. */
+/** The icons of the actions. The key of an action's word is `action.` followed by the name of the action. */
 export const ACTION_ICONS: Record<Action, IconName> = {
   stop: "stop",
   start: "play",
@@ -28,7 +28,7 @@ export const ACTION_ICONS: Record<Action, IconName> = {
   remove: "close",
 };
 
-/** The appearance of each condition. Its word is the text `condition.` followed by its name. */
+/** The appearance of each condition. The key of its word is `condition.` followed by the name of the condition. */
 const TABLE = {
   live: { tone: "good", icon: "dot", action: "stop" },
   pictures: { tone: "busy", icon: "photo", action: "stop" },
@@ -55,7 +55,7 @@ const TABLE = {
 export type Condition = keyof typeof TABLE;
 export const APPEARANCES: Record<Condition, Appearance> = TABLE;
 
-/** What determines a condition. */
+/** The facts that determine a condition. */
 export interface Facts {
   /**
    * The state of a player or of a stream. `stopped` is a stream that does not run, `halted` a tile that the user
@@ -102,7 +102,7 @@ function attempt(wasLive: boolean): Condition {
   return wasLive ? "reconnecting" : "retrying";
 }
 
-/** Returns the facts of a stream from the list of streams. `wasLive`: the page has seen the stream live. */
+/** Returns the facts of a stream in the list of streams. `wasLive` is true if the page has seen the stream live. */
 export function factsOfStream(stream: Stream, wasLive: boolean): Facts {
   const { state, restarts = 0, last_error } = stream;
   return { state, wasLive, isRetried: restarts > 0, code: last_error?.code ?? null };

@@ -6,7 +6,7 @@ import { number } from "../../ui/i18n";
 import { type Fields, fieldsOf } from "../cameras/input";
 
 /**
- * Returns the device's name; its manufacturer and model if it has no name; its address if it has none of these.
+ * Returns the device's name, or else its manufacturer and model, or else its address.
  */
 export function nameOf(device: Device): string {
   const model = [device.manufacturer, device.model].filter(Boolean).join(" ");
@@ -14,8 +14,8 @@ export function nameOf(device: Device): string {
 }
 
 /**
- * Returns the explanation of a device's error if the service has sent no code for the error. If the device
- * requires credentials, it has rejected the credentials that the service has sent.
+ * Returns the explanation of a device's error for which the service has sent no code. If `needsCredentials` is true,
+ * the device has rejected the credentials in the request.
  */
 export function failureOfDevice(detail: string, needsCredentials: boolean): Failure {
   return explain({ code: needsCredentials ? "source_unauthorized" : "onvif_failed", detail });

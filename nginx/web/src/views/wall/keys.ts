@@ -11,7 +11,7 @@ type Shortcuts = Record<string, () => unknown>;
 const ARROWS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"];
 const shortcutsOf = new Map<Element, Shortcuts>();
 
-/** Sets what the keys do while they apply to this tile. */
+/** Sets the actions that the keys have while they apply to this tile. */
 export function useShortcuts(tile: RefObject<HTMLElement>, shortcuts: Shortcuts): void {
   // This effect has no dependencies, so that the actions use the latest state of the tile.
   useEffect(() => {
