@@ -97,7 +97,7 @@ def arguments():
     )
     rtsp.add_argument("--busy-code", type=int, help="status with which a session is refused")
     rtsp.add_argument("--session-timeout", type=int, metavar="S")
-    rtsp.add_argument("--sdp", help="the text of the SDP, in which {media} stands for the tracks")
+    rtsp.add_argument("--sdp", help="the text of the SDP; the tracks replace {media}")
     tracks = parser.add_argument_group("tracks")
     tracks.add_argument("--metadata", action="store_true", help="announce ONVIF metadata first")
     tracks.add_argument("--backchannel", choices=("first", "last"), help="a sendonly track")

@@ -12,8 +12,8 @@ MEMBER = "member"
 
 # One frame in this many frames is lost.
 LOSS_PERIOD = 20
-# Factors by which RTP timestamps are too slow: for milliseconds instead of a 90 kHz clock, and for
-# timestamps that practically do not advance.
+# Factors by which RTP timestamps advance too slowly. The first makes a camera count milliseconds
+# instead of 1/90000 s. With the second, the timestamps practically do not advance.
 MILLISECOND_CLOCK = 90
 STUCK_CLOCK = 1e12
 
@@ -287,7 +287,7 @@ def permissions(roles):
     """Return permissions with which only these roles can use a mount.
 
     All roles can see that the mount exists. Otherwise the server would respond with
-    404 instead of asking for a password.
+    404 instead of 401, which makes the client send a password.
     """
     result = GstRtspServer.RTSPPermissions.new()
     for role in (ANONYMOUS, MEMBER):

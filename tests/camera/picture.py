@@ -9,8 +9,8 @@ A picture consists of bands that span its whole width, from top to bottom:
 * noise, which always changes, so that the encoder reaches its bit rate;
 * a bright bar that moves from left to right every two seconds.
 
-Each band consists of complete rows, so a few copies of whole rows paint it. Even a
-picture of 1920x1080 takes Python very little time.
+Each band consists of complete rows, so the module paints it by copying whole rows. Even
+a picture of 1920x1080 takes Python very little time.
 
 This module uses only the standard library, without GStreamer.
 """
@@ -166,7 +166,7 @@ class Picture:
             _fill(self._frame, top + line * dot, row, dot)
 
     def _paint_noise(self, now_ms):
-        """Paint a part of the noise. Which part depends on the time."""
+        """Paint the noise. The time selects a part of the prepared noise."""
         size = self._noise_rows * self._width
         top = self._noise_top * self._width
         start = now_ms * 7919 % size

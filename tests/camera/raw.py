@@ -298,7 +298,10 @@ class Connection(socketserver.StreamRequestHandler):
             self.ended.set()
 
     def due(self, track, at):
-        """Return when to send a packet with this time, in seconds after PLAY."""
+        """Return the time at which to send a packet that is due at `at`, in seconds after PLAY.
+
+        With --audio-every, audio waits for the end of its interval.
+        """
         every = self.habits.audio_every
         is_together = track.source.kind == "audio" and every
         return (at // every + 1) * every if is_together else at

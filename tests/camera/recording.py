@@ -1,7 +1,8 @@
-"""Recordings of RTP packets for the raw camera. FFmpeg encodes the media and makes the packets.
+"""Recordings of RTP packets for the raw camera. FFmpeg encodes the media.
 
-A recording is made once and kept in target/camera/, under a hash of FFmpeg's options. Only AC-3
-is recorded by each camera process.
+FFmpeg also makes the packets, except for AC-3. Each recording is made only once, and kept in
+target/camera/ under a hash of FFmpeg's options. A recording of AC-3 is not kept, so each camera
+process makes its own.
 """
 
 import fcntl
@@ -33,7 +34,7 @@ VIDEOS = {
     "h264": H264 + "-pix_fmt yuv420p",
     "h264-bframes": H264 + "-pix_fmt yuv420p -bf 2 -g 50",
     "h264-intra": H264 + "-pix_fmt yuv420p -g 1",
-    # A keyframe every 0.2 s, 0.52 s or 0.84 s, and at the end of the recording.
+    # A keyframe every 0.2 s, 0.52 s or 0.84 s. The last GOP of the recording can be shorter.
     "h264-gop-5": H264 + "-pix_fmt yuv420p -g 5",
     "h264-gop-13": H264 + "-pix_fmt yuv420p -g 13",
     "h264-gop-21": H264 + "-pix_fmt yuv420p -g 21",
@@ -90,7 +91,7 @@ class Recording:
     clock: int
     attributes: tuple[str, ...]  # the lines of the SDP that begin with a=, except a=control
     packets: tuple[Packet, ...]
-    # The time at which the track begins again, in units of its clock.
+    # The duration of the track in units of its clock. The camera then sends the track again.
     duration: int
 
 
@@ -188,7 +189,10 @@ def recording(kind, sdp, datagrams):
         packets.append(Packet(bool(data[1] & 0x80), relative, data[12:]))
     lost = [n for n, m in itertools.pairwise(numbers) if m != (n + 1) & 0xFFFF]
     if not packets or lost:
-        raise RuntimeError(f"{len(packets)} packets arrived, and packets were lost after {lost}")
+        raise RuntimeError(
+            f"the recording is incomplete: {len(packets)} packets arrived from FFmpeg; "
+            f"packets are missing after these sequence numbers: {lost}"
+        )
     section = sdp[sdp.index("m=") :].splitlines()
     attributes = tuple(it for it in section if it.startswith("a=") and "control" not in it)
     rates = re.search(r"^a=rtpmap:\d+ [^/]+/(\d+)", sdp, re.M)
@@ -197,10 +201,11 @@ def recording(kind, sdp, datagrams):
 
 
 def schedule(track):
-    """Return for each packet the second at which it is sent.
+    """Return the time at which each packet is sent, in seconds after the first packet.
 
-    The packets of one frame are sent together. With B-frames, the packets' own times are out of
-    order, so the frames get the sorted times.
+    All packets of a frame are sent at the same time. With B-frames, the times in the packets are
+    not in ascending order. So the first frame is sent at the earliest of these times, the second
+    frame at the second earliest time, and so on.
     """
     frames = [
         number

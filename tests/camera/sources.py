@@ -32,7 +32,7 @@ class Beep:
 
 
 class LiveSource:
-    """Feeds an appsrc in real time, as a camera's sensor does.
+    """Feeds an appsrc in real time, as the sensor of a camera would.
 
     Timestamps are exact multiples of the period. If the pipeline cannot accept data
     in time, because a client is slow or the process was stopped, that data is skipped
@@ -63,7 +63,7 @@ class LiveSource:
 
 
 class SharedEncoder:
-    """An encoder that runs all the time, as a real camera's does.
+    """An encoder that runs all the time, as the encoder of a real camera does.
 
     It keeps the most recent units for its clients, and never waits for a client.
     """

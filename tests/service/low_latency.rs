@@ -113,7 +113,7 @@ async fn invalid_reload_parameters_are_rejected() {
         assert_eq!(status, 400, "{query}");
         assert!(problem.contains("invalid_request"), "{query}: {problem}");
     }
-    // Reloads of old segments return immediately.
+    // The response does not wait for a segment that exists already, even if the segment is old.
     assert_eq!(fetch(&nginx, "?_HLS_msn=1&_HLS_part=0&_HLS_skip=YES").await.0, 200);
 }
 
