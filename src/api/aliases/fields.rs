@@ -21,7 +21,7 @@ impl Fields {
         Ok(Self(call.input().await?))
     }
 
-    /// Takes a required id, which is a string or a number.
+    /// Removes a required id from the fields, and returns it. The id is a string or a number.
     pub(super) fn id(&mut self, name: &str) -> Result<String, Error> {
         let id = match self.0.remove(name) {
             Some(Value::String(text)) => Some(text.trim().to_owned()),
@@ -125,7 +125,7 @@ pub(super) fn with_list(
     Map::new()
 }
 
-/// Returns the cameras in the response to a request for the list, with their old fields.
+/// Returns a response with only the list of cameras in `reply`, and adds the old fields to each camera.
 pub(in crate::api) async fn camera_array(
     reply: Reply,
     public_url: &PublicUrl,

@@ -205,7 +205,8 @@ fn of_one() -> Vec<Row> {
                         "If the whole source is left out, a known camera keeps its source. If the source \
                          was given with an `ip`, and `ip`, `port` and `username` stay the same, a \
                          password that is left out is kept, too. If `onvif` stays the same, an `onvif_certificate` \
-                         that is left out is kept. All other fields that are left out get \
+                         that is left out is kept. An `analytics` that is left out is always kept. All other \
+                         fields that are left out get \
                          their defaults. Running streams switch to the new source and options, and failed \
                          streams start again. If the new source lacks a stream, that stream ends. The \
                          certificate of a new `onvif` is checked as when a camera is added.",

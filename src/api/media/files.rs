@@ -14,11 +14,11 @@ use crate::service::watching;
 
 /// The header in which nginx names the stream.
 const STREAM: &str = "x-camera-id";
-/// The header that reports to nginx the reason for a 403, such as too many viewers, if the reason is
-/// not a lack of permission.
+/// The header of a 403 whose reason is not a lack of permission. The value names the reason, which is
+/// that there are too many viewers.
 const REFUSAL: &str = "x-refusal";
 
-/// Returns 204 if the viewer is permitted to have the file. Refuses viewers with 401 or 403 only,
+/// Returns 204 if the viewer is permitted to get the file. Refuses viewers with 401 or 403 only,
 /// because nginx treats every other status as a fault of the manager. So the error of too many
 /// viewers becomes a 403 with a reason, and the error of too many wrong API keys becomes a 401. Other
 /// errors, for example of the database, keep their status.

@@ -1,5 +1,5 @@
-//! Metrics of the checks of whether cameras can be reached. They exist only if `CHECK_INTERVAL_SECONDS` is
-//! set.
+//! Metrics of the regular checks that find out whether cameras can be reached. The metrics exist only if
+//! `CHECK_INTERVAL_SECONDS` is set.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Collector for ReachabilityCollector {
         gauge(&mut encoder, "cameras", help, cameras)?;
         let checks = [("success", totals.succeeded), ("failure", totals.failed)];
         let checks = checks.map(|(result, count)| ([("result", result)], count));
-        let help = "Number of checks of whether a camera is reachable, by result.";
+        let help = "Number of attempts to reach a camera for a regular check, by result.";
         counter(&mut encoder, "camera_checks", help, checks)
     }
 }
