@@ -44,7 +44,7 @@ pub(crate) struct CameraChange {
 /// The source of a camera's streams after a change.
 #[derive(Clone, Default)]
 pub(crate) enum SourceChange {
-    /// The known source. Fails for a new camera, which has no known source.
+    /// The known source. For a new camera, no source is known, so the change fails.
     #[default]
     Keep,
     /// The URLs of the streams.

@@ -80,7 +80,7 @@ pub(crate) async fn playlists(
     Ok(published)
 }
 
-/// Returns an error if the visitor is not permitted to have a file of a stream, or if the stream has
+/// Returns an error if the visitor is not permitted to get a file of a stream, or if the stream has
 /// reached its viewer limit. Counts the visitor as a viewer if there is a stream.
 pub(crate) async fn allow_file(
     core: &Core,
@@ -100,9 +100,9 @@ fn touch(handle: &StreamHandle, user: &str, visitor: Visitor<'_>) -> Result<(), 
     handle.touch_as_viewer(&Viewer { user, address, player: visitor.player })
 }
 
-/// Starts the stream of a known camera with this output, or joins it, and waits until it is playable. Fails,
-/// for example, if the camera failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, or if its keyframe is
-/// late.
+/// Starts the stream of a known camera with this output, or joins it, and waits until the output is playable. Fails,
+/// for example, if the camera failed less than [`HOLD`] or [`HOLD_PERMANENT`] ago, or if the camera's next keyframe
+/// is late.
 pub(super) async fn start(
     core: &Core,
     id: &StreamId,
