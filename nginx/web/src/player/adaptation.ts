@@ -38,8 +38,8 @@ export class Adaptation {
   }
 
   /**
-   * Sets whether the camera has a sub stream that can replace the main stream. While the level is lowered, the new
-   * value takes effect only with the next request.
+   * Sets whether the camera has a sub stream that can replace the main stream. If the present level is not the best
+   * one, the new value takes effect only with the next request.
    */
   setHasSub(hasSub: boolean): void {
     this.hasSub = hasSub;

@@ -107,10 +107,11 @@ export function hasNewSource(fields: Fields, camera: Camera): boolean {
 
 /**
  * Returns the API's input for the form. Empty fields are omitted. The API sets omitted fields to their
- * defaults, with three exceptions. A saved camera keeps its source if the links and the address are omitted,
+ * defaults, with four exceptions. A saved camera keeps its source if the links and the address are omitted,
  * which is the case if the user has not changed them. The camera keeps its password if the password is omitted, the
  * saved source has an address instead of links, and address, port and user name stay the same. The camera keeps the
- * confirmed certificate if the ONVIF URL stays the same.
+ * confirmed certificate if the ONVIF URL stays the same. The camera always keeps `analytics`, for which the form has
+ * no field.
  */
 export function inputOf(fields: Fields, camera: Camera | null): CameraInput {
   const input: CameraInput = {
