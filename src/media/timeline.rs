@@ -55,9 +55,9 @@ pub(crate) struct Timeline {
 }
 
 impl Timeline {
-    /// Creates a time line. `reorder` is the number of reordered frames that the stream announces, and
-    /// `frame` the duration of a frame that it announces. If more frames are reordered, the time line
-    /// learns this from their times.
+    /// Creates a time line. The stream announces `reorder`, the number of reordered frames, and `frame`,
+    /// the duration of a frame. If more frames are reordered, the time line detects this from their
+    /// times.
     pub(crate) fn new(reorder: usize, frame: Option<Duration>) -> Self {
         let reorder = reorder.min(MAX_REORDER);
         let frame = frame.filter(|frame| !frame.is_zero()).unwrap_or(USUAL_FRAME).min(MAX_FRAME);
