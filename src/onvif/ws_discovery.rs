@@ -113,9 +113,9 @@ pub(crate) fn names(interfaces: &[Interface]) -> Vec<String> {
     names
 }
 
-/// Sends probes on these interfaces, listens for `time`, and sends to the channel `found` each device that responds.
-/// A device may be sent to the channel several times. Returns a warning for each interface on which no socket could
-/// be opened or sending failed.
+/// Sends probes on these interfaces, and listens for `time`. Reports the devices that have responded over the channel
+/// `found`; a device may be reported several times. Returns a warning for each interface on which no socket could be
+/// opened or sending failed.
 pub(crate) async fn run(
     interfaces: Vec<Interface>,
     time: Duration,
