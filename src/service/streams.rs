@@ -56,8 +56,9 @@ pub(crate) enum StreamOrCamera {
 }
 
 /// Starts a stream, or joins it if it is running. If the request has a source or options, adds or
-/// changes the camera first, which requires the role `user`. If the stream is live with another source, the request's
-/// source must work. Otherwise, nothing is changed, and the stream continues.
+/// changes the camera first, which requires the role `user`. If the stream is live with another source, the
+/// request's source is tried before the camera is changed. If this source does not work, nothing is changed, and
+/// the stream continues.
 pub(crate) async fn start(
     core: &Core,
     caller: &Caller,
