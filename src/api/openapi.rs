@@ -94,7 +94,7 @@ fn event() -> (OperationBuilder, NamedSchemas) {
         .build()
 }
 
-/// Returns the operation with the errors that it returns to clients outside of its audience, and
+/// Adds the errors for clients outside of the audience to the operation. Returns the operation, and
 /// the names of the security schemes that the operation accepts.
 fn with_security(operation: Operation, audience: Audience) -> (Operation, &'static [&'static str]) {
     match audience {
