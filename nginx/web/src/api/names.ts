@@ -13,8 +13,8 @@ const MANY = 1000;
 
 const names = signal<ReadonlyMap<string, string>>(new Map());
 /**
- * The ids whose names the page knows, or is requesting, since the last change of a camera. An id without a camera is
- * requested again when a view is opened or the ids change, because another user may have added the camera.
+ * The ids whose names have been requested since the last change of a camera. If an id belongs to no camera, its name
+ * is requested again when a view is opened or the ids change, because another user may have added the camera.
  */
 const requested = new Set<string>();
 

@@ -68,7 +68,7 @@ export class Quality {
     const isRepeated = now - this.raisedAt < SUCCESS_MS;
     const pause = isRepeated ? Math.min(this.pause * 2, LONGEST_PAUSE_MS) : FIRST_PAUSE_MS;
     this.pause = pause;
-    // Tiles of one wall share the connection, so they must not all return at the same time.
+    // Tiles of one wall share the connection, so they must not all return to a better level at the same time.
     this.failed.push({ needed, at: now, pause: pause * (0.75 + this.random() / 2) });
     this.index += 1;
     this.good = 0;

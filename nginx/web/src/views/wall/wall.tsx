@@ -53,7 +53,7 @@ export function Wall() {
   const { columns, rows } = shape(now.grid, tiles.length || 1);
   const isFew = tiles.length <= FEW_TILES;
 
-  // The page no longer exists, because cameras were removed or the address is old. Shows the last page.
+  // If this page of the wall no longer exists, for example because cameras were removed, shows the last page.
   useEffect(() => {
     if (isPastEnd) {
       change({ page: pages - 1 }, true);
