@@ -2,8 +2,8 @@
 """A raw RTSP camera: it sends recorded RTP packets over the RTSP connection.
 
 camera.py is a good camera with real encoders. The raw camera has no encoder, so that a test can
-change each response and packet; habits.py lists how. On stdout the raw camera reports requests and
-connections as JSON.
+change each response and packet; habits.py lists the possible changes. On stdout the raw camera
+reports requests and connections as JSON.
 """
 
 import base64
