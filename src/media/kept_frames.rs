@@ -212,7 +212,7 @@ impl KeptFrames {
     }
 
     /// Makes each reader miss frames if the reader is too far behind. The reader continues with the last keyframe
-    /// if that is ahead of the reader and within the reader's limits. Otherwise, it waits for the next keyframe.
+    /// if this keyframe is ahead of the reader and within the reader's limits, or else with the next keyframe.
     fn let_slow_readers_miss(&mut self) {
         let Some(newest) = self.frames.back() else { return };
         let newest_at = newest.frame.received_at;

@@ -58,8 +58,8 @@ pub(crate) struct Device {
     /// The link of the stream with the largest picture, without credentials; null if no stream has a usable
     /// link. Motion JPEG counts only if there is no other stream.
     pub main: Option<String>,
-    /// The link of the stream with the smallest picture of the same camera, without credentials; null if no
-    /// picture of this camera is smaller than the picture of `main`.
+    /// The link of a second stream of the camera to which `main` belongs: the stream with the smallest picture.
+    /// Contains no credentials. Null if no stream of this camera has a smaller picture than `main`.
     pub sub: Option<String>,
     /// The id of a known camera with this address; null if the caller can see no camera with this address.
     pub known_as: Option<String>,

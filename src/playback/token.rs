@@ -3,7 +3,7 @@
 //!
 //! A token is a JWT, signed by the manager (HS256) or by a back end (`EdDSA` or RS256). Each key is
 //! bound to one algorithm. The algorithm and the key id in a token only select one of these keys. Therefore, no
-//! key matches a token with the algorithm `none`, or a token that names a key together with another algorithm.
+//! key matches a token with the algorithm `none`, or a token with an algorithm to which the named key is not bound.
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde::de::DeserializeOwned;

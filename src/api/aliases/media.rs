@@ -64,7 +64,7 @@ async fn playlist_of_session(call: Call<'_>) -> Result<Reply, Error> {
     redirect(&call, &camera, "../../../..", "stream.m3u8").await
 }
 
-/// Returns a redirect to a file of a camera's main stream. If a viewer sends a playback token, the new path contains
+/// Returns a redirect to a file of a camera's main stream. If a viewer sends a playback token, the target contains
 /// this token, because players often send headers only with the first request.
 async fn redirect(
     call: &Call<'_>,
