@@ -19,7 +19,7 @@ const MISSED_AFTER_MS = 2000;
 const STUCK_AFTER_MS = 30_000;
 /**
  * The most time that one check can add to the timers. A busy page checks rarely, and registers arriving media late.
- * So a long time since the last check must not count completely as time without media.
+ * So only a part of a long time since the last check counts as time without media.
  */
 const MAX_STEP_MS = 400;
 

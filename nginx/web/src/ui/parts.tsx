@@ -8,7 +8,7 @@ import { notice } from "./notice";
 
 interface DialogProps {
   title: string;
-  /** Whether closing the dialog would lose what the user has entered. If so, the user must confirm the closing. */
+  /** Whether closing the dialog would lose what the user has entered. If so, the user must confirm this. */
   isChanged?: boolean;
   onClose: () => void;
   children: ComponentChildren;

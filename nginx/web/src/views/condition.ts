@@ -20,7 +20,7 @@ interface Appearance {
   action: Action | null;
 }
 
-/** The icons of the actions. The key of an action's word is `action.` followed by the name of the action. */
+/** The icons of the actions. The word of an action is the text with the key `action.` and the name of the action. */
 export const ACTION_ICONS: Record<Action, IconName> = {
   stop: "stop",
   start: "play",
@@ -28,7 +28,7 @@ export const ACTION_ICONS: Record<Action, IconName> = {
   remove: "close",
 };
 
-/** The appearance of each condition. The key of its word is `condition.` followed by the name of the condition. */
+/** The appearance of each condition. Its word is the text with the key `condition.` and the name of the condition. */
 const TABLE = {
   live: { tone: "good", icon: "dot", action: "stop" },
   pictures: { tone: "busy", icon: "photo", action: "stop" },
