@@ -37,7 +37,8 @@ class Service {
   async prepare() {
     mkdirSync(this.directory);
     const streams = join(this.directory, "streams");
-    const env = { PORT: "0", NGINX_PORT: "0", ALLOW_ANONYMOUS: "true", STREAM_DIR: streams };
+    const paths = { STREAM_DIR: streams, DATABASE_URL: `sqlite:${streams}.db` };
+    const env = { PORT: "0", NGINX_PORT: "0", ALLOW_ANONYMOUS: "true", ...paths };
     this.child = new Child(RUN, ["--no-demo"], { ...env, TMPDIR: this.directory });
     const [, page] = await this.child.waitForOutput(/^open (http:\S+)$/m, RUN_SECONDS);
     this.origin = new URL(page).origin;

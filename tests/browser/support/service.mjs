@@ -27,6 +27,8 @@ export class Service {
       ALLOW_ANONYMOUS: "true",
       DEMO_CAMERA_PORT: cameraPort,
       STREAM_DIR: join(directory, "streams"),
+      DATABASE_URL: `sqlite:${join(directory, "cameras.db")}`,
+      TLS_DIR: join(directory, "tls"),
     };
     const env = { ...defaults, TMPDIR: directory, ...settings };
     const child = new Child(PROGRAM, args, env);
