@@ -76,6 +76,36 @@ results["minted"] = fetch(streams.hls_url(minted.token, "door"))
 results["minted_other"] = fetch(streams.hls_url(minted.token, "other"))
 streams.end_session(minted.session_id)
 results["minted_ended"] = fetch(streams.hls_url(minted.token, "door"))
+
+cameras = ["door"] + [f"{number:08x}-0000-4000-8000-000000000000" for number in range(99)]
+largest = streams.mint_token("ü" * 200, cameras, 86400)
+results["minted_largest"] = fetch(streams.hls_url(largest.token, "door"))
+
+
+def is_refused(user="bert", cameras=("door",), ttl=600):
+    """Return whether the client refuses to create a token."""
+    try:
+        streams.mint_token(user, list(cameras), ttl)
+    except ValueError:
+        return True
+    return False
+
+
+results["refused"] = [
+    is_refused(user=""),
+    is_refused(user="x" * 201),
+    is_refused(user="a\nb"),
+    is_refused(cameras=[]),
+    is_refused(cameras=[*cameras, "other"]),
+    is_refused(cameras=["front door"]),
+    is_refused(cameras=["*", "door"]),
+    is_refused(cameras=["x" * 65]),
+    is_refused(ttl=0),
+    is_refused(ttl=86401),
+    # Too long although every part is permitted.
+    is_refused(cameras=[f"{number:064}" for number in range(100)]),
+]
+
 results["no_session"] = failure(lambda: streams.end_session("no-such/session"))
 
 results["wrong_link"] = failure(lambda: streams.start_camera("wrong", settings["wrong_link"]))

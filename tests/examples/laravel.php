@@ -75,6 +75,37 @@ $results['minted'] = $fetch($streams->hlsUrl($minted['token'], 'door'));
 $results['minted_other'] = $fetch($streams->hlsUrl($minted['token'], 'other'));
 $streams->endSession($minted['sessionId']);
 $results['minted_ended'] = $fetch($streams->hlsUrl($minted['token'], 'door'));
+
+$cameras = ['door'];
+for ($number = 0; $number < 99; $number++) {
+    $cameras[] = sprintf('%08x-0000-4000-8000-000000000000', $number);
+}
+$largest = $streams->mintToken(str_repeat('ü', 200), $cameras, 86400);
+$results['minted_largest'] = $fetch($streams->hlsUrl($largest['token'], 'door'));
+// Returns whether the client refuses to create a token.
+$isRefused = function (string $user = 'bert', array $cameras = ['door'], int $ttl = 600) use ($streams): bool {
+    try {
+        $streams->mintToken($user, $cameras, $ttl);
+    } catch (InvalidArgumentException) {
+        return true;
+    }
+    return false;
+};
+$results['refused'] = [
+    $isRefused(user: ''),
+    $isRefused(user: str_repeat('x', 201)),
+    $isRefused(user: "a\nb"),
+    $isRefused(cameras: []),
+    $isRefused(cameras: [...$cameras, 'other']),
+    $isRefused(cameras: ['front door']),
+    $isRefused(cameras: ['*', 'door']),
+    $isRefused(cameras: [str_repeat('x', 65)]),
+    $isRefused(ttl: 0),
+    $isRefused(ttl: 86401),
+    // Too long although every part is permitted.
+    $isRefused(cameras: array_map(fn (int $number): string => sprintf('%064d', $number), range(0, 99))),
+];
+
 $results['no_session'] = $failure(fn () => $streams->endSession('no-such/session'));
 
 $results['wrong_link'] = $failure(fn () => $streams->startCamera('wrong', $settings['wrong_link']));

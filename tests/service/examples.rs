@@ -92,12 +92,13 @@ async fn check_client(program: &[&str], script: &str, packages: &str, algorithm:
 
     let url = results["playback"]["hlsUrl"].as_str().expect("an address");
     assert!(url.starts_with(&nginx.url("/play/")) && url.ends_with("/door/stream.m3u8"), "{url}");
-    for name in ["session", "minted"] {
+    for name in ["session", "minted", "minted_largest"] {
         assert_eq!(results[name], json!([200, "#EXTM3U"]), "{name}: {text}");
     }
     for (name, status) in [("session_ended", 401), ("minted_ended", 401), ("minted_other", 403)] {
         assert_eq!(results[name][0], status, "{name}: {text}");
     }
+    assert_eq!(results["refused"], json!(vec![true; 11]), "invalid tokens are created: {text}");
     assert_eq!(failure("no_session"), (404.into(), "unknown_session".into()), "{text}");
 
     assert_eq!(failure("wrong_link"), (502.into(), "source_not_found".into()), "{text}");

@@ -5,6 +5,7 @@ Needs Python 3.11 and no packages; only mint_token() needs the package `cryptogr
 
 import base64
 import json
+import re
 import secrets
 import time
 from collections.abc import Callable
@@ -23,6 +24,8 @@ DEFAULT_TTL = 1800
 MAX_TTL = 86400
 MAX_CAMERAS = 100
 MAX_TOKEN_LENGTH = 8192
+USER = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,200}")
+CAMERA_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
 class StreamManagerError(Exception):
@@ -162,8 +165,13 @@ class StreamManager:
         cameras: ids, or ["*"] for all cameras
         """
         # Checked here, because the manager checks a token only when a viewer uses it.
-        if not user or not 1 <= len(cameras) <= MAX_CAMERAS:
-            raise ValueError("a token needs a user and 1 to 100 cameras")
+        cameras = [str(camera) for camera in cameras]
+        if not USER.fullmatch(user):
+            raise ValueError("a user has 1 to 200 characters, and no control characters")
+        if not 1 <= len(cameras) <= MAX_CAMERAS:
+            raise ValueError("a token needs 1 to 100 cameras")
+        if cameras != ["*"] and not all(CAMERA_ID.fullmatch(camera) for camera in cameras):
+            raise ValueError('cameras must be ids of cameras, or ["*"]')
         if not 1 <= ttl <= MAX_TTL:
             raise ValueError("a token is valid for 1 to 86400 seconds")
         algorithm, sign = self._signer()
@@ -175,7 +183,7 @@ class StreamManager:
         claims = {
             "jti": session_id,
             "sub": user,
-            "cameras": [str(camera) for camera in cameras],
+            "cameras": cameras,
             "aud": "stream-manager",
             "iat": now,
             "exp": now + ttl,

@@ -26,6 +26,8 @@ final class StreamManager
     private const MAX_TTL = 86400;
     private const MAX_CAMERAS = 100;
     private const MAX_TOKEN_LENGTH = 8192;
+    private const USER = '/\A[^\x{0}-\x{1f}\x{7f}-\x{9f}]{1,200}\z/u';
+    private const CAMERA_ID = '/\A[A-Za-z0-9_-]{1,64}\z/';
     /** The bytes before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410), in hexadecimal. */
     private const ED25519_PREFIX = '302e020100300506032b657004220420';
 
@@ -166,8 +168,16 @@ final class StreamManager
     public function mintToken(string $user, array $cameras, int $ttl = self::DEFAULT_TTL): array
     {
         // Checked here, because the manager checks a token only when a viewer uses it.
-        if ($user === '' || $cameras === [] || count($cameras) > self::MAX_CAMERAS) {
-            throw new InvalidArgumentException('a token needs a user and 1 to 100 cameras');
+        // Converts numeric ids to strings, and an array with gaps to a list.
+        $cameras = array_map(strval(...), array_values($cameras));
+        if (preg_match(self::USER, $user) !== 1) {
+            throw new InvalidArgumentException('a user has 1 to 200 characters, and no control characters');
+        }
+        if ($cameras === [] || count($cameras) > self::MAX_CAMERAS) {
+            throw new InvalidArgumentException('a token needs 1 to 100 cameras');
+        }
+        if ($cameras !== ['*'] && preg_grep(self::CAMERA_ID, $cameras, PREG_GREP_INVERT) !== []) {
+            throw new InvalidArgumentException("cameras must be ids of cameras, or ['*']");
         }
         if ($ttl < 1 || $ttl > self::MAX_TTL) {
             throw new InvalidArgumentException('a token is valid for 1 to 86400 seconds');
@@ -182,8 +192,7 @@ final class StreamManager
         $claims = [
             'jti' => $sessionId,
             'sub' => $user,
-            // Converts numeric ids to strings, and an array with gaps to a list.
-            'cameras' => array_map(strval(...), array_values($cameras)),
+            'cameras' => $cameras,
             'aud' => 'stream-manager',
             'iat' => $now,
             'exp' => $now + $ttl,
