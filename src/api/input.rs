@@ -21,6 +21,8 @@ const MAX_BODY: usize = 64 * 1024;
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// The mark that some editors and frameworks write at the beginning of a text to show that the text is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// The longest name of an unknown field that an error repeats.
+const MAX_SHOWN_NAME: usize = 64;
 
 /// The body of a request.
 pub(crate) enum RequestBody {
@@ -49,7 +51,8 @@ pub(super) async fn read<T: DeserializeOwned>(
     match form::content_type(&head.headers)? {
         ContentType::Form => from_form(&body),
         ContentType::Multipart(boundary) => {
-            from_fields(form::multipart(boundary, body).await?.into_iter().map(FormField::text))
+            let fields = form::multipart(boundary, body).await?.into_iter().map(FormField::text);
+            from_fields(fields, UnknownField::IsNamed)
         }
         ContentType::Other => from_json_body(without_mark(&body)),
     }
@@ -75,19 +78,19 @@ pub(super) fn query<T: DeserializeOwned>(head: &Parts) -> Result<T, Error> {
 /// Reads JSON.
 pub(super) fn from_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(text);
-    let value = deserialize(&mut deserializer)?;
-    deserializer.end().map_err(|error| invalid("", &error))?;
+    let value = deserialize(&mut deserializer, UnknownField::IsNamed)?;
+    deserializer.end().map_err(|error| invalid("", &error, UnknownField::IsNamed))?;
     Ok(value)
 }
 
 /// Reads a list of JSON texts, which the caller then reads one by one.
 pub(super) fn raw_json<'a, T: Deserialize<'a>>(text: &'a [u8]) -> Result<T, Error> {
-    serde_json::from_slice(text).map_err(|error| invalid("", &error))
+    serde_json::from_slice(text).map_err(|error| invalid("", &error, UnknownField::IsNamed))
 }
 
 /// Reads a JSON value.
 pub(super) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T, Error> {
-    deserialize(value)
+    deserialize(value, UnknownField::IsNamed)
 }
 
 /// Reads a JSON body, without the fields that frameworks add to an object.
@@ -129,38 +132,66 @@ fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
+/// The treatment of a field that does not exist, or that is given twice, in an error.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum UnknownField {
+    /// The error names the field.
+    IsNamed,
+    /// The error does not name the field, because its name may be a part of a password.
+    IsPerhapsSecret,
+}
+
+/// Reads a form or a query. A link or a password that is not percent-encoded ends at its first `&`, and its rest becomes
+/// further fields.
 fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
-    let fields = url::form_urlencoded::parse(without_mark(form));
-    from_fields(fields.map(|(name, value)| Ok((name.into_owned(), value.into_owned()))))
+    let form = without_mark(form);
+    let fields = || url::form_urlencoded::parse(form);
+    let is_encoded = form.windows(9).any(|part| part.eq_ignore_ascii_case(b"%3A%2F%2F"));
+    let has_secret = fields()
+        .any(|(name, value)| name.contains("password") || (value.contains("://") && !is_encoded));
+    let unknown_field =
+        if has_secret { UnknownField::IsPerhapsSecret } else { UnknownField::IsNamed };
+    let fields = fields().map(|(name, value)| Ok((name.into_owned(), value.into_owned())));
+    from_fields(fields, unknown_field)
 }
 
 /// Reads the fields of a form or a query, without the fields that frameworks add.
 fn from_fields<T: DeserializeOwned>(
     form: impl Iterator<Item = Result<(String, String), Error>>,
+    unknown_field: UnknownField,
 ) -> Result<T, Error> {
     let mut fields = Map::new();
     for field in form {
         let (name, value) = field?;
-        if !form::is_of_framework(&name) && fields.insert(name, Value::String(value)).is_some() {
-            let detail = "a field is given twice; send each field once";
+        if form::is_of_framework(&name) {
+            continue;
+        }
+        if fields.contains_key(&name) {
+            let field = if unknown_field == UnknownField::IsNamed && is_shown(&name) {
+                format!("the field `{name}`")
+            } else {
+                "a field".to_owned()
+            };
+            let detail = format!("invalid request: {field} is given twice; send each field once");
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
         }
+        fields.insert(name, Value::String(value));
     }
-    from_value(Value::Object(fields))
+    deserialize(Value::Object(fields), unknown_field)
 }
 
-fn deserialize<'de, T, D>(deserializer: D) -> Result<T, Error>
+fn deserialize<'de, T, D>(deserializer: D, unknown_field: UnknownField) -> Result<T, Error>
 where
     T: Deserialize<'de>,
     D: Deserializer<'de, Error = serde_json::Error>,
 {
     serde_path_to_error::deserialize(deserializer)
-        .map_err(|error| invalid(&error.path().to_string(), error.inner()))
+        .map_err(|error| invalid(&error.path().to_string(), error.inner(), unknown_field))
 }
 
-/// Returns an error that names the mistake and, if known, the field. The error repeats nothing else of the
-/// input, because the input may contain a password in the wrong place, even where the name of a field belongs.
-fn invalid(field: &str, error: &serde_json::Error) -> Error {
+/// Returns an error that names the mistake and, if known, the field. The error repeats nothing else of the input,
+/// because the input may contain a password in the wrong place.
+fn invalid(field: &str, error: &serde_json::Error, unknown_field: UnknownField) -> Error {
     let text = error.to_string();
     // The position is useful only for syntax errors. In forms, it is unknown.
     let text = text.split(" at line ").next().unwrap_or_default();
@@ -170,8 +201,8 @@ fn invalid(field: &str, error: &serde_json::Error) -> Error {
     };
     let reason = if error.is_syntax() || error.is_eof() {
         format!("invalid JSON (line {}, column {})", error.line(), error.column())
-    } else if text.starts_with("unknown field") {
-        "unknown field; check the field names, and percent-encode links in a query".to_owned()
+    } else if let Some(rest) = text.strip_prefix("unknown field `") {
+        unknown_field_reason(rest, unknown_field)
     } else if text.starts_with("missing field") || text.starts_with("duplicate field") {
         text.to_owned()
     } else if text.starts_with("must be ") {
@@ -187,9 +218,40 @@ fn invalid(field: &str, error: &serde_json::Error) -> Error {
     Error::new(ErrorKind::InvalidRequest, detail)
 }
 
+/// Returns the reason of an error for an unknown field, with the allowed fields. `text` is Serde's message from the
+/// name of the field on.
+fn unknown_field_reason(text: &str, unknown_field: UnknownField) -> String {
+    let (name, allowed) = text.rsplit_once("`, expected ").unwrap_or((text, ""));
+    let allowed = match allowed.strip_prefix("one of ").unwrap_or(allowed) {
+        "" => "there are no fields".to_owned(),
+        allowed => format!("allowed: {allowed}"),
+    };
+    if unknown_field == UnknownField::IsPerhapsSecret {
+        format!(
+            "unknown field; a link or a password must be percent-encoded, so that & becomes %26, or be sent as JSON \
+             in the body of a POST or PUT; {allowed}"
+        )
+    } else if name.starts_with(['{', '[']) {
+        "the body is JSON, but the header Content-Type says that it is a form; send the request with \
+         Content-Type: application/json"
+            .to_owned()
+    } else if is_shown(name) {
+        format!("unknown field `{name}`; {allowed}")
+    } else {
+        format!("unknown field, whose name is too long or contains special characters; {allowed}")
+    }
+}
+
+/// Returns whether an error can repeat the name of a field. Text that is not a name can contain anything.
+fn is_shown(name: &str) -> bool {
+    let is_of_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    (1..=MAX_SHOWN_NAME).contains(&name.len()) && name.bytes().all(is_of_name)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::cameras::input::CameraInput;
     use crate::api::streams::input::StartInput;
 
     #[test]
@@ -212,15 +274,17 @@ mod tests {
 
     #[test]
     fn errors_name_the_mistake_but_not_the_input() {
-        let table: [(&[u8], &str); 9] = [
+        let table: [(&[u8], &str); 8] = [
             (b"", "missing field `indicator_id`"),
-            (b"indicator_id=1&indicator_id=2", "given twice"),
-            (b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0", "percent-encode"),
+            (b"indicator_id=1&indicator_id=2", "the field `indicator_id` is given twice"),
             (b"indicator_id=1&wait=maybe", "`wait` must be true or false"),
             (b"_=1700000000&_token=x", "missing field `indicator_id`"),
             (b"indicator_id=1&profile=third", "`profile` must be `main` or `sub`"),
-            (b"indicator_id=1&wait=1&token=x", "unknown field"),
-            (b"indicator_id=1&rtsp=x", "unknown field"),
+            (b"indicator_id=1&wait=1&token=x", "unknown field `token`; allowed: `indicator_id`, "),
+            (
+                b"indicator_id=1&rtsp=x",
+                "unknown field `rtsp`; allowed: `indicator_id`, `profile`, `rtsp_link`",
+            ),
             (b"indicator_id=1&audio=loud", "`audio` must be one of `auto`, `aac`, `off`"),
         ];
         for (query, reason) in table {
@@ -228,10 +292,52 @@ mod tests {
             assert_eq!(error.kind, ErrorKind::InvalidRequest);
             assert!(error.detail.contains(reason), "{error}");
         }
-        for json in [r#""rtsp://u:secret@h""#, r#"{"secret":1}"#, r#"{"indicator_id":["secret"]}"#]
-        {
-            let error = serde_json::from_str::<StartInput>(json).expect_err(json);
-            let error = invalid("", &error).detail;
+        let table = [
+            (r#""rtsp://u:secret@h""#, "has the wrong type"),
+            (r#"{"rtsp://u:secret@h":1}"#, "unknown field, whose name"),
+            (r#"{"indicator_id":["secret"]}"#, "must be a string"),
+            (
+                r#"{"indicator_id":1,"link":"secret"}"#,
+                "unknown field `link`; allowed: `indicator_id`, ",
+            ),
+        ];
+        for (json, reason) in table {
+            let error = from_json::<StartInput>(json.as_bytes()).expect_err(json).detail;
+            assert!(error.contains(reason) && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_link_in_a_query_must_be_percent_encoded_and_the_error_does_not_repeat_its_parts() {
+        for query in [
+            "indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&secret=0",
+            "rtsp_link=rtsp://u:p&secret@h/x&indicator_id=1",
+            "rtsp_link=rtsp:%2F%2Fu:p&secret=@h/x",
+            "indicator_id=1&rtsp_link=rtsp://u:p&secret&secret@h",
+        ] {
+            let error = from_form::<StartInput>(query.as_bytes()).expect_err(query).detail;
+            assert!(!error.contains("secret"), "{error}");
+        }
+        let form = b"username=a&password=p&secret=x";
+        let error =
+            from_form::<CameraInput>(form).err().expect("a password that is cut off").detail;
+        assert!(error.contains("& becomes %26") && !error.contains("secret"), "{error}");
+        let query = b"indicator_id=1&rtsp_link=rtsp://h/cam?channel=1&subtype=0";
+        let error = from_form::<StartInput>(query).expect_err("a link that is cut off").detail;
+        for part in ["unknown field; a link", "& becomes %26", "`rtsp_link`"] {
+            assert!(error.contains(part), "{error}");
+        }
+        // A link that is percent-encoded does not hide which field is unknown.
+        let query = b"indicator_id=1&rtsp_link=rtsp%3a%2f%2Fh/cam&subtype=0";
+        let error = from_form::<StartInput>(query).expect_err("an unknown field").detail;
+        assert!(error.contains("unknown field `subtype`"), "{error}");
+    }
+
+    #[test]
+    fn json_that_is_sent_as_a_form_is_recognized() {
+        for json in [r#"{"indicator_id":"secret"}"#, r#"[{"indicator_id":"secret"}]"#] {
+            let error = from_form::<StartInput>(json.as_bytes()).expect_err(json).detail;
+            assert!(error.contains("Content-Type: application/json"), "{error}");
             assert!(!error.contains("secret"), "{error}");
         }
     }

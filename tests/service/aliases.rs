@@ -60,6 +60,20 @@ async fn an_existing_client_adds_a_camera_and_plays_it_in_a_session() {
     let path = "/api/stream/playback/create-session";
     let session = old(&nginx, Method::POST, path, json!({ "camera_id": "7", "user_id": 42 })).await;
     assert_eq!((&session["success"], &session["user_id"]), (&json!(true), &json!("42")));
+    for (input, reason) in [
+        (
+            json!({ "camera_id": "7" }),
+            "the field `user_id` is missing; it must contain an id or a name",
+        ),
+        (json!({ "camera_id": "7", "user_id": null }), "`user_id` is missing"),
+        (json!({ "camera_id": "7", "user_id": " " }), "`user_id` is empty"),
+        (json!({ "camera_id": "7", "user_id": [1] }), "`user_id` has the wrong type"),
+        (json!({ "user_id": 42 }), "`camera_id` is missing; it must contain the id of the camera"),
+        (json!({ "camera_id": "7", "user_id": 42, "ttl": 9 }), "unknown field `ttl`; allowed: "),
+    ] {
+        let (status, text) = call(&nginx, ADMIN, Method::POST, path, &input).await;
+        assert!(status == 400 && text.contains(reason), "{input}: {status} {text}");
+    }
     let id = session["session_id"].as_str().expect("an id");
     let token = session["token"].as_str().expect("a token");
 

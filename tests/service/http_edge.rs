@@ -78,6 +78,36 @@ async fn every_error_is_a_problem_document_with_a_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_error_for_an_unknown_field_names_it_and_the_allowed_ones() {
+    let manager = Manager::start(&[]).await;
+    let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
+    let input = r#"{"colour":1}"#;
+    let table = [
+        (&post, "/api/stream/start", input, "`rtsp_link`"),
+        (&get, "/api/stream/start?colour=1", "", "`rtsp_link`"),
+        (&post, "/api/stream/stop", input, "`indicator_id`"),
+        (&get, "/api/stream/status?colour=1", "", "`indicator_id`"),
+        (&post, "/api/cameras/x/stream/start", input, "`rtsp_port`"),
+        (&post, "/api/cameras/x/stream/stop", input, "`profile`"),
+        (&get, "/api/cameras?colour=1", "", "`search`"),
+        (&post, "/api/cameras", input, "`rtsp_link_sub`"),
+        (&put, "/api/cameras/x", input, "`rtsp_link_sub`"),
+        (&post, "/api/cameras/test", input, "`profile`, `id`"),
+        (&put, "/api/cameras.json", r#"[{"id":"x","colour":1}]"#, "`rtsp_link_sub`"),
+        (&put, "/api/cameras.json?colour=1", "[]", "`dry_run`"),
+        (&post, "/api/discovery", input, "`interface`"),
+        (&post, "/api/playback/sessions", input, "`ttl_seconds`"),
+    ];
+    for (method, path, body, allowed) in table {
+        let (status, problem, _) = send(&manager, method.clone(), path, body).await;
+        assert_eq!((status, &problem["code"]), (400, &"invalid_request".into()), "{path}");
+        let detail = problem["detail"].as_str().expect("a detail");
+        let (_, list) = detail.split_once("unknown field `colour`; allowed: ").expect(detail);
+        assert!(list.contains(allowed), "{path}: {detail}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn form_encoded_bodies_are_accepted() {
     let manager = Manager::start(&[]).await;
     let form = [("indicator_id", "x"), ("rtsp_link", "ftp://camera")];

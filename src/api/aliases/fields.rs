@@ -21,17 +21,22 @@ impl Fields {
         Ok(Self(call.input().await?))
     }
 
-    /// Removes a required id from the fields, and returns it. The id is a string or a number.
-    pub(super) fn id(&mut self, name: &str) -> Result<String, Error> {
-        let id = match self.0.remove(name) {
-            Some(Value::String(text)) => Some(text.trim().to_owned()),
-            Some(Value::Number(number)) => Some(number.to_string()),
-            _ => None,
+    /// Removes a required id from the fields, and returns it. The id is a string or a number. `meaning` describes
+    /// the id for the error.
+    pub(super) fn id(&mut self, name: &str, meaning: &str) -> Result<String, Error> {
+        let problem = match self.0.remove(name) {
+            Some(Value::String(text)) if !text.trim().is_empty() => {
+                return Ok(text.trim().to_owned());
+            }
+            Some(Value::Number(number)) => return Ok(number.to_string()),
+            None | Some(Value::Null) => "is missing",
+            Some(Value::String(_)) => "is empty",
+            Some(_) => "has the wrong type",
         };
-        id.filter(|id| !id.is_empty()).ok_or_else(|| {
-            let detail = format!("invalid request: `{name}` must be a string or a number");
-            Error::new(ErrorKind::InvalidRequest, detail)
-        })
+        let detail = format!(
+            "invalid request: the field `{name}` {problem}; it must contain {meaning}, as a string or a number"
+        );
+        Err(Error::new(ErrorKind::InvalidRequest, detail))
     }
 
     /// Gives a field its present name.

@@ -25,6 +25,10 @@ mod media;
 const VIEWERS: Audience = Audience::Callers(Role::Viewer);
 const USERS: Audience = Audience::Callers(Role::User);
 
+/// The meaning of `camera_id`, for errors.
+const CAMERA_ID: &str = "the id of the camera";
+/// The meaning of `user_id`, for errors.
+const USER_ID: &str = "an id or a name of the user who watches, which your back end chooses";
 /// The largest page of the list of cameras.
 const PAGE: usize = 1000;
 
@@ -58,7 +62,7 @@ pub(super) fn routes() -> Vec<Row> {
 /// Adds or replaces a camera: `PUT /api/cameras/{id}`.
 async fn add_camera(mut call: Call<'_>) -> Result<Reply, Error> {
     let mut input = Fields::read(&mut call).await?;
-    let id = CameraId::parse(&input.id("camera_id")?)?;
+    let id = CameraId::parse(&input.id("camera_id", CAMERA_ID)?)?;
     input.rename("rtsp_url", "rtsp_link");
     input.rename("rtsp_url_sub", "rtsp_link_sub");
     let reply =
@@ -70,9 +74,9 @@ async fn add_camera(mut call: Call<'_>) -> Result<Reply, Error> {
 /// Creates a playback session: `POST /api/playback/sessions`.
 async fn create_session(mut call: Call<'_>) -> Result<Reply, Error> {
     let mut input = Fields::read(&mut call).await?;
-    let camera = input.id("camera_id")?;
+    let camera = input.id("camera_id", CAMERA_ID)?;
     input.set("camera", camera);
-    let user = input.id("user_id")?;
+    let user = input.id("user_id", USER_ID)?;
     input.set("user", user);
     let reply = call.forward(Method::POST, "/api/playback/sessions", Some(input.into())).await?;
     extended(reply, |session| {

@@ -1,5 +1,7 @@
 //! Input of requests about cameras.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::de::Error as _;
@@ -210,8 +212,18 @@ impl<'de> Deserialize<'de> for TestInput {
         let camera = CameraInput::deserialize(Value::Object(fields));
         Ok(Self {
             profile: profile.map_err(D::Error::custom)?.unwrap_or_default(),
-            camera: camera.map_err(D::Error::custom)?,
+            camera: camera.map_err(|error| D::Error::custom(with_profile(&error.to_string())))?,
         })
+    }
+}
+
+/// Adds `profile` to the fields of a camera in Serde's message for an unknown field.
+fn with_profile(message: &str) -> Cow<'_, str> {
+    match message.rsplit_once("`, expected one of ") {
+        Some((start, fields)) if message.starts_with("unknown field") => {
+            format!("{start}`, expected one of `profile`, {fields}").into()
+        }
+        _ => message.into(),
     }
 }
 
