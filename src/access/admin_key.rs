@@ -44,15 +44,20 @@ impl AdminKey {
     /// Returns the key in the file next to the database; `None` if the file is missing. The name of this file is the
     /// name of the database with `.admin-key` appended.
     pub(crate) fn read(database: &Path) -> Result<Option<Self>, AdminKeyError> {
-        let file = sibling_file(database, ".admin-key");
+        let file = Self::file(database);
         let key = SealKey::read(&file)?;
         Ok(key.map(|key| Self { secret: key.to_base64(), file }))
     }
 
     /// Returns the key in the file. If the file is missing, creates it with a random key.
     pub(crate) fn read_or_create(database: &Path) -> Result<Self, AdminKeyError> {
-        let file = sibling_file(database, ".admin-key");
+        let file = Self::file(database);
         Ok(Self { secret: SealKey::read_or_create(&file)?.to_base64(), file })
+    }
+
+    /// Returns the path of the file.
+    pub(crate) fn file(database: &Path) -> PathBuf {
+        sibling_file(database, ".admin-key")
     }
 }
 

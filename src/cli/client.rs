@@ -30,6 +30,8 @@ pub(super) struct Client {
     authority: String,
     /// The path of the API, without a slash at the end.
     base: String,
+    /// The addresses to try, one after the other; if there are none, those of the host.
+    addresses: Vec<SocketAddr>,
 }
 
 /// The reason why a request failed.
@@ -78,7 +80,8 @@ impl Client {
         let authority = authority.ok_or(ClientError::Url)?;
         let port = authority.port_u16().unwrap_or(80);
         let base = uri.path().trim_end_matches('/').to_owned();
-        Ok(Self { authority: format!("{}:{port}", authority.host()), base })
+        let authority = format!("{}:{port}", authority.host());
+        Ok(Self { authority, base, addresses: Vec::new() })
     }
 
     /// Creates a client for the service on this machine, at the address in its settings.
@@ -86,15 +89,19 @@ impl Client {
         if config.port == 0 {
             return Err(ClientError::NoPort);
         }
-        let address = match config.bind_addr {
-            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-            address => address,
+        // A service on all IPv6 addresses usually listens on all IPv4 addresses as well. Containers often have no
+        // IPv6.
+        let addresses = match config.bind_addr {
+            IpAddr::V4(address) if address.is_unspecified() => vec![Ipv4Addr::LOCALHOST.into()],
+            IpAddr::V6(address) if address.is_unspecified() => {
+                vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]
+            }
+            address => vec![address],
         };
-        Ok(Self {
-            authority: SocketAddr::new(address, config.port).to_string(),
-            base: String::new(),
-        })
+        let addresses = addresses.into_iter().map(|address| SocketAddr::new(address, config.port));
+        let addresses: Vec<_> = addresses.collect();
+        let authority = addresses.first().map(SocketAddr::to_string).unwrap_or_default();
+        Ok(Self { authority, base: String::new(), addresses })
     }
 
     /// Sends a PUT request with a JSON body. Returns the body of the response.
@@ -135,7 +142,14 @@ impl Client {
     async fn connect(&self) -> Result<TcpStream, ClientError> {
         let failed =
             |reason: &str| ClientError::Unreachable(self.authority.clone(), reason.to_owned());
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.authority)).await {
+        let connect = async {
+            if self.addresses.is_empty() {
+                TcpStream::connect(&self.authority).await
+            } else {
+                TcpStream::connect(&*self.addresses).await
+            }
+        };
+        match timeout(CONNECT_TIMEOUT, connect).await {
             Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => {
                 let reason =

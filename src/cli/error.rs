@@ -54,9 +54,30 @@ pub(super) enum CommandError {
         "the file contains variables without a value; set {0} in the environment of this command"
     )]
     MissingVariables(String),
+    /// The file for `import` contains no camera that can be imported. The text has one line for each reason.
+    #[error("{0}the file contains no camera that can be imported")]
+    NoCameras(String),
     /// The file with the admin key, which `import` cannot use.
     #[error(transparent)]
-    AdminKey(#[from] AdminKeyError),
+    AdminKey(AdminKeyError),
+    /// A file with the admin key for `import` that cannot be read.
+    #[error(
+        "cannot use the admin key of the service; run this command as the user of the service, or as root, or set \
+         API_KEY to an API key with the role admin"
+    )]
+    KeyFile(#[source] AdminKeyError),
+    /// A service that requires a key, although its file for the admin key is missing.
+    #[error(
+        "the service requires an API key with the role admin. There is no admin key in {}: run this command with \
+         the DATABASE_URL of the service, or set API_KEY to a key", .0.display()
+    )]
+    NoKeyFile(PathBuf),
+    /// A service that refuses the admin key in the file.
+    #[error(
+        "the service does not accept the admin key in {}; if API_KEYS is set for the service, or if that is the \
+         database of another service, set API_KEY to an API key with the role admin", .0.display()
+    )]
+    RefusedKeyFile(PathBuf),
     /// A request of `import` that failed.
     #[error(transparent)]
     Client(#[from] ClientError),
@@ -99,14 +120,14 @@ impl CommandError {
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Rotation(error) if error.is_unusable() => EXIT_DATABASE,
-            Self::AdminKey(error) if error.is_unusable() => EXIT_DATABASE,
-            Self::Start(StartError::Database(_)) => EXIT_DATABASE,
+            Self::KeyFile(_) | Self::Start(StartError::Database(_)) => EXIT_DATABASE,
             Self::UnknownArgument(_)
             | Self::DiscoverArguments(_)
             | Self::ImportArguments(_)
             | Self::ImportFile { .. }
             | Self::Import(_)
             | Self::MissingVariables(_)
+            | Self::NoCameras(_)
             | Self::AdminKey(_)
             | Self::Client(ClientError::Url | ClientError::NoPort | ClientError::ApiKey)
             | Self::NoPassword(_)
@@ -116,6 +137,8 @@ impl CommandError {
             | Self::Start(StartError::Setting { .. } | StartError::Part(_)) => EXIT_USAGE,
             Self::Start(StartError::System { .. })
             | Self::Discovery(_)
+            | Self::NoKeyFile(_)
+            | Self::RefusedKeyFile(_)
             | Self::Client(_)
             | Self::Log(_)
             | Self::Runtime(_) => 1,

@@ -2,19 +2,31 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Map, Value, json};
+use deunicode::deunicode_with_tofu;
+use serde_json::{Map, Value};
 
-use super::link::Link;
+use super::link::{Link, LinkOptions};
+use super::notes::Notes;
+use crate::camera::id::is_id;
 
 /// The largest length of an id, in bytes.
 const MAX_ID: usize = 64;
+/// The largest length of a name for people, in characters.
+const MAX_TITLE: usize = 200;
+/// The ends of the names of main streams, after a separator.
+const MAIN: [&str; 4] = ["main", "high", "hd", "hq"];
 /// The ends of the names of sub streams, after a separator.
-const SUB: [&str; 2] = ["sub", "low"];
+const SUB: [&str; 4] = ["sub", "low", "sd", "lq"];
 /// The characters before such an end.
 const SEPARATORS: [char; 4] = ['_', '-', '/', '.'];
 
 /// A camera in the format of an import with JSON. Contains secrets, so there is no `Debug`.
-pub(crate) struct ImportedCamera(pub(crate) Map<String, Value>);
+pub(crate) struct ImportedCamera {
+    /// The fields of the camera.
+    pub(crate) fields: Map<String, Value>,
+    /// What the camera does not keep of the other system, for people. Contains no secrets.
+    pub(crate) notes: Vec<String>,
+}
 
 /// A camera of another system, before it has an id.
 pub(super) struct Draft {
@@ -26,6 +38,8 @@ pub(super) struct Draft {
     pub(super) main: Link,
     /// The sub stream.
     pub(super) sub: Option<Link>,
+    /// Notes about the camera, in addition to those about its links.
+    pub(super) notes: Notes,
 }
 
 /// The ids of the cameras of an import.
@@ -42,10 +56,11 @@ pub(super) fn is_link(name: &str) -> bool {
 }
 
 impl Ids {
-    /// Returns an id like `name`, in which `-` replaces characters that ids cannot contain. If the id is
-    /// taken, appends a number. A name that may contain a password is not used.
+    /// Returns an id like `name`, in which ASCII replaces other letters, and `-` replaces characters that ids
+    /// cannot contain. If the id is taken, appends a number. A name that may contain a password is not used.
     pub(super) fn unique(&mut self, name: &str) -> String {
         let name = if is_link(name) { "" } else { name };
+        let name = deunicode_with_tofu(name, "");
         let is_allowed = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
         let words = name.split(|c: char| !is_allowed(c)).filter(|word| !word.is_empty());
         let mut id = words.collect::<Vec<_>>().join("-");
@@ -65,48 +80,102 @@ impl Ids {
         candidate
     }
 
-    /// Reserves an id that the file contains.
-    pub(super) fn reserve(&mut self, id: &str) {
-        self.taken.insert(id.to_owned());
+    /// Reserves an id that the file contains. Returns false if it is reserved already.
+    pub(super) fn reserve(&mut self, id: &str) -> bool {
+        self.taken.insert(id.to_owned())
     }
 }
 
 impl Draft {
     /// Creates a camera with only a main stream.
     pub(super) fn new(name: String, main: Link) -> Self {
-        Self { name, title: None, main, sub: None }
+        Self { name, title: None, main, sub: None, notes: Notes::default() }
+    }
+
+    /// Creates a camera of the first two links, each with a text that names it. Adds the others to `left_out`.
+    /// Returns `None` if there are no links.
+    pub(super) fn of_links(
+        name: &str,
+        links: Vec<(Link, String)>,
+        left_out: &mut Vec<String>,
+    ) -> Option<Self> {
+        let mut links = links.into_iter();
+        let (main, _) = links.next()?;
+        let sub = links.next().map(|(link, _)| link);
+        let others = links.map(|(_, text)| format!("{text}: a camera has at most two streams"));
+        left_out.extend(others);
+        Some(Self { sub, ..Self::new(name.to_owned(), main) })
     }
 
     /// Returns the camera with an id.
-    pub(super) fn finish(self, ids: &mut Ids) -> ImportedCamera {
-        let Self { name, title, main, sub } = self;
+    fn finish(self, id: String) -> ImportedCamera {
+        let Self { name, title, main, sub, notes: other_notes } = self;
+        let mut notes = other_notes;
+        notes.extend(main.notes);
         let mut fields = Map::new();
-        let links = [Some(&main), sub.as_ref()].into_iter().flatten();
-        fields.insert("id".into(), ids.unique(&name).into());
+        fields.insert("id".into(), id.into());
         let title = title.unwrap_or(name);
         if !is_link(&title) {
-            fields.insert("name".into(), title.into());
+            fields.insert("name".into(), printable(&title, MAX_TITLE).into());
         }
-        for link in links.rev() {
-            let options = [
-                ("video", link.video.map(|option| json!(option))),
-                ("audio", link.audio.map(|option| json!(option))),
-                ("transport", link.transport.map(|option| json!(option))),
-            ];
-            let given =
-                options.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
-            fields.extend(given);
+        for (name, value) in named(main.options) {
+            fields.extend(value.map(|value| (name.to_owned(), value)));
         }
         fields.insert("rtsp_link".into(), main.source.expose().into());
         if let Some(sub) = sub {
             fields.insert("rtsp_link_sub".into(), sub.source.expose().into());
+            differences(main.options, sub.options).for_each(|note| notes.add(note));
+            notes.extend(sub.notes);
         }
-        ImportedCamera(fields)
+        ImportedCamera { fields, notes: notes.lines() }
     }
 }
 
+/// Returns the options with the names of the API.
+fn named(options: LinkOptions) -> [(&'static str, Option<Value>); 3] {
+    let LinkOptions { video, audio, transport } = options;
+    [
+        ("video", video.map(|option| serde_json::json!(option))),
+        ("audio", audio.map(|option| serde_json::json!(option))),
+        ("transport", transport.map(|option| serde_json::json!(option))),
+    ]
+}
+
+/// Returns a note for each option in which the sub stream differs from the main stream, because the options of a
+/// camera apply to both.
+fn differences(main: LinkOptions, sub: LinkOptions) -> impl Iterator<Item = String> {
+    let options = named(main).into_iter().zip(named(sub));
+    options.filter(|((_, main), (_, sub))| main != sub).map(|((name, main), (_, sub))| {
+        let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
+        match (main, sub) {
+            (_, Some(sub)) => format!(
+                "{name}: {} of the sub stream is left out, because a camera has one set of options",
+                text(sub)
+            ),
+            (main, None) => format!(
+                "{name}: {} also applies to the sub stream, because a camera has one set of options",
+                text(main.unwrap_or_default())
+            ),
+        }
+    })
+}
+
+/// Returns the cameras with ids. A name that is a valid id stays the id.
+pub(super) fn finished(drafts: Vec<Draft>) -> Vec<ImportedCamera> {
+    let mut ids = Ids::default();
+    let is_kept = |draft: &Draft, ids: &mut Ids| is_id(&draft.name) && ids.reserve(&draft.name);
+    let kept: Vec<_> = drafts.iter().map(|draft| is_kept(draft, &mut ids)).collect();
+    let drafts = drafts.into_iter().zip(kept);
+    let cameras = drafts.map(|(draft, is_kept)| {
+        let id = if is_kept { draft.name.clone() } else { ids.unique(&draft.name) };
+        draft.finish(id)
+    });
+    cameras.collect()
+}
+
 /// Makes one camera of two if their names show that one is the sub stream of the other, such as `gate` and
-/// `gate_sub`, or `gate-main` and `gate-low`, and both have the same host.
+/// `gate_sub`, or `gate-main` and `gate-low`, and both have the same host. The camera gets the name `gate`, unless
+/// another camera has that name.
 pub(super) fn paired(drafts: Vec<Draft>) -> Vec<Draft> {
     let indexes: HashMap<_, _> =
         drafts.iter().enumerate().map(|(index, draft)| (draft.name.clone(), index)).collect();
@@ -127,33 +196,74 @@ pub(super) fn paired(drafts: Vec<Draft>) -> Vec<Draft> {
             && let Some(sub) = paired[index].take()
             && let Some(main) = &mut paired[main]
         {
-            main.sub = Some(sub.main);
+            main.add_sub(sub);
+            let base = base(&main.name, &MAIN).filter(|base| !indexes.contains_key(*base));
+            if let Some(base) = base.map(str::to_owned) {
+                main.name = base;
+            }
         }
     }
     paired.into_iter().flatten().collect()
 }
 
+impl Draft {
+    /// Adds a camera as the sub stream.
+    fn add_sub(&mut self, sub: Self) {
+        let names = (&self.name, &sub.name);
+        if !is_link(names.0) && !is_link(names.1) {
+            let note = if self.main.source == sub.main.source {
+                format!("includes {}, which has the same link", printable(names.1, MAX_ID))
+            } else {
+                format!(
+                    "consists of {} and {}",
+                    printable(names.0, MAX_ID),
+                    printable(names.1, MAX_ID)
+                )
+            };
+            self.notes.add(note);
+        }
+        self.notes.extend(sub.notes);
+        if self.main.source == sub.main.source {
+            self.notes.extend(sub.main.notes);
+        } else {
+            self.sub = Some(sub.main);
+        }
+    }
+}
+
+/// Returns a name without control characters, which the API refuses, and limited to `length` characters.
+fn printable(name: &str, length: usize) -> String {
+    name.chars().take(length).map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// Returns the part of a name before one of these ends.
+fn base<'a>(name: &'a str, ends: &[&str]) -> Option<&'a str> {
+    let (base, end) = name.rsplit_once(SEPARATORS)?;
+    let is_end = ends.iter().any(|known| end.eq_ignore_ascii_case(known));
+    (is_end && !base.is_empty()).then_some(base)
+}
+
 /// Returns the names that the main stream of the sub stream `name` can have; none if `name` is not that of a
 /// sub stream.
 fn main_names(name: &str) -> impl Iterator<Item = String> {
-    let base = name.rsplit_once(SEPARATORS).and_then(|(base, end)| {
-        let is_sub = SUB.iter().any(|sub| end.eq_ignore_ascii_case(sub));
-        is_sub.then(|| base.to_owned())
-    });
-    base.into_iter().flat_map(|base| {
-        let mains = SEPARATORS.map(|separator| format!("{base}{separator}main"));
-        std::iter::once(base).chain(mains)
+    base(name, &SUB).into_iter().flat_map(|base| {
+        let mains = SEPARATORS
+            .into_iter()
+            .flat_map(move |separator| MAIN.map(|main| format!("{base}{separator}{main}")));
+        std::iter::once(base.to_owned()).chain(mains)
     })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
+    use crate::camera::options::{TransportOption, VideoOption};
 
     /// Returns id, name, main link and sub link of a camera, separated by spaces.
     pub(in crate::imports) fn summary(camera: &ImportedCamera) -> String {
         let fields = ["id", "name", "rtsp_link", "rtsp_link_sub"];
-        let texts = fields.map(|field| camera.0.get(field).and_then(Value::as_str).unwrap_or("-"));
+        let texts =
+            fields.map(|field| camera.fields.get(field).and_then(Value::as_str).unwrap_or("-"));
         texts.join(" ")
     }
 
@@ -165,8 +275,10 @@ pub(super) mod tests {
             ("gate", "gate"),
             ("cams/gate", "cams-gate"),
             ("cams gate", "cams-gate-2"),
-            ("Tür", "T-r"),
-            ("門", "camera"),
+            ("über die Tür", "uber-die-Tur"),
+            ("Вход", "Vkhod"),
+            ("\u{e000}", "camera"),
+            ("a\tb", "a-b"),
             ("gate", "gate-2"),
             ("gate", "gate-3"),
             (long.as_str(), &long[..64]),
@@ -184,16 +296,92 @@ pub(super) mod tests {
     fn a_name_that_may_contain_a_password_is_not_used() {
         for name in ["rtsp://admin:secret@h/1", "admin:secret@192.0.2.7"] {
             let draft = Draft::new(name.to_owned(), Link::parse("rtsp://h/1").expect("a link"));
-            assert_eq!(summary(&draft.finish(&mut Ids::default())), "camera - rtsp://h/1 -");
+            let cameras = finished(vec![draft]);
+            assert_eq!(summary(&cameras[0]), "camera - rtsp://h/1 -");
+        }
+    }
+
+    fn draft(name: &str, link: &str) -> Draft {
+        Draft::new(name.to_owned(), Link::parse(link).expect("a link"))
+    }
+
+    #[test]
+    fn a_name_that_is_a_valid_id_stays_the_id() {
+        let drafts = ["cams gate", "cams-gate", "tab\tbed"].map(|name| draft(name, "rtsp://h/1"));
+        let cameras: Vec<_> = finished(drafts.into()).iter().map(summary).collect();
+        let expected = [
+            "cams-gate-2 cams gate rtsp://h/1 -",
+            "cams-gate cams-gate rtsp://h/1 -",
+            "tab-bed tab bed rtsp://h/1 -",
+        ];
+        assert_eq!(cameras, expected);
+    }
+
+    #[test]
+    fn the_options_of_the_sub_stream_are_not_mixed_with_those_of_the_main_stream() {
+        let options = |transport, video| LinkOptions { transport, video, audio: None };
+        let (tcp, udp) = (Some(TransportOption::Tcp), Some(TransportOption::Udp));
+        let h264 = Some(VideoOption::H264);
+        let table = [
+            (options(udp, None), options(udp, None), None, ""),
+            (
+                options(None, h264),
+                options(udp, h264),
+                Some("h264"),
+                "transport: udp of the sub stream is left out",
+            ),
+            (
+                options(tcp, None),
+                options(udp, None),
+                None,
+                "transport: udp of the sub stream is left out",
+            ),
+            (
+                options(None, h264),
+                options(None, None),
+                Some("h264"),
+                "video: h264 also applies to the sub stream",
+            ),
+        ];
+        for (main, sub, video, note) in table {
+            let link = |options| Link { options, ..Link::parse("rtsp://h/1").expect("a link") };
+            let draft = Draft { sub: Some(link(sub)), ..Draft::new("gate".into(), link(main)) };
+            let camera = &finished(vec![draft])[0];
+            let transport = main.transport.map(|option| serde_json::json!(option));
+            assert_eq!(camera.fields.get("transport"), transport.as_ref());
+            assert_eq!(camera.fields.get("video").and_then(Value::as_str), video);
+            assert!(camera.notes.join("; ").starts_with(note), "{:?}", camera.notes);
+            assert_eq!(camera.notes.len(), usize::from(!note.is_empty()), "{:?}", camera.notes);
         }
     }
 
     #[test]
+    fn a_pair_has_the_name_without_the_end_unless_it_is_taken() {
+        let drafts = vec![
+            draft("gate_main", "rtsp://h1/1"),
+            draft("gate_sub", "rtsp://h1/2"),
+            draft("yard_hd", "rtsp://h2/1"),
+            draft("yard_sd", "rtsp://h2/2"),
+            draft("yard", "rtsp://h3/1"),
+            draft("shed-main", "rtsp://h4/1"),
+            draft("shed-sub", "rtsp://h4/1"),
+        ];
+        let cameras = finished(paired(drafts));
+        let summaries: Vec<_> = cameras.iter().map(summary).collect();
+        let expected = [
+            "gate gate rtsp://h1/1 rtsp://h1/2",
+            "yard_hd yard_hd rtsp://h2/1 rtsp://h2/2",
+            "yard yard rtsp://h3/1 -",
+            "shed shed rtsp://h4/1 -",
+        ];
+        assert_eq!(summaries, expected);
+        assert_eq!(cameras[0].notes, ["consists of gate_main and gate_sub"]);
+        assert_eq!(cameras[3].notes, ["includes shed-sub, which has the same link"]);
+    }
+
+    #[test]
     fn main_and_sub_streams_are_paired_by_name_and_host() {
-        let draft = |name: &str, host: &str| {
-            let link = Link::parse(&format!("rtsp://{host}/{name}")).expect("a link");
-            Draft::new(name.to_owned(), link)
-        };
+        let draft = |name: &str, host: &str| draft(name, &format!("rtsp://{host}/{name}"));
         let drafts = vec![
             draft("gate_sub", "h1"),
             draft("gate", "h1"),
@@ -209,7 +397,7 @@ pub(super) mod tests {
             paired(drafts).iter().map(|draft| (draft.name.clone(), draft.sub.is_some())).collect();
         let expected = [
             ("gate", true),
-            ("yard-main", true),
+            ("yard", true),
             ("shed", false),
             ("shed_sub", false),
             ("sub", false),

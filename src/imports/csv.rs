@@ -71,7 +71,7 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
     };
     let header = reader.byte_headers().map_err(|error| failed(&error))?.clone();
     let columns = columns(&header)?;
-    let mut rows = Vec::new();
+    let (mut rows, mut ids) = (Vec::new(), Ids::default());
     for record in reader.into_byte_records() {
         let record = record.map_err(|error| failed(&error))?;
         let line = record.position().map_or(1, csv::Position::line);
@@ -91,11 +91,11 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
                            around the link";
             return Err(ImportError::Csv { line, problem });
         }
-        rows.extend(row(&columns, &record, line)?);
-    }
-    let mut ids = Ids::default();
-    for id in rows.iter().filter_map(|row| row.get("id")?.as_str()) {
-        ids.reserve(id);
+        let Some(row) = row(&columns, &record, line)? else { continue };
+        if row.get("id").and_then(Value::as_str).is_some_and(|id| !ids.reserve(id)) {
+            return Err(ImportError::Csv { line, problem: "has the id of an earlier line" });
+        }
+        rows.push(row);
     }
     let cameras = rows.into_iter().map(|row| with_id(row, &mut ids)).collect();
     Ok(Import { cameras, ..Import::default() })
@@ -156,7 +156,7 @@ fn with_id(mut fields: Map<String, Value>, ids: &mut Ids) -> ImportedCamera {
         let id = ids.unique(text("name").or_else(|| text("ip")).unwrap_or("camera"));
         fields.insert("id".to_owned(), id.into());
     }
-    ImportedCamera(fields)
+    ImportedCamera { fields, notes: Vec::new() }
 }
 
 /// Returns the names of the columns.
@@ -210,13 +210,13 @@ gate;\"Gate; left\";rtsp://u:p@192.0.2.7/1;rtsp://u:p@192.0.2.7/2;tcp\r\n\
             "gate-2 gate rtsp://192.0.2.9/1 -",
         ];
         assert_eq!(cameras, expected);
-        assert_eq!(import.cameras[0].0["transport"], "tcp");
+        assert_eq!(import.cameras[0].fields["transport"], "tcp");
     }
 
     #[test]
     fn addresses_keep_the_blanks_of_passwords() {
         let text = "vendor,host,port,user,password\nhikvision, 192.0.2.7 ,8554,admin, a b \n";
-        let fields = &read(text).expect("cameras").cameras[0].0;
+        let fields = &read(text).expect("cameras").cameras[0].fields;
         let expected = serde_json::json!({
             "vendor": "hikvision", "ip": "192.0.2.7", "port": 8554, "username": "admin",
             "password": " a b ", "id": "192-0-2-7",
@@ -245,6 +245,10 @@ gate;\"Gate; left\";rtsp://u:p@192.0.2.7/1;rtsp://u:p@192.0.2.7/2;tcp\r\n\
             ("ip,host\nx,y\n", "column 2"),
             ("name,ip\nrtsp://u:secret@h/1,192.0.2.7\n", "line 2 of the file has a link"),
             ("ip,port\n192.0.2.7,80\n192.0.2.8,x\n", "line 3 of the file has a port"),
+            (
+                "id,url\na,rtsp://h/1\n\nb,rtsp://h/2\na,rtsp://h/3\n",
+                "line 5 of the file has the id",
+            ),
             ("ip,path\n192.0.2.7,/a,b\n", "line 2 of the file has more fields"),
         ];
         for (text, expected) in table {

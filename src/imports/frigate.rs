@@ -1,53 +1,80 @@
 //! The configuration of Frigate (`config.yml`): cameras with the roles of their inputs. Inputs that lead to
 //! Frigate's own go2rtc are replaced with the links in the section `go2rtc`.
 
+use std::collections::{BTreeSet, HashSet};
+
 use serde::Deserialize;
 
-use super::camera::{Draft, Ids};
-use super::go2rtc::Links;
-use super::link::Link;
+use super::camera::{Draft, finished};
+use super::go2rtc;
+use super::link::{self, Link};
 use super::model::{Import, ImportError, LeftOut};
+use super::notes::Notes;
 use super::placeholders::Placeholders;
-use super::yaml::{self, Entries, OneOrMany};
+use super::streams::{Failure, Streams};
+use super::yaml::{self, Entries, Node};
+use crate::camera::options::TransportOption;
 
-/// The port on which Frigate's go2rtc serves its streams.
-const GO2RTC_PORT: u16 = 8554;
-/// The names of the machine on which Frigate runs.
-const LOCAL_HOSTS: [&str; 3] = ["127.0.0.1", "localhost", "[::1]"];
+/// The settings of a camera that have no counterpart.
+const CAMERA_SETTINGS: [&str; 28] = [
+    "audio",
+    "audio_transcription",
+    "best_image_timeout",
+    "birdseye",
+    "detect",
+    "dashboard",
+    "face_recognition",
+    "genai",
+    "live",
+    "lpr",
+    "motion",
+    "mqtt",
+    "notifications",
+    "objects",
+    "onvif",
+    "order",
+    "profiles",
+    "record",
+    "review",
+    "rtmp",
+    "semantic_search",
+    "snapshots",
+    "timestamp_style",
+    "type",
+    "ui",
+    "version",
+    "webui_url",
+    "zones",
+];
+/// The settings of `ffmpeg` in a camera or an input that have no counterpart.
+const FFMPEG_SETTINGS: [&str; 7] = [
+    "apple_compatibility",
+    "global_args",
+    "gpu",
+    "hwaccel_args",
+    "output_args",
+    "path",
+    "retry_interval",
+];
 
 #[derive(Deserialize)]
 struct Config {
     #[serde(default)]
-    cameras: Option<Entries<Camera>>,
+    cameras: Option<Entries<Node>>,
     #[serde(default)]
     go2rtc: Option<Go2rtc>,
-}
-
-#[derive(Default, Deserialize)]
-struct Go2rtc {
     #[serde(default)]
-    streams: Option<Entries<OneOrMany>>,
-}
-
-#[derive(Default, Deserialize)]
-struct Camera {
-    enabled: Option<bool>,
-    friendly_name: Option<String>,
-    ffmpeg: Option<Ffmpeg>,
-}
-
-#[derive(Default, Deserialize)]
-struct Ffmpeg {
-    inputs: Option<Vec<Input>>,
+    ffmpeg: Node,
+    #[serde(default, rename = "environment_vars")]
+    variables: Node,
 }
 
 #[derive(Deserialize)]
-struct Input {
-    path: Option<String>,
+struct Go2rtc {
     #[serde(default)]
-    roles: Option<OneOrMany>,
-    #[serde(default, rename = "input_args")]
-    arguments: Option<OneOrMany>,
+    streams: Option<Entries<Node>>,
+    #[serde(default)]
+    rtsp: Node,
 }
 
 /// Reads the cameras in a configuration.
@@ -56,124 +83,172 @@ pub(super) fn read(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Import, ImportError> {
     let config: Config = yaml::read(text)?;
-    let streams = config.go2rtc.and_then(|go2rtc| go2rtc.streams).unwrap_or_default();
+    let variables = config.variables.entries().iter();
+    let variables =
+        variables.filter_map(|(name, value)| Some((name.clone(), value.text()?.into())));
+    let placeholders = Placeholders::of_frigate(variable, variables.collect());
+    let (streams, port) = config.go2rtc.map_or((None, Node::Null), |it| (it.streams, it.rtsp));
+    let port = go2rtc::port(&port);
+    let streams = go2rtc::streams_of(streams.unwrap_or_default().0, port, &placeholders);
     let mut reader = Reader {
-        placeholders: Placeholders::of_frigate(variable),
-        is_used: vec![false; streams.0.len()],
-        streams: streams.0,
+        placeholders,
+        arguments: config.ffmpeg.get("input_args").clone(),
+        streams,
+        port,
+        used: HashSet::new(),
+        missing: BTreeSet::new(),
     };
-    let (mut import, mut ids) = (Import::default(), Ids::default());
+    let (mut import, mut drafts) = (Import::default(), Vec::new());
     for (name, camera) in config.cameras.unwrap_or_default().0 {
         let mut reasons = Vec::new();
-        if let Some(draft) = reader.draft(&name, camera, &mut reasons) {
-            import.cameras.push(draft.finish(&mut ids));
-        }
+        drafts.extend(reader.draft(&name, &camera, &mut reasons));
         let reasons = reasons.into_iter();
         import.left_out.extend(reasons.map(|reason| LeftOut { name: name.clone(), reason }));
     }
-    let unused = reader.streams.iter().zip(&reader.is_used).filter(|(_, is_used)| !**is_used);
-    import.left_out.extend(unused.map(|((name, _), _)| LeftOut {
-        name: name.clone(),
+    import.cameras = finished(drafts);
+    let unused = reader.streams.names().filter(|name| !reader.used.contains(*name));
+    import.left_out.extend(unused.map(|name| LeftOut {
+        name: name.to_owned(),
         reason: "is a stream of go2rtc that no camera uses".to_owned(),
     }));
-    import.missing_variables = reader.placeholders.missing();
+    import.missing_variables = reader.missing;
     Ok(import)
 }
 
 struct Reader<'a> {
     placeholders: Placeholders<'a>,
-    streams: Vec<(String, OneOrMany)>,
-    /// For each of the streams, whether an input leads to it.
-    is_used: Vec<bool>,
+    /// The arguments for all inputs that have no others.
+    arguments: Node,
+    streams: Streams,
+    /// The port on which Frigate's go2rtc serves its streams.
+    port: u16,
+    /// The names of the streams to which inputs lead.
+    used: HashSet<String>,
+    missing: BTreeSet<String>,
 }
 
 impl Reader<'_> {
     /// Returns a camera; `None` if the camera has no usable input. Adds the reasons for what is left out.
-    fn draft(&mut self, name: &str, camera: Camera, reasons: &mut Vec<String>) -> Option<Draft> {
-        let inputs = camera.ffmpeg.and_then(|ffmpeg| ffmpeg.inputs).unwrap_or_default();
+    fn draft(&mut self, name: &str, camera: &Node, reasons: &mut Vec<String>) -> Option<Draft> {
+        let ffmpeg = camera.get("ffmpeg");
+        let inputs = ffmpeg.get("inputs").list();
+        if matches!(camera.get("enabled"), Node::Flag(false)) {
+            reasons.push(
+                "is disabled (enabled: false); enable it in the file to import it".to_owned(),
+            );
+            for input in inputs {
+                self.mark_used(input);
+            }
+            return None;
+        }
         if inputs.is_empty() {
             reasons.push("has no inputs".to_owned());
         }
         let mut streams = Vec::new();
         for (number, input) in (1..).zip(inputs) {
-            match self.link(&input) {
-                Ok(link) => streams.push((link, input.rank())),
-                Err(reason) => reasons.push(format!("input {number} {reason}")),
+            match self.link(input, ffmpeg) {
+                Ok(link) => streams.push((link, format!("input {number}"), rank(input))),
+                Err(Failure { reason, missing }) => {
+                    reasons.push(format!("input {number} {reason}"));
+                    self.missing.extend(missing);
+                }
             }
         }
-        if camera.enabled == Some(false) {
-            // The reasons of its inputs are of no interest.
-            *reasons = vec!["is disabled".to_owned()];
-            return None;
-        }
         // The sort is stable: among inputs with the same roles, the first one of the file is the main stream.
-        streams.sort_by_key(|(_, rank)| *rank);
-        streams.dedup_by(|(second, _), (first, _)| second.source == first.source);
-        if streams.len() > 2 {
-            reasons.push(format!("has {} inputs; a camera has at most two streams", streams.len()));
-        }
-        let mut links = streams.into_iter().map(|(link, _)| link);
-        let (main, sub) = (links.next()?, links.next());
-        Some(Draft { title: camera.friendly_name, sub, ..Draft::new(name.to_owned(), main) })
+        streams.sort_by_key(|(_, _, rank)| *rank);
+        streams.dedup_by(|(second, ..), (first, ..)| second.source == first.source);
+        let links = streams.into_iter().map(|(link, text, _)| (link, text)).collect();
+        let mut draft = Draft::of_links(name, links, reasons)?;
+        draft.title = camera.get("friendly_name").text().map(str::to_owned);
+        note_settings(
+            camera,
+            &["enabled", "ffmpeg", "friendly_name"],
+            &CAMERA_SETTINGS,
+            &mut draft.notes,
+        );
+        note_settings(ffmpeg, &["inputs", "input_args"], &FFMPEG_SETTINGS, &mut draft.notes);
+        Some(draft)
     }
 
     /// Returns the link of an input; otherwise the reason why it is left out.
-    fn link(&mut self, input: &Input) -> Result<Link, String> {
-        let path = input.path.as_deref().unwrap_or_default();
-        let path = self.placeholders.replace(path);
-        let path = path.ok_or_else(|| "contains a variable without a value".to_owned())?;
+    fn link(&mut self, input: &Node, ffmpeg: &Node) -> Result<Link, Failure> {
+        let raw = input.get("path").text().unwrap_or_default();
+        let path = self.placeholders.replace(raw).map_err(|missing| Failure::from(&missing))?;
         let mut link = Link::parse(&path).map_err(|reason| format!("cannot be used: {reason}"))?;
-        if let Some(name) = go2rtc_stream(&link) {
-            link = self.go2rtc_link(&name)?;
+        if let Some(name) = self.go2rtc_name(&link) {
+            self.used.insert(name.clone());
+            // The arguments are those of the connection to go2rtc.
+            link = self.streams.link_of(&name, path == raw)?;
+        } else {
+            let of_input = [input.get("input_args"), ffmpeg.get("input_args"), &self.arguments];
+            let arguments = of_input.into_iter().find(|arguments| !arguments.is_off());
+            add_arguments(arguments.unwrap_or(&Node::Null), &mut link);
         }
-        if input.has_argument("preset-rtsp-udp") {
-            link.set_transport("udp");
-        }
+        note_settings(input, &["path", "roles", "input_args"], &FFMPEG_SETTINGS, &mut link.notes);
         Ok(link)
     }
 
-    /// Returns the first link of a stream in the section `go2rtc`.
-    fn go2rtc_link(&mut self, name: &str) -> Result<Link, String> {
-        let Some(index) = self.streams.iter().position(|(known, _)| known == name) else {
-            return Err("leads to a stream of go2rtc that the file does not contain".to_owned());
-        };
-        self.is_used[index] = true;
-        let Links { links, left_out } = Links::of(&self.streams[index].1, &mut self.placeholders);
-        links.into_iter().next().ok_or_else(|| {
-            let reason = left_out.first().map_or("no source", String::as_str);
-            format!("leads to a stream of go2rtc without an RTSP link ({reason})")
-        })
+    /// Returns the name of the stream if a link leads to Frigate's own go2rtc: to this machine, or to another name
+    /// or address of it.
+    fn go2rtc_name(&self, link: &Link) -> Option<String> {
+        let is_stream = || link.source.port() == self.port && self.streams.contains(&link.name());
+        link.local_name(&[self.port]).or_else(|| is_stream().then(|| link.name()))
+    }
+
+    /// Marks the stream of go2rtc to which an input leads as used.
+    fn mark_used(&mut self, input: &Node) {
+        let path = self.placeholders.replace(input.get("path").text().unwrap_or_default());
+        let link = path.ok().and_then(|path| Link::parse(&path).ok());
+        self.used.extend(link.and_then(|link| self.go2rtc_name(&link)));
     }
 }
 
-impl Input {
-    /// Returns the order of this input among those of a camera. The first one becomes the main stream, the
-    /// second one the sub stream.
-    fn rank(&self) -> u8 {
-        match (self.has_role("record"), self.has_role("detect")) {
-            (true, _) => 0,
-            (false, false) => 1,
-            (false, true) => 2,
+/// Returns the order of an input among those of a camera. The first one becomes the main stream, the second one
+/// the sub stream.
+fn rank(input: &Node) -> u8 {
+    let roles = input.get("roles").texts();
+    match (roles.contains(&"record"), roles.contains(&"detect")) {
+        (true, _) => 0,
+        (false, false) => 1,
+        (false, true) => 2,
+    }
+}
+
+/// Applies the arguments of FFmpeg, or the preset, with which Frigate opens an input.
+fn add_arguments(arguments: &Node, link: &mut Link) {
+    let words = arguments.texts().into_iter().flat_map(str::split_whitespace);
+    let words: Vec<_> = words.collect();
+    match words.as_slice() {
+        ["preset-rtsp-udp"] => link.options.transport = Some(TransportOption::Udp),
+        // The manager's own arguments have the same effect.
+        []
+        | [
+            "preset-rtsp-generic"
+            | "preset-rtsp-blue-iris"
+            | "preset-rtsp-restream"
+            | "preset-rtsp-restream-low-latency",
+        ] => {}
+        words => {
+            let at = words.iter().position(|word| *word == "-rtsp_transport");
+            let value = at.and_then(|at| words.get(at + 1));
+            link.options.transport = value.and_then(|value| link::transport(value));
+            if words.len() > 2 || link.options.transport.is_none() {
+                link.notes.add_left_out("input_args");
+            }
         }
     }
-
-    fn has_role(&self, role: &str) -> bool {
-        self.roles.as_ref().is_some_and(|roles| roles.0.iter().any(|it| it == role))
-    }
-
-    fn has_argument(&self, argument: &str) -> bool {
-        let arguments = self.arguments.as_ref();
-        arguments.is_some_and(|arguments| arguments.0.iter().any(|it| it == argument))
-    }
 }
 
-/// Returns the name of the stream if a link leads to Frigate's own go2rtc.
-fn go2rtc_stream(link: &Link) -> Option<String> {
-    let source = &link.source;
-    let is_local = source.port() == GO2RTC_PORT && LOCAL_HOSTS.contains(&source.host());
-    let path = source.path();
-    let name = path.trim_start_matches('/').split(['?', '#']).next().unwrap_or_default();
-    is_local.then(|| name.to_owned())
+/// Adds the settings without a counterpart to the notes, except those that are read elsewhere.
+fn note_settings(node: &Node, read: &[&str], known: &[&str], notes: &mut Notes) {
+    let settings = node.entries().iter().filter(|(_, value)| !value.is_off());
+    for (name, _) in settings.filter(|(name, _)| !read.contains(&name.as_str())) {
+        if known.contains(&name.as_str()) {
+            notes.add_left_out(name);
+        } else {
+            notes.add_unknown("", name);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -184,6 +259,11 @@ mod tests {
     const CONFIG: &str = r#"
 mqtt:
   enabled: False
+environment_vars:
+  FRIGATE_RTSP_USER: operator
+ffmpeg:
+  hwaccel_args: preset-vaapi
+  input_args: -avoid_negative_ts make_zero -rtsp_transport tcp
 detectors:
   coral: {type: edgetpu, device: usb}
 go2rtc:
@@ -225,6 +305,26 @@ cameras:
         - {path: "rtsp://127.0.0.1:8554/other", roles: [detect]}
         - {path: "http://192.0.2.11/flv?password=secret", roles: [record]}
         - {path: "rtsp://x:{FRIGATE_MISSING}@192.0.2.11/1", roles: [record]}
+        - {path: "rtsp://x:{RTSP_PW}@192.0.2.11/1", roles: [record]}
+  inherits:
+    ffmpeg:
+      inputs:
+        - {path: "rtsp://192.0.2.12/1", roles: [record], global_args: "-v secret"}
+        - {path: "rtsp://192.0.2.12/2", roles: [detect]}
+        - {path: "rtsp://u:secret@192.0.2.12/3", roles: [audio]}
+    webui_url: http://192.0.2.12
+    new_setting: secret
+  overrides:
+    ffmpeg:
+      input_args: [-rtsp_transport, udp]
+      inputs:
+        - {path: "rtsp://192.0.2.13/1", roles: [record]}
+        - {path: "rtsp://192.0.2.13/2", roles: [detect], input_args: preset-rtsp-generic}
+  restreamed:
+    ffmpeg:
+      input_args: preset-rtsp-udp
+      inputs:
+        - {path: "rtsp://frigate.example:8554/gate_sub", roles: [record]}
   old:
     <<: *template
     enabled: false
@@ -234,7 +334,7 @@ version: 0.16-0
 
     fn config() -> Import {
         let variable = |name: &str| match name {
-            "FRIGATE_RTSP_USER" => Some("admin".to_owned()),
+            "FRIGATE_RTSP_USER" => Some("overridden".to_owned()),
             "FRIGATE_RTSP_PASSWORD" => Some("p@ss".to_owned()),
             _ => None,
         };
@@ -246,11 +346,34 @@ version: 0.16-0
         let import = config();
         let cameras: Vec<_> = import.cameras.iter().map(summary).collect();
         let expected = [
-            "gate Gate, left rtsp://admin:p%40ss@192.0.2.7/stream1 rtsp://admin:p%40ss@192.0.2.7/stream2",
+            "gate Gate, left rtsp://operator:p%40ss@192.0.2.7/stream1 rtsp://operator:p%40ss@192.0.2.7/stream2",
             "yard yard rtsp://admin:secret@192.0.2.10/sub -",
+            "inherits inherits rtsp://192.0.2.12/1 rtsp://u:secret@192.0.2.12/3",
+            "overrides overrides rtsp://192.0.2.13/1 rtsp://192.0.2.13/2",
+            "restreamed restreamed rtsp://operator:p%40ss@192.0.2.7/stream2 -",
         ];
         assert_eq!(cameras, expected);
-        assert_eq!(import.cameras[1].0["transport"], "udp");
+        let transports = import.cameras.iter().map(|camera| camera.fields.get("transport"));
+        let transports: Vec<_> = transports.map(|it| it.and_then(|it| it.as_str())).collect();
+        assert_eq!(transports, [None, Some("udp"), Some("tcp"), Some("udp"), None]);
+    }
+
+    #[test]
+    fn notes_name_what_is_not_kept() {
+        let import = config();
+        let notes: Vec<_> = import.cameras.iter().map(|camera| camera.notes.join("; ")).collect();
+        let expected = [
+            "has the link of the stream gate; has the link of the stream gate_sub; left out",
+            "",
+            "left out, because there is no counterpart: webui_url, input_args, global_args; \
+             left out, because unknown: new_setting",
+            "transport: udp also applies to the sub stream, because a camera has one set of options",
+            "has the link of the stream gate_sub",
+        ];
+        for (notes, expected) in notes.iter().zip(expected) {
+            assert!(notes.starts_with(expected), "{notes}");
+        }
+        assert!(notes[0].ends_with("no counterpart: detect, output_args"), "{}", notes[0]);
     }
 
     #[test]
@@ -259,11 +382,16 @@ version: 0.16-0
         let reasons = [
             (
                 "doorbell",
-                "input 1 leads to a stream of go2rtc without an RTSP link (source 1: homekit",
+                "input 1 leads to the stream doorbell, which has no RTSP link (homekit is not supported",
             ),
-            ("nowhere", "input 1 leads to a stream of go2rtc that the file does not contain"),
+            ("nowhere", "input 1 leads to the stream other, which the file does not contain"),
             ("nowhere", "input 2 cannot be used: http is not supported"),
-            ("nowhere", "input 3 contains a variable"),
+            (
+                "nowhere",
+                "input 3 contains the variable FRIGATE_MISSING, which has no value; set it",
+            ),
+            ("nowhere", "input 4 contains the variable RTSP_PW, which has no value; set it"),
+            ("inherits", "input 2: a camera has at most two streams"),
             ("old", "is disabled"),
             ("empty", "has no inputs"),
             ("spare", "no camera uses"),
@@ -274,6 +402,9 @@ version: 0.16-0
             assert!(left_out.reason.contains(reason), "{left_out:?}");
             assert!(!left_out.reason.contains("secret"), "{left_out:?}");
         }
-        assert_eq!(import.missing_variables.into_iter().collect::<Vec<_>>(), ["FRIGATE_MISSING"]);
+        assert_eq!(
+            import.missing_variables.into_iter().collect::<Vec<_>>(),
+            ["FRIGATE_MISSING", "RTSP_PW"]
+        );
     }
 }

@@ -2,24 +2,23 @@
 
 use serde::Deserialize;
 
-use super::camera::{Draft, Ids, paired};
-use super::link::{Go2rtcSource, Link};
+use super::camera::{Draft, finished, paired};
+use super::link::{self, Link, LinkOptions};
 use super::model::{Import, ImportError, LeftOut};
+use super::notes::Notes;
 use super::placeholders::Placeholders;
-use super::yaml::{self, Entries, OneOrMany};
+use super::streams::{Resolved, Stream, StreamSource, Streams};
+use super::yaml::{self, Entries, Node};
+
+/// The port on which go2rtc serves its streams, unless the configuration has another one.
+const RTSP_PORT: u16 = 8554;
 
 #[derive(Deserialize)]
 struct Config {
     #[serde(default)]
-    streams: Option<Entries<OneOrMany>>,
-}
-
-/// The RTSP links of a stream, and the reasons why its other sources are left out.
-pub(super) struct Links {
-    /// The different RTSP links, in the order of the file.
-    pub(super) links: Vec<Link>,
-    /// The reasons.
-    pub(super) left_out: Vec<String>,
+    streams: Option<Entries<Node>>,
+    #[serde(default)]
+    rtsp: Node,
 }
 
 /// Reads the cameras in a configuration.
@@ -28,53 +27,87 @@ pub(super) fn read(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Import, ImportError> {
     let config: Config = yaml::read(text)?;
-    let mut placeholders = Placeholders::of_go2rtc(variable);
+    let placeholders = Placeholders::of_go2rtc(variable);
+    let streams = config.streams.unwrap_or_default().0;
+    let streams = streams_of(streams, port(&config.rtsp), &placeholders);
     let (mut drafts, mut import) = (Vec::new(), Import::default());
-    for (name, sources) in config.streams.unwrap_or_default().0 {
-        let Links { links, mut left_out } = Links::of(&sources, &mut placeholders);
-        if sources.0.is_empty() {
+    for name in streams.names() {
+        let Resolved { links, mut left_out, missing } = streams.links(name);
+        if links.is_empty() && left_out.is_empty() {
             left_out.push("has no source".to_owned());
         }
-        if links.len() > 2 {
-            left_out.push(format!("has {} RTSP links; a camera has at most two", links.len()));
-        }
-        let mut links = links.into_iter();
-        if let Some(main) = links.next() {
-            drafts.push(Draft { sub: links.next(), ..Draft::new(name.clone(), main) });
-        }
+        import.missing_variables.extend(missing);
+        drafts.extend(Draft::of_links(name, links, &mut left_out));
         let reasons = left_out.into_iter();
-        import.left_out.extend(reasons.map(|reason| LeftOut { name: name.clone(), reason }));
+        import.left_out.extend(reasons.map(|reason| LeftOut { name: name.to_owned(), reason }));
     }
-    let mut ids = Ids::default();
-    import.cameras = paired(drafts).into_iter().map(|draft| draft.finish(&mut ids)).collect();
-    import.missing_variables = placeholders.missing();
+    import.cameras = finished(paired(drafts));
     Ok(import)
 }
 
-impl Links {
-    /// Returns the links among the sources of a stream.
-    pub(super) fn of(sources: &OneOrMany, placeholders: &mut Placeholders<'_>) -> Self {
-        let (mut links, mut left_out) = (Vec::<Link>::new(), Vec::new());
-        for (number, text) in (1..).zip(&sources.0) {
-            let Some(text) = placeholders.replace(text) else {
-                left_out.push(format!("source {number} contains a variable without a value"));
-                continue;
-            };
-            match Link::of_go2rtc(&text) {
-                Go2rtcSource::Link(link) => {
-                    // Another FFmpeg for the same link only adds codecs.
-                    if !links.iter().any(|known| known.source == link.source) {
-                        links.push(link);
-                    }
-                }
-                Go2rtcSource::Stream => left_out.push(format!(
-                    "source {number} converts or repeats another stream of the file; the manager converts \
-                     video and audio itself where players need it"
-                )),
-                Go2rtcSource::Other(reason) => left_out.push(format!("source {number}: {reason}")),
-            }
+/// Returns the port in the section `rtsp` of a configuration.
+pub(super) fn port(rtsp: &Node) -> u16 {
+    let port = rtsp.get("listen").text().and_then(|address| address.rsplit(':').next());
+    port.and_then(|port| port.parse().ok()).unwrap_or(RTSP_PORT)
+}
+
+/// Returns the streams in the section `streams` of a configuration. `port` is the port on which go2rtc serves
+/// them.
+pub(super) fn streams_of(
+    entries: Vec<(String, Node)>,
+    port: u16,
+    placeholders: &Placeholders<'_>,
+) -> Streams {
+    let streams = entries.into_iter().map(|(name, node)| {
+        let texts = match node.get("url").text() {
+            Some(url) => vec![url],
+            None => node.texts(),
+        };
+        let sources = texts.into_iter().map(|text| source(text, port, placeholders)).collect();
+        Stream { name, sources }
+    });
+    Streams::new("stream", streams.collect())
+}
+
+/// Parses a source: a link or the name of a stream, perhaps after `ffmpeg:`, and options after `#`. The options
+/// are those of the file, without the values of variables.
+fn source(text: &str, port: u16, placeholders: &Placeholders<'_>) -> StreamSource {
+    let (raw, options) = placeholders.split_options(text.trim());
+    let source = match placeholders.replace(raw) {
+        Ok(source) => source,
+        Err(missing) => return StreamSource::Missing(missing),
+    };
+    let is_shown = source == raw;
+    let (is_ffmpeg, source) = link::without_ffmpeg(&source);
+    if let Err(reason) = link::ensure_complete(source, options) {
+        return StreamSource::Other(reason);
+    }
+    let mut notes = Notes::default();
+    let parsed = if link::has_scheme(source) { Some(Link::parse(source)) } else { None };
+    // The text after a `#` can be the end of a secret.
+    let is_open = matches!(&parsed, Some(Ok(link)) if link.source.to_string().ends_with("***"));
+    let options = LinkOptions::of_go2rtc(options, is_ffmpeg, &mut notes);
+    if is_open {
+        notes.forget_unknown();
+    }
+    match parsed {
+        None if ["device", "virtual", "tts"]
+            .iter()
+            .any(|it| source.split('?').next() == Some(*it)) =>
+        {
+            StreamSource::Other(
+                "is a device of the machine; the manager requires RTSP links".to_owned(),
+            )
         }
-        Self { links, left_out }
+        None => {
+            let name = source.split('?').next().unwrap_or_default().to_owned();
+            StreamSource::Stream { name, is_shown, options, notes }
+        }
+        Some(Err(reason)) => StreamSource::Other(reason),
+        Some(Ok(link)) => match link.local_name(&[port]) {
+            Some(name) => StreamSource::Stream { name, is_shown, options, notes },
+            None => StreamSource::Link { link: Link { options, notes, ..link }, is_shown },
+        },
     }
 }
 
@@ -86,13 +119,15 @@ mod tests {
     const CONFIG: &str = r#"
 api:
   listen: ":1984"
+rtsp:
+  listen: ":8555"
 streams:
   gate: rtsp://${CAM_USER}:${CAM_PASSWORD}@192.0.2.7/stream1
   yard:
-    - rtsp://admin:p%40ss@192.0.2.8/stream1#transport=udp
-    - rtsp://admin:p%40ss@192.0.2.8/stream2
+    - rtsp://admin:p%40ss@192.0.2.8/stream1#transport=udp#backchannel=0
+    - rtsp://admin:p%40ss@192.0.2.8/stream2#new=1
     - "ffmpeg:yard#audio=opus"
-  shed_main: "ffmpeg:rtsp://admin:secret@192.0.2.9/1#video=h264#audio=aac"
+  shed_main: "ffmpeg:rtsp://admin:secret@192.0.2.9/1#video=h264#audio=aac#hardware"
   shed_sub:
     - rtspx://192.0.2.9:7441/2
   attic:
@@ -100,9 +135,15 @@ streams:
     - ffmpeg:rtsp://192.0.2.10/1#audio=opus
   nest: nest:?client_id=secret
   script: "exec:ffmpeg -i /dev/video0 -f rtsp {output}"
+  webcam: ffmpeg:device?video=0#video=h264
   unset: rtsp://${NO_SUCH}:x@192.0.2.11/1
   default: rtsp://${NO_SUCH_USER:admin}@192.0.2.12/1
-  many: [rtsp://h/1, rtsp://h/2, rtsp://h/3]
+  many: [rtsp://h/1, rtsp://h/2, "rtsp://u:secret@h/3?key=secret"]
+  again: rtsp://127.0.0.1:8555/yard?video=copy#timeout=5
+  converted: "ffmpeg:gate#video=h264"
+  mapping: {url: rtsp://192.0.2.13/1}
+  circle: rtsp://localhost:8555/circle
+  query: rtsp://192.0.2.14/1?password=sec#ret
   empty:
 "#;
 
@@ -122,26 +163,68 @@ streams:
         let expected = [
             "gate gate rtsp://admin:p%40ss@192.0.2.7/stream1 -",
             "yard yard rtsp://admin:p%40ss@192.0.2.8/stream1 rtsp://admin:p%40ss@192.0.2.8/stream2",
-            "shed_main shed_main rtsp://admin:secret@192.0.2.9/1 rtsps://192.0.2.9:7441/2",
+            "shed shed rtsp://admin:secret@192.0.2.9/1 rtsps://192.0.2.9:7441/2",
             "attic attic rtsp://192.0.2.10/1 -",
             "default default rtsp://admin:@192.0.2.12/1 -",
             "many many rtsp://h/1 rtsp://h/2",
+            "again again rtsp://admin:p%40ss@192.0.2.8/stream1 -",
+            "converted converted rtsp://admin:p%40ss@192.0.2.7/stream1 -",
+            "mapping mapping rtsp://192.0.2.13/1 -",
+            "query query rtsp://192.0.2.14/1?password=sec -",
         ];
         assert_eq!(cameras, expected);
-        assert_eq!(import.cameras[1].0["transport"], "udp");
-        assert_eq!(import.cameras[2].0["video"], "h264");
-        assert_eq!(import.cameras[2].0["audio"], "aac");
+        assert_eq!(import.cameras[1].fields["transport"], "udp");
+        assert_eq!(import.cameras[2].fields["video"], "h264");
+        assert_eq!(import.cameras[2].fields["audio"], "aac");
+        assert_eq!(import.cameras[7].fields["video"], "h264");
+    }
+
+    #[test]
+    fn notes_name_the_options_that_are_not_kept() {
+        let import = config();
+        let notes = [
+            (
+                1,
+                &[
+                    "not needed, because the manager converts video and audio itself: source 3",
+                    "transport: udp also applies to the sub stream, because a camera has one set of options",
+                    "left out, because there is no counterpart: #backchannel",
+                    "left out, because unknown: #new",
+                ][..],
+            ),
+            (
+                2,
+                &[
+                    "consists of shed_main and shed_sub",
+                    "video: h264 also applies to the sub stream, because a camera has one set of options",
+                    "audio: aac also applies to the sub stream, because a camera has one set of options",
+                    "left out, because there is no counterpart: #hardware",
+                ],
+            ),
+            (
+                6,
+                &[
+                    "has the link of the stream yard",
+                    "left out, because there is no counterpart: #timeout, #backchannel",
+                ],
+            ),
+            (9, &["left out, because unknown: another option"]),
+        ];
+        for (index, expected) in notes {
+            assert_eq!(import.cameras[index].notes, expected);
+        }
     }
 
     #[test]
     fn what_is_left_out_is_named_with_the_reason() {
         let import = config();
         let reasons = [
-            ("yard", "source 3 converts"),
-            ("nest", "nest is not supported"),
-            ("script", "exec is not supported"),
-            ("unset", "variable without a value"),
-            ("many", "3 RTSP links"),
+            ("nest", "the source: nest is not supported; add the RTSP link of the camera"),
+            ("script", "exec is not supported; if the command reads a camera"),
+            ("webcam", "is a device of the machine"),
+            ("unset", "the variable NO_SUCH, which has no value; set it"),
+            ("many", "source 3 (rtsp://***@h/3?key=***): a camera has at most two streams"),
+            ("circle", "leads in a circle over the stream circle"),
             ("empty", "has no source"),
         ];
         assert_eq!(import.left_out.len(), reasons.len(), "{:?}", import.left_out);

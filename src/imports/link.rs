@@ -1,32 +1,108 @@
 //! RTSP links as other systems write them: with prefixes and options.
 
+use std::net::Ipv4Addr;
+
+use super::notes::Notes;
+use crate::base::url::percent_decoded;
 use crate::camera::options::{AudioOption, TransportOption, VideoOption};
 use crate::camera::source::{Source, UNCLEAR_PASSWORD};
 
 /// The longest scheme that a message shows, in bytes.
 const MAX_SCHEME: usize = 20;
+/// The options of go2rtc's sources that have no counterpart.
+const KNOWN_OPTIONS: [&str; 18] = [
+    "async",
+    "backchannel",
+    "bitrate",
+    "drawtext",
+    "gop",
+    "hardware",
+    "height",
+    "input",
+    "killsignal",
+    "killtimeout",
+    "media",
+    "pkt_size",
+    "query",
+    "raw",
+    "rotate",
+    "timeout",
+    "transport",
+    "width",
+];
+/// What to do about links with other schemes than RTSP.
+const HINTS: [(&[&str], &str); 4] = [
+    (
+        &["onvif"],
+        "search for the camera's RTSP links with stream-manager discover, and add one of them",
+    ),
+    (
+        &["exec", "echo", "expr", "ffmpeg"],
+        "if the command reads a camera, add the camera's own RTSP link",
+    ),
+    (
+        &["rtsp+http", "rtsps+http", "rtsp+ws", "rtsps+ws"],
+        "add the camera's link that begins with rtsp:// or rtsps://",
+    ),
+    (
+        &["hass", "homekit", "nest", "ring", "roborock", "webrtc", "webtorrent", "wyze"],
+        "add the RTSP link of the camera, if it has one",
+    ),
+];
 
 /// The link of a stream, with the options that it implies.
 #[derive(Clone)]
 pub(super) struct Link {
     /// The link.
     pub(super) source: Source,
-    /// The treatment of the video, if it differs from the default.
+    /// The options that differ from the defaults.
+    pub(super) options: LinkOptions,
+    /// The options of the other system that are not kept.
+    pub(super) notes: Notes,
+}
+
+/// The options that the link of another system implies. `None` means the default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct LinkOptions {
+    /// The treatment of the video.
     pub(super) video: Option<VideoOption>,
-    /// The treatment of the audio, if it differs from the default.
+    /// The treatment of the audio.
     pub(super) audio: Option<AudioOption>,
-    /// The transport of RTP, if it differs from the default.
+    /// The transport of RTP.
     pub(super) transport: Option<TransportOption>,
 }
 
-/// The meaning of a source in a go2rtc configuration.
-pub(super) enum Go2rtcSource {
-    /// An RTSP link.
-    Link(Link),
-    /// Another stream of the file.
-    Stream,
-    /// A source that cannot be imported, for this reason.
-    Other(String),
+impl LinkOptions {
+    /// Returns the options after `#` in a source of go2rtc. Adds those that are not kept to `notes`.
+    pub(super) fn of_go2rtc(text: &str, is_ffmpeg: bool, notes: &mut Notes) -> Self {
+        let mut options = Self::default();
+        for option in text.split('#').filter(|option| !option.trim().is_empty()) {
+            let (name, value) = option.split_once('=').unwrap_or((option, ""));
+            match (name, value) {
+                ("transport", name) if transport(name).is_some() => {
+                    options.transport = transport(name);
+                }
+                ("media", "video") => options.audio = Some(AudioOption::Off),
+                ("video", "h264") if is_ffmpeg => options.video = Some(VideoOption::H264),
+                ("audio", "aac") if is_ffmpeg => options.audio = Some(AudioOption::Aac),
+                ("video" | "audio", _) => notes.add_automatic(format!("#{name}")),
+                (name, _) if KNOWN_OPTIONS.contains(&name) => {
+                    notes.add_left_out(format!("#{name}"));
+                }
+                (name, _) => notes.add_unknown("#", name),
+            }
+        }
+        options
+    }
+
+    /// Returns these options, and those of `other` where these are the default.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            video: self.video.or(other.video),
+            audio: self.audio.or(other.audio),
+            transport: self.transport.or(other.transport),
+        }
+    }
 }
 
 impl Link {
@@ -41,53 +117,66 @@ impl Link {
             _ => text.to_owned(),
         };
         if let Some(scheme) = other_scheme(&text) {
-            return Err(format!("{scheme} is not supported; the manager requires RTSP links"));
+            return Err(format!("{scheme} is not supported; {}", hint(scheme)));
         }
         let parsed =
             Source::parse(&text).and_then(|source| source.ensure_usable().map(|()| source));
         let source = parsed.map_err(|error| error.detail)?;
-        Ok(Self { source, video: None, audio: None, transport: None })
+        Ok(Self { source, options: LinkOptions::default(), notes: Notes::default() })
     }
 
-    /// Sets the transport that is named as in FFmpeg's options. Other values have no effect.
-    pub(super) fn set_transport(&mut self, name: &str) {
-        self.transport = match name.to_ascii_lowercase().as_str() {
-            "tcp" => Some(TransportOption::Tcp),
-            "udp" => Some(TransportOption::Udp),
-            _ => self.transport,
+    /// Returns the name in the path if the link leads to one of these ports of the machine itself.
+    pub(super) fn local_name(&self, ports: &[u16]) -> Option<String> {
+        let host = self.source.host();
+        let is_loopback = || {
+            host.parse::<Ipv4Addr>()
+                .is_ok_and(|address| address.is_loopback() || address.is_unspecified())
         };
+        let is_local = host.eq_ignore_ascii_case("localhost") || host == "[::1]" || is_loopback();
+        (is_local && ports.contains(&self.source.port())).then(|| self.name())
     }
 
-    /// Parses a source of go2rtc: a link or the name of a stream, perhaps after `ffmpeg:`, and options after
-    /// `#`.
-    pub(super) fn of_go2rtc(text: &str) -> Go2rtcSource {
-        let text = text.trim();
-        let (source, options) = text.split_once('#').unwrap_or((text, ""));
-        let (is_ffmpeg, source) = match source.strip_prefix("ffmpeg:") {
-            Some(source) => (true, source),
-            None => (false, source),
-        };
-        if scheme(source).is_none() {
-            return Go2rtcSource::Stream;
-        }
-        if other_scheme(source).is_none() && options.contains('@') {
-            return Go2rtcSource::Other(UNCLEAR_PASSWORD.to_owned());
-        }
-        let mut link = match Self::parse(source) {
-            Ok(link) => link,
-            Err(reason) => return Go2rtcSource::Other(reason),
-        };
-        for (name, value) in options.split('#').filter_map(|option| option.split_once('=')) {
-            match (name, value) {
-                ("transport", name) => link.set_transport(name),
-                ("media", "video") => link.audio = Some(AudioOption::Off),
-                ("video", "h264") if is_ffmpeg => link.video = Some(VideoOption::H264),
-                ("audio", "aac") if is_ffmpeg => link.audio = Some(AudioOption::Aac),
-                _ => {}
-            }
-        }
-        Go2rtcSource::Link(link)
+    /// Returns the path without query, in which RTSP servers expect the name of a stream.
+    pub(super) fn name(&self) -> String {
+        let path = self.source.path();
+        let name = path.split(['?', '#']).next().unwrap_or_default();
+        percent_decoded(name.trim_matches('/'))
     }
+}
+
+/// Returns the transport that is named as in FFmpeg's options; `None` for other names.
+pub(super) fn transport(name: &str) -> Option<TransportOption> {
+    match name.to_ascii_lowercase().as_str() {
+        "tcp" => Some(TransportOption::Tcp),
+        "udp" => Some(TransportOption::Udp),
+        _ => None,
+    }
+}
+
+/// Splits `ffmpeg:` off a source of go2rtc. Returns whether the source begins with it.
+pub(super) fn without_ffmpeg(source: &str) -> (bool, &str) {
+    match source.trim().strip_prefix("ffmpeg:") {
+        Some(source) => (true, source),
+        None => (false, source.trim()),
+    }
+}
+
+/// Returns an error if the options after a link may be the end of its password.
+pub(super) fn ensure_complete(source: &str, options: &str) -> Result<(), String> {
+    let may_be_cut = other_scheme(source).is_none() && options.contains('@');
+    if may_be_cut { Err(UNCLEAR_PASSWORD.to_owned()) } else { Ok(()) }
+}
+
+/// Returns whether a source is a link, and not the name of a stream.
+pub(super) fn has_scheme(source: &str) -> bool {
+    scheme(source).is_some()
+}
+
+/// Returns what to do about a link with another scheme than RTSP.
+fn hint(scheme: &str) -> &'static str {
+    let is_scheme = |known: &&str| known.eq_ignore_ascii_case(scheme);
+    let hint = HINTS.iter().find(|(schemes, _)| schemes.iter().any(is_scheme));
+    hint.map_or("add the camera's RTSP link instead", |(_, hint)| hint)
 }
 
 /// Returns the scheme of a text such as `rtsp://…` or `exec:…`; `None` if it has none.
@@ -135,34 +224,87 @@ mod tests {
     }
 
     #[test]
-    fn options_of_go2rtc_become_options_of_the_camera() {
-        let options = |text| match Link::of_go2rtc(text) {
-            Go2rtcSource::Link(link) => Some((link.video, link.audio, link.transport)),
-            _ => None,
-        };
+    fn the_reason_for_another_scheme_contains_what_to_do() {
         let table = [
-            ("rtsp://h/x", (None, None, None)),
-            ("rtsp://h/x#backchannel=0#transport=udp", (None, None, Some(TransportOption::Udp))),
-            ("rtsp://h/x#media=video#timeout=5", (None, Some(AudioOption::Off), None)),
-            ("ffmpeg:rtsp://h/x#video=copy#audio=opus", (None, None, None)),
-            (
-                "ffmpeg:rtsp://h/x#video=h264#hardware#audio=aac",
-                (Some(VideoOption::H264), Some(AudioOption::Aac), None),
-            ),
+            ("onvif://u:p@h", "stream-manager discover"),
+            ("exec:ffmpeg -i x", "if the command reads a camera"),
+            ("tapo://secret@h", "add the camera's RTSP link"),
+            ("homekit://h?device_id=1", "if it has one"),
+            ("rtsp+http://h/x", "begins with rtsp://"),
         ];
         for (text, expected) in table {
-            assert_eq!(options(text), Some(expected), "{text}");
+            let reason = Link::parse(text).err().expect(text);
+            assert!(reason.contains(expected), "{reason}");
         }
-        for text in [
-            "rtsp://admin:12#w@192.0.2.1/x",
-            "rtsp://admin:p@ss/w:rd#1@192.0.2.1/x",
-            "ffmpeg:rtspx://admin:12#w@192.0.2.1/x#video=copy",
-            "rtsp://192.0.2.1/x#backchannel=0#w@192.0.2.1/x",
-        ] {
-            let is_refused = matches!(Link::of_go2rtc(text), Go2rtcSource::Other(reason) if reason == UNCLEAR_PASSWORD);
-            assert!(is_refused, "{text}");
+    }
+
+    #[test]
+    fn options_of_go2rtc_become_options_of_the_camera() {
+        let table = [
+            ("", false, (None, None, None), ""),
+            (
+                "backchannel=0#transport=udp",
+                false,
+                (None, None, Some(TransportOption::Udp)),
+                "left out, because there is no counterpart: #backchannel",
+            ),
+            (
+                "media=video#timeout=5#transport=ws://h/x",
+                false,
+                (None, Some(AudioOption::Off), None),
+                "left out, because there is no counterpart: #timeout, #transport",
+            ),
+            (
+                "video=copy#audio=opus#new",
+                true,
+                (None, None, None),
+                "left out, because the manager decides itself: #video, #audio; left out, because unknown: #new",
+            ),
+            (
+                "video=h264#hardware#audio=aac",
+                true,
+                (Some(VideoOption::H264), Some(AudioOption::Aac), None),
+                "left out, because there is no counterpart: #hardware",
+            ),
+        ];
+        for (text, is_ffmpeg, expected, note) in table {
+            let mut notes = Notes::default();
+            let LinkOptions { video, audio, transport } =
+                LinkOptions::of_go2rtc(text, is_ffmpeg, &mut notes);
+            assert_eq!((video, audio, transport), expected, "{text}");
+            assert_eq!(notes.lines().join("; "), note, "{text}");
         }
-        assert!(matches!(Link::of_go2rtc("ffmpeg:cam#audio=aac"), Go2rtcSource::Stream));
-        assert!(matches!(Link::of_go2rtc("tapo://secret@h"), Go2rtcSource::Other(_)));
+    }
+
+    #[test]
+    fn options_that_may_be_the_end_of_a_password_are_refused() {
+        let table = [
+            ("rtsp://admin:12", "w@192.0.2.1/x"),
+            ("rtspx://admin:12", "w@192.0.2.1/x#video=copy"),
+            ("rtsp://192.0.2.1/x", "backchannel=0#w@192.0.2.1/x"),
+        ];
+        for (source, options) in table {
+            assert_eq!(
+                ensure_complete(source, options),
+                Err(UNCLEAR_PASSWORD.to_owned()),
+                "{source}"
+            );
+        }
+        assert_eq!(ensure_complete("exec:x", "a@b"), Ok(()));
+    }
+
+    #[test]
+    fn links_to_the_machine_itself_name_a_stream() {
+        let name = |text| Link::parse(text).expect(text).local_name(&[8554]);
+        let table = [
+            ("rtsp://127.0.0.1:8554/gate?video=copy", Some("gate")),
+            ("rtsp://LOCALHOST:8554/cams/a%20b/", Some("cams/a b")),
+            ("rtsp://[::1]:8554/gate", Some("gate")),
+            ("rtsp://127.0.0.1:554/gate", None),
+            ("rtsp://192.0.2.7:8554/gate", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(name(text).as_deref(), expected, "{text}");
+        }
     }
 }

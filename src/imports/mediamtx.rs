@@ -2,12 +2,16 @@
 
 use serde::Deserialize;
 
-use super::camera::{Draft, Ids, paired};
-use super::link::Link;
+use super::camera::{Draft, finished, paired};
+use super::link::{self, Link, LinkOptions};
 use super::model::{Import, ImportError, LeftOut};
-use super::yaml::{self, Entries};
-use crate::camera::source::MAX_LENGTH;
+use super::notes::{Notes, summary};
+use super::placeholders::Placeholders;
+use super::streams::{Resolved, Stream, StreamSource, Streams};
+use super::yaml::{self, Entries, Node};
 
+/// The ports on which mediamtx serves its streams with RTSP and RTSPS, unless the configuration has others.
+const RTSP_PORTS: [u16; 2] = [8554, 8322];
 /// The values of `source` that are not links, with the reasons why such a path becomes no camera.
 const NOT_LINKS: [(&str, &str); 3] = [
     (
@@ -17,70 +21,184 @@ const NOT_LINKS: [(&str, &str); 3] = [
     ("redirect", "redirects readers to another server"),
     ("rpiCamera", "is a camera of the Raspberry Pi; the manager requires RTSP links"),
 ];
+/// The beginnings of the names of options that have no counterpart.
+const NO_COUNTERPART: [&str; 16] = [
+    "alwaysAvailable",
+    "disablePublisherOverride",
+    "fallback",
+    "maxReaders",
+    "overridePublisher",
+    "playback",
+    "publish",
+    "read",
+    "record",
+    "rpiCamera",
+    "rtp",
+    "rtsp",
+    "runOn",
+    "source",
+    "srt",
+    "whep",
+];
 
 #[derive(Deserialize)]
 struct Config {
     #[serde(default)]
-    paths: Option<Entries<Path>>,
+    paths: Option<Entries<Node>>,
     #[serde(default, rename = "pathDefaults")]
-    defaults: Option<Path>,
-}
-
-#[derive(Default, Deserialize)]
-struct Path {
-    source: Option<String>,
-    #[serde(rename = "rtspTransport")]
-    transport: Option<String>,
-    /// The name of the option before version 1.0.
-    #[serde(rename = "sourceProtocol")]
-    protocol: Option<String>,
+    defaults: Node,
+    #[serde(default, rename = "rtspAddress")]
+    rtsp_address: Node,
+    #[serde(default, rename = "rtspsAddress")]
+    rtsps_address: Node,
 }
 
 /// Reads the cameras in a configuration.
-pub(super) fn read(text: &str) -> Result<Import, ImportError> {
+pub(super) fn read(
+    text: &str,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<Import, ImportError> {
     let config: Config = yaml::read(text)?;
-    let mut defaults = config.defaults.unwrap_or_default();
-    if let Some(source) = &mut defaults.source {
-        // Each path may get a copy. A link that is cut here is still too long to be accepted.
-        source.truncate(source.floor_char_boundary(MAX_LENGTH + 4));
-    }
+    let reader = Reader {
+        placeholders: Placeholders::of_go2rtc(variable),
+        variable,
+        ports: ports(&config),
+        defaults: config.defaults,
+    };
+    let paths = config.paths.unwrap_or_default().0.into_iter().map(|(name, options)| {
+        let source = reader.source(&name, &options);
+        Stream { name, sources: vec![source] }
+    });
+    let streams = Streams::new("path", paths.collect());
     let (mut drafts, mut import) = (Vec::new(), Import::default());
-    for (name, path) in config.paths.unwrap_or_default().0 {
-        let path = path.with(&defaults);
-        match path.link(&name) {
-            Ok(link) => drafts.push(Draft::new(name, link)),
-            Err(reason) => import.left_out.push(LeftOut { name, reason }),
-        }
+    for name in streams.names() {
+        let Resolved { links, left_out, missing } = streams.links(name);
+        import.missing_variables.extend(missing);
+        drafts.extend(links.into_iter().map(|(link, _)| Draft::new(name.to_owned(), link)));
+        import.left_out.extend(left_out.into_iter().map(|reason| {
+            let reason = reason.strip_prefix("the source: ").unwrap_or(&reason).to_owned();
+            LeftOut { name: name.to_owned(), reason }
+        }));
     }
-    let mut ids = Ids::default();
-    import.cameras = paired(drafts).into_iter().map(|draft| draft.finish(&mut ids)).collect();
+    import.left_out.extend(reader.left_out_of_all());
+    import.cameras = finished(paired(drafts));
     Ok(import)
 }
 
-impl Path {
-    /// Returns the path with the defaults of the file for what is missing.
-    fn with(self, defaults: &Self) -> Self {
-        Self {
-            source: self.source.or_else(|| defaults.source.clone()),
-            transport: self
-                .transport
-                .or(self.protocol)
-                .or_else(|| defaults.transport.clone().or_else(|| defaults.protocol.clone())),
-            protocol: None,
+/// Returns the ports on which mediamtx serves its streams.
+fn ports(config: &Config) -> [u16; 2] {
+    let port = |address: &Node, default| {
+        let port = address.text().and_then(|address| address.rsplit(':').next()?.parse().ok());
+        port.unwrap_or(default)
+    };
+    let [rtsp, rtsps] = RTSP_PORTS;
+    [port(&config.rtsp_address, rtsp), port(&config.rtsps_address, rtsps)]
+}
+
+struct Reader<'a> {
+    placeholders: Placeholders<'a>,
+    variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The ports on which mediamtx serves its streams.
+    ports: [u16; 2],
+    /// The options of paths that have no others.
+    defaults: Node,
+}
+
+impl Reader<'_> {
+    fn source(&self, name: &str, options: &Node) -> StreamSource {
+        let source =
+            self.value(name, options, &["source"]).unwrap_or_else(|| "publisher".to_owned());
+        if let Some((source, reason)) = NOT_LINKS.iter().find(|(known, _)| *known == source) {
+            let runs_command =
+                ["runOnInit", "runOnDemand"].iter().any(|it| !options.get(it).is_off());
+            return StreamSource::Other(if runs_command && *source == "publisher" {
+                "gets its stream from a command (runOnInit, runOnDemand); if the command reads a camera, add \
+                 the camera's own RTSP link"
+                    .to_owned()
+            } else {
+                (*reason).to_owned()
+            });
+        }
+        if name.starts_with('~') || matches!(name, "all" | "all_others") {
+            return StreamSource::Other("is a pattern for several paths".to_owned());
+        }
+        let text = match self.placeholders.replace(&source) {
+            Ok(text) => text,
+            Err(missing) => return StreamSource::Missing(missing),
+        };
+        // A link that an environment variable sets is not shown either.
+        let is_shown = options.get("source").text() == Some(text.as_str());
+        let link = match Link::parse(&text) {
+            Ok(link) => link,
+            Err(reason) => return StreamSource::Other(reason),
+        };
+        let (options, notes) = self.options(name, options, &link);
+        match link.local_name(&self.ports) {
+            Some(name) => StreamSource::Stream { name, is_shown, options, notes },
+            None => StreamSource::Link { link: Link { options, notes, ..link }, is_shown },
         }
     }
 
-    fn link(&self, name: &str) -> Result<Link, String> {
-        let source = self.source.as_deref().map_or("publisher", str::trim);
-        if let Some((_, reason)) = NOT_LINKS.iter().find(|(known, _)| *known == source) {
-            return Err((*reason).to_owned());
+    /// Returns the value of an option that has one of these names: that of the environment variable for the path,
+    /// that of the path, or the default.
+    fn value(&self, path: &str, options: &Node, names: &[&str]) -> Option<String> {
+        // mediamtx converts the names in variables to small letters, and ends them at `_`.
+        let can_be_variable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+        let of_variable = |name: &&str| {
+            let name = format!("MTX_PATHS_{path}_{name}").to_ascii_uppercase();
+            path.chars().all(can_be_variable).then(|| (self.variable)(&name)).flatten()
+        };
+        let of =
+            |node: &Node| names.iter().find_map(|name| node.get(name).text().map(str::to_owned));
+        let value = names.iter().find_map(of_variable).or_else(|| of(options));
+        value.or_else(|| of(&self.defaults))
+    }
+
+    /// Returns the options of a path with an RTSP link, and the options that are not kept.
+    fn options(&self, name: &str, options: &Node, link: &Link) -> (LinkOptions, Notes) {
+        let mut notes = Notes::default();
+        // The second name is that before version 1.0.
+        let transport = self.value(name, options, &["rtspTransport", "sourceProtocol"]);
+        let transport = transport.unwrap_or_else(|| "automatic".to_owned());
+        let kept = link::transport(&transport);
+        if kept.is_none() && transport != "automatic" {
+            notes.add_left_out("rtspTransport");
         }
-        if name.starts_with('~') || matches!(name, "all" | "all_others") {
-            return Err("is a pattern for several paths".to_owned());
+        for (name, value) in options.entries() {
+            match name.as_str() {
+                "source" | "rtspTransport" | "sourceProtocol" => {}
+                "sourceOnDemand" if matches!(value, Node::Flag(false)) => notes.add(
+                    "sourceOnDemand: no is left out; set keep to always for a stream that must always run"
+                        .to_owned(),
+                ),
+                "sourceOnDemand" => notes.add_automatic(name),
+                "sourceFingerprint" if !value.is_off() && link.source.uses_tls() => notes.add(
+                    "sourceFingerprint is left out: the manager accepts every certificate of an RTSPS camera"
+                        .to_owned(),
+                ),
+                _ if value.is_off() => {}
+                _ if NO_COUNTERPART.iter().any(|begin| name.starts_with(begin)) => {
+                    notes.add_left_out(name);
+                }
+                _ => notes.add_unknown("", name),
+            }
         }
-        let mut link = Link::parse(source)?;
-        link.set_transport(self.transport.as_deref().unwrap_or_default());
-        Ok(link)
+        (LinkOptions { transport: kept, ..LinkOptions::default() }, notes)
+    }
+
+    /// Returns the options in `pathDefaults` that have an effect without a counterpart. The file that comes with
+    /// mediamtx contains all options, so this leaves out those that only matter together with others.
+    fn left_out_of_all(&self) -> Option<LeftOut> {
+        let is_effective = |(name, value): &&(String, Node)| {
+            let is_switch = matches!(name.as_str(), "record" | "rtspAnyPort" | "sourceFingerprint");
+            let is_time = name.ends_with("Timeout") || name.ends_with("After");
+            let is_command = name.starts_with("runOn") && !is_time;
+            (is_switch || is_command) && !value.is_off()
+        };
+        let names = self.defaults.entries().iter().filter(is_effective);
+        let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
+        let reason = format!("there is no counterpart: {}", summary(&names));
+        (!names.is_empty()).then(|| LeftOut { name: "pathDefaults".to_owned(), reason })
     }
 }
 
@@ -92,7 +210,7 @@ mod tests {
     const CONFIG: &str = r#"
 # A configuration with comments.
 logLevel: info
-rtspAddress: :8554
+rtspAddress: :8555
 authInternalUsers:
 - user: any
   pass:
@@ -101,6 +219,10 @@ authInternalUsers:
 pathDefaults:
   sourceOnDemand: yes
   rtspTransport: automatic
+  record: no
+  recordPath: ./recordings/%path
+  runOnDemandStartTimeout: 10s
+  runOnReady: notify secret
 
 paths:
   gate:
@@ -112,8 +234,28 @@ paths:
     source: rtsps://viewer:secret@192.0.2.8/live
     sourceFingerprint: 33949E05FFFB5FF3E8AA16F8213A6251B4D9363804BA53233C4DA9A46D6F2739
     sourceProtocol: udp
+    record: yes
+    rtspAnyPort: yes
+    rtspUDPReadBufferSize: 0
+    newOption: secret
   restreamed:
     source: rtmp://192.0.2.9/live/x
+  mirror:
+    source: rtsp://127.0.0.1:8555/cams/yard
+    sourceOnDemand: no
+  multi:
+    source: rtsp://192.0.2.12/1
+    rtspTransport: multicast
+    sourceOnDemand: yes
+  circle:
+    source: rtsp://localhost:8555/circle
+  template:
+    source: rtsp://viewer:${CAMERA_PASSWORD}@192.0.2.13/1
+  unset:
+    source: rtsp://viewer:${NO_SUCH}@192.0.2.13/1
+  set1:
+  command:
+    runOnDemand: ffmpeg -i rtsp://u:secret@h/1 -f rtsp rtsp://localhost:$RTSP_PORT/$MTX_PATH
   pi:
     source: rpiCamera
   published:
@@ -124,38 +266,83 @@ paths:
   all_others:
 "#;
 
+    fn config() -> Import {
+        let variable = |name: &str| match name {
+            "CAMERA_PASSWORD" => Some("p@ss".to_owned()),
+            "MTX_PATHS_SET1_SOURCE" => Some("rtsp://u:secret@192.0.2.14/1".to_owned()),
+            "MTX_PATHS_SET1_RTSPTRANSPORT" => Some("udp".to_owned()),
+            _ => None,
+        };
+        read(CONFIG, &variable).expect("cameras")
+    }
+
     #[test]
     fn paths_with_rtsp_sources_become_cameras() {
-        let import = read(CONFIG).expect("cameras");
+        let import = config();
         let cameras: Vec<_> = import.cameras.iter().map(summary).collect();
         let channel =
             |number| format!("rtsp://admin:p%40ss@192.0.2.7:554/Streaming/Channels/{number}");
         let expected = [
             format!("gate gate {} {}", channel(101), channel(102)),
             "cams-yard cams/yard rtsps://viewer:secret@192.0.2.8/live -".to_owned(),
+            "mirror mirror rtsps://viewer:secret@192.0.2.8/live -".to_owned(),
+            "multi multi rtsp://192.0.2.12/1 -".to_owned(),
+            "template template rtsp://viewer:p%40ss@192.0.2.13/1 -".to_owned(),
+            "set1 set1 rtsp://u:secret@192.0.2.14/1 -".to_owned(),
         ];
         assert_eq!(cameras, expected);
-        let transports: Vec<_> =
-            import.cameras.iter().map(|camera| &camera.0["transport"]).collect();
-        assert_eq!(transports, ["tcp", "udp"]);
+        let transports = import.cameras.iter().map(|camera| camera.fields.get("transport"));
+        let transports: Vec<_> = transports.map(|it| it.and_then(|it| it.as_str())).collect();
+        assert_eq!(transports, [Some("tcp"), Some("udp"), Some("udp"), None, None, Some("udp")]);
+    }
+
+    #[test]
+    fn notes_name_the_options_that_are_not_kept() {
+        let import = config();
+        let notes: Vec<_> = import.cameras.iter().map(|camera| camera.notes.join("; ")).collect();
+        let fingerprint = "sourceFingerprint is left out: the manager accepts every certificate of an RTSPS camera";
+        let of_yard = "left out, because there is no counterpart: record, rtspAnyPort; \
+                       left out, because unknown: newOption";
+        let expected = [
+            "consists of gate and gate_sub; transport: tcp also applies to the sub stream, because a camera \
+             has one set of options"
+                .to_owned(),
+            format!("{fingerprint}; {of_yard}"),
+            format!(
+                "sourceOnDemand: no is left out; set keep to always for a stream that must always run; \
+                 {fingerprint}; has the link of the path cams/yard; {of_yard}"
+            ),
+            "left out, because the manager decides itself: sourceOnDemand; \
+             left out, because there is no counterpart: rtspTransport"
+                .to_owned(),
+            String::new(),
+            String::new(),
+        ];
+        assert_eq!(notes, expected);
     }
 
     #[test]
     fn the_reason_is_given_for_every_other_path() {
-        let import = read(CONFIG).expect("cameras");
+        let import = config();
         let reasons = [
-            ("restreamed", "rtmp is not supported"),
+            ("restreamed", "rtmp is not supported; add the camera's RTSP link"),
+            ("circle", "leads in a circle over the path circle"),
+            ("unset", "the variable NO_SUCH, which has no value"),
+            ("command", "gets its stream from a command"),
             ("pi", "Raspberry Pi"),
             ("published", "publishes"),
             ("broken", "@"),
             ("~^proxy_(.+)$", "pattern"),
             ("all_others", "publishes"),
+            ("pathDefaults", "there is no counterpart: runOnReady"),
         ];
-        assert_eq!(import.left_out.len(), reasons.len());
+        assert_eq!(import.left_out.len(), reasons.len(), "{:?}", import.left_out);
         for (left_out, (name, reason)) in import.left_out.iter().zip(reasons) {
             assert_eq!(left_out.name, name);
             assert!(left_out.reason.contains(reason), "{left_out:?}");
             assert!(!left_out.reason.contains("sec/ret"), "{left_out:?}");
+            assert!(!left_out.reason.contains("secret"), "{left_out:?}");
         }
+        assert_eq!(import.missing_variables.into_iter().collect::<Vec<_>>(), ["NO_SUCH"]);
     }
 }

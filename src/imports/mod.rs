@@ -11,8 +11,11 @@
 //! | `yaml` | YAML within limits |
 //! | `link` | RTSP links with the prefixes and options of other systems |
 //! | `placeholders` | variables in links |
+//! | `streams` | sources that lead to other streams of the same file |
 //! | `camera` | the cameras of an import, their ids, and the pairing of main and sub streams |
+//! | `notes` | options of the other system that a camera does not keep |
 
+pub(crate) use camera::ImportedCamera;
 use camera::is_link;
 pub(crate) use model::{Format, Import, ImportError, LeftOut};
 
@@ -23,7 +26,9 @@ mod go2rtc;
 mod link;
 mod mediamtx;
 mod model;
+mod notes;
 mod placeholders;
+mod streams;
 mod yaml;
 
 /// Returns the text of a file, without a byte order mark.
@@ -32,8 +37,25 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, ImportError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
+/// Returns the format of a file: the `chosen` one if the file has that format, otherwise an error; without a choice,
+/// the format that the contents show.
+pub(crate) fn format(text: &str, chosen: Option<Format>) -> Result<Format, ImportError> {
+    let Some(chosen) = chosen else { return detect(text) };
+    let is_yaml = !matches!(chosen, Format::Json | Format::Csv);
+    if is_yaml && yaml::read::<yaml::Sections>(text)?.formats().any(|format| format == chosen) {
+        return Ok(chosen);
+    }
+    match detect(text) {
+        Ok(found) if found == chosen => Ok(chosen),
+        Ok(found) => Err(ImportError::OtherFormat { chosen, found }),
+        // The error of the table names the column.
+        Err(_) if chosen == Format::Csv => Ok(chosen),
+        Err(_) => Err(ImportError::NotFormat(chosen)),
+    }
+}
+
 /// Returns the format that the contents of a file show.
-pub(crate) fn detect(text: &str) -> Result<Format, ImportError> {
+fn detect(text: &str) -> Result<Format, ImportError> {
     if text.trim_start().starts_with(['[', '{']) {
         return Ok(Format::Json);
     }
@@ -41,7 +63,7 @@ pub(crate) fn detect(text: &str) -> Result<Format, ImportError> {
         return Ok(Format::Csv);
     }
     match yaml::read::<yaml::Sections>(text) {
-        Ok(sections) => sections.format().ok_or(ImportError::UnknownFormat),
+        Ok(sections) => sections.formats().next().ok_or(ImportError::UnknownFormat),
         // Every short text is valid YAML.
         Err(ImportError::Yaml { problem: yaml::STRUCTURE, .. }) => Err(ImportError::UnknownFormat),
         Err(error) => Err(error),
@@ -58,7 +80,7 @@ pub(crate) fn read(
     let mut import = match format {
         Format::Json => Import::default(),
         Format::Csv => csv::read(text)?,
-        Format::Mediamtx => mediamtx::read(text)?,
+        Format::Mediamtx => mediamtx::read(text, variable)?,
         Format::Go2rtc => go2rtc::read(text, variable)?,
         Format::Frigate => frigate::read(text, variable)?,
     };
@@ -87,12 +109,34 @@ mod tests {
             ("other: 1\n", Err(ImportError::UnknownFormat)),
         ];
         for (text, expected) in table {
-            assert_eq!(detect(text), expected, "{text:?}");
+            assert_eq!(format(text, None), expected, "{text:?}");
         }
         for (name, format) in Format::ALL {
             assert_eq!(Format::parse(name), Some(format));
             assert_eq!(serde_json::to_value(format).expect("JSON"), name);
         }
+    }
+
+    #[test]
+    fn a_chosen_format_must_be_that_of_the_file() {
+        let both = "paths: {a: }\nstreams: {b: }\n";
+        let other = |chosen, found| Err(ImportError::OtherFormat { chosen, found });
+        let table = [
+            (both, Format::Mediamtx, Ok(Format::Mediamtx)),
+            (both, Format::Go2rtc, Ok(Format::Go2rtc)),
+            (both, Format::Frigate, other(Format::Frigate, Format::Go2rtc)),
+            ("{\"paths\": {\"a\": {}}}", Format::Mediamtx, Ok(Format::Mediamtx)),
+            ("[]", Format::Json, Ok(Format::Json)),
+            ("id,url\n", Format::Json, other(Format::Json, Format::Csv)),
+            ("streams: {b: }\n", Format::Csv, other(Format::Csv, Format::Go2rtc)),
+            ("id,name\n", Format::Csv, Ok(Format::Csv)),
+            ("other: {b: }\n", Format::Go2rtc, Err(ImportError::NotFormat(Format::Go2rtc))),
+        ];
+        for (text, chosen, expected) in table {
+            assert_eq!(format(text, Some(chosen)), expected, "{text:?}");
+        }
+        let error = ImportError::OtherFormat { chosen: Format::Go2rtc, found: Format::Mediamtx };
+        assert!(error.to_string().contains("looks like a configuration of mediamtx"), "{error}");
     }
 
     #[test]

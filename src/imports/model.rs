@@ -40,6 +40,17 @@ impl Format {
         ("frigate", Self::Frigate),
     ];
 
+    /// Returns what a file in this format is, for messages.
+    fn description(self) -> &'static str {
+        match self {
+            Self::Json => "a JSON list of cameras",
+            Self::Csv => "a table in CSV",
+            Self::Mediamtx => "a configuration of mediamtx (with the section paths)",
+            Self::Go2rtc => "a configuration of go2rtc (with the section streams)",
+            Self::Frigate => "a configuration of Frigate (with the section cameras)",
+        }
+    }
+
     /// Returns the format with this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|(known, _)| *known == name).map(|(_, format)| format)
@@ -78,6 +89,20 @@ pub(crate) enum ImportError {
          id,name,rtsp_link, or the configuration of mediamtx (paths), go2rtc (streams) or Frigate (cameras)"
     )]
     UnknownFormat,
+    /// The file has another format than the one that was chosen.
+    #[error(
+        "the file is not {}, as chosen, but looks like {}; choose that format, or no format, so that the contents \
+         show it", chosen.description(), found.description()
+    )]
+    OtherFormat {
+        /// The format that was chosen.
+        chosen: Format,
+        /// The format that the contents show.
+        found: Format,
+    },
+    /// The file does not have the format that was chosen, and no other one.
+    #[error("the file is not {}, as chosen", .0.description())]
+    NotFormat(Format),
     /// The YAML file is too large.
     #[error("the file is larger than {} MiB, the limit for YAML", MAX_YAML / 1024 / 1024)]
     TooLarge,

@@ -9,12 +9,14 @@ use serde_saphyr::options::AliasLimits;
 use serde_saphyr::{Error, Options};
 
 use super::model::{Format, ImportError, MAX_YAML};
+use crate::camera::source::MAX_LENGTH;
 
 /// The largest number of parser events that all aliases of a file can repeat. A list of 1000 cameras whose
 /// options all come from one anchor stays below this limit.
 const MAX_REPEATED_EVENTS: usize = 100_000;
-/// The largest number of strings in a list.
-const MAX_LIST: usize = 1000;
+/// The longest text that is kept, in bytes. Aliases can repeat a text, and a link that is cut here is still too
+/// long to be accepted.
+const MAX_TEXT: usize = 2 * MAX_LENGTH;
 /// The problem of a file that is YAML, but has another structure than the configuration.
 pub(super) const STRUCTURE: &str = "does not have the structure of such a configuration";
 
@@ -37,6 +39,9 @@ fn options() -> Options {
         // One anchor for all cameras is usual. MAX_REPEATED_EVENTS limits its expansion.
         budget.enforce_alias_anchor_ratio = false;
     }
+    // A text without quotation marks, such as a password, stays as it is written.
+    options.leading_zero_numbers_as_strings = true;
+    options.underscored_numbers_as_strings = true;
     options
 }
 
@@ -73,14 +78,14 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Returns the format of the file; `None` if the file has another format.
-    pub(super) fn format(&self) -> Option<Format> {
+    /// Returns the formats whose section the file contains, the most probable one first.
+    pub(super) fn formats(&self) -> impl Iterator<Item = Format> {
         let formats = [
             (&self.cameras, Format::Frigate),
             (&self.streams, Format::Go2rtc),
             (&self.paths, Format::Mediamtx),
         ];
-        formats.into_iter().find(|(section, _)| section.is_some()).map(|(_, format)| format)
+        formats.into_iter().filter(|(section, _)| section.is_some()).map(|(_, format)| format)
     }
 }
 
@@ -117,43 +122,125 @@ impl<'de, T: Default + Deserialize<'de>> Deserialize<'de> for Entries<T> {
     }
 }
 
-/// A string, or a list of strings. Missing and empty elements are left out.
-#[derive(Default)]
-pub(super) struct OneOrMany(pub(super) Vec<String>);
+/// A value of any kind. A number counts as a text. Contains secrets, so there is no `Debug`.
+#[derive(Clone, Default)]
+pub(super) enum Node {
+    #[default]
+    Null,
+    Flag(bool),
+    Text(String),
+    List(Vec<Node>),
+    Map(Vec<(String, Node)>),
+}
 
-impl<'de> Deserialize<'de> for OneOrMany {
+impl Node {
+    /// Returns the value of an entry of a mapping; `Null` if it is missing.
+    pub(super) fn get(&self, name: &str) -> &Self {
+        let entry = self.entries().iter().find(|(known, _)| known == name);
+        entry.map_or(&Self::Null, |(_, node)| node)
+    }
+
+    /// Returns the entries of a mapping; of other values, none.
+    pub(super) fn entries(&self) -> &[(String, Self)] {
+        match self {
+            Self::Map(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// Returns the elements of a list; of other values, none.
+    pub(super) fn list(&self) -> &[Self] {
+        match self {
+            Self::List(list) => list,
+            _ => &[],
+        }
+    }
+
+    /// Returns the text without white space around it; `None` if the value is not a text, or is empty.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text.trim()).filter(|text| !text.is_empty()),
+            _ => None,
+        }
+    }
+
+    /// Returns the text, or the texts in the list.
+    pub(super) fn texts(&self) -> Vec<&str> {
+        let texts = self.list().iter().filter_map(Self::text);
+        self.text().into_iter().chain(texts).collect()
+    }
+
+    /// Returns whether the value switches nothing on: it is missing, empty or `no`.
+    pub(super) fn is_off(&self) -> bool {
+        match self {
+            Self::Null | Self::Flag(false) => true,
+            Self::Flag(true) => false,
+            Self::Text(_) => self.text().is_none_or(|text| text == "0"),
+            Self::List(list) => list.is_empty(),
+            Self::Map(entries) => entries.is_empty(),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Node {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OneOrManyVisitor;
+        struct NodeVisitor;
 
-        impl<'de> Visitor<'de> for OneOrManyVisitor {
-            type Value = OneOrMany;
+        impl<'de> Visitor<'de> for NodeVisitor {
+            type Value = Node;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string or a list of strings")
+                f.write_str("a value")
             }
 
-            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<OneOrMany, E> {
-                Ok(OneOrMany(vec![text.to_owned()]))
+            fn visit_unit<E: serde::de::Error>(self) -> Result<Node, E> {
+                Ok(Node::Null)
             }
 
-            fn visit_unit<E: serde::de::Error>(self) -> Result<OneOrMany, E> {
-                Ok(OneOrMany::default())
+            fn visit_bool<E: serde::de::Error>(self, flag: bool) -> Result<Node, E> {
+                Ok(Node::Flag(flag))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMany, A::Error> {
-                let mut texts = Vec::new();
-                while let Some(text) = list.next_element::<Option<String>>()? {
-                    if texts.len() == MAX_LIST {
-                        return Err(serde::de::Error::invalid_length(MAX_LIST + 1, &self));
-                    }
-                    texts.extend(text.filter(|text| !text.trim().is_empty()));
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Node, E> {
+                Ok(Node::Text(number.to_string()))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Node, E> {
+                Ok(Node::Text(number.to_string()))
+            }
+
+            fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Node, E> {
+                Ok(Node::Text(number.to_string()))
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Node, E> {
+                Ok(Node::Text(cut(text)))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Node, A::Error> {
+                let mut nodes = Vec::new();
+                while let Some(node) = list.next_element()? {
+                    nodes.push(node);
                 }
-                Ok(OneOrMany(texts))
+                Ok(Node::List(nodes))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Node, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((name, node)) = map.next_entry::<String, _>()? {
+                    entries.push((cut(&name), node));
+                }
+                Ok(Node::Map(entries))
             }
         }
 
-        deserializer.deserialize_any(OneOrManyVisitor)
+        deserializer.deserialize_any(NodeVisitor)
     }
+}
+
+/// Returns the text, limited to [`MAX_TEXT`].
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_TEXT)].to_owned()
 }
 
 #[cfg(test)]
@@ -164,7 +251,7 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Names {
-        names: Entries<OneOrMany>,
+        names: Entries<Node>,
     }
 
     fn problem(text: &str) -> (u64, &'static str) {
@@ -179,14 +266,13 @@ mod tests {
         let text = "names:\n  b: one\n  a: [one, null, two]\n  007: ~\n";
         let Names { names } = read(text).expect("names");
         let found: Vec<_> =
-            names.0.iter().map(|(name, texts)| (name.as_str(), texts.0.len())).collect();
+            names.0.iter().map(|(name, node)| (name.as_str(), node.texts().len())).collect();
         assert_eq!(found, [("b", 1), ("a", 2), ("007", 0)]);
     }
 
     #[test]
     fn errors_name_the_line_but_nothing_of_the_file() {
         assert_eq!(problem("names:\n  a: one\n  a: two\n"), (3, "repeats a key"));
-        assert_eq!(problem("names:\n  a: {secret: x}\n").1, STRUCTURE);
         assert_eq!(problem("names: secret\n").1, STRUCTURE);
         assert_eq!(problem("names:\n  a: 'secret\n").1, "is not valid YAML");
         assert_eq!(problem("names:\n  a: *secret\n").1, "uses an alias without an anchor");
@@ -209,12 +295,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_text_that_aliases_repeat_is_cut() {
+        let mut text = format!("names:\n  first: &long {}\n", "x".repeat(100_000));
+        (0..100)
+            .for_each(|number| writeln!(text, "  c{number}: {{*long : *long}}").expect("memory"));
+        let Names { names } = read(&text).expect("names");
+        let lengths = names.0.iter().map(|(_, node)| match node.entries() {
+            [(name, node)] => name.len().max(node.text().map_or(0, str::len)),
+            _ => node.text().map_or(0, str::len),
+        });
+        assert_eq!(lengths.max(), Some(MAX_TEXT));
+    }
+
+    #[test]
     fn one_anchor_can_be_used_by_a_thousand_cameras() {
         let mut text = "names:\n  first: &all [a, b, c, d]\n".to_owned();
         for number in 0..1000 {
             writeln!(text, "  c{number}: *all").expect("memory");
         }
         let Names { names } = read(&text).expect("names");
-        assert_eq!((names.0.len(), names.0[1000].1.0.len()), (1001, 4));
+        assert_eq!((names.0.len(), names.0[1000].1.texts().len()), (1001, 4));
     }
 }

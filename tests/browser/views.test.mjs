@@ -238,7 +238,8 @@ describe("the views", () => {
         buffer: Buffer.from(content),
       });
     const stream = (password) =>
-      `streams:\n  loft: rtsp://u:${password}@192.0.2.1/x\n  script: exec:true\n`;
+      `streams:\n  loft:\n    - rtsp://u:${password}@192.0.2.1/x#transport=udp#timeout=5\n` +
+      "    - rtsp://192.0.2.1/y\n  script: exec:true\n";
     await choose(stream(`\${UNKNOWN}`));
     const dialog = page.getByRole("dialog");
     await dialog.getByText(/variables .* UNKNOWN/).waitFor();
@@ -246,8 +247,16 @@ describe("the views", () => {
     await dialog.getByRole("button", { name: "Cancel" }).click();
     await choose(stream("secret"));
     await dialog.getByText("New cameras: 1.").waitFor();
-    await dialog.getByText("rtsp://***@192.0.2.1/x").waitFor();
-    await dialog.getByText("Not imported: script: source 1: exec is not supported").waitFor();
+    for (const fact of [
+      "New",
+      "Main stream: rtsp://***@192.0.2.1/x",
+      "Sub stream: rtsp://192.0.2.1/y",
+      "Transport: UDP only",
+      "Note: left out, because there is no counterpart: #timeout",
+    ]) {
+      await dialog.getByText(fact, { exact: true }).waitFor();
+    }
+    await dialog.getByText("Not imported: script: the source: exec is not supported").waitFor();
     assert.ok(!(await dialog.textContent()).includes("secret"));
     await dialog.getByRole("button", { name: "Import" }).click();
     await page.getByText(/Imported: 1 added/).waitFor();

@@ -1,6 +1,8 @@
 //! Imports of cameras: the command `import`, and files of other systems in requests.
 
 use std::fmt::Write as _;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 
 use reqwest::Method;
@@ -62,7 +64,9 @@ go2rtc:
     gate: ["rtsp://viewer:{{FRIGATE_RTSP_PASSWORD}}@127.0.0.1:{port}/private"]
 cameras:
   gate:
+    detect: {{width: 640, height: 360}}
     ffmpeg:
+      output_args: {{record: preset-record-generic-audio-aac}}
       inputs:
         - {{path: "rtsp://127.0.0.1:{port}/h264", roles: [detect]}}
         - {{path: "rtsp://127.0.0.1:8554/gate", roles: [record]}}
@@ -85,13 +89,17 @@ cameras:
     assert_eq!(shown.code, Some(0), "{shown:?}");
     let main = format!("rtsp://***@127.0.0.1:{port}/private");
     let sub = format!("rtsp://127.0.0.1:{port}/h264");
-    let row = format!("gate    gate  {main}  {sub}  added");
-    assert!(
-        shown.stdout.lines().any(|line| line.split_whitespace().eq(row.split_whitespace())),
-        "{shown:?}"
+    let expected = format!(
+        "gate: added
+  main     {main}
+  sub      {sub}
+  note     has the link of the stream gate
+  note     left out, because there is no counterpart: detect, output_args
+left out: web: input 1 cannot be used: http is not supported; add the camera's RTSP link instead
+an import would add 1 camera; to import, run the command again with --apply
+"
     );
-    assert!(shown.stdout.contains("left out: web: input 1 cannot be used: http"), "{shown:?}");
-    assert!(shown.stdout.contains("add 1, change 0"), "{shown:?}");
+    assert_eq!(shown.stdout, expected);
     assert_eq!(count(&manager).await, 0, "a dry run changes nothing");
 
     let applied = import(&manager, &file, &["--apply"], &variables);
@@ -111,7 +119,7 @@ cameras:
     // A change applies to the running streams.
     let file = file.replace("/h264", "/h264-aac");
     let shown = import(&manager, &file, &[], &variables);
-    assert!(shown.stdout.contains("add 0, change 1"), "{shown:?}");
+    assert!(shown.stdout.contains("an import would change 1 camera;"), "{shown:?}");
     assert_eq!(import(&manager, &file, &["--apply"], &variables).code, Some(0));
     until("the sub stream has the audio of its new source", || async {
         let status = manager.get("/api/cameras/gate/stream/status?profile=sub").await.body;
@@ -120,6 +128,206 @@ cameras:
     .await;
     let again = import(&manager, &file, &["--apply"], &variables);
     assert!(again.stdout.contains("0 added, 0 changed, 1 unchanged"), "{again:?}");
+}
+
+/// A file of another system, and what the command makes of it.
+struct Case {
+    file: &'static str,
+    variables: &'static [(&'static str, &'static str)],
+    shown: &'static str,
+    /// The cameras, each with its main and sub stream and its transport.
+    cameras: &'static [(&'static str, &'static str, Option<&'static str>, &'static str)],
+}
+
+/// Shows and imports the file of a case.
+async fn check(case: Case) {
+    let Case { file, variables, shown: expected, cameras } = case;
+    let manager = Manager::start(&[]).await;
+    let shown = import(&manager, file, &[], variables);
+    assert_eq!(shown.stdout, expected, "{}", shown.stderr);
+    assert_eq!(count(&manager).await, 0);
+    let applied = import(&manager, file, &["--apply"], variables);
+    let counts = format!("imported: {} added, 0 changed, 0 unchanged\n", cameras.len());
+    assert!(applied.stdout.ends_with(&counts), "{applied:?}");
+    for (id, main, sub, transport) in cameras {
+        let camera = manager.get(&format!("/api/cameras/{id}")).await.body;
+        let found = (&camera["source"], &camera["source_sub"], &camera["transport"]);
+        assert_eq!(found, (&json!(main), &json!(sub), &json!(transport)), "{camera}");
+    }
+    for text in [&shown.stdout, &applied.stdout, &applied.stderr, &manager.log()] {
+        assert!(!text.contains("topsecret"), "{text}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_of_go2rtc_is_imported_by_the_command() {
+    check(Case {
+        file: r#"
+api:
+  listen: ":1984"
+ffmpeg:
+  bin: ffmpeg
+streams:
+  porch:
+    - rtsp://admin:${CAMERA_PASSWORD}@192.0.2.21:554/Streaming/Channels/101#backchannel=0#transport=udp
+    - rtsp://admin:${CAMERA_PASSWORD}@192.0.2.21:554/Streaming/Channels/102#backchannel=0
+    - "ffmpeg:porch#audio=opus#async"
+  yard_main: rtsps://admin:topsecret@192.0.2.22:7441/main
+  yard_sub: rtsps://admin:topsecret@192.0.2.22:7441/sub
+  Tür: "ffmpeg:rtsp://admin:topsecret@192.0.2.23/cam#video=h264#hardware=vaapi#rotate=180"
+  wall: rtsp://127.0.0.1:8554/porch?video&audio
+  doorbell: "exec:ffmpeg -i rtsp://u:topsecret@h/x -f rtsp {output}"
+  office: onvif://admin:topsecret@192.0.2.24
+  loop_a: ffmpeg:loop_b
+  loop_b: ffmpeg:loop_a
+webrtc:
+  candidates: [stun:8555]
+"#,
+        variables: &[("CAMERA_PASSWORD", "topsecret@1")],
+        shown: "\
+porch: added
+  main     rtsp://***@192.0.2.21:554/Streaming/Channels/101
+  sub      rtsp://***@192.0.2.21:554/Streaming/Channels/102
+  options  transport: udp
+  note     not needed, because the manager converts video and audio itself: source 3
+  note     transport: udp also applies to the sub stream, because a camera has one set of options
+  note     left out, because there is no counterpart: #backchannel
+yard: added
+  main     rtsps://***@192.0.2.22:7441/main
+  sub      rtsps://***@192.0.2.22:7441/sub
+  note     consists of yard_main and yard_sub
+Tur: added
+  name     Tür
+  main     rtsp://***@192.0.2.23/cam
+  options  video: h264
+  note     left out, because there is no counterpart: #hardware, #rotate
+wall: added
+  main     rtsp://***@192.0.2.21:554/Streaming/Channels/101
+  options  transport: udp
+  note     has the link of the stream porch
+  note     left out, because there is no counterpart: #backchannel
+left out: doorbell: the source: exec is not supported; if the command reads a camera, add the camera's own \
+RTSP link
+left out: office: the source: onvif is not supported; search for the camera's RTSP links with stream-manager \
+discover, and add one of them
+left out: loop_a: the source: leads in a circle over the stream loop_a; add the camera's own RTSP link
+left out: loop_b: the source: leads in a circle over the stream loop_b; add the camera's own RTSP link
+an import would add 4 cameras; to import, run the command again with --apply
+",
+        cameras: &[
+            (
+                "porch",
+                "rtsp://***@192.0.2.21:554/Streaming/Channels/101",
+                Some("rtsp://***@192.0.2.21:554/Streaming/Channels/102"),
+                "udp",
+            ),
+            ("yard", "rtsps://***@192.0.2.22:7441/main", Some("rtsps://***@192.0.2.22:7441/sub"), "auto"),
+            ("Tur", "rtsp://***@192.0.2.23/cam", None, "auto"),
+            ("wall", "rtsp://***@192.0.2.21:554/Streaming/Channels/101", None, "udp"),
+        ],
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_configuration_of_mediamtx_is_imported_by_the_command() {
+    check(Case {
+        file: r"
+logLevel: info
+rtspAddress: :8554
+pathDefaults:
+  source: publisher
+  sourceFingerprint:
+  sourceOnDemand: false
+  record: no
+  recordPath: ./recordings/%path/%Y-%m-%d_%H-%M-%S-%f
+  rtspTransport: automatic
+  runOnDemandRestart: no
+paths:
+  gate:
+    source: rtsp://admin:topsecret@192.0.2.20:554/stream1
+    rtspTransport: tcp
+    sourceOnDemand: yes
+    record: yes
+  gate_sub:
+    source: rtsp://admin:topsecret@192.0.2.20:554/stream2
+    rtspTransport: tcp
+  cams/yard:
+    source: rtsps://admin:topsecret@192.0.2.25/live
+    sourceFingerprint: 33949E05FFFB5FF3E8AA16F8213A6251B4D9363804BA53233C4DA9A46D6F2739
+  mirror:
+    source: rtsp://localhost:8554/cams/yard
+  camera3:
+  garage:
+    runOnDemand: ffmpeg -i rtsp://u:topsecret@h/x -c copy -f rtsp rtsp://localhost:$RTSP_PORT/$MTX_PATH
+  tv:
+    source: http://192.0.2.26/live/stream.m3u8?key=topsecret
+  all_others:
+",
+        variables: &[("MTX_PATHS_CAMERA3_SOURCE", "rtsp://u:topsecret@192.0.2.27/1")],
+        shown: "\
+gate: added
+  main     rtsp://***@192.0.2.20:554/stream1
+  sub      rtsp://***@192.0.2.20:554/stream2
+  options  transport: tcp
+  note     consists of gate and gate_sub
+  note     left out, because the manager decides itself: sourceOnDemand
+  note     left out, because there is no counterpart: record
+cams-yard: added
+  name     cams/yard
+  main     rtsps://***@192.0.2.25/live
+  note     sourceFingerprint is left out: the manager accepts every certificate of an RTSPS camera
+mirror: added
+  main     rtsps://***@192.0.2.25/live
+  note     sourceFingerprint is left out: the manager accepts every certificate of an RTSPS camera
+  note     has the link of the path cams/yard
+camera3: added
+  main     rtsp://***@192.0.2.27/1
+left out: garage: gets its stream from a command (runOnInit, runOnDemand); if the command reads a camera, add \
+the camera's own RTSP link
+left out: tv: http is not supported; add the camera's RTSP link instead
+left out: all_others: waits for a client that publishes a stream; the manager only connects to cameras
+an import would add 4 cameras; to import, run the command again with --apply
+",
+        cameras: &[
+            ("gate", "rtsp://***@192.0.2.20:554/stream1", Some("rtsp://***@192.0.2.20:554/stream2"), "tcp"),
+            ("cams-yard", "rtsps://***@192.0.2.25/live", None, "auto"),
+            ("mirror", "rtsps://***@192.0.2.25/live", None, "auto"),
+            ("camera3", "rtsp://***@192.0.2.27/1", None, "auto"),
+        ],
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_imported_by_the_command() {
+    check(Case {
+        file: "\u{feff}Name;Vendor;IP;Username;Password;RTSP URL;Transport\r\n\
+               Über der Tür;hikvision;192.0.2.30;admin;topsecret;;tcp\r\n\
+               Hof;;;;;\"rtsp://admin:topsecret@192.0.2.31/1\";\r\n\
+               ;;;;;;\r\n",
+        variables: &[],
+        shown: "\
+Uber-der-Tur: added
+  name     Über der Tür
+  main     rtsp://***@192.0.2.30:554/Streaming/Channels/101
+  sub      rtsp://***@192.0.2.30:554/Streaming/Channels/102
+  options  transport: tcp
+Hof: added
+  main     rtsp://***@192.0.2.31/1
+an import would add 2 cameras; to import, run the command again with --apply
+",
+        cameras: &[
+            (
+                "Uber-der-Tur",
+                "rtsp://***@192.0.2.30:554/Streaming/Channels/101",
+                Some("rtsp://***@192.0.2.30:554/Streaming/Channels/102"),
+                "tcp",
+            ),
+            ("Hof", "rtsp://***@192.0.2.31/1", None, "auto"),
+        ],
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -143,6 +351,9 @@ async fn the_command_needs_the_service_and_a_key_for_administrators() {
         ("[", &[][..], "line 1"),
         (r#"[{ "id": "gate" }, { "id": "yard", "port": "x" }]"#, &[], "entry 2 (yard)"),
         ("logLevel: info", &[], "format of the file is unknown"),
+        ("streams: {a: exec:x}", &["--format", "mediamtx"], "looks like a configuration of go2rtc"),
+        ("streams: {a: exec:x}", &["--apply"], "left out: a: the source: exec is not supported"),
+        ("streams: {a: exec:x}", &["--apply"], "the file contains no camera that can be imported"),
         ("id,rtsp_link\na,rtsp://u:topsecret@h:0/x", &["--apply"], "entry 1 (a)"),
     ] {
         let refused = import(&manager, file, options, &key);
@@ -167,10 +378,26 @@ async fn the_command_uses_the_key_that_the_service_has_created() {
     let imported = run(&manager, file, &["--apply"], &port);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert!(imported.stdout.contains("1 added"), "{imported:?}");
+    // The manager listens on IPv4 only, as a service with this address does in a container without IPv6.
+    let again = run(&manager, file, &["--apply"], &[port[0], ("BIND_ADDR", "::")]);
+    assert!(again.stdout.contains("1 unchanged"), "{again:?}");
     // With `--url`, the command does not send this key, even if the URL belongs to the same service.
     let refused = import(&manager, file, &["--apply"], &port);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("set API_KEY"), "{refused:?}");
+
+    // The message names the file in which the key would be.
+    let other = [port[0], ("DATABASE_URL", "sqlite:./other.db")];
+    let refused = run(&manager, file, &["--apply"], &other);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("no admin key in ./other.db.admin-key"), "{refused:?}");
+    assert!(refused.stderr.contains("DATABASE_URL"), "{refused:?}");
+    let key_file = manager.dir().path().join("other.db.admin-key");
+    std::fs::write(&key_file, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").expect("a file");
+    std::fs::set_permissions(&key_file, Permissions::from_mode(0o600)).expect("permissions");
+    let refused = run(&manager, file, &["--apply"], &other);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("does not accept the admin key in ./other.db"), "{refused:?}");
 
     std::fs::write(manager.dir().path().join("streams.db.admin-key"), "garbage").expect("a file");
     let refused = run(&manager, file, &["--apply"], &port);
@@ -236,7 +463,12 @@ async fn a_file_that_cannot_be_imported_completely_changes_nothing() {
         ("streams:\n  a: rtsp://${USER}@h/x\n".to_owned(), "variables USER"),
         ("streams:\n  a: exec:true\n".to_owned(), "no camera that can be imported"),
         ("id,rtsp_link\na,rtsp://h/x\nb,http://h/x\n".to_owned(), "entry 2 (b)"),
-        ("id,rtsp_link\na,rtsp://h/x\na,rtsp://h/y\n".to_owned(), "entry 1 has the same id"),
+        ("id,rtsp_link\na,rtsp://h/x\na,rtsp://h/y\n".to_owned(), "line 3 of the file has the id"),
+        (
+            r#"[{"id":"a","rtsp_link":"rtsp://h/x"},{"id":"a","rtsp_link":"rtsp://h/y"}]"#
+                .to_owned(),
+            "entry 1 has the same id",
+        ),
         ("id,rtsp_link,colour\na,rtsp://h/x,red\n".to_owned(), "column 3"),
     ];
     for (file, reason) in table {
@@ -247,6 +479,10 @@ async fn a_file_that_cannot_be_imported_completely_changes_nothing() {
             "{refused:?}"
         );
     }
+    let refused = send(&manager, "?format=frigate", "streams:\n  a: rtsp://h/x\n").await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    let detail = refused.body["detail"].as_str().expect("a detail");
+    assert!(detail.contains("looks like a configuration of go2rtc"), "{detail}");
     let path = "/api/cameras.json?format=xml";
     let refused = manager.send(manager.request(Method::PUT, path, &json!([]))).await;
     assert_eq!((refused.status.as_u16(), &refused.body["code"]), (400, &json!("invalid_request")));

@@ -15,7 +15,7 @@ use crate::api::route::Call;
 use crate::api::wire::flag;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::CameraId;
-use crate::imports::{self, Format, Import};
+use crate::imports::{self, Format, Import, ImportedCamera};
 use crate::service::camera_change::CameraChange;
 use crate::service::cameras;
 
@@ -61,11 +61,12 @@ pub(super) async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
         let _place = place;
         read(&body, format)
     });
-    let Contents { format, entries, import } = read.await.map_err(|_| reading_failed())??;
+    let Contents { format, entries, notes, import } =
+        read.await.map_err(|_| reading_failed())??;
     let core = &call.api.core;
     if dry_run {
         let previewed = cameras::preview_import(core, entries).await?;
-        return Ok(reply::json(&ImportOutput::previewed(&previewed, format, import)));
+        return Ok(reply::json(&ImportOutput::previewed(&previewed, notes, format, import)));
     }
     ensure_complete(format, &entries, &import)?;
     let changes = cameras::import(core, &call.caller, entries).await?;
@@ -76,19 +77,21 @@ pub(super) async fn import(mut call: Call<'_>) -> Result<Reply, Error> {
 struct Contents {
     format: Format,
     entries: Vec<(CameraId, CameraChange)>,
+    /// The notes about each camera; empty for JSON.
+    notes: Vec<Vec<String>>,
     import: Import,
 }
 
 fn read(body: &[u8], format: Option<Format>) -> Result<Contents, Error> {
     let text = imports::text(body)?;
-    let format = format.map_or_else(|| imports::detect(text), Ok)?;
+    let format = imports::format(text, format)?;
     // The variables in the file get no values, because the manager's environment contains secrets.
     let mut import = imports::read(text, format, &|_| None)?;
-    let entries = match format {
-        Format::Json => json_entries(text)?,
+    let (entries, notes) = match format {
+        Format::Json => (json_entries(text)?, Vec::new()),
         _ => other_entries(&mut import)?,
     };
-    Ok(Contents { format, entries, import })
+    Ok(Contents { format, entries, notes, import })
 }
 
 fn reading_failed() -> Error {
@@ -134,13 +137,17 @@ fn json_entries(text: &str) -> Result<Vec<(CameraId, CameraChange)>, Error> {
     entries.collect()
 }
 
+/// The entries of a file, and the notes about each.
+type EntriesWithNotes = (Vec<(CameraId, CameraChange)>, Vec<Vec<String>>);
+
 /// Takes the entries of a file of another system out of `import`, and returns them.
-fn other_entries(import: &mut Import) -> Result<Vec<(CameraId, CameraChange)>, Error> {
+fn other_entries(import: &mut Import) -> Result<EntriesWithNotes, Error> {
     let cameras = std::mem::take(&mut import.cameras).into_iter().enumerate();
-    let entries = cameras.map(|(index, camera)| {
-        let id = EntryId { id: camera.0.get("id").cloned() }.id();
-        entry(from_value(Value::Object(camera.0)))
-            .map_err(|error| cameras::in_entry(index, id.as_ref(), error))
+    let entries = cameras.map(|(index, ImportedCamera { fields, notes })| {
+        let id = EntryId { id: fields.get("id").cloned() }.id();
+        let entry = entry(from_value(Value::Object(fields)))
+            .map_err(|error| cameras::in_entry(index, id.as_ref(), error))?;
+        Ok((entry, notes))
     });
     entries.collect()
 }

@@ -291,8 +291,14 @@ pub(crate) struct PreviewOutput {
     source: Option<String>,
     /// The sub stream's URL without secrets; null if there is no such stream.
     source_sub: Option<String>,
+    /// The options of the camera's streams.
+    #[serde(flatten)]
+    options: StreamOptions,
     /// The effect on the known cameras.
     effect: Effect,
+    /// What the camera does not keep of the body, for people; missing if there is nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
 }
 
 /// The effect of one entry of an import.
@@ -323,23 +329,29 @@ impl ImportOutput {
 
     pub(super) fn previewed(
         previewed: &[(Record, Change)],
+        notes: Vec<Vec<String>>,
         format: Format,
         import: Import,
     ) -> Self {
         let changes: Vec<_> = previewed.iter().map(|(_, change)| *change).collect();
-        let cameras = previewed.iter().map(|(record, change)| PreviewOutput::new(record, *change));
+        let notes = notes.into_iter().chain(std::iter::repeat_with(Vec::new));
+        let cameras = previewed.iter().zip(notes);
+        let cameras =
+            cameras.map(|((record, change), notes)| PreviewOutput::new(record, *change, notes));
         let cameras = Some(cameras.collect());
         Self { format: Some(format), cameras, ..Self::new(&changes, import) }
     }
 }
 
 impl PreviewOutput {
-    fn new(record: &Record, change: Change) -> Self {
+    fn new(record: &Record, change: Change, notes: Vec<String>) -> Self {
         Self {
             id: record.id.to_string(),
             name: record.name.clone(),
             source: record.spec.source(Profile::Main).map(Source::to_string),
             source_sub: record.spec.source(Profile::Sub).map(Source::to_string),
+            options: record.options,
+            notes,
             effect: match change {
                 Change::Created => Effect::Created,
                 Change::Updated => Effect::Updated,

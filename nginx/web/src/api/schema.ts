@@ -240,10 +240,11 @@ export type Preset = {
   vendor: string;
 };
 
-export type PreviewOutput = {
+export type PreviewOutput = StreamOptions & {
   effect: Effect;
   id: string;
   name: string;
+  notes?: string[];
   source?: string | null;
   source_sub?: string | null;
 };

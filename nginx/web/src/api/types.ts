@@ -21,6 +21,7 @@ export type {
   LogOutput as LogLines,
   NewSessionOutput as NewSession,
   Preset as Vendor,
+  PreviewOutput as PreviewCamera,
   Profile,
   SessionOutput as Session,
   SessionsOutput as SessionList,

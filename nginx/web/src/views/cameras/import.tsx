@@ -3,8 +3,8 @@ import { useState } from "preact/hooks";
 
 import { cameraChanges } from "../../api/changes";
 import { putFile } from "../../api/client";
-import type { Imported } from "../../api/types";
-import { t } from "../../ui/i18n";
+import type { Imported, PreviewCamera } from "../../api/types";
+import { plural, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Alert, Dialog } from "../../ui/parts";
@@ -85,17 +85,13 @@ function PreviewDialog({ result, onClose, onConfirm }: PreviewProps) {
     <Dialog title={t("cameras.import_title")} onClose={onClose}>
       <p>{t("cameras.import_counts", { created, updated, unchanged })}</p>
       <ul class="list">
-        {cameras.slice(0, MAX_ROWS).map(({ id, name, source, source_sub }) => (
-          <li key={id} class="row">
-            <div class="row-main">
-              <strong>{name}</strong>
-              <span class="quiet">
-                {[name === id ? null : id, source, source_sub].filter(Boolean).join(" · ")}
-              </span>
-            </div>
-          </li>
+        {cameras.slice(0, MAX_ROWS).map((camera) => (
+          <PreviewRow key={camera.id} camera={camera} />
         ))}
       </ul>
+      {cameras.length > MAX_ROWS && (
+        <p class="hint">{plural("cameras.import_more", cameras.length - MAX_ROWS)}</p>
+      )}
       {(result.left_out ?? []).map(({ name, reason }) => (
         <p key={`${name} ${reason}`} class="hint">
           {t("cameras.import_left_out", { name, reason })}
@@ -118,5 +114,32 @@ function PreviewDialog({ result, onClose, onConfirm }: PreviewProps) {
         </button>
       </div>
     </Dialog>
+  );
+}
+
+/** A camera that an import would store, with the same facts as in the output of the command `import`. */
+function PreviewRow({ camera }: { camera: PreviewCamera }) {
+  const { id, name, source, source_sub, video, audio, transport, effect, notes = [] } = camera;
+  const facts = [
+    name === id ? null : id,
+    t(`cameras.import_effect.${effect}`),
+    source && t("cameras.import_main", { link: source }),
+    source_sub && t("cameras.import_sub", { link: source_sub }),
+    video !== "auto" && `${t("form.video")}: ${t(`form.video.${video}`)}`,
+    audio !== "auto" && `${t("form.audio")}: ${t(`form.audio.${audio}`)}`,
+    transport !== "auto" && `${t("form.transport")}: ${t(`form.transport.${transport}`)}`,
+    ...notes.map((note) => t("cameras.import_note", { note })),
+  ];
+  return (
+    <li class="row">
+      <div class="row-main">
+        <strong>{name}</strong>
+        {facts.filter(Boolean).map((fact) => (
+          <span key={fact} class="quiet">
+            {fact}
+          </span>
+        ))}
+      </div>
+    </li>
   );
 }

@@ -1,0 +1,128 @@
+//! Notes about the options of another system that a camera does not keep. The notes contain names of options, but
+//! no values, which may contain passwords.
+
+/// The most names in a list.
+const MAX_NAMES: usize = 12;
+/// The longest name that a note shows, in bytes.
+const MAX_NAME: usize = 40;
+
+/// The options that a camera does not keep.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Notes {
+    /// Options about whose subject the manager decides itself.
+    automatic: Vec<String>,
+    /// Known options without a counterpart.
+    left_out: Vec<String>,
+    /// Unknown options.
+    unknown: Vec<String>,
+    /// Other notes.
+    others: Vec<String>,
+}
+
+impl Notes {
+    /// Adds an option about whose subject the manager decides itself.
+    pub(super) fn add_automatic(&mut self, name: impl Into<String>) {
+        add(&mut self.automatic, name.into());
+    }
+
+    /// Adds a known option without a counterpart.
+    pub(super) fn add_left_out(&mut self, name: impl Into<String>) {
+        add(&mut self.left_out, name.into());
+    }
+
+    /// Adds an unknown option. A name that may be something else, such as a part of a password, is not used.
+    pub(super) fn add_unknown(&mut self, prefix: &str, name: &str) {
+        let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let is_name = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed);
+        let name = if is_name { format!("{prefix}{name}") } else { "another option".to_owned() };
+        add(&mut self.unknown, name);
+    }
+
+    /// Removes the names of the unknown options.
+    pub(super) fn forget_unknown(&mut self) {
+        if !self.unknown.is_empty() {
+            self.unknown = vec!["another option".to_owned()];
+        }
+    }
+
+    /// Adds a note as it is.
+    pub(super) fn add(&mut self, note: String) {
+        add(&mut self.others, note);
+    }
+
+    /// Adds the notes of another stream of the camera.
+    pub(super) fn extend(&mut self, other: Self) {
+        let Self { automatic, left_out, unknown, others } = other;
+        let lists = [
+            (&mut self.automatic, automatic),
+            (&mut self.left_out, left_out),
+            (&mut self.unknown, unknown),
+            (&mut self.others, others),
+        ];
+        for (list, texts) in lists {
+            for text in texts {
+                add(list, text);
+            }
+        }
+    }
+
+    /// Returns the lines for people.
+    pub(super) fn lines(self) -> Vec<String> {
+        let lists = [
+            ("left out, because the manager decides itself", self.automatic),
+            ("left out, because there is no counterpart", self.left_out),
+            ("left out, because unknown", self.unknown),
+        ];
+        let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
+        let lists = lists.map(|(label, names)| format!("{label}: {}", summary(&names)));
+        self.others.into_iter().chain(lists).collect()
+    }
+}
+
+fn add(texts: &mut Vec<String>, text: String) {
+    if !texts.contains(&text) {
+        texts.push(text);
+    }
+}
+
+/// Returns the names, separated by commas. Of a long list, returns the beginning and the number of the others.
+pub(super) fn summary(names: &[String]) -> String {
+    let shown = &names[..names.len().min(MAX_NAMES)];
+    let others = names.len() - shown.len();
+    let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+    shown.join(", ") + &others
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_options_are_listed_by_the_reason() {
+        let mut notes = Notes::default();
+        notes.add_left_out("#timeout");
+        notes.add_left_out("#timeout");
+        notes.add_automatic("#audio");
+        notes.add_unknown("#", "new");
+        notes.add_unknown("#", "sec:ret");
+        let mut other = Notes::default();
+        other.add_left_out("#timeout");
+        other.add_left_out("#backchannel");
+        other.add("the sub stream is late".to_owned());
+        notes.extend(other);
+        let expected = [
+            "the sub stream is late",
+            "left out, because the manager decides itself: #audio",
+            "left out, because there is no counterpart: #timeout, #backchannel",
+            "left out, because unknown: #new, another option",
+        ];
+        assert_eq!(notes.lines(), expected);
+        assert!(Notes::default().lines().is_empty());
+    }
+
+    #[test]
+    fn a_long_list_is_cut() {
+        let names: Vec<_> = (0..15).map(|number| format!("n{number}")).collect();
+        assert_eq!(summary(&names), "n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11 and 3 more");
+    }
+}
