@@ -16,25 +16,28 @@ use super::yaml::{self, Entries, Node};
 use crate::camera::options::TransportOption;
 
 /// The settings of a camera that have no counterpart.
-const CAMERA_SETTINGS: [&str; 28] = [
+const CAMERA_SETTINGS: [&str; 31] = [
     "audio",
     "audio_transcription",
     "best_image_timeout",
     "birdseye",
-    "detect",
+    "clips",
     "dashboard",
+    "detect",
     "face_recognition",
     "genai",
     "live",
     "lpr",
     "motion",
     "mqtt",
+    "name",
     "notifications",
     "objects",
     "onvif",
     "order",
     "profiles",
     "record",
+    "restream",
     "review",
     "rtmp",
     "semantic_search",

@@ -91,6 +91,9 @@ fn source(text: &str, port: u16, placeholders: &Placeholders<'_>) -> StreamSourc
         notes.forget_unknown();
     }
     match parsed {
+        None if source.starts_with(['/', '.']) => {
+            StreamSource::Other("is a file; the manager requires RTSP links".to_owned())
+        }
         None if ["device", "virtual", "tts"]
             .iter()
             .any(|it| source.split('?').next() == Some(*it)) =>
@@ -136,6 +139,7 @@ streams:
   nest: nest:?client_id=secret
   script: "exec:ffmpeg -i /dev/video0 -f rtsp {output}"
   webcam: ffmpeg:device?video=0#video=h264
+  movie: ffmpeg:/media/movie.mp4#video=copy
   unset: rtsp://${NO_SUCH}:x@192.0.2.11/1
   default: rtsp://${NO_SUCH_USER:admin}@192.0.2.12/1
   many: [rtsp://h/1, rtsp://h/2, "rtsp://u:secret@h/3?key=secret"]
@@ -222,6 +226,7 @@ streams:
             ("nest", "the source: nest is not supported; add the RTSP link of the camera"),
             ("script", "exec is not supported; if the command reads a camera"),
             ("webcam", "is a device of the machine"),
+            ("movie", "is a file"),
             ("unset", "the variable NO_SUCH, which has no value; set it"),
             ("many", "source 3 (rtsp://***@h/3?key=***): a camera has at most two streams"),
             ("circle", "leads in a circle over the stream circle"),

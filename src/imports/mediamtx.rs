@@ -106,6 +106,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn source(&self, name: &str, options: &Node) -> StreamSource {
+        if name.starts_with('~') || matches!(name, "all" | "all_others") {
+            return StreamSource::Other("is a pattern for several paths".to_owned());
+        }
         let source =
             self.value(name, options, &["source"]).unwrap_or_else(|| "publisher".to_owned());
         if let Some((source, reason)) = NOT_LINKS.iter().find(|(known, _)| *known == source) {
@@ -118,9 +121,6 @@ impl Reader<'_> {
             } else {
                 (*reason).to_owned()
             });
-        }
-        if name.starts_with('~') || matches!(name, "all" | "all_others") {
-            return StreamSource::Other("is a pattern for several paths".to_owned());
         }
         let text = match self.placeholders.replace(&source) {
             Ok(text) => text,
@@ -333,7 +333,7 @@ paths:
             ("published", "publishes"),
             ("broken", "@"),
             ("~^proxy_(.+)$", "pattern"),
-            ("all_others", "publishes"),
+            ("all_others", "pattern"),
             ("pathDefaults", "there is no counterpart: runOnReady"),
         ];
         assert_eq!(import.left_out.len(), reasons.len(), "{:?}", import.left_out);

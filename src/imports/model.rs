@@ -91,8 +91,8 @@ pub(crate) enum ImportError {
     UnknownFormat,
     /// The file has another format than the one that was chosen.
     #[error(
-        "the file is not {}, as chosen, but looks like {}; choose that format, or no format, so that the contents \
-         show it", chosen.description(), found.description()
+        "the file looks like {}, but the chosen format is that of {}; choose another format, or leave it out",
+        found.description(), chosen.description()
     )]
     OtherFormat {
         /// The format that was chosen.
@@ -101,7 +101,7 @@ pub(crate) enum ImportError {
         found: Format,
     },
     /// The file does not have the format that was chosen, and no other one.
-    #[error("the file is not {}, as chosen", .0.description())]
+    #[error("the file is not {}, which is the chosen format; choose another format, or leave it out", .0.description())]
     NotFormat(Format),
     /// The YAML file is too large.
     #[error("the file is larger than {} MiB, the limit for YAML", MAX_YAML / 1024 / 1024)]

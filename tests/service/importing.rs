@@ -286,7 +286,7 @@ camera3: added
 left out: garage: gets its stream from a command (runOnInit, runOnDemand); if the command reads a camera, add \
 the camera's own RTSP link
 left out: tv: http is not supported; add the camera's RTSP link instead
-left out: all_others: waits for a client that publishes a stream; the manager only connects to cameras
+left out: all_others: is a pattern for several paths
 an import would add 4 cameras; to import, run the command again with --apply
 ",
         cameras: &[
