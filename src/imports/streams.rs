@@ -218,22 +218,37 @@ impl Streams {
             }
             visited.push(index);
             first_name = first_name.or(Some(&self.all[index].name));
-            source = self.next(index).map_err(|reason| {
+            let next = self.next(index).map_err(|reason| {
                 format!("leads to the {word}{shown}, which has no RTSP link ({reason})")
             })?;
+            for (number, reason) in self.unusable_before(index, next) {
+                notes.add(format!("source {number} of the {word}{shown} is left out: {reason}"));
+            }
+            source = &self.all[index].sources[next];
         }
     }
 
+    /// Returns the numbers of the sources of a stream before the one with the index `end` that cannot be imported,
+    /// and the reasons.
+    fn unusable_before(&self, index: usize, end: usize) -> impl Iterator<Item = (usize, &str)> {
+        let sources = (1..).zip(&self.all[index].sources[..end]);
+        sources.filter_map(|(number, source)| match source {
+            StreamSource::Other(reason) => Some((number, reason.as_str())),
+            _ => None,
+        })
+    }
+
     /// Returns the first source of a stream that is a link, or would be one if its variables had values; otherwise
-    /// the first source that is another stream. Error: the reason why there is no such source.
-    fn next(&self, index: usize) -> Result<&StreamSource, String> {
+    /// the first source that is another stream. The result is its index. Error: the reason why there is no such
+    /// source.
+    fn next(&self, index: usize) -> Result<usize, String> {
         let Stream { name, sources } = &self.all[index];
-        let is_link = |source: &&StreamSource| {
+        let is_link = |source: &StreamSource| {
             matches!(source, StreamSource::Link { .. } | StreamSource::Missing(_))
         };
-        let is_other = |source: &&StreamSource| matches!(source, StreamSource::Stream { name: other, .. } if other != name);
-        let link = sources.iter().find(is_link);
-        link.or_else(|| sources.iter().find(is_other)).ok_or_else(|| match sources.first() {
+        let is_other = |it: &StreamSource| matches!(it, StreamSource::Stream { name: other, .. } if other != name);
+        let link = sources.iter().position(is_link);
+        link.or_else(|| sources.iter().position(is_other)).ok_or_else(|| match sources.first() {
             None => "it has no source".to_owned(),
             Some(StreamSource::Other(reason)) => reason.clone(),
             Some(_) => "it leads to itself".to_owned(),
@@ -302,7 +317,9 @@ mod tests {
         assert_eq!(link.source.expose(), "rtsp://h/1");
         // The options of the outer streams apply, except for the transport.
         assert_eq!((link.options.video, link.options.transport), (Some(VideoOption::H264), None));
-        assert_eq!(link.notes.clone().lines(), ["has the link of the stream middle"]);
+        let expected =
+            ["source 1 of the stream main is left out: no", "has the link of the stream middle"];
+        assert_eq!(link.notes.clone().lines(), expected);
         assert_eq!(streams.link_of("main", true).expect("a link").source.expose(), "rtsp://h/1");
     }
 
