@@ -150,7 +150,13 @@ impl Reader<'_> {
         let mut streams = Vec::new();
         for (number, input) in (1..).zip(inputs) {
             match self.link(input, ffmpeg) {
-                Ok(link) => streams.push((link, format!("input {number}"), rank(input))),
+                Ok(link) => {
+                    // A link with the value of a variable is not shown.
+                    let is_shown = input.get("path").text() == Some(link.source.expose());
+                    let shown =
+                        if is_shown { format!(" ({})", link.source) } else { String::new() };
+                    streams.push((link, format!("input {number}{shown}"), rank(input)));
+                }
                 Err(Failure { reason, missing }) => {
                     reasons.push(format!("input {number} {reason}"));
                     self.missing.extend(missing);
@@ -159,7 +165,8 @@ impl Reader<'_> {
         }
         // The sort is stable: among inputs with the same roles, the first one of the file is the main stream.
         streams.sort_by_key(|(_, _, rank)| *rank);
-        streams.dedup_by(|(second, ..), (first, ..)| second.source == first.source);
+        let mut sources = HashSet::new();
+        streams.retain(|(link, ..)| sources.insert(link.source.clone()));
         let links = streams.into_iter().map(|(link, text, _)| (link, text)).collect();
         let mut draft = Draft::of_links(name, links, reasons)?;
         draft.title = camera.get("friendly_name").text().map(str::to_owned);
@@ -315,6 +322,7 @@ cameras:
         - {path: "rtsp://192.0.2.12/1", roles: [record], global_args: "-v secret"}
         - {path: "rtsp://192.0.2.12/2", roles: [detect]}
         - {path: "rtsp://u:secret@192.0.2.12/3", roles: [audio]}
+        - {path: "rtsp://192.0.2.12:554/1", roles: [detect]}
     webui_url: http://192.0.2.12
     new_setting: secret
   overrides:
@@ -394,7 +402,7 @@ version: 0.16-0
                 "input 3 contains the variable FRIGATE_MISSING, which has no value; set it",
             ),
             ("nowhere", "input 4 contains the variable RTSP_PW, which has no value; set it"),
-            ("inherits", "input 2: a camera has at most two streams"),
+            ("inherits", "input 2 (rtsp://192.0.2.12/2): a camera has at most two streams"),
             ("old", "is disabled"),
             ("empty", "has no inputs"),
             ("spare", "no camera uses"),

@@ -45,10 +45,15 @@ pub(super) fn read(
     Ok(import)
 }
 
-/// Returns the port in the section `rtsp` of a configuration.
+/// Returns the port in the section `rtsp` of a configuration; 0 if go2rtc serves no streams with RTSP.
 pub(super) fn port(rtsp: &Node) -> u16 {
-    let port = rtsp.get("listen").text().and_then(|address| address.rsplit(':').next());
-    port.and_then(|port| port.parse().ok()).unwrap_or(RTSP_PORT)
+    match rtsp.get("listen") {
+        Node::Text(address) if address.trim().is_empty() => 0,
+        listen => {
+            let port = listen.text().and_then(|address| address.rsplit(':').next()?.parse().ok());
+            port.unwrap_or(RTSP_PORT)
+        }
+    }
 }
 
 /// Returns the streams in the section `streams` of a configuration. `port` is the port on which go2rtc serves
@@ -181,6 +186,14 @@ streams:
         assert_eq!(import.cameras[2].fields["video"], "h264");
         assert_eq!(import.cameras[2].fields["audio"], "aac");
         assert_eq!(import.cameras[7].fields["video"], "h264");
+    }
+
+    #[test]
+    fn a_link_to_the_machine_itself_is_kept_if_go2rtc_serves_no_streams() {
+        let streams = "streams:\n  gate: rtsp://127.0.0.1:8554/yard\n";
+        let count = |text: &str| read(text, &|_| None).expect("cameras").cameras.len();
+        assert_eq!(count(streams), 0);
+        assert_eq!(count(&format!("rtsp: {{listen: ''}}\n{streams}")), 1);
     }
 
     #[test]
