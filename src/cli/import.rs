@@ -161,10 +161,12 @@ fn key_of_service(config: &Config) -> Result<Key, CommandError> {
 
 /// Returns the error for a service that refuses the key.
 fn unauthorized(key: Key) -> CommandError {
-    match key {
-        Key { file: Some(file), secret: None } => CommandError::NoKeyFile(file),
-        Key { file: Some(file), secret: Some(_) } => CommandError::RefusedKeyFile(file),
-        Key { file: None, .. } => ClientError::Unauthorized.into(),
+    let Some(file) = key.file else { return ClientError::Unauthorized.into() };
+    // The path in DATABASE_URL is often relative, which does not show where the command searched.
+    let file = std::path::absolute(&file).unwrap_or(file);
+    match key.secret {
+        None => CommandError::NoKeyFile(file),
+        Some(_) => CommandError::RefusedKeyFile(file),
     }
 }
 

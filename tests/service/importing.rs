@@ -160,6 +160,92 @@ async fn check(case: Case) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_inputs_of_a_configuration_of_frigate_become_streams() {
+    check(Case {
+        file: r#"
+mqtt:
+  host: mqtt.example
+  password: "{FRIGATE_MQTT_PASSWORD}"
+environment_vars:
+  FRIGATE_RTSP_USER: viewer
+ffmpeg:
+  hwaccel_args: preset-vaapi
+  input_args: -rtsp_transport tcp
+go2rtc:
+  streams:
+    back:
+      - rtsp://{FRIGATE_RTSP_USER}:{FRIGATE_RTSP_PASSWORD}@192.0.2.10:554/main#backchannel=0
+      - "ffmpeg:back#audio=opus#hardware"
+    old:
+      - "ffmpeg:http://192.0.2.11/flv?user=u&password=topsecret#video=copy#audio=copy"
+      - rtsp://u:topsecret@192.0.2.11/sub
+cameras:
+  back:
+    friendly_name: Back garden
+    ffmpeg:
+      inputs:
+        - path: rtsp://127.0.0.1:8554/back?video=copy&audio=aac
+          input_args: preset-rtsp-restream
+          roles: [record]
+        - path: rtsp://viewer:topsecret@192.0.2.10:554/sub
+          roles: [detect]
+    detect: {width: 1280, height: 720}
+    record: {enabled: true}
+  wifi:
+    ffmpeg:
+      input_args: preset-rtsp-udp
+      inputs:
+        - {path: "rtsp://192.0.2.12/1", roles: [detect, record]}
+  old:
+    ffmpeg:
+      inputs:
+        - {path: "rtsp://frigate:8554/old", roles: [detect, record]}
+  lost:
+    ffmpeg:
+      inputs:
+        - {path: "rtsp://localhost:8554/gone", roles: [detect, record]}
+  off:
+    enabled: false
+    ffmpeg:
+      inputs:
+        - {path: "rtsp://u:{FRIGATE_OTHER}@192.0.2.13/1", roles: [detect]}
+"#,
+        variables: &[("FRIGATE_RTSP_PASSWORD", "topsecret@1"), ("FRIGATE_RTSP_USER", "other")],
+        shown: "\
+back: added
+  name     Back garden
+  main     rtsp://***@192.0.2.10:554/main
+  sub      rtsp://***@192.0.2.10:554/sub
+  note     has the link of the stream back
+  note     transport: tcp of the sub stream is left out, because a camera has one set of options
+  note     left out, because there is no counterpart: detect, record, #backchannel
+wifi: added
+  main     rtsp://192.0.2.12/1
+  options  transport: udp
+old: added
+  main     rtsp://***@192.0.2.11/sub
+  note     source 1 of the stream old is left out: http is not supported; add the camera's RTSP link instead
+  note     has the link of the stream old
+left out: lost: input 1 leads to the stream gone, which the file does not contain; add the camera's own RTSP \
+link
+left out: off: is disabled (enabled: false); enable it in the file to import it
+an import would add 3 cameras; to import, run the command again with --apply
+",
+        cameras: &[
+            (
+                "back",
+                "rtsp://***@192.0.2.10:554/main",
+                Some("rtsp://***@192.0.2.10:554/sub"),
+                "auto",
+            ),
+            ("wifi", "rtsp://192.0.2.12/1", None, "udp"),
+            ("old", "rtsp://***@192.0.2.11/sub", None, "auto"),
+        ],
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_configuration_of_go2rtc_is_imported_by_the_command() {
     check(Case {
         file: r#"
@@ -388,16 +474,19 @@ async fn the_command_uses_the_key_that_the_service_has_created() {
 
     // The message names the file in which the key would be.
     let other = [port[0], ("DATABASE_URL", "sqlite:./other.db")];
+    let key_file = manager.dir().path().join("other.db.admin-key");
     let refused = run(&manager, file, &["--apply"], &other);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("no admin key in ./other.db.admin-key"), "{refused:?}");
+    assert!(
+        refused.stderr.contains(&format!("no admin key in {}:", key_file.display())),
+        "{refused:?}"
+    );
     assert!(refused.stderr.contains("DATABASE_URL"), "{refused:?}");
-    let key_file = manager.dir().path().join("other.db.admin-key");
     std::fs::write(&key_file, "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n").expect("a file");
     std::fs::set_permissions(&key_file, Permissions::from_mode(0o600)).expect("permissions");
     let refused = run(&manager, file, &["--apply"], &other);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("does not accept the admin key in ./other.db"), "{refused:?}");
+    assert!(refused.stderr.contains("does not accept the admin key in /"), "{refused:?}");
 
     std::fs::write(manager.dir().path().join("streams.db.admin-key"), "garbage").expect("a file");
     let refused = run(&manager, file, &["--apply"], &port);
