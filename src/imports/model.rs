@@ -81,7 +81,9 @@ pub(crate) struct LeftOut {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ImportError {
     /// The bytes are not text.
-    #[error("the file is not a text in UTF-8")]
+    #[error(
+        "the file is not a text in UTF-8; save it in this encoding, in a spreadsheet as \"CSV UTF-8\""
+    )]
     NotText,
     /// No format fits.
     #[error(
