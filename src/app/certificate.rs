@@ -1,8 +1,8 @@
 //! The self-signed certificate for nginx, which the manager creates if `TLS` is `self-signed`.
 
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::fs::DirBuilder;
+use std::io::{self, Read as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -14,6 +14,7 @@ use rcgen::{
 };
 use tracing::{error, info};
 
+use crate::base::own_file::{self, ForeignFile, OpenError};
 use crate::config::TlsNames;
 
 /// The time for which a certificate is valid. Apple's systems refuse certificates that are valid for more than 825
@@ -46,6 +47,9 @@ pub(super) enum CertificateError {
         /// The cause.
         source: io::Error,
     },
+    /// The manager has not created a file.
+    #[error(transparent)]
+    NotOwn(ForeignFile),
     /// The certificate's file contains another program's certificate.
     #[error(
         "the manager did not create {}; move this file away, or remove TLS=self-signed and set TLS_CERT and TLS_KEY \
@@ -152,7 +156,7 @@ impl OwnCertificate {
             [("key.pem", 0o600 | group, key), ("cert.pem", 0o644, certificate)]
         {
             let path = self.dir.join(name);
-            replace(&path, mode, content).map_err(failed(&path))?;
+            own_file::replace(&path, mode, content).map_err(failed(&path))?;
         }
         Ok(())
     }
@@ -160,24 +164,15 @@ impl OwnCertificate {
 
 /// Returns the content of a file; an empty string if the file is missing.
 fn read(path: &Path) -> Result<String, CertificateError> {
-    match fs::read(path) {
-        Ok(content) => Ok(String::from_utf8_lossy(&content).into_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(source) => {
-            Err(CertificateError::File { action: "read", path: path.to_owned(), source })
-        }
+    let failed = |source| CertificateError::File { action: "read", path: path.to_owned(), source };
+    let mut content = Vec::new();
+    match own_file::open(path) {
+        Ok(None) => {}
+        Ok(Some(mut file)) => drop(file.read_to_end(&mut content).map_err(failed)?),
+        Err(OpenError::Foreign(error)) => return Err(CertificateError::NotOwn(error)),
+        Err(OpenError::Io(error)) => return Err(failed(error)),
     }
-}
-
-/// Replaces a file with a rename, so that nginx never reads an incomplete file.
-fn replace(path: &Path, mode: u32, content: &str) -> io::Result<()> {
-    let unfinished = path.with_extension("unfinished");
-    // A process that was killed may have left this file.
-    let _ = fs::remove_file(&unfinished);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&unfinished)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(unfinished, path)
+    Ok(String::from_utf8_lossy(&content).into_owned())
 }
 
 /// Returns the names that browsers on this machine and in its network usually use for this machine.
@@ -202,6 +197,7 @@ fn unix_seconds(time: SystemTime) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

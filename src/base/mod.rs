@@ -11,6 +11,7 @@
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`log_writer`] | writing the log to stderr in a separate thread |
 //! | [`open_files`] | the division of the limit of open files between streams and connections |
+//! | [`own_file`] | files that only the manager writes, such as keys and locks |
 //! | [`proc`] | CPU time, memory and open files of processes |
 //! | [`public_url`] | the address at which browsers reach the service |
 //! | [`secret`] | strings that must not be shown |
@@ -28,6 +29,7 @@ pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod log_writer;
 pub(crate) mod open_files;
+pub(crate) mod own_file;
 pub(crate) mod proc;
 pub(crate) mod public_url;
 pub(crate) mod secret;

@@ -2,9 +2,8 @@
 //! Each secret is bound to a context, such as the camera's id, so that a sealed source cannot be moved
 //! to another camera.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -12,12 +11,18 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 
+use crate::base::own_file::{self, ForeignFile, OpenError};
+
 /// The length of a key, in bytes.
 const KEY_LENGTH: usize = 32;
 /// The length of a nonce, in bytes.
 const NONCE_LENGTH: usize = 24;
 /// The version of the format: the first byte of every sealed secret.
 const VERSION: u8 = 1;
+/// The greatest length of a file with a key, in bytes.
+const MAX_FILE_LENGTH: u64 = 1024;
+/// The mode of a file with a key.
+const MODE: u32 = 0o600;
 
 /// The reason why a key cannot be used. The text contains no part of the key.
 #[derive(Debug, thiserror::Error)]
@@ -31,6 +36,9 @@ pub(crate) enum SealKeyError {
     /// Other users can access the file.
     #[error("{} is accessible to other users; run: chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
+    /// The manager has not created the file.
+    #[error(transparent)]
+    Foreign(ForeignFile),
     /// The file cannot be read or written.
     #[error("cannot read or write the key file {}", path.display())]
     Io {
@@ -70,21 +78,22 @@ impl SealKey {
         decode(text).map(Self).ok_or(SealKeyError::Setting(setting))
     }
 
-    /// Reads a key from a file; `None` if the file does not exist. Fails if other users can access the
-    /// file.
+    /// Reads a key from a file that the manager has created; `None` if the file does not exist. Fails if other
+    /// users can access the file, or may have created it.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, SealKeyError> {
         let failed = |source| SealKeyError::Io { path: path.to_owned(), source };
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
+        let file = match own_file::open(path) {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            Err(OpenError::Foreign(error)) => return Err(SealKeyError::Foreign(error)),
+            Err(OpenError::Io(error)) => return Err(failed(error)),
         };
         if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
             return Err(SealKeyError::Exposed(path.to_owned()));
         }
-        let mut text = String::new();
-        // A file that is not text contains no key.
-        let _ = file.read_to_string(&mut text);
+        let mut bytes = Vec::new();
+        file.take(MAX_FILE_LENGTH).read_to_end(&mut bytes).map_err(failed)?;
+        let text = String::from_utf8_lossy(&bytes);
         decode(&text).map(Self).map(Some).ok_or_else(|| SealKeyError::File(path.to_owned()))
     }
 
@@ -100,24 +109,8 @@ impl SealKey {
 
     /// Writes the key into a new file that only its owner can read. Fails if the file exists.
     pub(crate) fn write_new(&self, path: &Path) -> Result<(), SealKeyError> {
-        let write = || {
-            if path.exists() {
-                return Err(io::ErrorKind::AlreadyExists.into());
-            }
-            // The file gets its name only when it is complete, so that even a power cut leaves no
-            // incomplete key.
-            let mut unfinished = path.as_os_str().to_owned();
-            unfinished.push(".unfinished");
-            let mut options = OpenOptions::new();
-            options.write(true).create(true).truncate(true).mode(0o600);
-            let mut file = options.open(&unfinished)?;
-            writeln!(file, "{}", self.to_base64())?;
-            file.sync_all()?;
-            std::fs::rename(unfinished, path)?;
-            let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-            File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
-        };
-        write().map_err(|source| SealKeyError::Io { path: path.to_owned(), source })
+        own_file::create(path, MODE, &format!("{}\n", self.to_base64()))
+            .map_err(|source| SealKeyError::Io { path: path.to_owned(), source })
     }
 
     /// Returns the key as text, in the form that [`SealKey::write_new`] writes.

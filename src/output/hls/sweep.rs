@@ -10,6 +10,7 @@ use std::path::Path;
 
 use tracing::{info, warn};
 
+use crate::base::own_file;
 use crate::camera::id::StreamId;
 use crate::camera::numbers::NumberSet;
 use crate::output::hls::fragment::InitId;
@@ -24,7 +25,7 @@ pub(crate) struct DirLock {
 /// Creates `STREAM_DIR` if it is missing, and locks it. Fails if another process has locked it.
 pub(crate) fn lock(layout: &Layout) -> io::Result<DirLock> {
     fs::create_dir_all(layout.root())?;
-    let file = File::create(layout.lock_file())?;
+    let file = own_file::open_lock(&layout.lock_file())?;
     match file.try_lock() {
         Ok(()) => Ok(DirLock { _file: file }),
         Err(TryLockError::WouldBlock) => Err(io::Error::new(
