@@ -21,7 +21,7 @@ use crate::access::admin_key::AdminKey;
 use crate::base::secret::Secret;
 use crate::config::{self, Config};
 use crate::imports::{self, Format, Import, ImportedCamera, LeftOut};
-use crate::store::db;
+use crate::store::db::Location;
 
 /// The largest file, in bytes; the API's limit for imports.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
@@ -143,10 +143,10 @@ fn key_of_service(config: &Config) -> Result<Key, CommandError> {
     if secret.is_some() || config.api_keys.is_some() || config.is_anonymous() {
         return Ok(Key { secret, file: None });
     }
-    let Some(database) = db::file_at(&config.database_url) else {
+    let Ok(database) = Location::parse(&config.database_url) else {
         return Ok(Key { secret: None, file: None });
     };
-    let key = AdminKey::read(&database).map_err(|error| {
+    let key = AdminKey::read(database.path()).map_err(|error| {
         if error.is_unusable() {
             CommandError::KeyFile(error)
         } else {
@@ -155,7 +155,7 @@ fn key_of_service(config: &Config) -> Result<Key, CommandError> {
     })?;
     Ok(Key {
         secret: key.map(|key| Secret::new(key.secret)),
-        file: Some(AdminKey::file(&database)),
+        file: Some(AdminKey::file(database.path())),
     })
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::cache::RecordCache;
-use super::db::{CameraRow, Database, Filter, WriteTransaction};
+use super::db::{CameraRow, Database, Filter, Location, WriteTransaction};
 use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;
@@ -54,8 +54,10 @@ impl Cameras {
     /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in the database's
     /// key file, which is created with a new database.
     pub(crate) async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
-        let database = Database::open(url).await?;
-        let lock = lock_database(database.path())?;
+        // Before the tables are created, because two managers cannot do that at once.
+        let location = Location::parse(url)?;
+        let lock = lock_database(location.path())?;
+        let database = Database::open(location).await?;
         let rows = Rows::new(open_sealer(&database, source_key).await?);
         let (cache, streams) = (RecordCache::default(), Arc::default());
         let numbers = StreamNumbers::open(database.clone()).await?;

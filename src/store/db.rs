@@ -141,26 +141,31 @@ pub(crate) struct Database {
     path: PathBuf,
 }
 
-/// Returns the path of the file of the database at `url`; `None` if `url` is invalid. The file may be missing.
-pub(crate) fn file_at(url: &str) -> Option<PathBuf> {
-    connect_options(url).ok().map(|options| options.get_filename().to_owned())
-}
+/// The location of a database that may not exist yet.
+pub(crate) struct Location(SqliteConnectOptions);
 
-fn connect_options(url: &str) -> Result<SqliteConnectOptions, OpenError> {
-    let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
-    if !url.starts_with("sqlite:") || options.get_filename().as_os_str().is_empty() {
-        return Err(OpenError::Url);
+impl Location {
+    /// Parses the URL of a database.
+    pub(crate) fn parse(url: &str) -> Result<Self, OpenError> {
+        let options = SqliteConnectOptions::from_str(url).map_err(|_| OpenError::Url)?;
+        if !url.starts_with("sqlite:") || options.get_filename().as_os_str().is_empty() {
+            return Err(OpenError::Url);
+        }
+        Ok(Self(options))
     }
-    Ok(options)
+
+    /// Returns the path of the database's file.
+    pub(crate) fn path(&self) -> &Path {
+        self.0.get_filename()
+    }
 }
 
 impl Database {
-    /// Opens the database at `url`, or creates it, and migrates its tables to this version of the
-    /// program.
-    pub(crate) async fn open(url: &str) -> Result<Self, OpenError> {
-        let options = connect_options(url)?;
-        let path = options.get_filename().to_owned();
-        let options = options
+    /// Opens a database, or creates it, and migrates its tables to this version of the program.
+    pub(crate) async fn open(location: Location) -> Result<Self, OpenError> {
+        let path = location.path().to_owned();
+        let options = location
+            .0
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)

@@ -133,6 +133,7 @@ fn row(stream: String, numbers: NumberSet) -> NumberRow {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::db::Location;
 
     struct Setup {
         dir: tempfile::TempDir,
@@ -146,7 +147,8 @@ mod tests {
         /// Opens the numbers as the next manager would.
         async fn open(&self) -> StreamNumbers {
             let url = format!("sqlite:{}", self.dir.path().join("cameras.db").display());
-            let database = Database::open(&url).await.expect("a database");
+            let location = Location::parse(&url).expect("a URL");
+            let database = Database::open(location).await.expect("a database");
             StreamNumbers::open(database).await.expect("numbers")
         }
     }

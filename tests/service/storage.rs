@@ -1,5 +1,8 @@
 //! Disks that are full, read-only or missing, for the database and for the streams.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -68,6 +71,68 @@ async fn the_manager_reports_the_reason_and_exits_if_the_database_is_read_only()
     let line = stderr.lines().find(|line| line.starts_with("stream-manager:")).expect("a line");
     assert!(line.contains("disk/streams.db") && line.contains("writable"), "{stderr}");
     assert_eq!(std::fs::read(disk.join("streams.db")).expect("a database"), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_first_starts_at_once_create_one_database() {
+    // Managers that get the database exit because their port is in use.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("an address").port().to_string();
+    for round in 0..10 {
+        let dir = tempfile::tempdir().expect("a directory");
+        let start =
+            |streams: &str| Manager::run_to_exit(&dir, &[("PORT", &port), ("STREAM_DIR", streams)]);
+        let results = std::thread::scope(|scope| {
+            let starts = ["a", "b", "c"].map(|streams| scope.spawn(move || start(streams)));
+            starts.map(|start| start.join().expect("a result"))
+        });
+        for (code, stderr) in &results {
+            let expected = [
+                "streams.db is in use by another stream-manager; stop that process first",
+                "(BIND_ADDR, PORT)",
+            ];
+            assert_ne!(*code, Some(0));
+            assert!(expected.iter().any(|text| stderr.contains(text)), "{round}: {stderr}");
+        }
+        let created = results.iter().filter(|(_, stderr)| stderr.contains("(BIND_ADDR, PORT)"));
+        assert!(created.count() > 0, "{round}: {results:?}");
+    }
+}
+
+/// Runs a manager with `file` next to its database, which `plant` has created, and expects it to fail. Returns the
+/// line with the error.
+fn error_with(file: &str, plant: impl FnOnce(&Path)) -> String {
+    let dir = tempfile::tempdir().expect("a directory");
+    plant(&dir.path().join(file));
+    let (code, stderr) = Manager::run_to_exit(&dir, &[("ALLOW_ANONYMOUS", "")]);
+    assert_ne!(code, Some(0), "{stderr}");
+    let line = stderr.lines().find(|line| line.starts_with("stream-manager:"));
+    line.unwrap_or_else(|| panic!("{stderr}")).to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_the_manager_has_not_created_fails_the_start() {
+    let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n";
+    let other = tempfile::tempdir().expect("a directory");
+    let target = other.path().join("target");
+    std::fs::write(&target, key).expect("a key");
+    std::fs::set_permissions(&target, Permissions::from_mode(0o600)).expect("a mode");
+    for file in ["streams.db.key", "streams.db.admin-key", "streams.db.playback-key"] {
+        let line = error_with(file, |path| symlink(&target, path).expect("a link"));
+        assert!(line.contains(file) && line.contains("not a regular file"), "{line}");
+        let line = error_with(file, |path| {
+            let status = std::process::Command::new("mkfifo").arg(path).status();
+            assert!(status.expect("mkfifo").success());
+        });
+        assert!(line.contains(file) && line.contains("not a regular file"), "{line}");
+        if nix::unistd::geteuid().is_root() {
+            let line = error_with(file, |path| {
+                std::fs::copy(&target, path).expect("a key");
+                chown(path, Some(4711), None).expect("another owner");
+            });
+            assert!(line.contains(file) && line.contains("id 4711"), "{line}");
+        }
+    }
 }
 
 /// Returns the seconds since HLS last failed.

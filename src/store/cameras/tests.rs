@@ -25,6 +25,10 @@ impl Setup {
         format!("sqlite:{}", self.dir.path().join("cameras.db").display())
     }
 
+    fn location(&self) -> Location {
+        Location::parse(&self.url()).expect("a URL")
+    }
+
     fn key_file(&self) -> PathBuf {
         self.dir.path().join("cameras.db.key")
     }
@@ -314,7 +318,7 @@ async fn an_unusable_database_is_reported_and_not_changed() {
     let setup = Setup::new();
     drop(setup.open().await.expect("a database"));
     let path = setup.dir.path().join("cameras.db");
-    let database = Database::open(&setup.url()).await.expect("a database");
+    let database = Database::open(setup.location()).await.expect("a database");
     database.pretend_newer().await;
     drop(database);
     let refused = setup.open().await.err().expect("a newer database");
