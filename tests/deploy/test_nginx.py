@@ -133,7 +133,8 @@ class Manager(http.server.BaseHTTPRequestHandler):
     """A fake manager, which responds according to MANAGER_RESPONSES."""
 
     def do_GET(self):
-        """Respond without a body."""
+        """Respond without a body; the requests are in the server's list `requests`."""
+        self.server.requests.append((self.path, self.headers))
         camera = self.headers.get("X-Camera-Id") or "".join(self.path.split("/")[2:3])
         status, headers = MANAGER_RESPONSES.get(camera, (200, {}))
         self.send_response(status)
@@ -162,6 +163,7 @@ class Nginx(unittest.TestCase):
     def start_manager(self):
         """Start the fake manager; return its address."""
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Manager)
+        server.requests = self.requests = []
         self.addCleanup(server.server_close)
         self.addCleanup(server.shutdown)
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -267,6 +269,65 @@ class Nginx(unittest.TestCase):
         self.assertTrue(policy.endswith(f"frame-ancestors 'self' {others}"), policy)
         self.assertNotIn("X-Frame-Options", headers)
 
+    def test_a_page_of_another_origin_needs_credentials_of_its_own(self):
+        url = self.start_nginx(self.start_manager())
+        site, key = "Sec-Fetch-Site", {"X-API-Key": "key"}
+        cross = {site: "cross-site"}
+        for expected, headers in [
+            (403, cross),
+            (403, {site: "same-site"}),
+            (200, {site: "same-origin"}),
+            (200, {site: "none"}),
+            (200, {}),
+            (403, cross | {"Referer": "https://evil.example/"}),
+            (403, cross | {"Referer": f"{ORIGIN}.evil.example/"}),
+            (200, cross | {"Referer": f"{ORIGIN}/page"}),
+            (200, cross | {"Referer": "https://other.example/"}),
+            (403, cross | {"Origin": "https://evil.example"}),
+            (200, cross | {"Origin": ORIGIN}),
+            (200, cross | key),
+            (200, cross | {"Authorization": "Bearer key"}),
+            (403, cross | {"Authorization": "Basic b3V0ZXI6cHJveHk="}),
+        ]:
+            for file in ["stream.m3u8", "snapshot.jpg", "segment-1.m4s"]:
+                with self.subTest(f"{file} {headers}"):
+                    response = send("GET", f"{url}/streams/cam/{file}", headers)
+                    self.assertEqual(response.status, expected)
+                    if expected == 403:
+                        self.assertIn("CORS_ORIGINS", response.read().decode())
+        for path in ["/play/TOKEN/cam/stream.m3u8", "/play/TOKEN/cam/segment-1.m4s", "/"]:
+            self.assertEqual(send("GET", url + path, cross).status, 200, path)
+
+    def test_without_a_list_pages_of_all_origins_can_request_media(self):
+        url = self.start_nginx(self.start_manager(), CORS_ORIGINS="*")
+        headers = {"Sec-Fetch-Site": "cross-site"}
+        for file in ["stream.m3u8", "snapshot.jpg", "segment-1.m4s"]:
+            response = send("GET", f"{url}/streams/cam/{file}", headers)
+            self.assertEqual(response.status, 200, file)
+
+    def test_nginx_appends_the_address_of_its_client_to_those_that_the_client_reports(self):
+        url = self.start_nginx(self.start_manager())
+        for path in ["/api/cameras", "/streams/cam/stream.m3u8", "/streams/cam/segment-1.m4s"]:
+            for reported, expected in [
+                (None, None),
+                ("198.51.100.1", "198.51.100.1, 127.0.0.1"),
+                ("198.51.100.1, 192.0.2.1", "198.51.100.1, 192.0.2.1, 127.0.0.1"),
+            ]:
+                with self.subTest(f"{path} {reported}"):
+                    self.requests.clear()
+                    sent = {"X-Forwarded-For": reported} if reported else {}
+                    self.assertEqual(send("GET", url + path, sent).status, 200)
+                    headers = self.requests[0][1]
+                    self.assertEqual(headers["X-Forwarded-For"], expected)
+                    self.assertEqual(headers["X-Real-IP"], "127.0.0.1")
+
+    def test_the_address_that_a_trusted_proxy_reports_is_the_clients(self):
+        url = self.start_nginx(self.start_manager(), TRUSTED_PROXIES="127.0.0.1")
+        send("GET", url + "/api/cameras", {"X-Forwarded-For": "198.51.100.1, 192.0.2.1"})
+        headers = self.requests[0][1]
+        self.assertEqual(headers["X-Forwarded-For"], "198.51.100.1, 192.0.2.1, 127.0.0.1")
+        self.assertEqual(headers["X-Real-IP"], "192.0.2.1")
+
     def test_the_access_log_shows_no_playback_token(self):
         public_url = "https://shop.example/cameras"
         url = self.start_nginx(self.start_manager(), PUBLIC_URL=public_url)
@@ -302,9 +363,13 @@ class Nginx(unittest.TestCase):
         self.check(self.start_nginx("127.0.0.1:1"), WITHOUT_MANAGER)
 
 
-def send(method, url):
-    """Send a request as a page of an allowed origin does; return nginx's response."""
-    request = urllib.request.Request(url, headers={"Origin": ORIGIN}, method=method)
+def send(method, url, headers=None):
+    """Send a request with these headers, by default as a page of an allowed origin does.
+
+    Return nginx's response.
+    """
+    headers = {"Origin": ORIGIN} if headers is None else headers
+    request = urllib.request.Request(url, headers=headers, method=method)
     try:
         return urllib.request.urlopen(request, timeout=START_SECONDS)
     except urllib.error.HTTPError as error:

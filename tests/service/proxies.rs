@@ -123,6 +123,30 @@ async fn requests_that_have_passed_a_proxy_are_refused_if_there_are_no_api_keys(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_keys_a_page_of_another_site_changes_nothing_not_even_with_get() {
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    let start = "/api/stream/start?indicator_id=cam&wait=false&rtsp_link=rtsp://127.0.0.1:9/x";
+    for url in [nginx.url(start), manager.url(start)] {
+        for (name, value) in [
+            ("Sec-Fetch-Site", "cross-site"),
+            ("Referer", "https://cameras.example/"),
+            ("Origin", "https://cameras.example"),
+            ("Origin", "null"),
+        ] {
+            let (status, detail) = problem(nginx.client().get(&url).header(name, value)).await;
+            assert!(status == 403 && detail.contains("other sites"), "{name}: {detail}");
+        }
+    }
+    assert_eq!(manager.get("/api/cameras/cam").await.status, 404, "a camera was added");
+    // The page itself, or another page on this machine.
+    for site in ["same-origin", "same-site"] {
+        let request = nginx.client().get(nginx.url(start)).header("Sec-Fetch-Site", site);
+        assert_eq!(status(request).await, 200, "{site}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn with_a_key_the_service_works_through_proxies_even_if_they_require_passwords() {
     let manager = Manager::start(KEYS).await;
     let nginx = Nginx::start(&manager).await;
