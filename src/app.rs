@@ -83,6 +83,11 @@ pub async fn run_with(
 ) -> Result<(), StartError> {
     let sockets =
         PassedSockets::take().map_err(StartError::system("use the sockets that systemd passes"))?;
+    if let Some(listener) = &sockets.tcp {
+        let action = "read the address of the TCP socket that systemd passes";
+        let address = listener.local_addr().map_err(StartError::system(action))?;
+        config.ensure_not_exposed(address).map_err(StartError::part)?;
+    }
     let service = Service::assemble(&config, make_ingest).await?;
     service.log_problems().await;
     let server = listen(&config, sockets, &service.router).await?;

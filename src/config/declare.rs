@@ -64,12 +64,12 @@ pub(super) enum Problem {
     /// A value that conflicts with the value of another setting.
     #[error("{name} must be {requirement}")]
     Rule { name: &'static str, requirement: &'static str },
-    /// A service that other machines can reach although it needs no key.
+    /// A service that other machines can reach, at this address, although it needs no key.
     #[error(
-        "{name}={address} can be reached from other machines, but ALLOW_ANONYMOUS=true lets every caller do \
+        "{0} can be reached from other machines, but ALLOW_ANONYMOUS=true lets every caller do \
          everything; set ALLOW_ANONYMOUS=false, or set API_KEYS, e.g. API_KEYS=me:admin:$(openssl rand -hex 16)"
     )]
-    Exposed { name: &'static str, address: String },
+    Exposed(String),
     /// A value in quotes. The message does not show the value, because it may be a secret.
     #[error(
         "{name} has quotes around its value; remove them, because they would be part of the value (Docker's \

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::io::Read;
+use std::net::SocketAddr;
 
 use super::declare::{Problem, Variables};
 use super::settings::{Config, Tls, descriptions};
@@ -70,6 +71,15 @@ impl Config {
         self.allow_anonymous && self.api_keys.is_none()
     }
 
+    /// Refuses the address of a socket that systemd passes if other machines can reach it although no key is needed.
+    pub(crate) fn ensure_not_exposed(&self, address: SocketAddr) -> Result<(), ConfigError> {
+        if self.is_anonymous() && !is_this_machine(&address.ip().to_string()) {
+            let what = format!("the TCP socket {address} that systemd passes (ListenStream)");
+            return Err(Problem::Exposed(what).into());
+        }
+        Ok(())
+    }
+
     /// Returns a problem if other machines can reach the manager or nginx although no key is needed.
     fn exposure(&self) -> Option<Problem> {
         let addresses = [
@@ -78,7 +88,7 @@ impl Config {
         ];
         let (name, address) =
             addresses.into_iter().find(|(_, address)| !is_this_machine(address))?;
-        self.is_anonymous().then_some(Problem::Exposed { name, address })
+        self.is_anonymous().then(|| Problem::Exposed(format!("{name}={address}")))
     }
 }
 

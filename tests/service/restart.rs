@@ -72,6 +72,22 @@ async fn requests_wait_during_a_restart_if_systemd_holds_the_socket() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_of_systemd_that_other_machines_can_reach_fails_the_start_if_no_key_is_needed() {
+    for address in ["0.0.0.0:0", "[::]:0"] {
+        let Ok(socket) = TcpListener::bind(address) else { continue };
+        let dir = tempfile::tempdir().expect("a directory");
+        let (code, stderr) = Manager::run_to_exit_with_socket(&dir, &socket, &[]);
+        assert_eq!(code, Some(64), "{stderr}");
+        let address = socket.local_addr().expect("an address").to_string();
+        for text in [address.as_str(), "ListenStream", "ALLOW_ANONYMOUS=false"] {
+            assert!(stderr.contains(text), "{text}: {stderr}");
+        }
+        let files = std::fs::read_dir(dir.path()).expect("a directory").count();
+        assert_eq!(files, 0, "the manager has created files");
+    }
+}
+
 /// Returns the name of the socket in `/proc`.
 fn name_of(socket: &TcpListener) -> String {
     use std::os::fd::AsRawFd as _;

@@ -111,6 +111,18 @@ impl Manager {
         Self::start_in_with_socket(Arc::clone(&self.dir), socket).await
     }
 
+    /// Runs a manager that inherits this TCP socket, as from systemd, and is expected to exit. Returns its exit code
+    /// and stderr.
+    pub(crate) fn run_to_exit_with_socket(
+        dir: &TempDir,
+        socket: &TcpListener,
+        settings: &[(&str, &str)],
+    ) -> (Option<i32>, String) {
+        let mut command = Command::new("sh");
+        Self::configure_with_socket(&mut command, dir.path(), socket, "", settings);
+        wait_for_exit(&mut command)
+    }
+
     async fn start_in_with_socket(dir: Arc<TempDir>, socket: &TcpListener) -> Self {
         let process = Process::start("sh", |command| {
             Self::configure_with_socket(command, dir.path(), socket, "", &[]);
