@@ -194,7 +194,7 @@ async fn trusted_proxies_report_the_clients_address() {
         // A client cannot choose its address: the proxy appends the real one.
         let request = || {
             let request = client.get(proxy.url("/api/caller")).bearer_auth("wrong-secret-0001");
-            request.header("X-Forwarded-For", "198.51.100.1")
+            request.header("X-Forwarded-For", "198.51.100.1").header("X-Real-IP", "198.51.100.1")
         };
         assert_eq!(status(request()).await, 401);
         let is_logged = || {
