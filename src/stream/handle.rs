@@ -12,6 +12,7 @@ use super::output::{OutputState, WantedOutput};
 use super::playable::PlayableMedia;
 use super::state::State;
 use super::status::Status;
+use super::trial::TrialLimit;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
@@ -71,6 +72,8 @@ pub(crate) struct Shared {
     pub(crate) media: PlayableMedia,
     /// The messages and the resource usage of the stream's FFmpeg processes.
     pub(crate) process_log: Arc<ProcessLog>,
+    /// Limits the trials of other links.
+    pub(super) trials: TrialLimit,
     /// The tasks that start the stream in the background.
     pub(super) background_starts: BackgroundStarts,
 }

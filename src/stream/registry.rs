@@ -23,7 +23,7 @@ use super::resources::StreamResources;
 use super::start_queue::{self, Priority};
 use super::state::State;
 use super::supervisor::spawn;
-use super::trial;
+use super::trial::{self, TrialLimit};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::{open_files, proc};
 use crate::camera::Camera;
@@ -44,6 +44,7 @@ struct Inner {
     resources: StreamResources,
     active: ActiveCount,
     kept: KeptStreams,
+    trials: TrialLimit,
     is_closing: AtomicBool,
 }
 
@@ -55,6 +56,7 @@ impl Registry {
             resources,
             active: ActiveCount::default(),
             kept: KeptStreams::default(),
+            trials: TrialLimit::of_all_streams(),
             is_closing: AtomicBool::new(false),
         }))
     }
@@ -149,23 +151,26 @@ impl Registry {
     /// works. Returns `None` if no trial is necessary. If the new source does not work, returns the error that a start
     /// would return, and the stream continues with its current source.
     pub(crate) async fn try_source(&self, camera: &Camera) -> Result<Option<Plan>, Error> {
-        let Some(handle) = self.get(&camera.id).filter(|it| it.is_live(WantedOutput::None)) else {
-            return Ok(None);
+        let is_needed = |handle: &StreamHandle| {
+            handle.is_live(WantedOutput::None) && handle.status().camera.source != camera.source
         };
-        let current = handle.status().camera;
-        if current.source == camera.source {
-            return Ok(None);
-        }
-        let camera = Camera { numbers: current.numbers.clone(), ..camera.clone() };
-        let resources = self.resources();
-        match trial::run(&camera, &current, resources, &handle.shared().process_log).await {
-            Ok(plan) => Ok(Some(plan)),
-            Err(mut error) => {
-                warn!(stream = %camera.id, cause = error.detail, "the new link does not work; the stream continues with the previous link");
-                error.detail += "; the stream continues with the previous link";
-                Err(resources.counters.refused(error))
+        let Some(handle) = self.get(&camera.id).filter(is_needed) else { return Ok(None) };
+        let (resources, shared) = (self.resources(), handle.shared());
+        let tried = async {
+            let _place = trial::place(&shared.trials, &self.0.trials).await?;
+            // The stream may have ended, or switched to this source, while the trial had to wait.
+            if !is_needed(&handle) {
+                return Ok(None);
             }
-        }
+            let current = handle.status().camera;
+            let camera = Camera { numbers: current.numbers.clone(), ..camera.clone() };
+            trial::run(&camera, &current, resources, &shared.process_log).await.map(Some)
+        };
+        tried.await.map_err(|mut error: Error| {
+            warn!(stream = %camera.id, cause = error.detail, "the new link is not used; the stream continues with the previous link");
+            error.detail += "; the stream continues with the previous link";
+            resources.counters.refused(error)
+        })
     }
 
     /// Starts the camera's stream with the output that is `wanted`, or joins the existing one, in the background.

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::info;
 
@@ -25,17 +25,61 @@ use crate::media::hub::FrameHub;
 const MAX_DURATION: Duration = Duration::from_secs(15);
 /// The largest number of trials at once, of all streams.
 const MAX_TRIALS: usize = 8;
+/// The longest time that a trial waits for the end of other trials.
+const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The time that FFmpeg has to end its session with the camera after a trial.
 const END_WITHIN: Duration = Duration::from_secs(1);
 /// The largest number of runs of the ingest, for a camera that needs several changes of plan.
 const MAX_RUNS: u32 = 6;
 
-/// The time after which a client should repeat a start that was refused because of [`MAX_TRIALS`].
+/// The time after which a client should repeat a start that was refused because of other trials.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);
 
 /// Limits the trials. The queue of starts cannot limit them, because a start holds its slot only for a
 /// moment.
-static TRIALS: Semaphore = Semaphore::const_new(MAX_TRIALS);
+#[derive(Debug)]
+pub(super) struct TrialLimit(Semaphore);
+
+impl TrialLimit {
+    /// Creates the limit for all streams.
+    pub(super) fn of_all_streams() -> Self {
+        Self(Semaphore::new(MAX_TRIALS))
+    }
+
+    /// Creates the limit for one stream: one trial, because cameras accept few connections.
+    pub(super) fn of_one_stream() -> Self {
+        Self(Semaphore::new(1))
+    }
+
+    async fn acquire_until(&self, deadline: Instant) -> Option<SemaphorePermit<'_>> {
+        timeout_at(deadline, self.0.acquire()).await.ok()?.ok()
+    }
+}
+
+/// The right to run a trial.
+pub(super) struct TrialPlace<'a> {
+    _of_stream: SemaphorePermit<'a>,
+    _of_all: SemaphorePermit<'a>,
+}
+
+/// Waits until the stream, and all streams together, can have another trial. Fails after [`MAX_WAIT`].
+pub(super) async fn place<'a>(
+    of_stream: &'a TrialLimit,
+    of_all: &'a TrialLimit,
+) -> Result<TrialPlace<'a>, Error> {
+    let deadline = Instant::now() + MAX_WAIT;
+    let full = |others: &str| {
+        let detail = format!(
+            "the new link was not tried, because {others} being tried; try again in a few seconds"
+        );
+        Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
+    };
+    let stream = of_stream.acquire_until(deadline).await;
+    let stream = stream.ok_or_else(|| full("another link of this camera is"))?;
+    let all = of_all.acquire_until(deadline).await;
+    let all = all.ok_or_else(|| full("too many other links are"))?;
+    Ok(TrialPlace { _of_stream: stream, _of_all: all })
+}
 
 /// The result of a run.
 enum Step {
@@ -47,7 +91,7 @@ enum Step {
 
 /// Tries to receive video from `camera`. Returns the plan that works. FFmpeg's messages go to `log`. If the
 /// camera's new link has the same host as the link of `current`, and the host refuses a second connection, the new
-/// link counts as working.
+/// link counts as working. The caller holds a [`TrialPlace`].
 ///
 /// Fails with the same errors as a start.
 pub(super) async fn run(
@@ -58,12 +102,6 @@ pub(super) async fn run(
 ) -> Result<Plan, Error> {
     info!(source = %camera.source, "trying the new link of a live stream");
     let deadline = Instant::now() + resources.limits.start_timeout.min(MAX_DURATION);
-    let place = timeout_at(deadline, TRIALS.acquire()).await;
-    let _place = place.map_err(|_| {
-        let detail = "the new link was not tried, because too many other links are being tried; try again in \
-                      a few seconds";
-        Error::new(ErrorKind::TooManyStarts, detail).retry_after(RETRY_WHEN_FULL)
-    })?;
     let is_same_host = zone::is_same_host(camera.source.host(), current.source.host());
     let mut plans = PlanChoice::default();
     for _ in 0..MAX_RUNS {
@@ -124,4 +162,27 @@ async fn run_once(
         running.outcome().await;
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_trials_of_all_streams_are_limited() {
+        let all = TrialLimit::of_all_streams();
+        let streams: Vec<_> = (0..=MAX_TRIALS).map(|_| TrialLimit::of_one_stream()).collect();
+        let (last, others) = streams.split_last().expect("streams");
+        let mut places = Vec::new();
+        for stream in others {
+            places.push(place(stream, &all).await.expect("a place"));
+        }
+        let began = Instant::now();
+        let refused = place(last, &all).await.err().expect("a refusal");
+        assert_eq!(refused.kind, ErrorKind::TooManyStarts);
+        assert!(refused.detail.contains("too many other links"), "{refused}");
+        assert!(began.elapsed() >= MAX_WAIT, "{:?}", began.elapsed());
+        places.pop();
+        place(last, &all).await.expect("a place");
+    }
 }

@@ -28,6 +28,7 @@ use crate::stream::start_queue::Priority;
 use crate::stream::state::State;
 use crate::stream::status::StatusPublisher;
 use crate::stream::transition_metrics::TransitionMetrics;
+use crate::stream::trial::TrialLimit;
 use crate::stream::viewers::Viewers;
 use crate::stream::waiters::Waiters;
 
@@ -56,6 +57,7 @@ pub(in crate::stream) fn spawn(
         media: PlayableMedia::new(hub.clone(), rendition, resources.hevc),
         hub,
         process_log,
+        trials: TrialLimit::of_one_stream(),
         background_starts: BackgroundStarts::default(),
     });
     let (send_command, commands) = mpsc::channel(COMMANDS);

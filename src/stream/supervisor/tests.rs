@@ -43,6 +43,7 @@ mod kept;
 mod outputs;
 mod recovery;
 mod replay;
+mod trials;
 
 const LIMITS: Limits = Limits {
     start_timeout: Duration::from_secs(15),
