@@ -338,10 +338,13 @@ mod tests {
         assert!(matches!(refused, ApiKeysError::File(_)), "{refused}");
         std::fs::write(&path, format!("# keys\n\na:user:{SECRET}\n")).expect("a file");
         let keys = ApiKeys::load(&setting);
+        std::fs::write(&path, format!("\u{feff}a:user:{SECRET}\r\n")).expect("a file");
+        let of_windows = ApiKeys::load(&setting);
         std::fs::write(&path, format!("# a:user:{SECRET}\n")).expect("a file");
         let none = ApiKeys::load(&setting);
         std::fs::remove_file(&path).expect("the file");
         assert!(keys.expect("a key").find(SECRET).is_some());
+        assert!(of_windows.expect("a key").find(SECRET).is_some(), "with a byte order mark");
         assert!(none.expect_err("no key").to_string().contains("no keys"));
         let error = ApiKeys::load(&format!("@a:user:{SECRET}")).expect_err("no such file");
         assert!(!chain(&error).contains(SECRET), "{error}");

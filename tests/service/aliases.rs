@@ -223,6 +223,65 @@ async fn aliases_refuse_requests_that_another_proxy_has_forwarded_if_there_are_n
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_needs_permission_and_contains_no_api_key() {
+    // A key that has the form of a playback token.
+    let key = "of-the-wall.secret.000001";
+    let keys = format!("boss:admin:{ADMIN},wall:viewer:{key}");
+    let (_camera, manager, nginx) = start_service(&[("API_KEYS", &keys)]).await;
+    for id in ["gate", "other"] {
+        let body = json!({ "rtsp_link": "rtsp://127.0.0.1:9/x" });
+        let added = manager.call(ADMIN, Method::PUT, &format!("/api/cameras/{id}"), &body).await;
+        assert_eq!(added.status, 201);
+    }
+    let input = json!({ "camera_id": "other", "user_id": 1 });
+    let create = "/api/stream/playback/create-session";
+    let session = manager.call(ADMIN, Method::POST, create, &input).await.body;
+    let (id, token) = (session["session_id"].as_str(), session["token"].as_str());
+    let (id, token) = (id.expect("an id"), token.expect("a token"));
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    let client = client.build().expect("a client");
+
+    let of_session = format!("/api/stream/hls/{id}/playlist.m3u8");
+    for (path, camera, file) in [
+        ("/api/cameras/gate/stream/playlist.m3u8", "gate", "stream.m3u8"),
+        ("/api/cameras/gate/stream/segment/1.m4s", "gate", "1.m4s"),
+        (of_session.as_str(), "other", "stream.m3u8"),
+    ] {
+        let request = || client.get(nginx.url(path));
+        let foreign = if camera == "gate" { 403 } else { 307 };
+        for (request, status) in [
+            (request(), 401),
+            (request().bearer_auth("wrong-secret-000001"), 401),
+            (request().header("X-API-Key", "wrong-secret-000001"), 401),
+            (request().bearer_auth(token), foreign),
+            (request().bearer_auth(key), 307),
+            (request().header("X-API-Key", key).bearer_auth(token), 307),
+        ] {
+            let response = request.send().await.expect("a response");
+            assert_eq!(response.status(), status, "{path}");
+            let target = response.headers().get("location").map(|it| it.to_str().expect("text"));
+            assert_eq!(target.is_some(), status == 307, "{path}: {target:?}");
+            assert!(!target.is_some_and(|target| target.contains(key)), "{path}: {target:?}");
+            if let Some(target) = target.filter(|target| !target.contains(token)) {
+                assert!(target.ends_with(&format!("../streams/{camera}/{file}")), "{target}");
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lists_without_entries_are_empty_and_contain_no_other_fields() {
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    for (path, list) in
+        [("/api/stream/cameras/status", "cameras"), ("/api/stream/playback/sessions", "sessions")]
+    {
+        let body = old(&nginx, Method::GET, path, Value::Null).await;
+        assert_eq!(body, json!({ list: [], "success": true }), "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn aliases_require_the_same_roles_and_return_the_same_errors_as_the_current_api() {
     let camera = Camera::start().await;
     let manager = Manager::start(&[("API_KEYS", KEYS)]).await;

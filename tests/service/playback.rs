@@ -385,6 +385,27 @@ async fn a_token_for_a_hundred_uuids_plays_and_a_longer_token_is_rejected_with_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_key_counts_as_one_even_with_a_valid_token() {
+    let (_camera, manager, nginx) = start_with_keys(&[]).await;
+    let session = create_session(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
+    let token = text(&session, "token");
+    let request = || {
+        let request = nginx.client().get(nginx.url("/streams/cam/snapshot.jpg?start=false"));
+        request.header("Cookie", format!("playback={token}"))
+    };
+    let status = async |request: reqwest::RequestBuilder| {
+        request.send().await.expect("a response").status().as_u16()
+    };
+    assert_eq!(status(request()).await, 404, "the token is valid, and there is no picture");
+    for _ in 0..20 {
+        assert_eq!(status(request().header("X-API-Key", "wrong-secret-000001")).await, 401);
+    }
+    assert_eq!(status(request().header("X-API-Key", "wrong-secret-000001")).await, 429);
+    assert_eq!(status(request()).await, 404, "without the wrong key, the token is still valid");
+    assert!(manager.log().contains("wrong API key"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_attributes_of_the_cookie_can_be_set() {
     let attributes = "Domain=example.com; Path=/; SameSite=None";
     let (_camera, manager, _nginx) = start_with_keys(&[
