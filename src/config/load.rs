@@ -162,7 +162,14 @@ pub(crate) fn api_key() -> Option<Secret> {
 
 /// Returns the value of an environment variable that a file for the command `import` refers to; `None` if the
 /// variable is unset.
+///
+/// The settings of the service have no value here, because a file from elsewhere could send a secret in a link to
+/// another host.
 pub(crate) fn file_variable(name: &str) -> Option<String> {
+    let is_setting = |setting: &&str| setting.eq_ignore_ascii_case(name);
+    if name != CAMERA_PASSWORD && variable_names().iter().any(is_setting) {
+        return None;
+    }
     std::env::var(name).ok()
 }
 

@@ -455,6 +455,26 @@ async fn the_command_needs_the_service_and_a_key_for_administrators() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_command_puts_no_secret_of_the_service_into_a_link() {
+    let manager = Manager::start(&[("API_KEYS", "boss:admin:admin-secret-000001")]).await;
+    let variables = [
+        ("API_KEY", "admin-secret-000001"),
+        ("api_keys", "boss:admin:admin-secret-000001"),
+        ("CAMERA_PASSWORD", "of-the-camera"),
+    ];
+    for name in ["API_KEY", "api_keys"] {
+        let file = format!("streams:\n  gate: rtsp://192.0.2.7/${{{name}}}\n");
+        let refused = import(&manager, &file, &["--apply"], &variables);
+        assert_ne!(refused.code, Some(0), "{refused:?}");
+        assert!(refused.stderr.contains(name), "{refused:?}");
+        assert!(!format!("{refused:?}").contains("admin-secret"), "{refused:?}");
+    }
+    let file = "streams:\n  gate: rtsp://u:${CAMERA_PASSWORD}@192.0.2.7/x\n";
+    let imported = import(&manager, file, &["--apply"], &variables);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_command_uses_the_key_that_the_service_has_created() {
     let manager = Manager::start(&[("ALLOW_ANONYMOUS", "")]).await;
     let file = r#"[{ "id": "gate", "rtsp_link": "rtsp://192.0.2.7/1" }]"#;
