@@ -102,9 +102,9 @@ impl SealKey {
         if let Some(key) = Self::read(path)? {
             return Ok(key);
         }
-        let key = Self::generate();
-        key.write_new(path)?;
-        Ok(key)
+        Self::generate().write_new(path)?;
+        // A file system may give the file another owner or mode. Then this start fails, and not only the next one.
+        Self::read(path)?.ok_or_else(|| SealKeyError::File(path.to_owned()))
     }
 
     /// Writes the key into a new file that only its owner can read. Fails if the file exists.
