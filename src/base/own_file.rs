@@ -1,6 +1,6 @@
-//! Files that only the manager writes, such as keys and locks. A process of another user, which may be able to write
-//! to the directory, must not make the manager use another file: no symbolic link is followed, and a file of another
-//! user is not read.
+//! Files that only the manager writes, such as keys and locks. A process of another user, which may be able
+//! to write to the directory, must not make the manager use another file: no symbolic link is followed, and a
+//! file of another user is not read.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -50,8 +50,9 @@ pub(crate) enum OpenError {
     Io(io::Error),
 }
 
-/// Opens a file to read it; returns `None` if it does not exist. Never waits. Fails unless the file is a regular one
-/// that belongs to the manager's user, to root, or to the owner of the directory, who can replace every file in it.
+/// Opens a file to read it; returns `None` if it does not exist. Never waits. Fails unless the file is a
+/// regular one that belongs to the manager's user, to root, or to the owner of the directory, who can replace
+/// every file in it.
 pub(crate) fn open(path: &Path) -> Result<Option<File>, OpenError> {
     let file = match open_with(OpenOptions::new().read(true), path) {
         Ok(file) => file,
@@ -85,11 +86,11 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     })
 }
 
-/// Creates a file with this mode and content. Fails if the file exists. The file gets its name only when it is
-/// complete, so that even a power cut leaves no incomplete file.
+/// Creates a file with this mode and content. Fails if the file exists. The file gets its name only when it
+/// is complete, so that even a power cut leaves no incomplete file.
 pub(crate) fn create(path: &Path, mode: u32, content: &str) -> io::Result<()> {
-    // A lock excludes other managers, and the rename below does not write to the target of a link that another
-    // process creates in the meantime.
+    // A lock excludes other managers, and the rename below does not write to the target of a link that
+    // another process creates in the meantime.
     if fs::symlink_metadata(path).is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }

@@ -78,8 +78,8 @@ impl SealKey {
         decode(text).map(Self).ok_or(SealKeyError::Setting(setting))
     }
 
-    /// Reads a key from a file that the manager has created; `None` if the file does not exist. Fails if other
-    /// users can access the file, or may have created it.
+    /// Reads a key from a file that the manager has created; `None` if the file does not exist. Fails if
+    /// other users can access the file, or may have created it.
     pub(crate) fn read(path: &Path) -> Result<Option<Self>, SealKeyError> {
         let failed = |source| SealKeyError::Io { path: path.to_owned(), source };
         let file = match own_file::open(path) {
@@ -103,7 +103,8 @@ impl SealKey {
             return Ok(key);
         }
         Self::generate().write_new(path)?;
-        // A file system may give the file another owner or mode. Then this start fails, and not only the next one.
+        // A file system may give the file another owner or mode. Then this start fails, and not only the next
+        // one.
         Self::read(path)?.ok_or_else(|| SealKeyError::File(path.to_owned()))
     }
 

@@ -99,8 +99,8 @@ async fn several_first_starts_at_once_create_one_database() {
     }
 }
 
-/// Runs a manager with `file` next to its database, which `plant` has created, and expects it to fail. Returns the
-/// line with the error.
+/// Runs a manager with `file` next to its database, which `plant` has created, and expects it to fail.
+/// Returns the line with the error.
 fn error_with(file: &str, plant: impl FnOnce(&Path)) -> String {
     let dir = tempfile::tempdir().expect("a directory");
     plant(&dir.path().join(file));

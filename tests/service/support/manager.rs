@@ -111,8 +111,8 @@ impl Manager {
         Self::start_in_with_socket(Arc::clone(&self.dir), socket).await
     }
 
-    /// Runs a manager that inherits this TCP socket, as from systemd, and is expected to exit. Returns its exit code
-    /// and stderr.
+    /// Runs a manager that inherits this TCP socket, as from systemd, and is expected to exit. Returns its
+    /// exit code and stderr.
     pub(crate) fn run_to_exit_with_socket(
         dir: &TempDir,
         socket: &TcpListener,
