@@ -15,6 +15,20 @@ for network in $(printf '%s' "${TRUSTED_PROXIES:-}" | tr ',' ' '); do
 done
 export NGINX_TRUSTED_PROXIES
 
+# Origins that are written in another way have no effect, or change other directives of the policy.
+case "${CORS_ORIGINS:-} " in
+    *,* | *"/ "*)
+        refuse_settings "CORS_ORIGINS=$CORS_ORIGINS is invalid; allowed: * or origins without a slash at the end," \
+            "separated by spaces, e.g. https://shop.example"
+        ;;
+esac
+case ${FRAME_ANCESTORS:-} in
+    *[,\;\"\$\\]*)
+        refuse_settings "FRAME_ANCESTORS=$FRAME_ANCESTORS is invalid; allowed: origins, separated by spaces," \
+            "e.g. https://shop.example"
+        ;;
+esac
+
 # The sources of frame-ancestors: the page's own origin, and FRAME_ANCESTORS.
 export NGINX_FRAME_ANCESTORS="'self'${FRAME_ANCESTORS:+ $FRAME_ANCESTORS}"
 

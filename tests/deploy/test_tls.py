@@ -80,6 +80,25 @@ class Settings(Directory):
                 for word in words:
                     self.assertIn(word, errors)
 
+    def test_origins_that_would_have_no_effect_are_refused(self):
+        for name, value in [
+            ("CORS_ORIGINS", "https://a.example,https://b.example"),
+            ("CORS_ORIGINS", "https://a.example/ https://b.example"),
+            ("CORS_ORIGINS", "https://a.example https://b.example/"),
+            ("FRAME_ANCESTORS", "https://a.example, https://b.example"),
+            ("FRAME_ANCESTORS", "https://a.example; script-src *"),
+            ("FRAME_ANCESTORS", 'https://a.example" always; return 200 "'),
+            ("FRAME_ANCESTORS", "https://$host"),
+            ("FRAME_ANCESTORS", "https://a.example\\"),
+        ]:
+            with self.subTest(f"{name}={value}"):
+                code, _, errors = self.variables(**{name: value})
+                self.assertEqual((code, errors.count("\n")), (64, 1), errors)
+                self.assertIn(f"{name}={value} is invalid", errors)
+        for value in ["*", "https://a.example", " https://a.example http://[::1]:8080 ", ""]:
+            code, _, errors = self.variables(CORS_ORIGINS=value, FRAME_ANCESTORS=value)
+            self.assertEqual((code, errors), (0, ""), value)
+
     def test_without_a_setting_nothing_is_configured(self):
         nothing = {"TLS": "", "TLS_CERT": "", "TLS_KEY": "", "HSTS_SECONDS": ""}
         for settings in [{}, nothing, {"TLS": "off", "NGINX_HTTP_LISTEN": "80"}]:
