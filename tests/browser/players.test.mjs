@@ -198,6 +198,22 @@ describe("plain hls.js", () => {
     await until("three seconds played", SECONDS, () =>
       page.evaluate(() => globalThis.players[0].frames >= 75),
     );
+
+    // The browser also sends the cookie with requests for pictures, whichever page of the site causes them.
+    const showsPicture = () =>
+      page.evaluate(
+        (url) =>
+          new Promise((resolve) => {
+            const image = new Image();
+            image.onload = () => resolve(true);
+            image.onerror = () => resolve(false);
+            image.src = url;
+          }),
+        `${video}/streams/cam/snapshot.jpg`,
+      );
+    assert.equal(await showsPicture(), true);
+    await page.goto(shop.replace("shop.", "evil."));
+    assert.equal(await showsPicture(), false, "the origin is not in CORS_ORIGINS");
   });
 
   test("shows a picture soon after it joins a stream with a keyframe every 10 s", async (t) => {
