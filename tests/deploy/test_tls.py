@@ -158,13 +158,14 @@ class Check(Directory):
         encrypt = ["openssl", "pkey", "-aes256", "-passout", "pass:word"]
         subprocess.run([*encrypt, "-in", key, "-out", secret], check=True)
         missing, no_file = self.directory / "missing", "cannot be read: No such file or directory"
+        no_key = "does not contain an unencrypted private key"
         for files, words in [
             ((missing, key), f"TLS_CERT={missing} {no_file}"),
             ((certificate, missing), f"TLS_KEY={missing} {no_file}"),
             ((self.directory, key), f"TLS_CERT={self.directory} cannot be read: Is a directory"),
             ((text, key), f"TLS_CERT={text} does not contain a certificate"),
-            ((certificate, text), f"TLS_KEY={text} does not contain an unencrypted private key"),
-            ((certificate, secret), f"TLS_KEY={secret} does not contain an unencrypted private key"),
+            ((certificate, text), f"TLS_KEY={text} {no_key}"),
+            ((certificate, secret), f"TLS_KEY={secret} {no_key}"),
             ((certificate, other_key), f"TLS_KEY={other_key} is not the key of"),
             ((other, key), f"in TLS_CERT={other}"),
         ]:
