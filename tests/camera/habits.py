@@ -17,7 +17,7 @@ def coded(text):
     return ["/".join([method.upper(), *track]), int(code), int(count[0]) if count else None]
 
 
-PARAMETER_FAULTS = ("no-config", "bad-config", "other-type")
+PARAMETER_FAULTS = ("no-config", "bad-config", "other-type", "unknown-codec")
 
 
 @dataclass
@@ -116,7 +116,8 @@ def arguments():
     sound.add_argument(
         "--audio-parameters",
         choices=PARAMETER_FAULTS,
-        help="the fmtp of AAC: without config, with a damaged one, or of another payload type",
+        help="the fmtp of AAC: without config, with a damaged one, or of another payload type; "
+        "or a codec whose name no client knows",
     )
     video = parser.add_argument_group("video")
     video.add_argument("--frame-interval", type=float, metavar="S", help="one frame every S s")

@@ -87,7 +87,9 @@ def tracks_of(options, habits):
 
 
 def wrong_parameters(line, fault):
-    """Return an attribute of the audio. If the attribute is the fmtp, it gets this fault."""
+    """Return an attribute of the audio. The rtpmap or the fmtp gets this fault."""
+    if fault == "unknown-codec":
+        return re.sub(r"(rtpmap:\d+) [^/]+", r"\1 X-UNKNOWN", line)
     if not fault or "fmtp" not in line:
         return line
     if fault == "other-type":

@@ -55,6 +55,7 @@ async fn aac_with_wrong_parameters_is_converted_or_is_left_out_with_an_error_in_
         ("bad-config", "--audio-parameters bad-config", false),
         ("other-type", "--audio-parameters other-type", false),
         ("none", "--no-audio-parameters", false),
+        ("unknown", "--audio-parameters unknown-codec", false),
     ];
     join_all(cases.map(async |(id, habit, has_audio)| {
         let camera = RawCamera::start(&format!("--audio aac {habit}")).await;

@@ -177,6 +177,9 @@ impl FfmpegRun {
         if video == Video::ToH264 && video_codec.is_some_and(|codec| COPYABLE.contains(&codec)) {
             return Some(Lesson::VideoCanBeCopied);
         }
+        if audio != Audio::Off && audio_codec.is_none() && tracks.has_unknown_audio {
+            return Some(Lesson::AudioCannotBeUsed);
+        }
         // The codec of the track is enough for this lesson. If the manager waited for the first packet of audio,
         // frames without audio would be published before this packet.
         let is_wrong = audio == Audio::Copy && audio_codec.is_some_and(|codec| codec != "aac");

@@ -2,6 +2,8 @@
 
 /// The largest number of tracks of each kind that are read.
 const MAX_TRACKS: usize = 8;
+/// A part of FFmpeg's message about a track of audio whose codec it does not know.
+const UNKNOWN_AUDIO: &str = "(Audio: none";
 
 /// The tracks of FFmpeg's input.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -12,6 +14,8 @@ pub(crate) struct Tracks {
     pub(super) audio: Vec<String>,
     /// FFmpeg's names of the audio tracks, such as `#0:1`.
     audio_names: Vec<String>,
+    /// True if the camera has a track of audio whose codec FFmpeg does not know. This track is not in `audio`.
+    pub(super) has_unknown_audio: bool,
     /// True if FFmpeg has printed all tracks.
     is_complete: bool,
 }
@@ -23,6 +27,8 @@ impl Tracks {
             return false;
         }
         self.is_complete = line.contains("Output #0") || line.contains("Stream mapping:");
+        // FFmpeg lists such a track as `Unknown: none`. Only this message shows that it is audio.
+        self.has_unknown_audio |= line.contains(UNKNOWN_AUDIO);
         if let Some((_, codec)) = described(line, "Video") {
             push(&mut self.video, codec);
         }
@@ -80,6 +86,25 @@ mod tests {
         );
         assert!(tracks.names_audio("Error while opening decoder for input stream #0:2 : Invalid"));
         assert!(!tracks.names_audio("Error while opening decoder for input stream #0:1 : Invalid"));
+    }
+
+    #[test]
+    fn a_track_of_audio_with_an_unknown_codec_is_noted() {
+        let output = "[rtsp @ 0x1] [warning] Could not find codec parameters for stream 1 (Audio: none, 8000 Hz, \
+                      mono): unknown codec\n\
+                      [info]   Stream #0:0: Video: h264 (High), yuv420p, 320x192\n\
+                      [info]   Stream #0:1: Unknown: none\n\
+                      [info] Output #0, nut, to 'pipe:1':";
+        let mut tracks = Tracks::default();
+        for line in output.lines() {
+            tracks.read(line);
+        }
+        assert!(tracks.has_unknown_audio && tracks.audio.is_empty(), "{tracks:?}");
+        let mut tracks = Tracks::default();
+        tracks.read(
+            "[concat @ 0x1] [warning] Could not find codec parameters for stream 1 (Unknown: none)",
+        );
+        assert!(!tracks.has_unknown_audio, "{tracks:?}");
     }
 
     #[test]
