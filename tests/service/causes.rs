@@ -37,6 +37,7 @@ async fn every_cause_of_a_failed_start_is_reported_with_its_error_code() {
         (format!("rtsp://127.0.0.1:{}/x", free_port()), 502, "source_unreachable"),
         ("rtsp://no-such-host.invalid/x".to_owned(), 502, "source_unreachable"),
         (format!("rtsp://{}/x", manager.address()), 502, "source_unsupported"),
+        (format!("rtsps://{}/x", manager.address()), 502, "source_unsupported"),
         (camera.link("audio-only"), 502, "source_unsupported"),
         (silent.link(), 504, "source_timeout"),
     ];

@@ -334,6 +334,16 @@ mod tests {
             ("pipe:0: No route to host", SourceUnreachable),
             ("pipe:0: Connection timed out", SourceTimeout),
             ("Stream map '0:v:0' matches no streams.", SourceUnsupported),
+            (
+                "[tls @ 0x1] [error] error:0A00010B:SSL routines::wrong version number\n\
+                 [error] pipe:0: Input/output error",
+                SourceUnsupported,
+            ),
+            (
+                "[tls @ 0x1] [error] An unexpected TLS packet was received.\n\
+                 [error] pipe:0: Input/output error",
+                SourceUnsupported,
+            ),
         ];
         for (message, expected) in table {
             match tail(message.as_bytes()).await.verdict() {

@@ -75,6 +75,9 @@ const VERDICTS: &[(&str, Verdict)] = &[
             "the camera refuses connections; check address and port, and that RTSP is switched on",
         ),
     ),
+    // The messages of OpenSSL and of GnuTLS.
+    ("SSL routines::wrong version number", NO_TLS),
+    ("unexpected TLS packet", NO_TLS),
     ("No route to host", UNREACHABLE),
     ("Network is unreachable", UNREACHABLE),
     (
@@ -92,7 +95,8 @@ const VERDICTS: &[(&str, Verdict)] = &[
         "matches no streams",
         Verdict::Camera(
             ErrorKind::SourceUnsupported,
-            "the camera sends no video at this path; check the path of the link",
+            "the camera sends no video at this path, or video with a codec that FFmpeg does not know; check the \
+             path of the link, and set the camera to H.264",
         ),
     ),
     (
@@ -136,6 +140,10 @@ const BUSY: Verdict = Verdict::Camera(
 const NOT_FOUND: Verdict = Verdict::Camera(
     ErrorKind::SourceNotFound,
     "the camera has no stream at this path; check the path of the link",
+);
+const NO_TLS: Verdict = Verdict::Camera(
+    ErrorKind::SourceUnsupported,
+    "the device at this address does not use TLS on this port; begin the link with rtsp://, or check the port",
 );
 const REFUSED: Verdict = Verdict::Camera(
     ErrorKind::SourceUnsupported,
