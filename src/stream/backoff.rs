@@ -12,7 +12,7 @@ const DELAYS: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
 /// The longest delay after a rejected login, because cameras lock accounts after too many failed logins. Also the
 /// longest delay after another error that does not resolve without a change, unless a stream that was live for
-/// [`STABLE_AFTER`] is being restored.
+/// [`STABLE_AFTER`] is being restored, or the path of a stream that is being restored is missing.
 const PERMANENT: Duration = Duration::from_mins(1);
 /// The longest delay after the camera has refused a further connection. When a connection has ended, many cameras
 /// need a few seconds to free its session.
@@ -60,11 +60,14 @@ impl Backoff {
             // Further attempts could lock the account.
             Some(ErrorKind::SourceUnauthorized) => jittered(PERMANENT),
             Some(ErrorKind::SourceBusy) => jittered(BUSY),
-            Some(kind) if kind.is_permanent() && !(is_restored && self.was_stable) => {
+            Some(kind)
+                if kind.is_permanent()
+                    && !(is_restored && (self.was_stable || kind == ErrorKind::SourceNotFound)) =>
+            {
                 jittered(PERMANENT)
             }
-            // Even a permanent error, such as an unknown path, may pass soon, for example while a relay
-            // restarts.
+            // Even a permanent error may pass soon. In particular, a relay that restarts does not know its paths
+            // at first.
             _ if is_restored => jittered(RESTORE),
             _ => {
                 let delay = DELAYS.delay(self.failures);
@@ -98,12 +101,14 @@ mod tests {
         let mut backoff = Backoff { failures: 9, ..Backoff::default() };
         let unstable = Some(Duration::from_secs(1));
         assert_about(backoff.next(unstable, None), RESTORE);
-        assert_about(backoff.next(None, Some(ErrorKind::SourceNotFound)), PERMANENT);
+        assert_about(backoff.next(None, Some(ErrorKind::SourceUnsupported)), PERMANENT);
+        assert_about(backoff.next(None, Some(ErrorKind::SourceNotFound)), RESTORE);
         assert_about(backoff.next(None, None), RESTORE);
         tokio::time::advance(RESTORE_FOR).await;
         for nominal in [1, 2, 4, 8, 15] {
             assert_about(backoff.next(unstable, None), Duration::from_secs(nominal));
         }
+        assert_about(backoff.next(unstable, Some(ErrorKind::SourceNotFound)), PERMANENT);
         tokio::time::advance(RESTORE_FOR).await;
         assert_about(backoff.next(unstable, None), RESTORE);
     }

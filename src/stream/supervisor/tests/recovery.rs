@@ -41,6 +41,7 @@ async fn a_stream_that_was_live_is_restored_within_seconds() {
     for (live_for, error) in [
         // A relay that restarts does not know the path at first.
         (Duration::from_secs(6), ErrorKind::SourceNotFound),
+        (Duration::from_secs(1), ErrorKind::SourceNotFound),
         (Duration::from_secs(1), ErrorKind::SourceUnreachable),
     ] {
         let mut setup = setup();
