@@ -1,11 +1,12 @@
 //! Cameras that set their clocks while they send, and cameras whose clocks run at a wrong rate. In both cases, the
-//! media time must advance as fast as the frames arrive.
+//! media time must advance as fast as the frames arrive. Also a manager that is suspended, and reads frames late.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::future::join_all;
 use m3u8_rs::MediaPlaylist;
+use nix::sys::signal::Signal;
 
 use crate::support::{Manager, Nginx, RawCamera, play, start_service};
 
@@ -124,4 +125,41 @@ async fn a_clock_that_runs_at_a_wrong_rate_is_corrected() {
         ("fast", "--audio pcmu --speed 1.1"),
     ];
     join_all(cases.map(|case| advances(&manager, &nginx, case, 8, 8))).await;
+}
+
+/// The manager reads the frames of this time late. They must not be dated late, and the camera is healthy.
+#[tokio::test(flavor = "multi_thread")]
+async fn dates_stay_right_after_the_manager_was_suspended() {
+    let (_camera, manager, _nginx) = start_service(&[]).await;
+    let camera = RawCamera::start("--audio aac").await;
+    manager.play("cam", &camera.link()).await;
+    let mut seen = Seen::default();
+    seen.rate(&manager, "cam", 5).await;
+    manager.signal(Signal::SIGSTOP);
+    // This is longer than STALE_TIMEOUT_SECONDS.
+    tokio::time::sleep(Duration::from_secs(15)).await;
+    manager.signal(Signal::SIGCONT);
+    let resumed = Instant::now();
+    while resumed.elapsed() < Duration::from_secs(8) {
+        let response = manager.get("/streams/cam/stream.m3u8").await;
+        let text = response.body.as_str().unwrap_or_else(|| panic!("{response:?}"));
+        let playlist: MediaPlaylist =
+            m3u8_rs::parse_media_playlist_res(text.as_bytes()).expect("a playlist");
+        for pair in playlist.segments.windows(2) {
+            let date = |index: usize| {
+                let date = pair[index].program_date_time.expect("a date");
+                date.timestamp_millis()
+            };
+            let between = f64::from(i32::try_from(date(1) - date(0)).expect("a short time"));
+            let difference = between - f64::from(pair[0].duration) * 1000.0;
+            assert!(difference.abs() < 500.0, "a date differs by {difference} ms: {text}");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    seen.update(&manager, "cam").await;
+    assert!((-100..6000).contains(&seen.age_ms), "the newest segment is {} ms old", seen.age_ms);
+    assert_eq!(seen.discontinuities, 0);
+    let status = manager.status("cam").await;
+    assert_eq!((&status["state"], &status["restarts"]), (&"live".into(), &0.into()), "{status}");
+    assert_eq!(camera.connections(), 1, "the manager connected to the camera again");
 }
