@@ -216,6 +216,23 @@ describe("plain hls.js", () => {
     assert.equal(await showsPicture(), false, "the origin is not in CORS_ORIGINS");
   });
 
+  test("shows a picture soon after it joins a stream that has just started, with a keyframe every 4 s", async (t) => {
+    const { parts, page } = await setUp(t, ["--gop-seconds", "4"]);
+    const count = IS_LONG ? 10 : 3;
+    for (let join = 0; join < count; join += 1) {
+      const start = { method: "POST", body: JSON.stringify({ indicator_id: "cam" }) };
+      assert.equal((await fetch(`${parts.origin}/api/stream/start`, start)).status, 200);
+      await page.evaluate((players) => {
+        globalThis.players = Object.entries(players).map((entry) => globalThis.show(...entry));
+      }, PLAYERS);
+      const hasPicture = () =>
+        page.evaluate(() => globalThis.players.every(({ frames }) => frames >= 25));
+      await until(`pictures after join ${join}`, JOINS_SECONDS, hasPicture);
+      await page.evaluate(() => globalThis.players.forEach(({ hls }) => hls.destroy()));
+      await fetch(`${parts.origin}/api/stream/stop`, start);
+    }
+  });
+
   test("shows a picture soon after it joins a stream with a keyframe every 10 s", async (t) => {
     const { parts, page, put, camera } = await setUp(t, ["--gop-seconds", "10"]);
     await put(camera.link, { keep: "always" });
