@@ -89,12 +89,14 @@ struct Plans {
     current: Plan,
     /// The last plan with which the stream was live, or the first plan.
     proven: Plan,
+    /// True if the stream was last live without audio, because the camera was busy for all attempts with audio.
+    is_audio_doubtful: bool,
 }
 
 impl Learned {
     /// Creates the plan of a stream that has not run.
     fn new(plan: Plan) -> Self {
-        Self(Arc::new(Mutex::new(Plans { current: plan, proven: plan })))
+        Self(Arc::new(Mutex::new(Plans { current: plan, proven: plan, is_audio_doubtful: false })))
     }
 
     /// Returns the plan for the next run.
@@ -110,7 +112,19 @@ impl Learned {
     /// Records that the stream is live with `plan`. This plan becomes the current plan, and the plan to which
     /// [`Learned::revert`] returns.
     pub(crate) fn prove(&self, plan: Plan) {
-        *lock(&self.0) = Plans { current: plan, proven: plan };
+        *lock(&self.0) = Plans { current: plan, proven: plan, is_audio_doubtful: false };
+    }
+
+    /// Records that the stream is live without audio, because the camera was busy for all attempts with audio. Does
+    /// not change the plan, because the camera may have been busy for another reason.
+    pub(crate) fn doubt_audio(&self) {
+        lock(&self.0).is_audio_doubtful = true;
+    }
+
+    /// Returns whether the stream was last live without audio, because the camera was busy for all attempts with
+    /// audio.
+    pub(crate) fn is_audio_doubtful(&self) -> bool {
+        lock(&self.0).is_audio_doubtful
     }
 
     /// Returns to the last plan with which the stream was live, or to the first plan. Later lessons may be

@@ -13,20 +13,21 @@ pub(super) struct PlanChoice {
     current: Plan,
     /// The number of runs in a row, up to the last run, that have failed with `source_busy`.
     busy_runs: u32,
+    /// True if the current run is without audio only because the camera was busy before.
+    is_without_audio: bool,
 }
 
 impl PlanChoice {
     /// Returns the plan for the next run, which is usually the learned plan. After [`BUSY_RUNS`] runs that found a
     /// busy camera, one run is without audio, because some cameras refuse only the audio, but report that they are
-    /// busy. A stream that was live, or whose option `audio` is not `auto`, keeps its audio.
+    /// busy. A stream that was live with audio, or whose option `audio` is not `auto`, keeps its audio.
     pub(super) fn choose(&mut self, camera: &Camera, was_live: bool) -> Plan {
         let learned = camera.learned.get();
-        let is_audio_optional = camera.options.audio == AudioOption::Auto;
-        self.current = if self.busy_runs == BUSY_RUNS && is_audio_optional && !was_live {
-            Plan { audio: Audio::Off, ..learned }
-        } else {
-            learned
-        };
+        let is_audio_optional = camera.options.audio == AudioOption::Auto
+            && (!was_live || camera.learned.is_audio_doubtful());
+        self.is_without_audio = self.busy_runs == BUSY_RUNS && is_audio_optional;
+        self.current =
+            if self.is_without_audio { Plan { audio: Audio::Off, ..learned } } else { learned };
         self.current
     }
 
@@ -43,10 +44,15 @@ impl PlanChoice {
         }
     }
 
-    /// Records that the stream is live with the current plan.
+    /// Records that the stream is live with the current plan. The camera may have been busy because of a lost
+    /// session. So a plan without audio, because of a busy camera, is kept only if it is necessary twice in a row.
     pub(super) fn note_live(&mut self, camera: &Camera) {
         self.busy_runs = 0;
-        camera.learned.prove(self.current);
+        if self.is_without_audio && !camera.learned.is_audio_doubtful() {
+            camera.learned.doubt_audio();
+        } else {
+            camera.learned.prove(self.current);
+        }
     }
 }
 
@@ -89,16 +95,34 @@ mod tests {
         assert_eq!(audio_of_runs(&camera(AudioOption::Aac), false), [Audio::ToAac; 5]);
     }
 
-    #[test]
-    fn the_plan_with_which_a_stream_is_live_is_kept() {
-        let camera = camera(AudioOption::Auto);
-        let mut choice = PlanChoice::default();
+    /// Makes the camera busy for [`BUSY_RUNS`] runs. The stream is then live with the next plan, which is returned.
+    fn live_after_busy_runs(choice: &mut PlanChoice, camera: &Camera, was_live: bool) -> Plan {
         for _ in 0..BUSY_RUNS {
-            choice.note_outcome(&busy(), &camera);
+            choice.choose(camera, was_live);
+            choice.note_outcome(&busy(), camera);
         }
-        let without = choice.choose(&camera, false);
-        choice.note_live(&camera);
-        assert_eq!((without.audio, camera.learned.get()), (Audio::Off, without));
+        let plan = choice.choose(camera, was_live);
+        choice.note_live(camera);
+        plan
+    }
+
+    #[test]
+    fn a_plan_without_audio_is_kept_if_a_camera_is_busy_twice_in_a_row() {
+        let camera = camera(AudioOption::Auto);
+        let without = Plan { audio: Audio::Off, ..Plan::default() };
+        for was_live in [false, true] {
+            let mut choice = PlanChoice::default();
+            // The camera was busy because of a lost session, and later it is not.
+            assert_eq!(live_after_busy_runs(&mut choice, &camera, false), without);
+            assert_eq!(choice.choose(&camera, was_live), Plan::default());
+            choice.note_live(&camera);
+            assert_eq!(live_after_busy_runs(&mut choice, &camera, true), Plan::default());
+        }
+        let mut choice = PlanChoice::default();
+        assert_eq!(live_after_busy_runs(&mut choice, &camera, false), without);
+        assert_eq!(camera.learned.get(), Plan::default());
+        assert_eq!(live_after_busy_runs(&mut choice, &camera, true), without);
+        assert_eq!(camera.learned.get(), without);
     }
 
     #[test]

@@ -138,6 +138,19 @@ async fn a_camera_that_is_too_busy_for_audio_plays_without_audio() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_camera_that_was_busy_for_a_while_has_audio_at_the_next_start() {
+    let (_camera, manager, nginx) = start_service(&[]).await;
+    // The camera refuses the first track, so it does not refuse the audio.
+    let camera = RawCamera::start("--audio pcmu --answer SETUP/video:453:3").await;
+    for expected in [&["h264"][..], &["h264", "aac"]] {
+        let response = start(&manager, "cam", &camera, json!({})).await;
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(plays(&nginx, "cam", 2).await, expected);
+        manager.stop_stream("cam").await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_is_ended_before_the_next_one_begins() {
     let (_camera, manager, _nginx) = start_service(&[]).await;
     // G.711 leads to another plan, and thus to another session.

@@ -17,7 +17,8 @@ async fn a_busy_camera_is_retried_within_the_start_and_once_without_audio() {
     assert_eq!(child.request.plan.audio, Audio::Off);
     child.send(15);
     assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
-    assert_eq!(setup.camera.learned.get().audio, Audio::Off);
+    // The camera may have been busy for another reason than the audio.
+    assert_eq!(setup.camera.learned.get().audio, Audio::Copy);
 }
 
 #[tokio::test(start_paused = true)]
