@@ -1,5 +1,8 @@
 //! The checks of cameras: the manager notices that a camera fails or returns, even while no client watches it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -145,4 +148,39 @@ async fn a_camera_with_an_rtsps_link_is_checked_over_tls_and_a_changed_address_i
     assert_eq!(manager.delete("/api/cameras/gate").await.status, 204);
     assert!(!server.is_finished(), "the camera got an unexpected request");
     assert!(!manager.log().contains("pw-tls-1"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_few_cameras_are_checked_at_a_time() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let link = format!("rtsp://{}/x", listener.local_addr().expect("an address"));
+    let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let counters = (Arc::clone(&open), Arc::clone(&most));
+    // None of the cameras responds, so that each check lasts until its timeout.
+    let server = tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a connection");
+            let (open, most) = (Arc::clone(&counters.0), Arc::clone(&counters.1));
+            most.fetch_max(open.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::spawn(async move {
+                let mut request = vec![0; 4096];
+                while stream.read(&mut request).await.is_ok_and(|length| length > 0) {}
+                open.fetch_sub(1, Ordering::SeqCst);
+            });
+        }
+    });
+    let manager = Manager::start(&[EACH_SECOND]).await;
+    for number in 0..30 {
+        add(&manager, &format!("silent-{number}"), &link).await;
+    }
+    until("the first checks have ended", || async {
+        let metrics = Metrics::fetch(&manager).await;
+        let failures = metrics.value(r#"stream_manager_camera_checks_total{result="failure"}"#);
+        failures >= Some(16.0)
+    })
+    .await;
+    // The test may see the next connection before the end of the previous one.
+    let most = most.load(Ordering::SeqCst);
+    assert!((2..=16).contains(&most), "{most} checks at the same time");
+    assert!(!server.is_finished());
 }
