@@ -23,7 +23,7 @@ import { SECONDS } from "./support/viewer.mjs";
 
 const MANY = 10_000;
 const PHONE_WIDTH = 360;
-const [LIGHT, DARK, LIGHT_PHONE, DARK_PHONE] = VARIANTS;
+const [LIGHT, DARK, LIGHT_PHONE, DARK_PHONE, ZOOMED] = VARIANTS;
 const IDS = Object.keys(NAMES);
 /** A link to a computer that does not exist. The tests start no stream. */
 const LINK = "rtsp://user:secret@192.0.2.7:554/stream1";
@@ -195,6 +195,34 @@ describe("the looks of the page", () => {
     }
   });
 
+  test("are right in German, whose words are longer", async (t) => {
+    /** Shows the page in a language. A dialog does not keep the list of languages from being changed. */
+    const speak = async (language, word) => {
+      await page.locator(".settings select").selectOption(language, { force: true });
+      await page.locator(".views").getByText(word, { exact: true }).waitFor(wait);
+    };
+    for (const name of Object.keys(SCENES)) {
+      await t.test(name, async () => {
+        await show(page, LIGHT);
+        await scene(name);
+        await speak("de", "Kameras");
+        try {
+          await checkLooks(page, name, [DARK, LIGHT_PHONE, ZOOMED]);
+          if (name === "camera") {
+            await show(page, LIGHT_PHONE);
+            const rows = ["Vorherige Kamera", "Nächste Kamera"].map(async (label) => {
+              return (await page.getByRole("button", { name: label }).boundingBox()).y;
+            });
+            const [previous, next] = await Promise.all(rows);
+            assert.equal(previous, next, "the buttons are not in one row");
+          }
+        } finally {
+          await speak("en", "Cameras");
+        }
+      });
+    }
+  });
+
   test("match the kept pictures", async (t) => {
     for (const [name, variant, picture] of PICTURES) {
       await t.test(picture, async () => {
@@ -308,7 +336,7 @@ describe("the looks of the page", () => {
     await page.locator('[data-camera="many-09993"]').waitFor(wait);
 
     await page.getByRole("button", { name: "Choose cameras" }).click();
-    await page.getByText(/9,950 more/).waitFor(wait);
+    await page.getByText(/^More cameras: 9,950\b/).waitFor(wait);
     await checkLooks(page, "picker", [LIGHT, DARK_PHONE]);
     await open("#/status", () => page.getByText("Warehouse").first().waitFor(wait));
     await checkLooks(page, "status", [LIGHT]);

@@ -203,6 +203,13 @@ describe("the page", { concurrency: 4 }, () => {
     const error = { code: "source_unauthorized", detail: "rejected", seconds_ago: 4 };
     const stream = { indicator_id: "named", profile: "main", state: "failed", last_error: error };
     await page.route("**/api/streams", (route) => route.fulfill({ json: { streams: [stream] } }));
+    await fetch(`${on.service.origin}/api/playback/sessions`, {
+      method: "POST",
+      body: JSON.stringify({ user: "anna", camera: "named" }),
+    });
+    const session = page.locator("tr[data-session]").filter({ hasText: "anna" });
+    await session.getByText("Side entrance").waitFor(wait);
+    await session.getByText("client without a key").waitFor(wait);
     const row = page.locator('tr[data-stream="named"]');
     await row.getByRole("link", { name: "Side entrance" }).waitFor(wait);
     assert.equal(await row.getByRole("button", { name: /^Stop/ }).count(), 0);

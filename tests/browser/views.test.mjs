@@ -46,6 +46,10 @@ describe("the list of cameras, if the service checks the cameras,", () => {
       const viewer = await on.visit(t, "#/cameras", { locale });
       const row = (id) => viewer.page.locator(`li[data-camera="${id}"]`);
       await row("dead").filter({ hasText: words }).waitFor();
+      // The reason does not repeat the first sentence.
+      const text = await row("dead").textContent();
+      assert.doesNotMatch(text, /cannot be reached|Die Kamera ist nicht erreichbar/);
+      assert.match(text, /connection refused; check the port/);
       assert.doesNotMatch(await row("demo").textContent(), /Offline/);
     }
   });

@@ -220,10 +220,15 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
 /** The time since which a camera cannot be reached, and the reason. */
 function Unreachable({ reachability }: { reachability: Camera["reachability"] }) {
   const { since, last_error: error } = reachability ?? {};
+  const failure = error ? explain(error) : null;
+  if (failure && since && error?.code === "source_unreachable") {
+    // The first sentence already says this.
+    failure.text = "";
+  }
   return (
     <span class="why">
       {since && t("cameras.offline_since", { time: dateTime(since) })}{" "}
-      {error && <FailureText failure={explain(error)} />}
+      {failure && <FailureText failure={failure} />}
     </span>
   );
 }

@@ -24,6 +24,12 @@ function ago(time: string | null | undefined): string {
     : t("sessions.never");
 }
 
+/** Returns who has requested a session: the name of a key, or a dash for a session of a back end's own token. */
+function makerOf({ made_by: name }: Session): string {
+  // The service uses this name if no key is needed.
+  return name === "anybody" ? t("sessions.no_key") : (name ?? "–");
+}
+
 /** The table of sessions. */
 export function Sessions() {
   const { value, error, again } = useReading(readSessions, { every: EVERY_MS });
@@ -78,7 +84,7 @@ export function Sessions() {
                       n: duration((Date.parse(session.expires_at) - Date.now()) / 1000),
                     })}
                   </td>
-                  <td data-label={t("sessions.made_by")}>{session.made_by ?? "–"}</td>
+                  <td data-label={t("sessions.made_by")}>{makerOf(session)}</td>
                   <td class="right">
                     <button
                       type="button"

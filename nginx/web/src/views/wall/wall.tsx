@@ -195,9 +195,9 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
   };
   return (
     <div class="bar">
-      <button type="button" onClick={onClose}>
+      <button type="button" onClick={onClose} aria-label={t("wall.back")}>
         <Icon name="back" />
-        {t("wall.back")}
+        <span class="words">{t("wall.back")}</span>
       </button>
       <strong class="bar-title" dir="auto" title={name}>
         {name}
