@@ -118,18 +118,32 @@ web_build() {
     printf '%s\n' "$sources" >"$folder/dist/.sources"
 }
 
-# Exports the variables of .env, except those that are already set in the environment.
+# Exports the variables of .env, except those that are already set in the environment. Reads the file as the manager
+# does: a byte order mark, carriage returns, quotes, and comments after a value are not part of a value, and the last
+# value of a name is used.
 load_dotenv() {
     [ -f "$root/.env" ] || return 0
     local line name value
+    local -A values=()
     while IFS= read -r line || [ -n "$line" ]; do
-        [[ $line =~ ^[A-Z_]+= ]] || continue
-        name=${line%%=*}
-        value=${line#*=}
-        # Quotes around a value are not part of it.
-        [[ $value =~ ^\"(.*)\"$ || $value =~ ^\'(.*)\'$ ]] && value=${BASH_REMATCH[1]}
-        [ -n "${!name+set}" ] || export "$name=$value"
+        line=${line#$'\xef\xbb\xbf'}
+        line=${line%$'\r'}
+        [[ $line =~ ^[[:space:]]*(export[[:space:]]+)?([A-Z_][A-Z0-9_]*)[[:space:]]*=[[:space:]]*(.*)$ ]] || continue
+        name=${BASH_REMATCH[2]}
+        value=${BASH_REMATCH[3]}
+        if [[ $value =~ ^\"([^\"]*)\" || $value =~ ^\'([^\']*)\' ]]; then
+            value=${BASH_REMATCH[1]}
+        else
+            # Removes a comment, and spaces at the end.
+            [[ $value == '#'* ]] && value=
+            value=${value%%[[:space:]]#*}
+            value=${value%"${value##*[![:space:]]}"}
+        fi
+        values[$name]=$value
     done <"$root/.env"
+    for name in "${!values[@]}"; do
+        [ -n "${!name+set}" ] || export "$name=${values[$name]}"
+    done
 }
 
 # Prints an address, without brackets if it is an IPv6 address.
