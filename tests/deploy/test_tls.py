@@ -3,6 +3,7 @@
 python3 -m unittest discover tests/deploy
 """
 
+import contextlib
 import os
 import shutil
 import ssl
@@ -314,9 +315,62 @@ class Nginx(Directory):
         self.wait("the change", RELOAD_SECONDS, lambda: fingerprint(port) != first)
         self.assertEqual(log.read_text().count("error:"), 1, log.read_text())
 
+    def test_the_watcher_continues_if_stderr_cannot_be_written(self):
+        certificate, key = self.make_certificate()
+        stalled, full_pipe = os.pipe()
+        os.set_blocking(full_pipe, False)
+        with contextlib.suppress(BlockingIOError):
+            while os.write(full_pipe, b"x"):
+                pass
+        os.set_blocking(full_pipe, True)
+        reader, closed_pipe = os.pipe()
+        os.close(reader)
+        full_disk = os.open("/dev/full", os.O_WRONLY)
+        for descriptor in [stalled, full_pipe, closed_pipe, full_disk]:
+            self.addCleanup(os.close, descriptor)
+        # Each watcher has a process of its own in place of nginx, which writes a line for each signal to reload.
+        count_signals = 'trap "echo reload >>$0" HUP; echo $$ >"$1"; while :; do sleep 0.1; done'
+        watchers = []
+        for name, target in [
+            ("full-disk", full_disk),
+            ("closed-pipe", closed_pipe),
+            ("stalled-pipe", full_pipe),
+            ("closed-stderr", None),
+        ]:
+            pid_file, reloads = self.directory / f"{name}.pid", self.directory / name
+            reloads.touch()
+            self.start(["bash", "-c", count_signals, reloads, pid_file])
+            self.wait("a process id", START_SECONDS, pid_file.exists)
+            watch = [ROOT / "nginx/watch-certificate", pid_file, certificate, key]
+            if target is None:
+                watch = ["sh", "-c", 'exec "$@" 2>&-', "sh", *watch]
+            watcher = subprocess.Popen(watch, stderr=target)
+            self.addCleanup(watcher.wait, START_SECONDS)
+            self.addCleanup(watcher.terminate)
+            watchers.append((name, watcher, reloads))
+        for count in [1, 2]:
+            for name, watcher, _ in watchers:
+                self.wait(f"a pause ({name})", START_SECONDS, lambda: is_pausing(watcher.pid))
+            for old, new in zip((certificate, key), self.make_certificate("next"), strict=True):
+                new.rename(old)
+            for name, _, reloads in watchers:
+                with self.subTest(name, change=count):
+                    self.wait(
+                        f"reload {count} ({name})",
+                        RELOAD_SECONDS,
+                        lambda: reloads.read_text().count("reload") >= count,
+                    )
+
     def test_the_files_are_executable(self):
         for name in ["check-certificate", "watch-certificate", "40-certificate.sh"]:
             self.assertTrue((ROOT / "nginx" / name).stat().st_mode & stat.S_IXUSR, name)
+
+
+def is_pausing(pid):
+    """Return whether a watcher waits for its next check."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    names = [Path(f"/proc/{child}/comm").read_text().strip() for child in children]
+    return names == ["sleep"]
 
 
 def fingerprint(port):
