@@ -1,10 +1,14 @@
 // Tests the page below a path of another host, behind proxies that remove the path or keep it. One of the proxies
-// requires a password.
+// requires a password. Also tests the page in a frame of another site.
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { after, before, describe, test } from "node:test";
 
 import { startCaddyFor, startNginxFor } from "./support/outer-proxy.mjs";
+import { freePort } from "./support/port.mjs";
 import { stage } from "./support/stage.mjs";
+import { SECONDS, Viewer } from "./support/viewer.mjs";
 
 const HEADERS = `proxy_set_header Host $host;
   proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;
@@ -67,4 +71,38 @@ describe("the page behind another proxy", () => {
       assert.deepEqual(viewer.problems, []);
     });
   }
+});
+
+describe("the page in a frame of another site", async () => {
+  const port = await freePort();
+  const site = (name) => `http://${name}.localhost:${port}`;
+  const on = stage({
+    ALLOW_ANONYMOUS: "",
+    FRAME_ANCESTORS: `https://erp.example ${site("portal")}`,
+  });
+  let server;
+  before(async () => {
+    server = createServer((_, response) => {
+      response.setHeader("Content-Type", "text/html");
+      const frame = `<iframe width="900" height="600" src="${on.service.page}"></iframe>`;
+      response.end(`<!doctype html><title>Portal</title>${frame}`);
+    });
+    await once(server.listen(port, "127.0.0.1"), "listening");
+  });
+  after(() => server.close());
+
+  test("signs in and plays if FRAME_ANCESTORS lists the site, and is not shown otherwise", async (t) => {
+    const viewer = await Viewer.openFor(t, on.browser, site("portal"));
+    const live = viewer.page.frameLocator("iframe").locator('.tile[data-condition="live"]');
+    await live.waitFor({ timeout: SECONDS * 1000 });
+    assert.deepEqual(viewer.problems, []);
+
+    const { page } = await Viewer.openFor(t, on.browser, "about:blank");
+    const refused = page.waitForEvent("console", (message) =>
+      /frame-ancestors/.test(message.text()),
+    );
+    await page.goto(site("other"));
+    await refused;
+    assert.equal(await page.frameLocator("iframe").locator(".tile").count(), 0);
+  });
 });

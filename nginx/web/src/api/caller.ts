@@ -1,6 +1,7 @@
 // The caller: the name and the role of the API key that the page uses.
 import { computed, effect, signal } from "@preact/signals";
 
+import { tabStorage } from "../ui/storage";
 import { get, hasKey, refusals, setKey, takeKeyFromAddress } from "./client";
 import { Problem } from "./problem";
 import type { Caller, Role } from "./types";
@@ -65,7 +66,7 @@ export async function signIn(key: string): Promise<void> {
 /** Deletes the key and all other data of this tab, and reloads the page. */
 export function signOut(): void {
   setKey(null);
-  sessionStorage.clear();
+  tabStorage.clear();
   location.reload();
 }
 

@@ -1,6 +1,7 @@
 // Requests to the API. Only this module knows the API key.
 import { signal } from "@preact/signals";
 
+import { tabStorage } from "../ui/storage";
 import { addressOf } from "./address";
 import { Problem, problemOf } from "./problem";
 
@@ -20,7 +21,7 @@ const KEY_IN_ADDRESS = /^#key=(.+)$/;
  * The API key. The tab's session storage contains a copy, which survives a reload. The key is never part of the
  * URL of a request.
  */
-let key = sessionStorage.getItem(STORED);
+let key = tabStorage.getItem(STORED);
 
 /**
  * Number of requests that the API has rejected because of the key. When this number grows, the page shows the
@@ -31,9 +32,9 @@ export const refusals = signal(0);
 export function setKey(value: string | null): void {
   key = value;
   if (value) {
-    sessionStorage.setItem(STORED, value);
+    tabStorage.setItem(STORED, value);
   } else {
-    sessionStorage.removeItem(STORED);
+    tabStorage.removeItem(STORED);
   }
 }
 

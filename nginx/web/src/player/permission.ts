@@ -7,6 +7,7 @@ import { readCamera } from "../api/cameras";
 import { post, remove } from "../api/client";
 import { Problem } from "../api/problem";
 import type { NewSession } from "../api/types";
+import { tabStorage } from "../ui/storage";
 
 const STORED = "playback";
 const TTL_SECONDS = 600;
@@ -42,7 +43,7 @@ const shown = new Map<string, number>();
 /** Returns the permission that was stored before a reload of the page; null if there is none. */
 function stored(): Permission | null {
   try {
-    return JSON.parse(sessionStorage.getItem(STORED) ?? "null");
+    return JSON.parse(tabStorage.getItem(STORED) ?? "null");
   } catch {
     return null;
   }
@@ -128,7 +129,7 @@ async function replaceSession(): Promise<void> {
 export async function endSession(): Promise<void> {
   const id = current?.id;
   current = null;
-  sessionStorage.removeItem(STORED);
+  tabStorage.removeItem(STORED);
   if (id) {
     await remove(`playback/sessions/${id}`, { within: LEAVE_MS }).catch(() => {
       // The session expires anyway.
@@ -153,7 +154,7 @@ async function begin(): Promise<void> {
     until: now + time,
     renewAt: now + time * RENEW_AT,
   };
-  sessionStorage.setItem(STORED, JSON.stringify(current));
+  tabStorage.setItem(STORED, JSON.stringify(current));
   schedule();
 }
 

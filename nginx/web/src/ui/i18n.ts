@@ -2,6 +2,7 @@
 import { signal } from "@preact/signals";
 
 import en from "../locales/en.json";
+import { userStorage } from "./storage";
 
 export type Key = keyof typeof en;
 /**
@@ -64,7 +65,7 @@ async function setLanguage(chosen: Language): Promise<void> {
 }
 
 export async function chooseLanguage(chosen: Language): Promise<void> {
-  localStorage.setItem(STORED, chosen);
+  userStorage.setItem(STORED, chosen);
   await setLanguage(chosen);
 }
 
@@ -73,7 +74,7 @@ export async function chooseLanguage(chosen: Language): Promise<void> {
  * English if the page does not have that language or cannot load its texts.
  */
 export async function initLanguage(): Promise<void> {
-  const code = localStorage.getItem(STORED) ?? navigator.language.slice(0, 2);
+  const code = userStorage.getItem(STORED) ?? navigator.language.slice(0, 2);
   await setLanguage(isLanguage(code) ? code : "en").catch(() => setLanguage("en"));
 }
 

@@ -1,6 +1,8 @@
 // The theme of the page: light, dark, or the system's theme.
 import { signal } from "@preact/signals";
 
+import { userStorage } from "./storage";
+
 export type Theme = "system" | "light" | "dark";
 
 const STORED = "theme";
@@ -13,14 +15,14 @@ export function chooseTheme(chosen: Theme): void {
   // every light-dark().
   if (chosen === "system") {
     document.documentElement.removeAttribute("data-theme");
-    localStorage.removeItem(STORED);
+    userStorage.removeItem(STORED);
   } else {
     document.documentElement.dataset.theme = chosen;
-    localStorage.setItem(STORED, chosen);
+    userStorage.setItem(STORED, chosen);
   }
 }
 
 export function initTheme(): void {
-  const stored = localStorage.getItem(STORED);
+  const stored = userStorage.getItem(STORED);
   chooseTheme(stored === "light" || stored === "dark" ? stored : "system");
 }
