@@ -10,7 +10,7 @@ use super::failures;
 use super::operation::Operation;
 use super::reply::{self, Reply};
 use super::route::{Audience, Call, Row};
-use super::wire::{Password, fingerprint};
+use super::wire::{Password, decimal, fingerprint};
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::onvif::finder::{Discovery, DiscoveryRequest, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME};
@@ -62,7 +62,7 @@ pub(crate) struct DiscoveryInput {
     interface: Option<String>,
     /// How long to wait for devices to respond, in seconds. Each device is also queried for its streams, so
     /// the whole search takes up to three times as long, not counting the lookup of a host name.
-    #[serde(default = "usual_time")]
+    #[serde(default = "usual_time", deserialize_with = "decimal")]
     #[schema(minimum = 0.1, maximum = 5, default = 3.0)]
     timeout_seconds: f64,
     /// User name for every queried device.

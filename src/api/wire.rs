@@ -122,6 +122,22 @@ pub(super) fn optional_number<'de, T: FromStr, D: Deserializer<'de>>(
     text.map(|text| text.parse().map_err(|_| D::Error::custom(NOT_A_NUMBER))).transpose()
 }
 
+/// Reads a number that can have decimals, and that some clients send as a string.
+pub(super) fn decimal<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged, expecting = "must be a number")]
+    enum Decimal {
+        Number(f64),
+        String(String),
+    }
+    match Decimal::deserialize(deserializer)? {
+        Decimal::Number(number) => Ok(number),
+        Decimal::String(text) => {
+            text.trim().parse().map_err(|_| D::Error::custom("must be a number"))
+        }
+    }
+}
+
 /// The message for a number that cannot be read.
 const NOT_A_NUMBER: &str = "must be a non-negative integer that is not too large";
 

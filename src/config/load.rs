@@ -129,7 +129,7 @@ fn parse_dotenv(bytes: &[u8]) -> Result<HashMap<String, String>, (usize, &'stati
             _ => 0,
         };
         let line = count.get().saturating_sub(following_lines).max(1);
-        (line, "the line is not of the form NAME=value, or a quote is missing")
+        (line, "the line is not of the form NAME=value, a quote is missing, or a value with spaces is not in quotes")
     })
 }
 

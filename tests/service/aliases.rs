@@ -141,9 +141,14 @@ async fn an_existing_client_can_start_a_camera_with_parts_of_a_link() {
     }
     let playlist = nginx.get("/streams/gate/stream.m3u8").await.text().await.expect("a playlist");
     let name = playlist.lines().find(|line| !line.starts_with('#')).expect("a segment");
-    let segment = nginx.get(&format!("/api/cameras/gate/stream/segment/{name}")).await;
-    assert_eq!(segment.status(), 200);
-    assert_eq!(segment.headers()["content-type"], "video/mp4");
+    for path in [
+        format!("/api/cameras/gate/stream/segment/{name}"),
+        format!("/api/cameras/gate/stream/segment/{name}/"),
+    ] {
+        let segment = nginx.get(&path).await;
+        assert_eq!(segment.status(), 200, "{path}");
+        assert_eq!(segment.headers()["content-type"], "video/mp4", "{path}");
+    }
 
     let all = manager.get("/api/cameras?format=array").await.body;
     let entry = &all.as_array().expect("a list")[0];
@@ -193,6 +198,7 @@ async fn urls_in_the_responses_to_aliases_begin_with_the_public_address() {
     // The redirects are relative, so their targets have the same path prefix as the requests.
     for path in [
         "/cameras/api/cameras/gate/stream/playlist.m3u8",
+        "/cameras/api/cameras/gate/stream/playlist.m3u8/",
         "/cameras/hls/stream_gate/playlist.m3u8",
         "/hls/stream_gate/playlist.m3u8",
     ] {

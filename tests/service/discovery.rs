@@ -18,7 +18,7 @@ use crate::support::{
 /// Searches for devices on the loopback interface. If the additional `fields` of the request contain an `address`,
 /// queries only the device at this address.
 async fn discover(manager: &Manager, fields: &Value) -> ApiResponse {
-    let body = merged(json!({ "interface": "lo", "timeout_seconds": 2 }), fields.clone());
+    let body = merged(json!({ "interface": "lo", "timeout_seconds": "2" }), fields.clone());
     manager.post("/api/discovery", &body).await
 }
 

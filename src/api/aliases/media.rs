@@ -42,16 +42,17 @@ pub(super) fn session_playlist(session: &str) -> String {
 }
 
 async fn camera_playlist(call: Call<'_>) -> Result<Reply, Error> {
-    redirect(&call, &call.camera_id()?, "../../../..", "stream.m3u8").await
+    redirect(&call, &call.camera_id()?, "stream.m3u8").await
 }
 
 async fn camera_segment(call: Call<'_>) -> Result<Reply, Error> {
-    let name = call.head.uri.path().rsplit('/').next().unwrap_or_default();
+    let path = call.head.uri.path().trim_end_matches('/');
+    let name = path.rsplit('/').next().unwrap_or_default();
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-.".contains(&byte);
     if name.len() > MAX_NAME || !name.bytes().all(is_allowed) {
         return Err(Error::new(ErrorKind::NotFound, "invalid segment name"));
     }
-    redirect(&call, &call.camera_id()?, "../../../../..", name).await
+    redirect(&call, &call.camera_id()?, name).await
 }
 
 async fn playlist_of_session(call: Call<'_>) -> Result<Reply, Error> {
@@ -61,17 +62,12 @@ async fn playlist_of_session(call: Call<'_>) -> Result<Reply, Error> {
         let detail = "no playback session with this id exists, or the session is for all cameras";
         Error::new(ErrorKind::UnknownSession, detail)
     })?;
-    redirect(&call, &camera, "../../../..", "stream.m3u8").await
+    redirect(&call, &camera, "stream.m3u8").await
 }
 
 /// Returns a redirect to a file of a camera's main stream. If a viewer sends a playback token, the target contains
 /// this token, because players often send headers only with the first request.
-async fn redirect(
-    call: &Call<'_>,
-    camera: &CameraId,
-    root: &str,
-    file: &str,
-) -> Result<Reply, Error> {
+async fn redirect(call: &Call<'_>, camera: &CameraId, file: &str) -> Result<Reply, Error> {
     let shown = call.shown();
     let permit = permit_to_watch(&call.api.core, &shown, camera).await?;
     // Neither an API key nor a bearer token of a proxy must get into a URL.
@@ -81,7 +77,10 @@ async fn redirect(
         None => "streams".to_owned(),
     };
     let query = call.head.uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let target = HeaderValue::from_str(&format!("{root}/{folder}/{camera}/{file}{query}"));
+    // A slash at the end of the path counts as another directory.
+    let depth = call.head.uri.path().matches('/').count().saturating_sub(1);
+    let root = "../".repeat(depth);
+    let target = HeaderValue::from_str(&format!("{root}{folder}/{camera}/{file}{query}"));
     let target = target.map_err(|_| Error::new(ErrorKind::NotFound, "invalid path"))?;
     let mut reply = reply::no_content();
     *reply.status_mut() = StatusCode::TEMPORARY_REDIRECT;

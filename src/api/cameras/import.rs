@@ -44,7 +44,7 @@ pub(crate) struct ImportInput {
 #[derive(Deserialize)]
 struct CameraList<'a> {
     #[serde(borrow)]
-    cameras: Vec<&'a RawValue>,
+    cameras: &'a RawValue,
 }
 
 /// Imports the cameras in the body or in a file of a multipart form, or shows what an import would store.
@@ -125,7 +125,11 @@ fn ensure_complete(
 fn json_entries(text: &str) -> Result<Vec<(CameraId, CameraChange)>, Error> {
     let text = text.as_bytes();
     let list: Vec<&RawValue> = if text.trim_ascii_start().starts_with(b"{") {
-        raw_json::<CameraList<'_>>(text)?.cameras
+        let cameras = raw_json::<CameraList<'_>>(text)?.cameras.get();
+        raw_json(cameras.as_bytes()).map_err(|_| {
+            let detail = "invalid request: `cameras` must be a list of cameras";
+            Error::new(ErrorKind::InvalidRequest, detail)
+        })?
     } else {
         raw_json(text)?
     };
@@ -168,5 +172,18 @@ impl EntryId {
     /// Returns the id if it is valid.
     fn id(self) -> Option<CameraId> {
         CameraId::parse(self.id?.as_str()?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cameras_that_are_not_a_list_are_named_in_the_error() {
+        for text in [r#"{"cameras":{"id":"a"}}"#, r#"{"cameras":"a"}"#] {
+            let error = json_entries(text).err().expect(text);
+            assert_eq!(error.detail, "invalid request: `cameras` must be a list of cameras");
+        }
     }
 }

@@ -528,14 +528,14 @@ async fn a_stream_with_viewers_is_retried_after_a_refusal_and_callers_get_the_ca
     let start = setup.start();
     // The caller has joined when the supervisor has taken the caller's command.
     tokio::time::sleep(Duration::from_millis(1)).await;
-    child.end(ErrorKind::SourceNotFound);
-    assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceNotFound);
+    child.end(ErrorKind::SourceUnsupported);
+    assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceUnsupported);
     assert_eq!(setup.state(), Some(State::Backoff));
     setup.registry.get(&setup.camera.id).expect("a stream").touch(WantedOutput::Hls);
     let waited = Instant::now();
     let child = setup.child().await;
     child.send(3);
-    // The delay is long, because a wrong path is not corrected within a second.
+    // The delay is long, because the camera's format does not change within a second.
     assert!(waited.elapsed() >= Duration::from_secs(30), "{:?}", waited.elapsed());
 }
 
