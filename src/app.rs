@@ -19,8 +19,6 @@ use crate::api::server::Server;
 use crate::base::counters::Counters;
 use crate::base::secret::Secret;
 use crate::base::tasks::EndedTasks;
-use crate::camera::id::StreamId;
-use crate::camera::numbers::NumberSet;
 use crate::child::spawner::Spawner;
 use crate::config::{self, Config, Tls};
 use crate::events::bus::Bus;
@@ -34,7 +32,7 @@ use crate::onvif::finder::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
-use crate::output::hls::sweep::{self, DirLock};
+use crate::output::hls::sweep::{self, DirLock, LeftStream};
 use crate::pictures::decoder::Decoder;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, PlaybackError, secret};
@@ -125,11 +123,11 @@ impl Service {
         let keys = api_keys(config)?;
         open_files::raise_limit(config.max_streams);
         let layout = Layout::new(config.stream_dir.clone());
-        let (stream_dir, removed) = claim_stream_dir(&layout)?;
+        let (stream_dir, left) = claim_stream_dir(&layout)?;
         let certificate = own_certificate(config)?;
         let cameras = open_cameras(config).await?;
-        for (id, numbers) in removed {
-            cameras.numbers().of(&id).correct(numbers);
+        for stream in &left {
+            cameras.numbers().of(&stream.id).correct(stream.numbers);
         }
         let admin_key = admin_key(config, &cameras)?;
         let access = match &admin_key {
@@ -148,6 +146,7 @@ impl Service {
         let monitor = || Arc::new(ReachabilityMonitor::new(events.clone()));
         let reachability = config.check_interval.map(|_| monitor());
         let (hls, registry) = streams(config, &layout, &disk_budget, ingest, &spawner, events)?;
+        hls.keep(left);
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
         let (disk, database) = (disk_budget.clone(), cameras.database().clone());
         let readiness =
@@ -270,12 +269,10 @@ fn own_certificate(config: &Config) -> Result<Option<OwnCertificate>, StartError
     Ok(Some(certificate))
 }
 
-/// Locks `STREAM_DIR`, and deletes the files that a killed manager left there. Returns the lock. For each
-/// stream with deleted files, also returns a segment number and an epoch number: the lowest ones that are
-/// higher than the numbers in these files.
-fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<(StreamId, NumberSet)>), StartError> {
-    let lock =
-        sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|removed| (lock, removed)));
+/// Locks `STREAM_DIR`, and deletes the files that an earlier manager left there, except those with which playlists
+/// can continue. Returns the lock, and the streams that had files.
+fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<LeftStream>), StartError> {
+    let lock = sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|left| (lock, left)));
     let setting = format!("STREAM_DIR={}", layout.root().display());
     lock.map_err(StartError::setting(setting))
 }

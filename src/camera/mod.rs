@@ -10,6 +10,7 @@
 //! | [`options`] | the options of a camera's streams |
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`numbers`] | the numbers of a stream's segments, epochs and discontinuities |
+//! | [`origin`] | which camera of which owner a stream's media came from |
 //! | [`networks`] | the networks in which cameras are permitted |
 //! | [`plan`] | how a camera is ingested, and the lessons of failed runs |
 //! | [`presets`] | RTSP ports and paths of cameras, by vendor |
@@ -24,6 +25,7 @@ use id::StreamId;
 use numbers::Numbers;
 use onvif_address::OnvifAddress;
 use options::{KeepOption, StreamOptions};
+use origin::Origin;
 use plan::Plan;
 use source::Source;
 
@@ -33,6 +35,7 @@ pub(crate) mod networks;
 pub(crate) mod numbers;
 pub(crate) mod onvif_address;
 pub(crate) mod options;
+pub(crate) mod origin;
 pub(crate) mod plan;
 pub(crate) mod presets;
 pub(crate) mod record;
@@ -56,6 +59,8 @@ pub struct Camera {
     pub learned: Learned,
     /// The next free numbers of the stream's segments, epochs and discontinuities.
     pub numbers: Numbers,
+    /// The origin of the stream's media.
+    pub origin: Origin,
     /// The camera's ONVIF service, from which keyframes are requested.
     pub onvif: Option<OnvifAddress>,
 }
@@ -65,7 +70,7 @@ impl Camera {
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned::new(Plan::first(options));
         let (keep, numbers) = (KeepOption::default(), Numbers::default());
-        Self { id, source, options, keep, learned, numbers, onvif: None }
+        Self { id, source, options, keep, learned, numbers, origin: Origin::default(), onvif: None }
     }
 
     /// Returns whether `other` has the same source and options.

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::warn;
 
@@ -42,6 +43,10 @@ struct Inner {
     used: AtomicU64,
     /// The sum of all reservations.
     reserved: AtomicU64,
+    /// The part of `used` that can be deleted if other streams need the space.
+    reclaimable: AtomicU64,
+    /// Notified when that part should be deleted.
+    reclaim: Notify,
     /// The reservations and the times at which they were made, oldest first.
     reservations: Mutex<VecDeque<(Instant, Reservation)>>,
     /// The size and the free space of the disk at the last check; `None` if they are unknown.
@@ -52,9 +57,19 @@ impl DiskBudget {
     /// Creates the budget of the directory `root`. Streams can use `max_bytes`, or the whole disk if `max_bytes` is
     /// `None`.
     pub fn new(root: PathBuf, max_bytes: Option<u64>) -> Self {
-        let [used, reserved] = [0, 0].map(AtomicU64::new);
+        let [used, reserved, reclaimable] = [0, 0, 0].map(AtomicU64::new);
+        let reclaim = Notify::new();
         let (reservations, disk) = (Mutex::default(), Mutex::new(Disk::of(&root)));
-        Self(Arc::new(Inner { root, max_bytes, used, reserved, reservations, disk }))
+        Self(Arc::new(Inner {
+            root,
+            max_bytes,
+            used,
+            reserved,
+            reclaimable,
+            reclaim,
+            reservations,
+            disk,
+        }))
     }
 
     /// Returns the bytes that the files of all streams use.
@@ -72,7 +87,21 @@ impl DiskBudget {
         let reservation = Arc::new(AtomicU64::new(RESERVATION));
         self.0.reserved.fetch_add(RESERVATION, Ordering::Relaxed);
         lock(&self.0.reservations).push_back((Instant::now(), Arc::clone(&reservation)));
-        DiskShare { budget: self.clone(), bytes: 0, reservation }
+        DiskShare { budget: self.clone(), bytes: 0, reservation, is_reclaimable: false }
+    }
+
+    /// Returns the share of `bytes` that an earlier stream has written. Reserves no further space.
+    pub(crate) fn share_of(&self, bytes: u64) -> DiskShare {
+        let reservation = Arc::default();
+        let mut share =
+            DiskShare { budget: self.clone(), bytes: 0, reservation, is_reclaimable: false };
+        share.add(bytes);
+        share
+    }
+
+    /// Waits until reclaimable space should be deleted.
+    pub(crate) async fn reclaimed(&self) {
+        self.0.reclaim.notified().await;
     }
 
     /// Returns whether the disk had less free space than [`FREE`] at the last check.
@@ -96,13 +125,18 @@ impl DiskBudget {
         Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY)
     }
 
-    /// Fails if another stream would not fit.
+    /// Fails if another stream would not fit. If it fits only in reclaimable space, causes this space to be deleted.
     pub(crate) fn ensure_space(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
         // A disk of unknown size counts as large enough. If the disk is full, the stream fails later.
         let free = self.disk().map_or(u64::MAX, |disk| disk.available);
         let used = self.used();
         let needed = self.0.reserved.load(Ordering::Relaxed) + FREE;
+        let reclaimable = self.0.reclaimable.load(Ordering::Relaxed);
+        if free < needed || self.0.max_bytes.is_some_and(|max| used + needed > max) {
+            self.0.reclaim.notify_waiters();
+        }
+        let (free, used) = (free.saturating_add(reclaimable), used.saturating_sub(reclaimable));
         match self.0.max_bytes {
             Some(max) if used + needed > max => full(format!(
                 "streams use {used} bytes and new streams need {needed} more, but \
@@ -151,9 +185,13 @@ impl DiskBudget {
         self.0.reserved.fetch_sub(released, Ordering::Relaxed);
     }
 
-    fn check(&self) {
+    /// Reads the free space of the disk again. Blocks while the disk hangs.
+    pub(crate) fn check(&self) {
         let disk = Disk::of(&self.0.root);
         *lock(&self.0.disk) = disk;
+        if self.is_full() {
+            self.0.reclaim.notify_waiters();
+        }
     }
 }
 
@@ -166,6 +204,7 @@ pub(crate) struct DiskShare {
     budget: DiskBudget,
     bytes: u64,
     reservation: Reservation,
+    is_reclaimable: bool,
 }
 
 impl DiskShare {
@@ -181,6 +220,28 @@ impl DiskShare {
         self.budget.release(&self.reservation, bytes);
     }
 
+    /// Declares that the files of this share can be deleted if other streams need the space. Releases the reservation.
+    /// No file may be written before [`DiskShare::make_permanent`] is called.
+    pub(crate) fn make_reclaimable(&mut self) {
+        self.budget.release(&self.reservation, RESERVATION);
+        self.is_reclaimable = true;
+        self.budget.0.reclaimable.fetch_add(self.bytes, Ordering::Relaxed);
+    }
+
+    /// Takes back [`DiskShare::make_reclaimable`].
+    pub(crate) fn make_permanent(&mut self) {
+        if std::mem::take(&mut self.is_reclaimable) {
+            self.budget.0.reclaimable.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes over the files of another share.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        let bytes = other.bytes;
+        drop(other);
+        self.add(bytes);
+    }
+
     /// Records that the stream has deleted this many bytes. The reservation ends, because after its
     /// first deletion a stream writes about as much as it deletes.
     pub(crate) fn remove(&mut self, bytes: u64) {
@@ -193,6 +254,7 @@ impl DiskShare {
 
 impl Drop for DiskShare {
     fn drop(&mut self) {
+        self.make_permanent();
         self.remove(self.bytes);
     }
 }

@@ -126,7 +126,9 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
     info!(by = caller.name(), camera = %id, "camera deleted");
     keeping::apply(core, id, KeepOption::OnDemand).await;
     for profile in [Profile::Main, Profile::Sub] {
-        core.registry.stop(&StreamId::new(id.clone(), profile)).await;
+        let stream = StreamId::new(id.clone(), profile);
+        core.registry.stop(&stream).await;
+        core.hls.forget(&stream).await;
     }
     core.snapshots.forget(id);
     if let Some(monitor) = &core.reachability {

@@ -232,13 +232,17 @@ pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error
 
 async fn apply_to_stream(core: &Core, id: StreamId) -> Result<(), Error> {
     if core.registry.get(&id).is_none() {
+        core.hls.forget(&id).await;
         return Ok(());
     }
     match core.cameras.camera_of(&id).await? {
         // Requests no output, so that no output is started. An output that is running switches to the new
         // source.
         Some(camera) => drop(core.registry.start_soon(camera, WantedOutput::None)?),
-        None => drop(core.registry.stop(&id).await),
+        None => {
+            core.registry.stop(&id).await;
+            core.hls.forget(&id).await;
+        }
     }
     Ok(())
 }

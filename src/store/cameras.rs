@@ -347,11 +347,13 @@ impl Cameras {
     /// while source and options stay the same.
     fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
         let source = record.spec.source(id.profile())?;
+        let origin = self.rows.origin(record, id, source);
         let keep = if id.profile() == Profile::Main { record.keep } else { KeepOption::OnDemand };
         if let Some(known) = self.streams.get(id)
             && known.source.expose() == source.expose()
             && known.options == record.options
             && (&known.onvif, known.keep) == (&record.onvif, keep)
+            && known.origin == origin
         {
             return Some(known.clone());
         }
@@ -359,11 +361,13 @@ impl Cameras {
         camera.onvif.clone_from(&record.onvif);
         camera.keep = keep;
         camera.numbers = self.numbers.of(id);
+        camera.origin = origin;
         let mut known = self.streams.entry(id.clone()).or_insert_with(|| camera.clone());
         if known.is_same_stream(&camera) {
             known.source = camera.source;
             known.onvif = camera.onvif;
             known.keep = keep;
+            known.origin = origin;
         } else {
             *known = camera;
         }

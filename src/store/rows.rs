@@ -8,10 +8,12 @@ use super::error::damaged;
 use super::seal::Sealer;
 use crate::base::error::Error;
 use crate::base::fingerprint::Fingerprint;
-use crate::camera::id::CameraId;
+use crate::camera::id::{CameraId, StreamId};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
+use crate::camera::origin::Origin;
 use crate::camera::record::Record;
+use crate::camera::source::Source;
 use crate::camera::source_spec::SourceSpec;
 
 /// Converts cameras to rows and back, and seals and opens their sources with one key.
@@ -36,6 +38,15 @@ impl Rows {
     /// key or for another camera, or is damaged.
     pub(super) fn unsealed(&self, id: &CameraId, sealed: &[u8]) -> Option<SourceSpec> {
         serde_json::from_slice(&self.sealer.open(id.as_str(), sealed)?).ok()
+    }
+
+    /// Returns the origin of the media of a stream with this source.
+    pub(super) fn origin(&self, record: &Record, id: &StreamId, source: &Source) -> Origin {
+        let (added, owner) = (record.created_at.to_string(), record.owner.as_deref());
+        // The texts contain no control characters. A camera without an owner differs from one whose owner has no name.
+        let owner = owner.map(|owner| format!("\n{owner}")).unwrap_or_default();
+        let text = [&id.to_string(), &added, &owner, source.expose()].join("\0");
+        Origin::from_digest(&self.sealer.digest("origin", text.as_bytes()))
     }
 
     /// Converts a row to a camera. Fails if the row is damaged or was sealed with another key.

@@ -10,6 +10,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chacha20poly1305::aead::{Aead, Generate, Key, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
 
 use crate::base::own_file::{self, ForeignFile, OpenError};
 
@@ -61,6 +63,8 @@ impl SealKeyError {
 #[derive(Clone)]
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
+    /// Makes digests with a key of its own.
+    digests: Hmac<Sha256>,
 }
 
 /// A key, which a setting or a file contains.
@@ -126,8 +130,15 @@ impl SealKey {
 
     /// Creates a sealer with this key.
     pub(crate) fn sealer(&self) -> Sealer {
-        Sealer { cipher: XChaCha20Poly1305::new(&self.0.into()) }
+        Sealer { cipher: XChaCha20Poly1305::new(&self.0.into()), digests: digests(&self.0) }
     }
+}
+
+/// Returns the digests for the owner of `key`. Their key is derived from it, so that `key` has only one use.
+fn digests(key: &[u8; KEY_LENGTH]) -> Hmac<Sha256> {
+    #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
+    let hmac = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).expect("a key");
+    hmac(&hmac(key).chain_update(b"digests").finalize().into_bytes())
 }
 
 /// Decodes a key from hex or base64.
@@ -152,6 +163,15 @@ impl Sealer {
         #[expect(clippy::expect_used, reason = "fails only for 256 GiB and more")]
         let sealed = self.cipher.encrypt(&nonce, payload).expect("a short secret");
         [&[VERSION], nonce.as_slice(), &sealed].concat()
+    }
+
+    /// Returns a digest of `plain`, which only this key can make.
+    pub(crate) fn digest(&self, context: &str, plain: &[u8]) -> [u8; 32] {
+        let mut digest = self.digests.clone();
+        digest.update(context.as_bytes());
+        digest.update(&[0]);
+        digest.update(plain);
+        digest.finalize().into_bytes().into()
     }
 
     /// Opens a sealed secret. Returns `None` if the secret was sealed with another key or context, or was

@@ -20,6 +20,7 @@ use super::playable::PlayableMedia;
 use crate::base::error::Error;
 use crate::camera::id::StreamId;
 use crate::camera::numbers::Numbers;
+use crate::camera::origin::CurrentOrigin;
 
 /// The time limit within which an output must end. An output that hangs must neither block the stream's name
 /// nor keep the manager from ending.
@@ -59,6 +60,8 @@ pub struct OutputRequest {
     /// The next free numbers of segments, epochs and discontinuities. The output records the numbers that it
     /// uses, so that no later stream of this name reuses them.
     pub numbers: Numbers,
+    /// The origin of the media.
+    pub origin: CurrentOrigin,
 }
 
 /// The channels between an output and its stream, as the output holds them.

@@ -16,6 +16,7 @@ use super::output::{
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::camera::numbers::Numbers;
+use crate::camera::origin::{CurrentOrigin, Origin};
 use crate::stream::playable::PlayableMedia;
 
 /// The slot of one stream's output.
@@ -37,6 +38,8 @@ pub(super) struct OutputMedia {
     pub(super) media: PlayableMedia,
     /// The next free numbers of segments, epochs and discontinuities.
     pub(super) numbers: Numbers,
+    /// The origin of the media.
+    pub(super) origin: CurrentOrigin,
 }
 
 enum SlotState {
@@ -71,6 +74,11 @@ impl OutputSlot {
         Self { output, media, thread, span, state, error: None }
     }
 
+    /// Records that the stream's media has this origin from `epoch` on.
+    pub(super) fn set_origin(&self, origin: Origin, epoch: u64) {
+        self.media.origin.change(origin, epoch);
+    }
+
     /// Starts the output if it does not run. An output that is ending starts again once it has ended.
     /// Fails if the resources that the output needs, such as disk space, are missing.
     pub(super) fn request(&mut self) -> Result<(), Error> {
@@ -103,8 +111,9 @@ impl OutputSlot {
 
     /// Returns the request for a run of the output.
     fn output_request(&self) -> OutputRequest {
-        let OutputMedia { id, media, numbers } = &self.media;
-        OutputRequest { id: id.clone(), media: media.clone(), numbers: numbers.clone() }
+        let OutputMedia { id, media, numbers, origin } = &self.media;
+        let (id, media) = (id.clone(), media.clone());
+        OutputRequest { id, media, numbers: numbers.clone(), origin: origin.clone() }
     }
 
     /// Ends the output. Forgets its last failure.

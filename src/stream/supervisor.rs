@@ -386,8 +386,8 @@ impl Supervisor {
     }
 
     /// Ends the output and the rendition of a stream whose child has been reaped, and then frees the stream's
-    /// name. By that time, the output has removed its files, so that the camera's next stream cannot find them.
-    /// After that, the channels of the callers who still wait are closed.
+    /// name. By that time, the output has ended, so that it does not write into the directory of the camera's next
+    /// stream. After that, the channels of the callers who still wait are closed.
     async fn finish(mut self, on_gone: impl FnOnce()) {
         let (epoch, last_error) = (self.status.epoch(), self.status.last_error());
         self.output.finish().await;

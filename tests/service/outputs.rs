@@ -69,7 +69,7 @@ async fn a_stream_without_an_output_writes_no_files_until_a_player_requests_hls(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn hls_ends_without_viewers_and_later_continues_with_higher_segment_numbers() {
+async fn hls_ends_without_viewers_and_continues_when_they_return() {
     let camera = Camera::start().await;
     let manager = Manager::start(SHORT_CLEANUP).await;
     let nginx = Nginx::start(&manager).await;
@@ -82,8 +82,10 @@ async fn hls_ends_without_viewers_and_later_continues_with_higher_segment_number
         while watching.elapsed() < Duration::from_secs(4) {
             let playlist = Playlist::fetch(&nginx, "cam").await.expect("a playlist");
             if let Some(before) = before.take() {
-                assert!(playlist.first() > before.last(), "a segment number was used twice");
-                assert_eq!(playlist.discontinuities(), before.discontinuities() + 1);
+                let next = before.last() + 1;
+                assert!(playlist.first() <= next && playlist.last() > before.last());
+                assert_eq!(playlist.discontinuities(), before.discontinuities());
+                assert_eq!(playlist.init_files(), before.init_files());
             }
             last = Some(playlist);
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -91,7 +93,6 @@ async fn hls_ends_without_viewers_and_later_continues_with_higher_segment_number
         before = last;
         hls_is(&manager, "off").await;
         assert_eq!(manager.status("cam").await["state"], "live");
-        until("the files are deleted", || async { !has_files(&manager.stream_dir()) }).await;
     }
     play(&nginx.playlist("cam"), 2).await;
     assert_eq!(camera.plays(), 1);

@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`init`] | `ftyp` and `moov` |
 //! | [`fragments`] | `moof` and `mdat` |
+//! | [`written`] | reading fragments that an earlier process has written |
 //! | [`track`] | numbers and time scales of the tracks, and errors |
 
 pub(crate) mod fragments;
 pub(crate) mod init;
 pub(crate) mod track;
+pub(crate) mod written;

@@ -12,6 +12,8 @@ use tracing::warn;
 
 use crate::base::error::Error;
 use crate::output::disk_budget::DiskShare;
+use crate::output::hls::continuation::Continuation;
+use crate::output::hls::ended::EndedStream;
 use crate::output::hls::fragment::{InitId, InitSegment};
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::segment::Segment;
@@ -29,6 +31,8 @@ pub(super) struct SegmentFiles {
     has_retired: bool,
     /// The playing time for which retired segments are kept: the duration of the longest playlist.
     keep_for: Duration,
+    /// True if the last continuation could not be written.
+    has_failed: bool,
 }
 
 impl SegmentFiles {
@@ -40,7 +44,8 @@ impl SegmentFiles {
     /// Prepares to write a stream's files to `dir`, without creating a file. Segments that have left the
     /// playlist are kept for at least `keep_for`, in playing time.
     pub(super) fn new(dir: StreamDir, share: DiskShare, keep_for: Duration) -> Self {
-        Self { dir, share, growing: None, retired: VecDeque::new(), has_retired: false, keep_for }
+        let (growing, retired) = (None, VecDeque::new());
+        Self { dir, share, growing, retired, has_retired: false, keep_for, has_failed: false }
     }
 
     /// Returns the stream's directory.
@@ -120,6 +125,44 @@ impl SegmentFiles {
         if let Err(error) = StreamDir::remove_file(path) {
             // The stream continues. The whole directory is removed when the stream ends.
             warn!(directory = %self.dir.path().display(), %error, "cannot delete an old file");
+        }
+    }
+
+    /// Takes over the disk space of segments that an earlier run has written.
+    pub(super) fn absorb(&mut self, share: DiskShare) {
+        self.share.absorb(share);
+    }
+
+    /// Writes what is needed to continue the playlist if the manager is killed. `parts_from` is the index of the
+    /// first segment whose parts a playlist can name. The stream continues if this fails.
+    pub(super) fn write_continuation(&mut self, continuation: &Continuation, parts_from: usize) {
+        let written = continuation.write(&self.dir, parts_from);
+        let had_failed = std::mem::replace(&mut self.has_failed, written.is_err());
+        if let Err(error) = written
+            && !had_failed
+        {
+            warn!(directory = %self.dir.path().display(), %error, "cannot write continuation.json: if the manager is killed now, the stream begins a new playlist");
+        }
+    }
+
+    /// Writes what is needed to continue the playlist, and removes all other files. If this fails, removes all files
+    /// and the directory.
+    pub(super) fn end(
+        mut self,
+        continuation: Continuation,
+        parts_from: usize,
+    ) -> io::Result<EndedStream> {
+        self.growing = None;
+        for old in &self.retired {
+            self.share.remove(old.length());
+        }
+        let Self { dir, share, .. } = self;
+        let kept = continuation
+            .write(&dir, parts_from)
+            .and_then(|()| dir.remove_other_files(|file| continuation.needs(file)));
+        match kept {
+            Ok(()) => Ok(EndedStream { continuation, dir, share }),
+            Err(error) => dir.remove().and(Err(error)),
         }
     }
 

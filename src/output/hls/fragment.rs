@@ -18,6 +18,19 @@ pub(crate) struct InitId {
     pub(crate) version: u32,
 }
 
+/// The end of a stream's media, from which later media can continue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct MediaEnd {
+    /// The last init segment.
+    pub(crate) init: InitId,
+    /// The bytes of this init segment.
+    pub(crate) init_bytes: Bytes,
+    /// The end of the video, on the time line of the init segment.
+    pub(crate) video: Duration,
+    /// The end of the audio, on the same time line; `None` without audio.
+    pub(crate) audio: Option<Duration>,
+}
+
 /// `ftyp` and `moov` for the fragments that follow.
 #[derive(Debug)]
 pub(crate) struct InitSegment {
@@ -53,6 +66,8 @@ pub(crate) struct Fragment {
     pub(crate) duration: Duration,
     /// Number of frames of video.
     pub(crate) frames: u32,
+    /// The end of the last audio, on the same time line; `None` without audio.
+    pub(crate) audio_end: Option<Duration>,
     /// The longest time by which the audio is behind the end of the video. Zero without an audio track.
     pub(crate) audio_delay: Duration,
     /// An estimate of the time at which the camera took the first frame.
@@ -110,6 +125,7 @@ pub(crate) mod testing {
             decode_time: Duration::from_millis(begin_ms),
             duration: Duration::from_millis(ms),
             frames: 5,
+            audio_end: None,
             audio_delay: Duration::ZERO,
             taken_at: SystemTime::UNIX_EPOCH + Duration::from_millis(1_000_000 + begin_ms),
         }

@@ -4,12 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::media::aac::AacConfig;
 use crate::media::frame::{Format, Frame, Track};
 use crate::media::mp4::fragments::{Sample, SampleRun, fragment_head};
 use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
-use crate::output::hls::fragment::{Fragment, InitSegment};
+use crate::output::hls::fragment::{Fragment, InitId, InitSegment, MediaEnd};
 use crate::output::hls::sound::Sound;
 use crate::output::hls::time_line::TimeLine;
 
@@ -43,8 +45,8 @@ pub(super) struct Fragmenter {
     sequence_number: u32,
     format: Option<Arc<Format>>,
     init: Option<Arc<InitSegment>>,
-    /// The last init segment in use, while `init` is `None`.
-    last_init: Option<Arc<InitSegment>>,
+    /// The last init segment in use and its bytes, while `init` is `None`.
+    last_init: Option<(InitId, Bytes)>,
     /// The epoch of the last fragment.
     epoch: Option<u64>,
     time_line: TimeLine,
@@ -80,6 +82,13 @@ impl Fragmenter {
             video_end: None,
             held: Vec::new(),
         }
+    }
+
+    /// Continues media that ended at `end`, as after an interruption. Must be called before the first frame.
+    pub(super) fn continue_from(&mut self, end: MediaEnd) {
+        self.last_init = Some((end.init, end.init_bytes));
+        self.sound = end.audio.map(|audio| Sound::continuing(audio, end.video));
+        self.video_end = Some(end.video);
     }
 
     /// Adds a frame, and appends the fragments that are now complete to `fragments`. Each fragment has video.
@@ -145,7 +154,8 @@ impl Fragmenter {
             self.begins_segment = is_new_segment;
         }
         if change == Change::Init {
-            self.last_init = self.init.take().or(self.last_init.take());
+            let last = self.init.take().map(|init| (init.id, init.bytes.clone()));
+            self.last_init = last.or(self.last_init.take());
         }
         if change != Change::None {
             self.format = Some(Arc::clone(format));
@@ -253,6 +263,7 @@ impl Fragmenter {
             decode_time: first.decode_time,
             duration: video_end.saturating_sub(first.decode_time),
             frames: u32::try_from(video.len()).unwrap_or(u32::MAX),
+            audio_end: sounds.last().map(|last| end(last)),
             audio_delay,
             taken_at: first.taken_at,
         });
@@ -267,21 +278,22 @@ impl Fragmenter {
     fn begin(&mut self, format: &Format, first: &Frame) -> Result<Arc<InitSegment>, Mp4Error> {
         let audio = format.hls_audio().map(|(_, config)| AudioConfig::Aac(config.clone()));
         let new = InitSegment::new(format, audio.as_ref())?;
-        let last = self.last_init.take().filter(|last| last.bytes == new.bytes);
+        let last = self.last_init.take().filter(|(_, bytes)| *bytes == new.bytes);
+        let last = last.map(|(id, _)| id);
         let end = self.video_end.filter(|_| self.is_sound_continuous(format));
         let init = if self.epoch == Some(format.epoch) {
-            last.unwrap_or_else(|| Arc::new(new))
-        } else if let (Some(last), Some(end)) = (last, end) {
+            InitSegment { id: last.unwrap_or(new.id), ..new }
+        } else if let (Some(id), Some(end)) = (last, end) {
             self.time_line = TimeLine::new(first.decode_time, end);
-            last
+            InitSegment { id, ..new }
         } else {
             self.time_line = TimeLine::default();
             self.sound = None;
             self.video_end = None;
-            Arc::new(new)
+            new
         };
         self.epoch = Some(format.epoch);
-        Ok(Arc::clone(self.init.insert(init)))
+        Ok(Arc::clone(self.init.insert(Arc::new(init))))
     }
 
     /// Returns whether the audio of another epoch can continue the sound so far: gaps can be filled with silence, or

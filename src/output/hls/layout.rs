@@ -6,6 +6,8 @@
 //! STREAM_DIR/{id}/init-{epoch}.mp4            the init segment for version 0 of an epoch's description
 //! STREAM_DIR/{id}/init-{epoch}-{version}.mp4  the init segment for a later version
 //! STREAM_DIR/{id}/{sequence}.m4s
+//! STREAM_DIR/{id}/continuation.json            what is needed to continue the playlist
+//! STREAM_DIR/{id}/continuation.json.next       exists only while the file is written
 //! ```
 
 use std::io;
@@ -20,6 +22,10 @@ use crate::output::hls::fragment::InitId;
 pub(crate) const PLAYLIST: &str = "stream.m3u8";
 /// Name of the file that a running manager holds locked.
 const LOCK: &str = ".lock";
+/// Name of the file that contains what is needed to continue the playlist. nginx does not serve it.
+const CONTINUATION: &str = "continuation.json";
+/// Name of that file while it is written.
+const NEXT_CONTINUATION: &str = "continuation.json.next";
 /// Name of the file that a readiness check writes and removes.
 const READY: &str = ".ready";
 
@@ -116,6 +122,31 @@ impl StreamDir {
         self.path.join(segment_name(sequence))
     }
 
+    /// Returns the path of the file that contains what is needed to continue the playlist.
+    pub(super) fn continuation(&self) -> PathBuf {
+        self.path.join(CONTINUATION)
+    }
+
+    /// Returns the path of that file while it is written.
+    pub(super) fn next_continuation(&self) -> PathBuf {
+        self.path.join(NEXT_CONTINUATION)
+    }
+
+    /// Removes all files of the stream except those that `is_kept` returns true for.
+    pub(super) fn remove_other_files(
+        &self,
+        is_kept: impl Fn(StreamFile) -> bool,
+    ) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.path)? {
+            let entry = entry?;
+            let file = entry.file_name().to_str().and_then(StreamFile::parse);
+            if file.is_some_and(|file| !is_kept(file)) {
+                Self::remove_file(&entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
     /// Removes one file, if it exists.
     pub fn remove_file(path: &Path) -> io::Result<()> {
         ignore_missing(std::fs::remove_file(path))
@@ -166,6 +197,10 @@ pub(crate) enum StreamFile {
     Segment(u64),
     /// An init segment.
     Init(InitId),
+    /// The file that contains what is needed to continue the playlist.
+    Continuation,
+    /// That file, incompletely written.
+    NextContinuation,
     /// A playlist, as older versions of the manager wrote it to disk.
     Older,
 }
@@ -175,6 +210,11 @@ impl StreamFile {
     pub(crate) fn parse(name: &str) -> Option<Self> {
         if ["stream.m3u8", "index.m3u8", "stream.m3u8.next", "index.m3u8.next"].contains(&name) {
             return Some(Self::Older);
+        }
+        match name {
+            CONTINUATION => return Some(Self::Continuation),
+            NEXT_CONTINUATION => return Some(Self::NextContinuation),
+            _ => {}
         }
         if let Some(sequence) = name.strip_suffix(".m4s") {
             return Some(Self::Segment(number(sequence)?));
@@ -225,6 +265,8 @@ mod tests {
             &segment_name(1_763_690_000),
             PLAYLIST,
             "index.m3u8.next",
+            CONTINUATION,
+            NEXT_CONTINUATION,
         ] {
             assert!(is_stream_file(own), "{own}");
         }
@@ -238,6 +280,8 @@ mod tests {
             ".m4s",
             "1.m4s.bak",
             "family.mp4",
+            "continuation",
+            "continuation.json.bak",
         ] {
             assert!(!is_stream_file(other), "{other}");
         }

@@ -17,12 +17,16 @@
 //! | `sound` | continuous audio, with silence where the camera sends none |
 //! | `segment` | a segment and its parts, as playlists describe them |
 //! | [`playlist`] | the media playlist of one stream, and its text |
+//! | `continuation` | what is needed to continue a playlist after HLS has ended |
+//! | `ended` | the files of streams whose HLS has just ended |
 //! | [`multivariant`] | the multivariant playlist that refers to the media playlist |
 //! | [`published`] | a stream's rendered playlists, as players get them |
 //! | [`layout`] | paths and file names below `STREAM_DIR` |
-//! | [`sweep`] | locking `STREAM_DIR`, and removing files that an earlier process left behind |
+//! | [`sweep`] | locking `STREAM_DIR`, and the files that an earlier process left behind |
 
+mod continuation;
 pub(crate) mod cutter;
+mod ended;
 mod files;
 pub(crate) mod fragment;
 mod fragmenter;

@@ -16,11 +16,13 @@ use crate::media::hub::Gap;
 use crate::output::blocking::on_thread;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::hls::ended::{EndedStream, EndedStreams};
 use crate::output::hls::fragment::Fragment;
 use crate::output::hls::fragmenter::Fragmenter;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::packager::Packager;
 use crate::output::hls::published::{PlaylistReceiver, Published};
+use crate::output::hls::sweep::LeftStream;
 use crate::stream::output::{Output, OutputControl, OutputProgress, OutputRequest, OutputTask};
 use crate::stream::playable::PlayableReader;
 
@@ -41,6 +43,7 @@ struct Inner {
     policy: SegmentPolicy,
     counters: Counters,
     playlists: Playlists,
+    ended: EndedStreams,
 }
 
 /// The playlists of the streams that are served.
@@ -55,7 +58,27 @@ impl Hls {
         counters: Counters,
     ) -> Self {
         let playlists = Playlists::default();
-        Self(Arc::new(Inner { layout, budget, policy, counters, playlists }))
+        let ended = EndedStreams::default();
+        Self(Arc::new(Inner { layout, budget, policy, counters, playlists, ended }))
+    }
+
+    /// Keeps the files that an earlier manager has left behind, so that the playlists can continue. Must be called
+    /// within a runtime.
+    pub(crate) fn keep(&self, left: Vec<LeftStream>) {
+        for LeftStream { id, kept, .. } in left {
+            let Some((continuation, age)) = kept else { continue };
+            let dir = self.0.layout.stream_dir(&id);
+            let share = self.0.budget.share_of(continuation.bytes());
+            self.0.ended.keep(id, EndedStream { continuation, dir, share }, age);
+        }
+    }
+
+    /// Removes the files of a stream whose HLS has ended, so that its playlist does not continue. Must be called if
+    /// the stream's camera is changed or deleted.
+    pub(crate) async fn forget(&self, id: &StreamId) {
+        if let Some(ended) = self.0.ended.claim(id).await {
+            ended.remove().await;
+        }
     }
 
     /// Returns the receiver of a stream's playlists; `None` if the stream is not served.
@@ -82,23 +105,36 @@ impl Output for Hls {
     }
 
     fn serve(&self, request: OutputRequest, control: OutputControl) -> OutputTask {
-        let OutputRequest { id, media, numbers } = request;
+        let OutputRequest { id, media, numbers, origin } = request;
         let OutputControl { progress, end } = control;
         let (dir, share) = (self.0.layout.stream_dir(&id), self.0.budget.share());
-        let packager = Packager::new(dir, share, self.0.policy, numbers.next());
-        let listed = Listed::new(&self.0.playlists, id, packager.newest());
+        let packager = Packager::new(dir, share, self.0.policy, numbers.next(), origin);
+        let listed = Listed::new(&self.0.playlists, id.clone(), packager.newest());
         let can_block = packager.can_block();
         let frames = media.read(MAX_BEHIND);
-        let fragmenter = Fragmenter::new(self.0.policy.part_time);
-        let session = Session { packager, progress, numbers, counters: self.0.counters.clone() };
+        let mut fragmenter = Fragmenter::new(self.0.policy.part_time);
+        let (counters, ended) = (self.0.counters.clone(), self.0.ended.clone());
         Box::pin(async move {
+            let mut packager = packager;
+            if let Some(before) = ended.claim(&id).await {
+                let continue_from = move |mut packager: Packager| {
+                    let end = packager.continue_from(before);
+                    (packager, end)
+                };
+                let continued = on_thread(packager, can_block, continue_from).await;
+                let Some((continued, end)) = continued else { return };
+                packager = continued;
+                end.into_iter().for_each(|end| fragmenter.continue_from(end));
+            }
+            let session = Session { packager, progress, numbers, counters };
             let session = package(session, fragmenter, frames, can_block, end).await;
             // From now on, the stream has no playlist, so a player that returns starts HLS again.
             drop(listed);
             let Some(session) = session else { return };
-            let removed = on_thread(session, can_block, |session| session.packager.remove()).await;
-            if let Some(Err(error)) = removed {
-                warn!(%error, "cannot remove the stream's directory");
+            match on_thread(session, can_block, |session| session.packager.end()).await {
+                Some(Ok(Some(left))) => ended.keep(id, left, Duration::ZERO),
+                Some(Err(error)) => warn!(%error, "cannot keep the stream's files, or remove them"),
+                Some(Ok(None)) | None => {}
             }
         })
     }

@@ -10,13 +10,17 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use tokio::sync::watch;
+use tracing::{info, warn};
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::numbers::{NumberSet, Numbers};
+use crate::camera::origin::{CurrentOrigin, Origin};
 use crate::output::disk_budget::DiskShare;
+use crate::output::hls::continuation::{Continuation, Unusable};
 use crate::output::hls::cutter::{Cutter, SegmentPolicy};
+use crate::output::hls::ended::EndedStream;
 use crate::output::hls::files::SegmentFiles;
-use crate::output::hls::fragment::{Fragment, InitId};
+use crate::output::hls::fragment::{Fragment, InitId, MediaEnd};
 use crate::output::hls::layout::StreamDir;
 use crate::output::hls::multivariant::Variant;
 use crate::output::hls::playlist::Playlist;
@@ -49,6 +53,13 @@ const LARGE_CORRECTION: u32 = 2;
 #[derive(Debug)]
 pub(crate) struct Packager {
     policy: SegmentPolicy,
+    /// The configured duration of a segment.
+    configured: Duration,
+    /// The lowest numbers that the stream had not used when the packager was created.
+    first: NumberSet,
+    origin: CurrentOrigin,
+    /// The origin of the last segment, and the number of the first segment with this origin; `None` if it is unknown.
+    origin_since: Option<(Origin, u64)>,
     /// The longest duration of a segment before the target duration was first raised.
     initial_longest_segment: Duration,
     /// The number of consecutive fragments so far that were too long.
@@ -72,23 +83,34 @@ pub(crate) struct Packager {
     next_begins_at: Option<SystemTime>,
     /// The decode time at which the next fragment should begin.
     expected_time: Option<Duration>,
+    /// The end of the media that was written.
+    end: Option<MediaEnd>,
+    /// The end of the media before the growing segment.
+    end_before: Option<MediaEnd>,
+    /// The init segment of the playlist that this one continues, before the first fragment.
+    continued: Option<InitId>,
     progress: OutputProgress,
 }
 
 impl Packager {
     /// Creates a packager that writes to `dir`. `first` contains the lowest numbers that the stream has not used
-    /// yet.
+    /// yet. `origin` is the origin of its media.
     pub(crate) fn new(
         dir: StreamDir,
         share: DiskShare,
         policy: SegmentPolicy,
         first: NumberSet,
+        origin: CurrentOrigin,
     ) -> Self {
         let (target, list_size) = (policy.target_duration(), policy.list_size);
         let longest_playlist =
             policy.longest_segment() * u32::try_from(list_size).unwrap_or(u32::MAX);
         Self {
             policy,
+            configured: policy.segment_time,
+            first,
+            origin,
+            origin_since: None,
             initial_longest_segment: policy.longest_segment(),
             too_long: 0,
             cutter: Cutter::new(policy),
@@ -104,8 +126,68 @@ impl Packager {
             has_finished: false,
             next_begins_at: None,
             expected_time: None,
+            end: None,
+            end_before: None,
+            continued: None,
             progress: OutputProgress::default(),
         }
+    }
+
+    /// Continues the playlist of a stream whose HLS has ended, and returns the end of its media. If this playlist cannot
+    /// continue, removes its files and returns `None`. Must be called before the first fragment.
+    pub(crate) fn continue_from(&mut self, ended: EndedStream) -> Option<MediaEnd> {
+        let EndedStream { continuation, dir, share } = ended;
+        if let Err(reason) = self.ensure_continuable(&continuation, &dir) {
+            info!(%reason, "the stream begins a new playlist");
+            if let Err(error) = dir.remove() {
+                warn!(%error, "cannot remove the files of the earlier playlist");
+            }
+            return None;
+        }
+        self.files.absorb(share);
+        self.policy = SegmentPolicy { segment_time: continuation.segment_time, ..self.policy };
+        self.cutter.set_policy(self.policy);
+        let Continuation { origin, segments, end, discontinuity_sequence, .. } = continuation;
+        self.origin_since = segments.first().map(|first| (origin, first.sequence));
+        let target = self.policy.target_duration();
+        self.playlist.continue_with(segments, target, discontinuity_sequence);
+        self.continued = Some(end.init);
+        self.end = Some(end.clone());
+        Some(end)
+    }
+
+    fn ensure_continuable(&self, before: &Continuation, dir: &StreamDir) -> Result<(), Unusable> {
+        if before.origin != self.origin.newest() {
+            return Err(Unusable::Origin);
+        }
+        if before.configured != self.configured {
+            return Err(Unusable::Setting);
+        }
+        // The numbers of segments follow each other without a gap, and the names of init segments are used once.
+        let first = self.first;
+        if first.sequence > before.next_sequence() || first.epoch <= before.last_init_epoch() {
+            return Err(Unusable::Numbers);
+        }
+        before.check_files(dir)
+    }
+
+    /// Returns what is needed to continue the playlist after its last finished segment, with the segments that have
+    /// the same origin; `None` if there are none.
+    fn continuation(&self) -> Option<Continuation> {
+        let (origin, since) = self.origin_since?;
+        let mut discontinuity_sequence = self.playlist.discontinuity_sequence();
+        let mut segments = Vec::new();
+        for segment in self.playlist.shared_segments() {
+            if segment.sequence >= since {
+                segments.push(Arc::clone(segment));
+            } else {
+                discontinuity_sequence += u64::from(segment.is_discontinuity);
+            }
+        }
+        let durations = (self.configured, self.policy.segment_time);
+        let epoch = self.epoch.unwrap_or_default();
+        let end = self.end.clone()?;
+        Continuation::new(origin, durations, discontinuity_sequence, epoch, segments, end)
     }
 
     /// Returns a receiver of the newest playlists.
@@ -217,7 +299,9 @@ impl Packager {
 
     /// Ends the growing segment early, or withdraws it if no player can know it.
     fn give_up_growing(&mut self) {
-        if let Some(unused) = self.playlist.abandon_unnamed() {
+        let is_unseen = self.newest.borrow().is_none();
+        if let Some(unused) = self.playlist.abandon_unnamed(is_unseen) {
+            self.end = self.end_before.take();
             self.needs_discontinuity |= unused.is_discontinuity;
             self.files.discard(&unused);
         }
@@ -229,9 +313,16 @@ impl Packager {
         self.close();
     }
 
-    /// Removes all files of the stream.
-    pub(crate) fn remove(self) -> io::Result<()> {
-        self.files.remove()
+    /// Ends HLS. Returns what is left, with which HLS can continue. Removes all files, and returns `None`, if there are
+    /// no segments.
+    pub(crate) fn end(mut self) -> io::Result<Option<EndedStream>> {
+        self.give_up_growing();
+        match self.continuation() {
+            Some(continuation) => {
+                self.files.end(continuation, self.playlist.parts_from()).map(Some)
+            }
+            None => self.files.remove().map(|()| None),
+        }
     }
 
     /// Returns whether writing may wait for a disk.
@@ -279,14 +370,17 @@ impl Packager {
     }
 
     /// Begins an epoch, or continues one after an interruption. Writes the init segment of `fragment` and begins to use
-    /// it, after a discontinuity if there are segments. Exception: if the init segment is in use already, the media
-    /// continues without a discontinuity.
+    /// it, after a discontinuity if there are segments. Exception: if the init segment is in use already, or was in
+    /// use before HLS ended, the media continues without a discontinuity.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
+        let is_continued = self.continued.take() == Some(fragment.init.id);
         if self.init != Some(fragment.init.id) {
-            self.files.write_init(&fragment.init)?;
+            if !is_continued {
+                self.files.write_init(&fragment.init)?;
+                self.needs_discontinuity |= self.has_segments();
+            }
             self.init = Some(fragment.init.id);
             self.variant = Some(Variant::new(&fragment.init));
-            self.needs_discontinuity |= self.has_segments();
         }
         self.epoch = Some(fragment.epoch);
         self.cutter.begin_epoch();
@@ -308,6 +402,13 @@ impl Packager {
         self.playlist.add_undeclared(fragment.duration.saturating_sub(declared));
         self.playlist.set_audio_delay(fragment.audio_delay);
         self.cutter.appended(fragment);
+        let before = self.end.take().filter(|end| end.init == fragment.init.id);
+        self.end = Some(MediaEnd {
+            init: fragment.init.id,
+            init_bytes: fragment.init.bytes.clone(),
+            video: fragment.decode_time + fragment.duration,
+            audio: fragment.audio_end.or(before.and_then(|before| before.audio)),
+        });
         Ok(())
     }
 
@@ -338,6 +439,17 @@ impl Packager {
         let begins_at = self.wall_clock(fragment);
         let is_discontinuity = std::mem::take(&mut self.needs_discontinuity);
         let sequence = self.playlist.open(begins_at, fragment.init.id, is_discontinuity);
+        let origin = self.origin.of(fragment.epoch);
+        if origin != self.origin_since.map(|(origin, _)| origin) {
+            self.origin_since = origin.map(|origin| (origin, sequence));
+        }
+        self.end_before.clone_from(&self.end);
+        // Written before the file is created, so that there is never a file that it does not describe.
+        if let (Some(continuation), Some(growing)) = (self.continuation(), self.playlist.growing())
+        {
+            let continuation = continuation.with_growing(growing);
+            self.files.write_continuation(&continuation, self.playlist.parts_from());
+        }
         self.files.open(sequence)
     }
 
@@ -371,9 +483,10 @@ impl Packager {
         }
     }
 
-    /// Publishes the playlists, if a segment is finished: before that, no player could use them.
+    /// Publishes the playlists, if a segment of this run is finished: before that, no player could use them, or players
+    /// that join would get only old media.
     fn publish(&mut self) {
-        if self.has_segments() {
+        if self.finished_epoch.is_some() {
             let published = Published::new(self.playlist.clone(), self.multivariant.clone());
             self.newest.send_replace(Some(Arc::new(published)));
         }
@@ -439,6 +552,7 @@ mod tests {
                 DiskBudget::new(root.path().to_owned(), None).share(),
                 SegmentPolicy { segment_time, list_size, part_time: Duration::from_millis(200) },
                 NumberSet { sequence: FIRST, epoch: 0, discontinuity: 40 },
+                CurrentOrigin::new(Origin::default()),
             ),
             root,
         }

@@ -37,6 +37,8 @@ pub(crate) struct Playlist {
     next_sequence: u64,
     /// The time by which the audio of the last part is behind the end of the part, at most.
     audio_delay: Duration,
+    /// The number of the first segment that was not taken over from an earlier playlist of the stream.
+    first_own: u64,
 }
 
 impl Playlist {
@@ -60,7 +62,30 @@ impl Playlist {
             open: None,
             next_sequence: first.sequence,
             audio_delay: Duration::ZERO,
+            first_own: first.sequence,
         }
+    }
+
+    /// Continues an earlier playlist of the stream with its finished segments, oldest first. Must be called before a
+    /// segment is opened.
+    pub(super) fn continue_with(
+        &mut self,
+        segments: impl IntoIterator<Item = Arc<Segment>>,
+        target_duration: u64,
+        discontinuity_sequence: u64,
+    ) {
+        self.segments = segments.into_iter().collect();
+        if let Some(last) = self.segments.back() {
+            self.next_sequence = last.sequence + 1;
+        }
+        self.first_own = self.next_sequence;
+        self.target_duration = target_duration;
+        self.discontinuity_sequence = discontinuity_sequence;
+    }
+
+    /// Returns the finished segments that an earlier playlist cannot have had, oldest first, and the growing one.
+    fn own(&self) -> impl DoubleEndedIterator<Item = &Segment> {
+        self.all().filter(|segment| segment.sequence >= self.first_own)
     }
 
     /// Sets the time by which the audio of the last part is behind the end of the part.
@@ -170,14 +195,22 @@ impl Playlist {
         Duration::from_secs(u64::from(count) * self.target_duration)
     }
 
-    /// Withdraws and returns the growing segment, if no player can know it: it has no parts, or there
-    /// is no finished segment, without which no playlist is published. The next segment gets the same
-    /// number, because numbers must not have gaps.
-    pub(crate) fn abandon_unnamed(&mut self) -> Option<Segment> {
-        let is_unseen = self.segments.is_empty();
+    /// Withdraws and returns the growing segment, if no player can know it: it has no parts, or no playlist
+    /// is published (`is_unseen`). The next segment gets the same number, because numbers must not have gaps.
+    pub(crate) fn abandon_unnamed(&mut self, is_unseen: bool) -> Option<Segment> {
         let unnamed = self.open.take_if(|open| is_unseen || open.parts.is_empty())?;
         self.next_sequence = unnamed.sequence;
         Some(unnamed)
+    }
+
+    /// Returns the finished segments, oldest first, as clones share them.
+    pub(super) fn shared_segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
+        self.segments.iter()
+    }
+
+    /// Returns the number of discontinuities before the first segment.
+    pub(super) fn discontinuity_sequence(&self) -> u64 {
+        self.discontinuity_sequence
     }
 
     /// Returns the finished segments, oldest first.

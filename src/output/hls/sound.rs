@@ -51,6 +51,8 @@ pub(super) struct Sound {
     /// The end of the video of the fragment in which the camera's audio arrived last.
     arrived_at: Duration,
     has_arrived: bool,
+    /// The time up to which the next fragment is filled with silence.
+    silent_until: Option<Duration>,
 }
 
 impl Sound {
@@ -62,7 +64,18 @@ impl Sound {
             delay: Delay::new(begin),
             arrived_at: begin,
             has_arrived: false,
+            silent_until: None,
         }
+    }
+
+    /// Creates the sound that continues earlier sound, which ended at `end`. The earlier video ended at
+    /// `video_end`. The rest of the earlier sound is lost, so silence replaces it.
+    pub(super) fn continuing(end: Duration, video_end: Duration) -> Self {
+        let mut sound =
+            Self { arrived_at: video_end, silent_until: Some(video_end), ..Self::new(end) };
+        sound.delay = Delay::new(video_end);
+        sound.delay.note(video_end.saturating_sub(end), video_end);
+        sound
     }
 
     /// Returns the audio of the next fragment, whose video ends with the frame `last` at `video_end`. `arrived` is
@@ -82,6 +95,9 @@ impl Sound {
         if !arrived.is_empty() {
             self.arrived_at = video_end;
             self.has_arrived = true;
+        }
+        if let Some(until) = self.silent_until.take() {
+            self.fill(until, packet, last, silence);
         }
         // The greatest difference between the time of a frame and the time at which it is placed.
         let tolerance = packet * 3 / 4;

@@ -1,5 +1,6 @@
-//! Prepares `STREAM_DIR` at start-up: locks it for this process, and removes the files that a killed
-//! process left behind. The names of these files contain the numbers that the process used last.
+//! Prepares `STREAM_DIR` at start-up: locks it for this process, and removes the files that an earlier process
+//! left behind, except those with which a playlist can continue. The names of the files contain the numbers that
+//! the process used last.
 //!
 //! A mistyped `STREAM_DIR` must not destroy files: only directories that are named like a stream and
 //! hold nothing but a stream's files are removed.
@@ -7,14 +8,16 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use crate::base::own_file;
 use crate::camera::id::StreamId;
 use crate::camera::numbers::NumberSet;
+use crate::output::hls::continuation::Continuation;
 use crate::output::hls::fragment::InitId;
-use crate::output::hls::layout::{Layout, StreamFile, holds_only_stream_files};
+use crate::output::hls::layout::{Layout, StreamDir, StreamFile, holds_only_stream_files};
 
 /// The lock on `STREAM_DIR`. Dropping it unlocks the directory.
 #[derive(Debug)]
@@ -36,11 +39,22 @@ pub(crate) fn lock(layout: &Layout) -> io::Result<DirLock> {
     }
 }
 
-/// Removes the stream directories that a killed process left behind, and empty directories that are
-/// named like a stream. Must be called before any stream runs. Returns the removed streams, each with the numbers
-/// that follow the highest numbers of its files; the discontinuity number is 0.
-pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<(StreamId, NumberSet)>> {
-    let mut removed = Vec::new();
+/// A stream of which an earlier process has left files behind.
+#[derive(Debug)]
+pub(crate) struct LeftStream {
+    /// The name of the stream.
+    pub(crate) id: StreamId,
+    /// The numbers that follow the highest numbers that the files show. A number is 0 if the files do not show it.
+    pub(crate) numbers: NumberSet,
+    /// What is needed to continue the playlist, and its age; `None` if the files were removed.
+    pub(super) kept: Option<(Continuation, Duration)>,
+}
+
+/// Removes the stream directories that an earlier process left behind, and empty directories that are
+/// named like a stream. If a playlist can continue, its files are not removed. Must be called before any stream runs.
+/// Returns the streams of all these directories.
+pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<LeftStream>> {
+    let mut left = Vec::new();
     for entry in fs::read_dir(layout.root())? {
         let entry = entry?;
         let name = entry.file_name();
@@ -48,15 +62,40 @@ pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<(StreamId, NumberSet)>> {
         if !entry.file_type()?.is_dir() {
             continue;
         }
-        if holds_only_stream_files(&entry.path())? {
-            removed.push((id, numbers_after(&entry.path())?));
+        if !holds_only_stream_files(&entry.path())? {
+            warn!(directory = %entry.path().display(), "kept a directory that contains other files than those of a stream");
+            continue;
+        }
+        let mut numbers = numbers_after(&entry.path())?;
+        let kept = what_continues(&layout.stream_dir(&id));
+        if let Some((continuation, _)) = &kept {
+            // The stream may have had later epochs with the same init segment. If HLS had ended, the stream may even
+            // have continued without HLS.
+            let next = continuation.epoch.saturating_add(1);
+            numbers.epoch = if continuation.is_complete() { 0 } else { numbers.epoch.max(next) };
+        } else {
             fs::remove_dir_all(entry.path())?;
             info!(directory = %entry.path().display(), "removed the directory that an earlier stream left behind");
-        } else {
-            warn!(directory = %entry.path().display(), "kept a directory that contains other files than those of a stream");
         }
+        left.push(LeftStream { id, numbers, kept });
     }
-    Ok(removed)
+    Ok(left)
+}
+
+/// Returns what is needed to continue the playlist of a stream, and its age, and removes all other files of the stream.
+/// Returns `None` if the playlist cannot continue.
+fn what_continues(dir: &StreamDir) -> Option<(Continuation, Duration)> {
+    let directory = dir.path().display();
+    let found = match Continuation::read(dir) {
+        Ok(found) => found?,
+        Err(reason) => {
+            info!(%directory, %reason, "the playlist of an earlier stream does not continue");
+            return None;
+        }
+    };
+    let removed = dir.remove_other_files(|file| found.0.needs(file));
+    removed.inspect_err(|error| warn!(%directory, %error, "cannot remove old files")).ok()?;
+    Some(found)
 }
 
 /// Returns the numbers that follow the highest numbers of a stream's files.
@@ -71,7 +110,8 @@ fn numbers_after(directory: &Path) -> io::Result<NumberSet> {
             Some(StreamFile::Init(InitId { epoch, .. })) => {
                 after.epoch = after.epoch.max(epoch.saturating_add(1));
             }
-            Some(StreamFile::Older) | None => {}
+            Some(StreamFile::Continuation | StreamFile::NextContinuation | StreamFile::Older)
+            | None => {}
         }
     }
     Ok(after)
@@ -98,10 +138,13 @@ mod tests {
         }
         fs::create_dir(root.path().join("empty")).expect("mkdir");
         let mut removed = sweep(&Layout::new(root.path().to_owned())).expect("sweep");
-        removed.sort_by_key(|(_, numbers)| numbers.sequence);
-        let removed: Vec<_> =
-            removed.iter().map(|(id, it)| (id.as_str(), it.sequence, it.epoch)).collect();
-        assert_eq!(removed, [("empty", 0, 0), ("cam", 18, 4)]);
+        removed.sort_by_key(|left| left.numbers.sequence);
+        let summary = |left: &LeftStream| {
+            assert_eq!(left.kept, None);
+            (left.id.to_string(), left.numbers.sequence, left.numbers.epoch)
+        };
+        let removed: Vec<_> = removed.iter().map(summary).collect();
+        assert_eq!(removed, [("empty".to_owned(), 0, 0), ("cam".to_owned(), 18, 4)]);
         for gone in ["cam", "empty"] {
             assert!(!root.path().join(gone).exists(), "{gone} is still there");
         }

@@ -23,6 +23,8 @@ impl Supervisor {
     ) -> Option<Event> {
         let is_replaced = !camera.is_same_stream(&self.camera);
         self.camera = camera;
+        // The media of the current epoch may come from the previous source.
+        self.output.set_origin(self.camera.origin, self.status.epoch() + 1);
         if let Err(error) = self.request_output(wanted) {
             // A caller who has left needs no result.
             let _ = caller.send(Err(error));

@@ -7,6 +7,7 @@ use tracing::{Instrument as _, info_span};
 
 use super::Supervisor;
 use crate::camera::Camera;
+use crate::camera::origin::CurrentOrigin;
 use crate::child::log::ProcessLog;
 use crate::media::hub::FrameHub;
 use crate::stream::active_count::ActiveShare;
@@ -65,6 +66,7 @@ pub(in crate::stream) fn spawn(
         id: camera.id.clone(),
         media: shared.media.clone(),
         numbers: camera.numbers.clone(),
+        origin: CurrentOrigin::new(camera.origin),
     };
     let mut output = OutputSlot::new(Arc::clone(&resources.output), media, thread, span.clone());
     if wanted == WantedOutput::Hls {

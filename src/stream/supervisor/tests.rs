@@ -259,7 +259,7 @@ impl Setup {
             timeout(FOREVER, handle.gone()).await.expect("gone in time");
         }
         assert_eq!(self.state(), None);
-        assert!(!self.root.path().join("cam").exists(), "the directory is still there");
+        assert!(self.hls.newest(&self.camera.id).is_none(), "the playlist is still there");
     }
 
     async fn event(&mut self) -> StreamEvent {

@@ -81,13 +81,18 @@ impl Playlist {
     /// segment starts with a keyframe. If one kind of player needs a hint, returns the start of the last segment
     /// with a keyframe that is at least `HOLD-BACK` before the end. If there is no such segment, returns the start
     /// of the last segment with a keyframe that is at least `PART-HOLD-BACK` before the end.
+    ///
+    /// Segments that were taken over from an earlier playlist do not count, because their pictures may be old. While
+    /// the others are shorter than `HOLD-BACK`, players that join need a hint.
     pub(super) fn start(&self) -> Option<Duration> {
-        let all: Duration = self.all().map(Segment::duration).sum();
-        let near = all.saturating_sub(self.part_hold_back());
-        let far = all.saturating_sub(self.targets(HOLD_BACK));
+        let own: Duration = self.own().map(Segment::duration).sum();
+        let taken_over: Duration = self.all().map(Segment::duration).sum::<Duration>() - own;
+        let has_hint = !taken_over.is_zero() && own < self.targets(HOLD_BACK);
+        let near = own.saturating_sub(self.part_hold_back());
+        let far = own.saturating_sub(self.targets(HOLD_BACK));
         let mut begin = Duration::ZERO;
         let (mut start, mut is_found_near, mut is_found_far) = (None, true, true);
-        for segment in self.all() {
+        for segment in self.own() {
             if begin > near {
                 break;
             }
@@ -100,7 +105,9 @@ impl Playlist {
             }
             begin += segment.duration();
         }
-        start.filter(|_| !is_found_near || !is_found_far)
+        start
+            .filter(|_| has_hint || !is_found_near || !is_found_far)
+            .map(|start| taken_over + start)
     }
 
     /// Returns `PART-TARGET`: the duration of the longest listed part, or the wanted duration if no part is
@@ -121,11 +128,16 @@ impl Playlist {
         part_target * PART_HOLD_BACK + self.audio_delay.saturating_sub(part_target)
     }
 
+    /// Returns the index of the first segment whose parts this playlist or a later one can list.
+    pub(in crate::output::hls) fn parts_from(&self) -> usize {
+        self.older_than(PARTS_WITHIN)
+    }
+
     /// Returns the index of the first segment whose parts are listed. This is the first segment near the end after
     /// which no segment has much longer parts. If the camera has become slow, the earlier parts are much shorter than
     /// `PART-TARGET`, which is allowed only for the last part of a segment.
     fn first_with_parts(&self) -> usize {
-        let near = self.older_than(PARTS_WITHIN);
+        let near = self.parts_from();
         let mut longest = Duration::ZERO;
         let indices = near..self.all().count();
         for (index, segment) in indices.rev().zip(self.all().rev()) {
