@@ -29,8 +29,11 @@ const SETTINGS = {
   STOP_GRACE_SECONDS: "2",
 };
 const WARM_UP_SECONDS = 20;
-/** Time within which idle connections and threads of the manager, of nginx and of this process end. */
-const SETTLE_SECONDS = 60;
+/**
+ * Time within which idle connections and threads of the manager, of nginx and of this process end. Also longer than the
+ * minute for which the files of a stream are kept after its end.
+ */
+const SETTLE_SECONDS = 75;
 /** Time limit until all streams have stopped. */
 const STOP_SECONDS = 60;
 /** Number of attempts for a start without disturbances. On a busy machine, a start can time out. */

@@ -33,8 +33,8 @@ function play() {
       }
     });
     hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => {
-      // After a restart of the manager, the playlist has none of its earlier segments. hls.js would wait for
-      // many seconds before it loads the new segments.
+      // If HLS begins again after more than a minute, the playlist has none of its earlier segments. hls.js would
+      // wait for many seconds before it loads the new segments.
       const isReplaced = lastSegment !== null && details.startSN > lastSegment;
       lastSegment = details.endSN;
       if (isReplaced) {

@@ -235,14 +235,13 @@ async fn apply_to_stream(core: &Core, id: StreamId) -> Result<(), Error> {
         core.hls.forget(&id).await;
         return Ok(());
     }
-    match core.cameras.camera_of(&id).await? {
+    if let Some(camera) = core.cameras.camera_of(&id).await? {
         // Requests no output, so that no output is started. An output that is running switches to the new
         // source.
-        Some(camera) => drop(core.registry.start_soon(camera, WantedOutput::None)?),
-        None => {
-            core.registry.stop(&id).await;
-            core.hls.forget(&id).await;
-        }
+        drop(core.registry.start_soon(camera, WantedOutput::None)?);
+    } else {
+        core.registry.stop(&id).await;
+        core.hls.forget(&id).await;
     }
     Ok(())
 }

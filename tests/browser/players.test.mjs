@@ -26,6 +26,11 @@ const PLAYERS = {
 };
 /** The time within which every player must show new pictures again. */
 const CONTINUES_SECONDS = 20;
+/**
+ * The time within which every player must show new pictures after a restart of the manager or a stop. The playlist keeps
+ * its earlier segments, so the players need not wait until it is long again.
+ */
+const RESTARTED_SECONDS = 8;
 /** The time within which a player that joins must show pictures. */
 const JOINS_SECONDS = 5;
 
@@ -68,11 +73,11 @@ describe("plain hls.js", () => {
   }
 
   /** Waits until every player has shown a second of new pictures. */
-  async function continues(page) {
+  async function continues(page, within = CONTINUES_SECONDS) {
     await page.evaluate(() => globalThis.players.forEach((player) => (player.frames = 0)));
     const isPlaying = () =>
       page.evaluate(() => globalThis.players.every(({ frames }) => frames >= 25));
-    await until("every player continues", CONTINUES_SECONDS, isPlaying).catch(async (error) => {
+    await until("every player continues", within, isPlaying).catch(async (error) => {
       throw new Error(
         `${error.message}: ${await page.evaluate(() => JSON.stringify(globalThis.players))}`,
       );
@@ -88,7 +93,7 @@ describe("plain hls.js", () => {
       parts.manager.signal(signal);
       await parts.manager.waitForExit(20);
       await parts.startManager();
-      await continues(page);
+      await continues(page, RESTARTED_SECONDS);
     });
   }
 
@@ -101,7 +106,7 @@ describe("plain hls.js", () => {
       parts.manager.signal(signal);
       await parts.manager.waitForExit(20);
       await parts.startManager();
-      await continues(page);
+      await continues(page, RESTARTED_SECONDS);
     }
   });
 
@@ -118,7 +123,7 @@ describe("plain hls.js", () => {
       FAKETIME: "-1h",
       FAKETIME_DONT_FAKE_MONOTONIC: "1",
     });
-    await continues(page);
+    await continues(page, RESTARTED_SECONDS);
   });
 
   test("continues after the stream was stopped while it was watched", {
@@ -128,7 +133,7 @@ describe("plain hls.js", () => {
     await watch(page, 10);
     const body = JSON.stringify({ indicator_id: "cam" });
     await fetch(`${parts.origin}/api/stream/stop`, { method: "POST", body });
-    await continues(page);
+    await continues(page, RESTARTED_SECONDS);
   });
 
   test("continues after the camera's source was replaced", { skip: !IS_LONG }, async (t) => {

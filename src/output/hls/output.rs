@@ -124,7 +124,9 @@ impl Output for Hls {
                 let continued = on_thread(packager, can_block, continue_from).await;
                 let Some((continued, end)) = continued else { return };
                 packager = continued;
-                end.into_iter().for_each(|end| fragmenter.continue_from(end));
+                if let Some(end) = end {
+                    fragmenter.continue_from(end);
+                }
             }
             let session = Session { packager, progress, numbers, counters };
             let session = package(session, fragmenter, frames, can_block, end).await;

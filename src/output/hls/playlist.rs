@@ -83,7 +83,7 @@ impl Playlist {
         self.discontinuity_sequence = discontinuity_sequence;
     }
 
-    /// Returns the finished segments that an earlier playlist cannot have had, oldest first, and the growing one.
+    /// Returns the segments that were not taken over from an earlier playlist, oldest first.
     fn own(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.all().filter(|segment| segment.sequence >= self.first_own)
     }

@@ -125,6 +125,11 @@ export class Service {
     return entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
   }
 
+  /** Returns the names of the files of a stream. */
+  streamFiles(id) {
+    return readdirSync(join(this.streams, id));
+  }
+
   end() {
     return this.child.end();
   }

@@ -321,9 +321,9 @@ export class LivePlayer {
   }
 
   /**
-   * Compares the segment numbers of the playlist with the numbers in the previous playlist. After a restart of the
-   * manager or a stop of the stream, the playlist contains none of the previous segments. hls.js then waits for many
-   * seconds before it loads media, so the player restarts at once.
+   * Compares the segment numbers of the playlist with the numbers in the previous playlist. If HLS begins again after
+   * more than a minute, or if the camera was changed while its stream did not run, the playlist contains none of the
+   * previous segments. hls.js then waits for many seconds before it loads media, so the player restarts at once.
    */
   private onPlaylist(hls: Hls, { startSN, endSN, advanced }: LevelDetails): void {
     const isReplaced = this.lastSegment !== null && startSN > this.lastSegment;

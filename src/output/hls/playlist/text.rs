@@ -86,7 +86,8 @@ impl Playlist {
     /// the others are shorter than `HOLD-BACK`, players that join need a hint.
     pub(super) fn start(&self) -> Option<Duration> {
         let own: Duration = self.own().map(Segment::duration).sum();
-        let taken_over: Duration = self.all().map(Segment::duration).sum::<Duration>() - own;
+        let taken_over = self.all().take_while(|segment| segment.sequence < self.first_own);
+        let taken_over: Duration = taken_over.map(Segment::duration).sum();
         let has_hint = !taken_over.is_zero() && own < self.targets(HOLD_BACK);
         let near = own.saturating_sub(self.part_hold_back());
         let far = own.saturating_sub(self.targets(HOLD_BACK));
