@@ -311,6 +311,21 @@ mod tests {
         assert_eq!(played, [640, 768, 896]);
     }
 
+    /// hls.js would take the time of a fragment without audio from the video.
+    #[test]
+    fn the_first_fragment_of_sound_that_continues_has_audio() {
+        let (end, video_end) = (Duration::from_secs(1), Duration::from_millis(1300));
+        let mut sound = Sound::continuing(end, video_end);
+        let picture = testing::video(&testing::format(7), true, 1300, 40);
+        for fragment in 1..=2 {
+            let until = video_end + Duration::from_millis(100) * fragment;
+            let frames = sound.complete(Vec::new(), &config(), (&picture, until));
+            let expected = end + config().frame_duration() * (fragment - 1);
+            assert_eq!(frames.first().map(|frame| frame.decode_time), Some(expected));
+        }
+        assert_eq!(play(&mut sound, 1500, &[&[1300, 1428], &[1556]]), [1256, 1384, 1512]);
+    }
+
     #[test]
     fn times_that_vary_are_evened_out_and_lost_frames_are_replaced() {
         let mut sound = Sound::new(Duration::ZERO);
