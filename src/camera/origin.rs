@@ -34,12 +34,17 @@ impl FromStr for Origin {
 
     /// Parses the digits that [`Origin`] displays.
     fn from_str(text: &str) -> Result<Self, ()> {
-        let bytes = text.as_bytes().chunks(2).map(|pair| {
-            let digits = std::str::from_utf8(pair).ok()?;
-            u8::from_str_radix(digits, 16).ok()
-        });
-        let bytes = bytes.collect::<Option<Vec<_>>>().ok_or(())?;
-        bytes.try_into().map(Self).map_err(|_| ())
+        let digits = text.bytes().map(|digit| char::from(digit).to_digit(16));
+        let digits = digits.collect::<Option<Vec<_>>>().ok_or(())?;
+        if digits.len() != 2 * LENGTH {
+            return Err(());
+        }
+        let byte = |index: usize| u8::try_from(digits[2 * index] << 4 | digits[2 * index + 1]);
+        let mut bytes = [0; LENGTH];
+        for (index, value) in bytes.iter_mut().enumerate() {
+            *value = byte(index).map_err(|_| ())?;
+        }
+        Ok(Self(bytes))
     }
 }
 
