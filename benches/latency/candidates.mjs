@@ -6,6 +6,7 @@
 //   origin     origin of the page, known after prepare()
 //   start      how the page starts the stream; see begin() in page.js
 //   settings   additional settings of hls.js
+//   isPaced    whether the page adjusts the speed of the video, as the service's own page does
 //   begin()    starts the stream; called by the page if start.isPolled is set
 //   end()      ends the stream
 //   close()    ends all processes
@@ -28,6 +29,7 @@ const ID = "benchmark";
 class Service {
   name = "service";
   title = "this service";
+  isPaced = true;
 
   constructor({ camera, directory }) {
     this.camera = camera;

@@ -14,6 +14,8 @@ const MAX_AGE_MILLISECONDS = 120_000;
 const POLL_MILLISECONDS = 100;
 const RETRY_MILLISECONDS = 100;
 const SAMPLE_MILLISECONDS = 100;
+/** The service's page adjusts the speed of the video at this interval, too. */
+const PACE_MILLISECONDS = 200;
 
 const video = document.querySelector("video");
 const canvas = new OffscreenCanvas(1, 1);
@@ -123,6 +125,10 @@ async function open(start, settings) {
   const picture = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
   hls.loadSource(playlist);
   hls.attachMedia(video);
+  if (globalThis.Pace) {
+    const pace = new globalThis.Pace(video, hls, settings.lowLatencyMode);
+    setInterval(() => pace.keep(), PACE_MILLISECONDS);
+  }
   video.play().catch((error) => console.warn(`play: ${error}`));
   await picture;
   step("picture");

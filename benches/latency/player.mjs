@@ -1,10 +1,22 @@
 // A browser page that plays one candidate and measures it.
 import { readFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { createRequire } from "node:module";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const here = (name) => fileURLToPath(new URL(name, import.meta.url));
 const HTML = readFileSync(here("page.html"), "utf8");
 const HLS = here("../../nginx/web/node_modules/hls.js/dist/hls.min.js");
+/** The part of the service's page that keeps live video at its target latency. */
+const PACE = here("../../nginx/web/src/player/pace.ts");
+
+/** Returns the page's class `Pace` as a script that defines a global variable of this name. */
+async function paceScript() {
+  const vite = createRequire(here("../../nginx/web/package.json")).resolve("vite");
+  const { transformWithEsbuild } = await import(pathToFileURL(vite));
+  const options = { format: "iife", globalName: "paceModule" };
+  const { code } = await transformWithEsbuild(readFileSync(PACE, "utf8"), PACE, options);
+  return `${code}\nglobalThis.Pace = paceModule.Pace;`;
+}
 
 /** Time limit for the first picture. */
 const OPEN_SECONDS = 60;
@@ -21,6 +33,9 @@ export class Player {
     await page.unroute(address);
     await page.exposeFunction("beginStream", () => candidate.begin());
     await page.addScriptTag({ path: HLS });
+    if (candidate.isPaced) {
+      await page.addScriptTag({ content: await paceScript() });
+    }
     await page.addScriptTag({ path: here("page.js") });
     return new Player(page, candidate);
   }

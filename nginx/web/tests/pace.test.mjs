@@ -45,11 +45,12 @@ function setUp(t, { latency, buffered = 10, isLowLatency = true, hasAudio = fals
 test("video that is late is played faster, but only with enough buffered video", (t) => {
   assert.deepEqual(setUp(t, { latency: 0.6 }).run(2000), [1.1]);
   assert.deepEqual(setUp(t, { latency: 0.6, buffered: 0.1 }).run(2000), [1]);
-  assert.deepEqual(setUp(t, { latency: 0.35 }).run(2000), [1]);
+  assert.deepEqual(setUp(t, { latency: 0.36 }).run(2000), [1.1]);
+  assert.deepEqual(setUp(t, { latency: 0.34 }).run(2000), [1]);
 });
 
 test("video with audio keeps a larger buffer", (t) => {
-  assert.deepEqual(setUp(t, { latency: 0.5, hasAudio: true }).run(2000), [1]);
+  assert.deepEqual(setUp(t, { latency: 0.49, hasAudio: true }).run(2000), [1]);
   assert.deepEqual(setUp(t, { latency: 0.5 }).run(2000), [1.1]);
   assert.deepEqual(setUp(t, { latency: 0.8, buffered: 0.25, hasAudio: true }).run(2000), [1]);
 });

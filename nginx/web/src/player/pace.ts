@@ -2,7 +2,7 @@
 import type Hls from "hls.js/dist/hls.light.min.mjs";
 
 /** If the video is more than this many seconds behind the target, it is played slightly faster. */
-const LATE = 0.1;
+const LATE = 0.05;
 /**
  * If the video is more than this many seconds behind the target, it jumps to the target if the
  * target is buffered.
