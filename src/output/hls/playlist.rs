@@ -330,6 +330,25 @@ mod tests {
     }
 
     #[test]
+    fn dates_before_an_interruption_are_not_listed() {
+        let mut playlist = playlist(5);
+        let mut begins_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_690_000);
+        for (delay_ms, is_discontinuity) in
+            [(0, false), (3000, true), (0, false), (1600, false), (20, false)]
+        {
+            begins_at += Duration::from_millis(delay_ms);
+            playlist.open(begins_at, INIT, is_discontinuity);
+            grow(&mut playlist, 10);
+            playlist.close();
+            begins_at += PART * 10;
+        }
+        let read = parsed(&playlist);
+        let dated: Vec<_> =
+            read.segments.iter().map(|segment| segment.program_date_time.is_some()).collect();
+        assert_eq!(dated, [false, false, false, true, true]);
+    }
+
+    #[test]
     fn a_discontinuity_that_leaves_the_window_is_counted() {
         let mut playlist = playlist(3);
         for number in 0..3 {

@@ -14,6 +14,9 @@ const PARTS_WITHIN: u32 = 3;
 const PART_HOLD_BACK: u32 = 3;
 /// A part that is more than this many times as long as another one is much longer.
 const MUCH_LONGER: u32 = 2;
+/// The difference between the date of a segment and the end of the segment before that is an interruption.
+/// It is more than usual corrections of the dates, which are at most 1 % of a segment.
+const INTERRUPTION: Duration = Duration::from_millis(100);
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
 
@@ -38,16 +41,20 @@ impl Playlist {
         if skipped > 0 {
             line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
-        let parts_from = self.first_with_parts();
+        let (parts_from, dates_from) = (self.first_with_parts(), self.first_with_date());
         let mut init = None;
         for (index, segment) in self.all().enumerate() {
             let is_new_map = init.replace(segment.init) != Some(segment.init);
             if index < skipped {
                 continue;
             }
-            let has_parts = index >= parts_from;
-            let is_finished = index < self.segments.len();
-            render_segment(&mut text, segment, is_new_map, has_parts, is_finished);
+            let listed = Listed {
+                is_new_map,
+                has_date: index >= dates_from,
+                has_parts: index >= parts_from,
+                is_finished: index < self.segments.len(),
+            };
+            render_segment(&mut text, segment, listed);
         }
         text
     }
@@ -152,6 +159,21 @@ impl Playlist {
         near
     }
 
+    /// Returns the index of the first segment after the last interruption of the dates that is not a discontinuity; 0
+    /// if there is none. The earlier segments are listed without dates. hls.js compares dates and durations of
+    /// any two segments without a discontinuity between them. If these did not agree, a player that has just joined
+    /// would be wrong about the times of all segments, and would stop loading for seconds.
+    fn first_with_date(&self) -> usize {
+        let mut next: Option<&Segment> = None;
+        for (index, segment) in (0..self.all().count()).rev().zip(self.all().rev()) {
+            if next.is_some_and(|next| is_interruption(segment, next)) {
+                return index + 1;
+            }
+            next = Some(segment);
+        }
+        0
+    }
+
     /// Returns the number of segments that end more than `targets` target durations before the end.
     fn older_than(&self, targets: u32) -> usize {
         let boundary = self.targets(targets);
@@ -166,23 +188,35 @@ impl Playlist {
     }
 }
 
-fn render_segment(
-    text: &mut String,
-    segment: &Segment,
+/// Returns whether `next`, which is not a discontinuity, begins at another time than `segment` ends.
+fn is_interruption(segment: &Segment, next: &Segment) -> bool {
+    let end = segment.begins_at + segment.duration();
+    let difference = next.begins_at.duration_since(end).unwrap_or_else(|error| error.duration());
+    !next.is_discontinuity && difference > INTERRUPTION
+}
+
+/// What a playlist contains of a segment.
+#[derive(Clone, Copy)]
+struct Listed {
     is_new_map: bool,
+    has_date: bool,
     has_parts: bool,
     is_finished: bool,
-) {
+}
+
+fn render_segment(text: &mut String, segment: &Segment, listed: Listed) {
     if segment.is_discontinuity {
         line(text, format_args!("#EXT-X-DISCONTINUITY"));
     }
-    if is_new_map {
+    if listed.is_new_map {
         line(text, format_args!("#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.init)));
     }
-    let time = humantime::format_rfc3339_millis(segment.begins_at);
-    line(text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
+    if listed.has_date {
+        let time = humantime::format_rfc3339_millis(segment.begins_at);
+        line(text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
+    }
     let name = layout::segment_name(segment.sequence);
-    for part in segment.parts.iter().filter(|_| has_parts) {
+    for part in segment.parts.iter().filter(|_| listed.has_parts) {
         let duration = part.duration.as_secs_f64();
         let independent = if part.begin == PartStart::Keyframe { ",INDEPENDENT=YES" } else { "" };
         line(
@@ -193,7 +227,7 @@ fn render_segment(
             ),
         );
     }
-    if is_finished {
+    if listed.is_finished {
         let duration = segment.duration().as_secs_f64();
         line(text, format_args!("#EXTINF:{duration:.5},\n{name}"));
     }
