@@ -3,13 +3,14 @@
 //   title            name in the tables
 //   prepare(dir)     prepares the candidate, whose files will be in this directory; called before add
 //   add(links)       starts one stream for each of these cameras, and waits until they are playable
-//   processes()      process IDs by kind of process; nginx is not part of the cost
+//   processes()      process IDs by kind of process; kinds whose name begins with "nginx" are listed, but not added
+//                    to the total
 //   files            directory of the HLS files, or null if they are in memory
 //   outputs          for each stream, its playlist or its directory of segments; empty if there are no files
 //   freshness        an output that was not written for more than this many seconds is stalled
 //   framesReceived() the number of frames that the candidate has received so far; optional
 //   attend()         acts as a viewer of each stream if the cost depends on viewers; called every ten seconds
-//   interruptions()  descriptions of the problems since the last call of add
+//   interruptions()  descriptions of the problems; the service reports those since the last call of add
 //   end()            ends all processes
 import { mkdirSync } from "node:fs";
 import { stat } from "node:fs/promises";

@@ -161,7 +161,7 @@ impl Caller {
         self.role
     }
 
-    /// Refuses callers whose role has fewer permissions than `role`.
+    /// Fails if the caller's role has fewer permissions than `role`.
     pub(crate) fn ensure_role(&self, role: Role) -> Result<(), Error> {
         if self.role >= role {
             return Ok(());
@@ -178,8 +178,8 @@ impl Caller {
         (self.role == Role::User).then_some(self.name())
     }
 
-    /// Refuses access to camera `id` for a caller of role `user`, unless the key's name is the
-    /// camera's `owner`.
+    /// Fails if the caller's key has the role `user`, and the key's name is not the `owner` of
+    /// camera `id`.
     pub(crate) fn ensure_owns(&self, owner: Option<&str>, id: &CameraId) -> Result<(), Error> {
         match self.owner() {
             Some(caller) if owner != Some(caller) => {

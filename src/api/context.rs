@@ -13,7 +13,7 @@ use crate::onvif::finder::Finder;
 use crate::service::core::Core;
 use crate::service::readiness::Readiness;
 
-/// The part of the time limit that is not for a start, but for other work, such as the trial of a changed link.
+/// The time that a request can take in addition to the longest start, for example for the trial of a changed link.
 const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(30);
 
 /// The parts of the manager that handlers use.

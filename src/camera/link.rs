@@ -13,7 +13,8 @@ use crate::base::url::path_and_query;
 use crate::camera::zone;
 
 /// The ASCII characters that must be percent-encoded in user names and passwords. Either a URL cannot contain
-/// them, or they would end the credentials or a quoted string in FFmpeg's script.
+/// them, or they would end the credentials, or they would end the quoted URL in the ffconcat script through which
+/// FFmpeg gets the link (see `ingest::ffmpeg::args`).
 const SPECIAL: &AsciiSet =
     &CONTROLS.add(b' ').add(b'/').add(b'?').add(b'#').add(b'\'').add(b'"').add(b'\\');
 /// The ASCII characters that must be percent-encoded in a password that FFmpeg gets.

@@ -50,8 +50,8 @@ pub(crate) fn split(text: &str) -> Option<(&str, &str)> {
     Some((address, zone.strip_prefix("25").unwrap_or(zone)))
 }
 
-/// Returns the URL with this zone if its host is a link-local address. A zone that the URL already has is replaced.
-/// Returns other URLs unchanged.
+/// Returns `url` with `zone` after its host, if the host is a link-local address. The new zone replaces a zone that
+/// the URL already has. Other URLs are returned unchanged.
 pub(crate) fn with<'a>(url: &'a str, zone: &str) -> Cow<'a, str> {
     let replaced = inside_brackets(url).and_then(|inner| {
         let host = &url[inner.clone()];
@@ -63,8 +63,8 @@ pub(crate) fn with<'a>(url: &'a str, zone: &str) -> Cow<'a, str> {
     replaced.map_or(url.into(), Cow::from)
 }
 
-/// Converts the host in the field `ip` to the form of [`host`], but without brackets. A name is converted to lower
-/// case. The result is equal for two spellings of the same host.
+/// Returns the host in the field `ip`, spelled as by [`host`], but without the brackets of an IPv6 address. Names are
+/// converted to lower case. The result is the same for all spellings of a host.
 pub(crate) fn bare_host(ip: &str) -> String {
     let ip = ip.trim_matches(['[', ']']);
     let (address, zone) = split(ip).map_or((ip, None), |(address, zone)| (address, Some(zone)));

@@ -93,10 +93,16 @@ impl Spawner {
     /// children, so the manager keeps a clone for as long as it runs.
     pub fn start(bounds: Bounds, hidden: &[&str]) -> io::Result<Self> {
         let bounds = Bounds {
-            memory: allowed(Resource::RLIMIT_DATA, "FFMPEG_MAX_MEMORY_MB", bounds.memory)?,
+            memory: allowed(
+                Resource::RLIMIT_DATA,
+                "FFMPEG_MAX_MEMORY_MB",
+                1024 * 1024,
+                bounds.memory,
+            )?,
             open_files: allowed(
                 Resource::RLIMIT_NOFILE,
                 "FFMPEG_MAX_OPEN_FILES",
+                1,
                 bounds.open_files,
             )?,
             ..bounds
@@ -184,8 +190,8 @@ fn command(program: &Path, arguments: &[String], bounds: Bounds, hidden: &[OsStr
     command
 }
 
-/// Returns the path of `program`, which is looked up in `PATH` unless it contains a `/`. Fails if the
-/// program cannot be executed.
+/// Returns the path of `program`. A path with more than one component is used as it is; a single name is
+/// looked up in `PATH`. Fails if the program cannot be executed.
 pub(crate) fn executable(program: &Path) -> io::Result<PathBuf> {
     let check = |path: &Path| {
         access(path, AccessFlags::X_OK)?;
@@ -254,14 +260,15 @@ fn number<T: FromStr>(arguments: &mut impl Iterator<Item = OsString>) -> io::Res
     number.ok_or_else(|| io::ErrorKind::InvalidInput.into())
 }
 
-/// Returns `wanted`, capped at the system's hard limit. Logs a warning if the hard limit is lower.
-fn allowed(resource: Resource, setting: &str, wanted: u64) -> io::Result<u64> {
+/// Returns `wanted`, capped at the system's hard limit. Logs a warning if the hard limit is lower. The warning
+/// shows both values in the unit of the setting; `unit` is this unit, in the unit of the resource.
+fn allowed(resource: Resource, setting: &str, unit: u64, wanted: u64) -> io::Result<u64> {
     let (_, hard) = getrlimit(resource)?;
     if wanted > hard {
         warn!(
             setting,
-            wanted,
-            allowed = hard,
+            wanted = wanted / unit,
+            allowed = hard / unit,
             "this setting is above the hard limit of the system, so the hard limit is used"
         );
     }

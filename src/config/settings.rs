@@ -107,8 +107,8 @@ settings! {
 
         /// Limit on the total size of all segments. Running streams can exceed this limit. Each stream whose HLS
         /// has just started has up to 8 MiB reserved for up to 20 s. HLS of another stream starts only if at
-        /// least 16 MiB are left below the limit, in addition to the reserved space. Even without a limit, this
-        /// much space must be free on the disk.
+        /// least 16 MiB are left below the limit, in addition to the reserved space. With or without a limit,
+        /// the disk must have 16 MiB of free space as well, in addition to the reserved space.
         stream_dir_max_bytes: Option<u64> =
             setting("STREAM_DIR_MAX_BYTES", "", value::bytes(16).optional());
 
@@ -253,9 +253,9 @@ settings! {
         /// Target duration of a segment.
         segment_time: Duration = setting("HLS_SEGMENT_TIME", "2", value::seconds(1.0..=10.0));
 
-        /// Number of finished segments in the playlist, after a stream has run for some time. If that many
-        /// segments are shorter in total than RFC 8216 requires, or have no keyframe at which players without
-        /// low latency can begin, the playlist contains more. Players without low latency begin at least
+        /// Number of finished segments in the playlist, after a stream has run for some time. The playlist
+        /// contains more segments if these are shorter in total than RFC 8216 requires, or if none of them has a
+        /// keyframe at which players without low latency can begin. Players without low latency begin at least
         /// three target durations before the end.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 

@@ -149,11 +149,11 @@ fn differences(main: LinkOptions, sub: LinkOptions) -> impl Iterator<Item = Stri
         let text = |value: Value| value.as_str().unwrap_or_default().to_owned();
         match (main, sub) {
             (_, Some(sub)) => format!(
-                "{name}: {} of the sub stream is left out, because a camera has one set of options",
+                "{name}: {} of the sub stream is left out, because both streams of a camera have the same options",
                 text(sub)
             ),
             (main, None) => format!(
-                "{name}: {} also applies to the sub stream, because a camera has one set of options",
+                "{name}: {} also applies to the sub stream, because both streams of a camera have the same options",
                 text(main.unwrap_or_default())
             ),
         }

@@ -374,12 +374,14 @@ version: 0.16-0
         let import = config();
         let notes: Vec<_> = import.cameras.iter().map(|camera| camera.notes.join("; ")).collect();
         let expected = [
-            "has the link of the stream gate; has the link of the stream gate_sub; left out",
+            "the link comes from the stream gate of the file; \
+             the link comes from the stream gate_sub of the file; left out",
             "",
             "left out, because there is no counterpart: webui_url, input_args, global_args; \
              left out, because unknown: new_setting",
-            "transport: udp also applies to the sub stream, because a camera has one set of options",
-            "has the link of the stream gate_sub",
+            "transport: udp also applies to the sub stream, because both streams of a camera have the same \
+             options",
+            "the link comes from the stream gate_sub of the file",
         ];
         for (notes, expected) in notes.iter().zip(expected) {
             assert!(notes.starts_with(expected), "{notes}");

@@ -204,7 +204,7 @@ streams:
                 1,
                 &[
                     "not needed, because the manager converts video and audio itself: source 3",
-                    "transport: udp also applies to the sub stream, because a camera has one set of options",
+                    "transport: udp also applies to the sub stream, because both streams of a camera have the same options",
                     "left out, because there is no counterpart: #backchannel",
                     "left out, because unknown: #new",
                 ][..],
@@ -213,15 +213,15 @@ streams:
                 2,
                 &[
                     "consists of shed_main and shed_sub",
-                    "video: h264 also applies to the sub stream, because a camera has one set of options",
-                    "audio: aac also applies to the sub stream, because a camera has one set of options",
+                    "video: h264 also applies to the sub stream, because both streams of a camera have the same options",
+                    "audio: aac also applies to the sub stream, because both streams of a camera have the same options",
                     "left out, because there is no counterpart: #hardware",
                 ],
             ),
             (
                 6,
                 &[
-                    "has the link of the stream yard",
+                    "the link comes from the stream yard of the file",
                     "left out, because there is no counterpart: #timeout, #backchannel",
                 ],
             ),

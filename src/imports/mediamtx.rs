@@ -304,13 +304,13 @@ paths:
         let of_yard = "left out, because there is no counterpart: record, rtspAnyPort; \
                        left out, because unknown: newOption";
         let expected = [
-            "consists of gate and gate_sub; transport: tcp also applies to the sub stream, because a camera \
-             has one set of options"
+            "consists of gate and gate_sub; transport: tcp also applies to the sub stream, because both \
+             streams of a camera have the same options"
                 .to_owned(),
             format!("{fingerprint}; {of_yard}"),
             format!(
                 "sourceOnDemand: no is left out; set keep to always for a stream that must always run; \
-                 {fingerprint}; has the link of the path cams/yard; {of_yard}"
+                 {fingerprint}; the link comes from the path cams/yard of the file; {of_yard}"
             ),
             "left out, because the manager decides itself: sourceOnDemand; \
              left out, because there is no counterpart: rtspTransport"

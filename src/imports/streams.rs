@@ -183,7 +183,10 @@ impl Streams {
                     link.options = options.or(link.options);
                     notes.extend(std::mem::take(&mut link.notes));
                     if let Some(name) = first_name {
-                        notes.add(format!("has the link of the {word}{}", shown(name)));
+                        notes.add(format!(
+                            "the link comes from the {word}{} of the file",
+                            shown(name)
+                        ));
                     }
                     link.notes = notes;
                     return Ok(link);
@@ -317,8 +320,10 @@ mod tests {
         assert_eq!(link.source.expose(), "rtsp://h/1");
         // The options of the outer streams apply, except for the transport.
         assert_eq!((link.options.video, link.options.transport), (Some(VideoOption::H264), None));
-        let expected =
-            ["source 1 of the stream main is left out: no", "has the link of the stream middle"];
+        let expected = [
+            "source 1 of the stream main is left out: no",
+            "the link comes from the stream middle of the file",
+        ];
         assert_eq!(link.notes.clone().lines(), expected);
         assert_eq!(streams.link_of("main", true).expect("a link").source.expose(), "rtsp://h/1");
     }

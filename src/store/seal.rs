@@ -107,8 +107,9 @@ impl SealKey {
             return Ok(key);
         }
         Self::generate().write_new(path)?;
-        // A file system may give the file another owner or mode. Then this start fails, and not only the next
-        // one.
+        // Some file systems give every file a fixed owner and mode, and the manager refuses the key file if
+        // these are wrong. Reading the new file at once shows this at the first start, and not only at the
+        // second one.
         Self::read(path)?.ok_or_else(|| SealKeyError::File(path.to_owned()))
     }
 

@@ -11,8 +11,9 @@ use crate::base::error::ErrorKind;
 const DELAYS: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
 /// The longest delay after a rejected login, because cameras lock accounts after too many failed logins. Also the
-/// longest delay after another error that does not resolve without a change, unless a stream that was live for
-/// [`STABLE_AFTER`] is being restored, or the path of a stream that is being restored is missing.
+/// longest delay after other errors that do not resolve without a change, with two exceptions while a stream is being
+/// restored: if the stream was live for at least [`STABLE_AFTER`], [`RESTORE`] applies to all of these other errors;
+/// otherwise, [`RESTORE`] applies only if the camera reports that the path does not exist.
 const PERMANENT: Duration = Duration::from_mins(1);
 /// The longest delay after the camera has refused a further connection. When a connection has ended, many cameras
 /// need a few seconds to free its session.
@@ -40,9 +41,10 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Returns the next delay. `was_live_for` is the time for which the previous run of the ingest was live,
-    /// or for which the previous transcoder ran. It is `None` if the run was never live, or if the transcoder
-    /// was not stable. `error` is the reason why the ingest ended.
+    /// Returns the next delay. For a stream, `was_live_for` is the time for which the stream was live in the
+    /// previous run of the ingest; `None` if it was not live in that run. For a rendition, `was_live_for` is the
+    /// time for which the previous transcoder ran; `None` if that was less than [`STABLE_AFTER`]. `error` is the
+    /// reason why the run ended.
     pub(super) fn next(
         &mut self,
         was_live_for: Option<Duration>,

@@ -62,7 +62,8 @@ pub(super) struct TrialPlace<'a> {
     _of_all: SemaphorePermit<'a>,
 }
 
-/// Waits until the stream, and all streams together, can have another trial. Fails after [`MAX_WAIT`].
+/// Waits until neither the limit of the stream nor the limit of all streams prevents another trial. Fails after
+/// [`MAX_WAIT`].
 pub(super) async fn place<'a>(
     of_stream: &'a TrialLimit,
     of_all: &'a TrialLimit,

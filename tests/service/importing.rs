@@ -93,7 +93,7 @@ cameras:
         "gate: added
   main     {main}
   sub      {sub}
-  note     has the link of the stream gate
+  note     the link comes from the stream gate of the file
   note     left out, because there is no counterpart: detect, output_args
 left out: web: input 1 cannot be used: http is not supported; add the camera's RTSP link instead
 an import would add 1 camera; to import, run the command again with --apply
@@ -216,8 +216,8 @@ back: added
   name     Back garden
   main     rtsp://***@192.0.2.10:554/main
   sub      rtsp://***@192.0.2.10:554/sub
-  note     has the link of the stream back
-  note     transport: tcp of the sub stream is left out, because a camera has one set of options
+  note     the link comes from the stream back of the file
+  note     transport: tcp of the sub stream is left out, because both streams of a camera have the same options
   note     left out, because there is no counterpart: detect, record, #backchannel
 wifi: added
   main     rtsp://192.0.2.12/1
@@ -225,7 +225,7 @@ wifi: added
 old: added
   main     rtsp://***@192.0.2.11/sub
   note     source 1 of the stream old is left out: http is not supported; add the camera's RTSP link instead
-  note     has the link of the stream old
+  note     the link comes from the stream old of the file
 left out: lost: input 1 leads to the stream gone, which the file does not contain; add the camera's own RTSP \
 link
 left out: off: is disabled (enabled: false); enable it in the file to import it
@@ -276,7 +276,7 @@ porch: added
   sub      rtsp://***@192.0.2.21:554/Streaming/Channels/102
   options  transport: udp
   note     not needed, because the manager converts video and audio itself: source 3
-  note     transport: udp also applies to the sub stream, because a camera has one set of options
+  note     transport: udp also applies to the sub stream, because both streams of a camera have the same options
   note     left out, because there is no counterpart: #backchannel
 yard: added
   main     rtsps://***@192.0.2.22:7441/main
@@ -290,7 +290,7 @@ Tur: added
 wall: added
   main     rtsp://***@192.0.2.21:554/Streaming/Channels/101
   options  transport: udp
-  note     has the link of the stream porch
+  note     the link comes from the stream porch of the file
   note     left out, because there is no counterpart: #backchannel
 left out: doorbell: the source: exec is not supported; if the command reads a camera, add the camera's own \
 RTSP link
@@ -366,7 +366,7 @@ cams-yard: added
 mirror: added
   main     rtsps://***@192.0.2.25/live
   note     sourceFingerprint is left out: the manager accepts every certificate of an RTSPS camera
-  note     has the link of the path cams/yard
+  note     the link comes from the path cams/yard of the file
 camera3: added
   main     rtsp://***@192.0.2.27/1
 left out: garage: gets its stream from a command (runOnInit, runOnDemand); if the command reads a camera, add \
@@ -484,7 +484,8 @@ async fn the_command_uses_the_key_that_the_service_has_created() {
     let imported = run(&manager, file, &["--apply"], &port);
     assert_eq!(imported.code, Some(0), "{imported:?}");
     assert!(imported.stdout.contains("1 added"), "{imported:?}");
-    // The manager listens on IPv4 only, as a service with this address does in a container without IPv6.
+    // The command gets `BIND_ADDR=::`, but the manager listens on IPv4 only, as it does with that setting in
+    // a container without IPv6. The command then has to find it over IPv4.
     let again = run(&manager, file, &["--apply"], &[port[0], ("BIND_ADDR", "::")]);
     assert!(again.stdout.contains("1 unchanged"), "{again:?}");
     // With `--url`, the command does not send this key, even if the URL belongs to the same service.

@@ -63,7 +63,12 @@ impl StreamsCollector {
             Some(waiting),
         )?;
         let max = ConstGauge::new(resources.max_streams as u64);
-        single(encoder, "max_streams", "Largest number of streams at the same time.", Some(max))?;
+        single(
+            encoder,
+            "max_streams",
+            "Limit on the number of streams at the same time (`MAX_STREAMS`).",
+            Some(max),
+        )?;
         let viewers = ConstGauge::new(streams.iter().map(|stream| stream.viewers).sum::<u64>());
         single(encoder, "viewers", "Viewers of all streams.", Some(viewers))
     }

@@ -22,7 +22,10 @@ pub(super) fn target(source: &Source, target: &str) -> Result<Source, Error> {
 
 /// Returns the error of a run at the target of a redirect that has failed with `error`.
 pub(super) fn failed(error: Error) -> Error {
-    Error { detail: format!("the camera redirects to another address: {}", error.detail), ..error }
+    let detail = error.detail;
+    let detail =
+        format!("the camera redirects to another address, and that address failed: {detail}");
+    Error { detail, ..error }
 }
 
 /// Creates the error of a camera that redirects too often.

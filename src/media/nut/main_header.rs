@@ -23,7 +23,8 @@ pub(super) const CHECKSUM: u64 = 1 << 6;
 pub(super) const RESERVED: u64 = 1 << 7;
 /// Flag of data that begins with side data and metadata.
 pub(super) const SIDE_DATA: u64 = 1 << 8;
-/// Flag of a header that has the index of the bytes that the data omits.
+/// Flag of a frame whose header has an index into [`MainHeader::omitted`]: the bytes that the frame begins with
+/// and that its data omits.
 pub(super) const HEADER_INDEX: u64 = 1 << 10;
 /// Flag of a header with a field that helps programs seek. The reader skips this field.
 pub(super) const MATCH_TIME: u64 = 1 << 11;

@@ -68,7 +68,7 @@ export class Viewer {
     await this.page.getByRole("button", { name: "Save and watch" }).click();
   }
 
-  /** Fills in the open camera form: the name and the RTSP link. */
+  /** Fills in the name and the RTSP link in the camera form, which must be open. */
   async fillIn(name, link) {
     await this.page.getByRole("button", { name: "By RTSP link" }).click();
     await this.page.getByLabel("Name", { exact: true }).fill(name);

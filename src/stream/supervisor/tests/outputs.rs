@@ -99,7 +99,11 @@ async fn without_an_output_a_stream_is_live_with_its_first_keyframe() {
 
     child.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
-    assert_eq!(setup.state(), Some(State::Starting), "the hub has only frames of the last epoch");
+    assert_eq!(
+        setup.state(),
+        Some(State::Starting),
+        "the hub has only frames of the previous epoch"
+    );
     child.send(1);
     setup.reaches(State::Live).await;
     assert_eq!(setup.output(), OutputState::Off);
@@ -237,7 +241,8 @@ async fn an_output_that_cannot_write_does_not_end_its_stream() {
     std::fs::remove_file(setup.root.path().join("cam")).expect("a file");
     let start = setup.start();
     play_for(&child, 2).await;
-    // The attempt before this start may have succeeded already.
+    // The output also retries by itself. If it has already succeeded, the result is `Active` instead of
+    // `Started`, so only success is checked.
     start.await.expect("a task").expect("HLS is playable");
     assert_eq!(setup.output(), OutputState::Live);
     assert_eq!(handle.status().output.error, None);
