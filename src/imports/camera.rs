@@ -17,14 +17,14 @@ const MAX_TITLE: usize = 200;
 const MAIN: [&str; 4] = ["main", "high", "hd", "hq"];
 /// The ends of the names of sub streams, after a separator.
 const SUB: [&str; 4] = ["sub", "low", "sd", "lq"];
-/// The characters before such an end.
+/// The characters that can precede one of these ends.
 const SEPARATORS: [char; 4] = ['_', '-', '/', '.'];
 
 /// A camera in the format of an import with JSON. Contains secrets, so there is no `Debug`.
 pub(crate) struct ImportedCamera {
     /// The fields of the camera.
     pub(crate) fields: Map<String, Value>,
-    /// What the camera does not keep of the other system, for people. Contains no secrets.
+    /// Notes for people, for example about options that the camera does not keep. Contains no secrets.
     pub(crate) notes: Vec<String>,
 }
 
@@ -50,14 +50,15 @@ pub(super) struct Ids {
     last_numbers: HashMap<String, usize>,
 }
 
-/// Returns whether a name may contain a password, because a link or a user with a password is in its place.
+/// Returns whether a name may contain a password, because the file has a link, or a user name and a password, where
+/// a name is expected.
 pub(super) fn is_link(name: &str) -> bool {
     name.contains("://") || name.split_once('@').is_some_and(|(user, _)| user.contains(':'))
 }
 
 impl Ids {
-    /// Returns an id like `name`, in which ASCII replaces other letters, and `-` replaces characters that ids
-    /// cannot contain. If the id is taken, appends a number. A name that may contain a password is not used.
+    /// Returns an id that resembles `name`. Letters of ASCII replace other letters, and `-` replaces characters
+    /// that ids cannot contain. If the id is taken, appends a number. A name that may contain a password is not used.
     pub(super) fn unique(&mut self, name: &str) -> String {
         let name = if is_link(name) { "" } else { name };
         let name = deunicode_with_tofu(name, "");
@@ -68,7 +69,7 @@ impl Ids {
         if id.is_empty() {
             "camera".clone_into(&mut id);
         }
-        // Lower numbers are taken already.
+        // Earlier calls have already taken the lower numbers.
         let last = self.last_numbers.entry(id.clone()).or_insert(1);
         let mut candidate = id.clone();
         while self.taken.contains(&candidate) {
@@ -92,8 +93,8 @@ impl Draft {
         Self { name, title: None, main, sub: None, notes: Notes::default() }
     }
 
-    /// Creates a camera of the first two links, each with a text that names it. Adds the others to `left_out`.
-    /// Returns `None` if there are no links.
+    /// Creates a camera from the first two links. Adds the texts of the other links to `left_out`. Returns `None`
+    /// if there are no links.
     pub(super) fn of_links(
         name: &str,
         links: Vec<(Link, String)>,
@@ -160,7 +161,7 @@ fn differences(main: LinkOptions, sub: LinkOptions) -> impl Iterator<Item = Stri
     })
 }
 
-/// Returns the cameras with ids. A name that is a valid id stays the id.
+/// Gives each camera an id. A name that is a valid id becomes the id unchanged.
 pub(super) fn finished(drafts: Vec<Draft>) -> Vec<ImportedCamera> {
     let mut ids = Ids::default();
     let is_kept = |draft: &Draft, ids: &mut Ids| is_id(&draft.name) && ids.reserve(&draft.name);
@@ -173,8 +174,8 @@ pub(super) fn finished(drafts: Vec<Draft>) -> Vec<ImportedCamera> {
     cameras.collect()
 }
 
-/// Makes one camera of two if their names show that one is the sub stream of the other, such as `gate` and
-/// `gate_sub`, or `gate-main` and `gate-low`, and both have the same host. The camera gets the name `gate`, unless
+/// Combines two cameras if they have the same host, and if their names show that one is the sub stream of the other,
+/// such as `gate` and `gate_sub`, or `gate-main` and `gate-low`. The combined camera gets the name `gate`, unless
 /// another camera has that name.
 pub(super) fn paired(drafts: Vec<Draft>) -> Vec<Draft> {
     let indexes: HashMap<_, _> =
@@ -190,7 +191,7 @@ pub(super) fn paired(drafts: Vec<Draft>) -> Vec<Draft> {
         drafts.iter().map(|draft| main_of(draft).filter(|_| draft.sub.is_none())).collect();
     let mut paired: Vec<_> = drafts.into_iter().map(Some).collect();
     for (index, main) in mains.iter().enumerate() {
-        // A stream that is a sub stream itself cannot have one.
+        // A sub stream cannot have a sub stream of its own.
         let Some(main) = main.filter(|&main| mains[main].is_none()) else { continue };
         if paired[main].as_ref().is_some_and(|main| main.sub.is_none())
             && let Some(sub) = paired[index].take()
@@ -243,8 +244,8 @@ fn base<'a>(name: &'a str, ends: &[&str]) -> Option<&'a str> {
     (is_end && !base.is_empty()).then_some(base)
 }
 
-/// Returns the names that the main stream of the sub stream `name` can have; none if `name` is not that of a
-/// sub stream.
+/// Returns the names that the main stream of the sub stream `name` can have; none if `name` is not the name
+/// of a sub stream.
 fn main_names(name: &str) -> impl Iterator<Item = String> {
     base(name, &SUB).into_iter().flat_map(|base| {
         let mains = SEPARATORS
@@ -287,7 +288,7 @@ pub(super) mod tests {
             assert_eq!(ids.unique(name), expected, "{name}");
         }
         assert_eq!(ids.unique(&long), format!("{}-2", &long[..62]));
-        // Without a memory of the last number, this takes minutes.
+        // If each call tried all lower numbers again, this would take minutes.
         let last = (0..100_000).map(|_| ids.unique("yard")).last();
         assert_eq!(last.as_deref(), Some("yard-100000"));
     }
@@ -306,7 +307,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_name_that_is_a_valid_id_stays_the_id() {
+    fn a_name_that_is_a_valid_id_becomes_the_id() {
         let drafts = ["cams gate", "cams-gate", "tab\tbed"].map(|name| draft(name, "rtsp://h/1"));
         let cameras: Vec<_> = finished(drafts.into()).iter().map(summary).collect();
         let expected = [
@@ -318,7 +319,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_options_of_the_sub_stream_are_not_mixed_with_those_of_the_main_stream() {
+    fn a_camera_gets_only_the_options_of_its_main_stream() {
         let options = |transport, video| LinkOptions { transport, video, audio: None };
         let (tcp, udp) = (Some(TransportOption::Tcp), Some(TransportOption::Udp));
         let h264 = Some(VideoOption::H264);
@@ -356,7 +357,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_pair_has_the_name_without_the_end_unless_it_is_taken() {
+    fn a_pair_gets_the_common_part_of_the_names_unless_another_camera_has_that_name() {
         let drafts = vec![
             draft("gate_main", "rtsp://h1/1"),
             draft("gate_sub", "rtsp://h1/2"),

@@ -93,7 +93,7 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
         }
         let Some(row) = row(&columns, &record, line)? else { continue };
         if row.get("id").and_then(Value::as_str).is_some_and(|id| !ids.reserve(id)) {
-            return Err(ImportError::Csv { line, problem: "has the id of an earlier line" });
+            return Err(ImportError::Csv { line, problem: "has the same id as an earlier line" });
         }
         rows.push(row);
     }
@@ -149,7 +149,7 @@ fn row(
     Ok((!fields.is_empty()).then_some(fields))
 }
 
-/// Returns a camera that has an id: that of the file, or one like its name or its address.
+/// Returns a camera with an id: the id in the file, or an id that resembles its name or its address.
 fn with_id(mut fields: Map<String, Value>, ids: &mut Ids) -> ImportedCamera {
     if !fields.contains_key("id") {
         let text = |field| fields.get(field).and_then(Value::as_str);
@@ -247,7 +247,7 @@ gate;\"Gate; left\";rtsp://u:p@192.0.2.7/1;rtsp://u:p@192.0.2.7/2;tcp\r\n\
             ("ip,port\n192.0.2.7,80\n192.0.2.8,x\n", "line 3 of the file has a port"),
             (
                 "id,url\na,rtsp://h/1\n\nb,rtsp://h/2\na,rtsp://h/3\n",
-                "line 5 of the file has the id",
+                "line 5 of the file has the same id",
             ),
             ("ip,path\n192.0.2.7,/a,b\n", "line 2 of the file has more fields"),
         ];

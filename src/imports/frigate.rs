@@ -120,7 +120,7 @@ pub(super) fn read(
 
 struct Reader<'a> {
     placeholders: Placeholders<'a>,
-    /// The arguments for all inputs that have no others.
+    /// The arguments for inputs that have no arguments of their own.
     arguments: Node,
     streams: Streams,
     /// The port on which Frigate's go2rtc serves its streams.
@@ -131,7 +131,8 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    /// Returns a camera; `None` if the camera has no usable input. Adds the reasons for what is left out.
+    /// Returns a camera; `None` if the camera has no usable input. `reasons` gets the
+    /// reasons why the camera, or some of its inputs, are not imported.
     fn draft(&mut self, name: &str, camera: &Node, reasons: &mut Vec<String>) -> Option<Draft> {
         let ffmpeg = camera.get("ffmpeg");
         let inputs = ffmpeg.get("inputs").list();
@@ -151,7 +152,7 @@ impl Reader<'_> {
         for (number, input) in (1..).zip(inputs) {
             match self.link(input, ffmpeg) {
                 Ok(link) => {
-                    // A link with the value of a variable is not shown.
+                    // Messages do not show a link that contains the value of a variable.
                     let is_shown = input.get("path").text() == Some(link.source.expose());
                     let shown =
                         if is_shown { format!(" ({})", link.source) } else { String::new() };
@@ -163,7 +164,7 @@ impl Reader<'_> {
                 }
             }
         }
-        // The sort is stable: among inputs with the same roles, the first one of the file is the main stream.
+        // The sort is stable, so inputs of the same rank keep the order of the file.
         streams.sort_by_key(|(_, _, rank)| *rank);
         let mut sources = HashSet::new();
         streams.retain(|(link, ..)| sources.insert(link.source.clone()));
@@ -187,7 +188,7 @@ impl Reader<'_> {
         let mut link = Link::parse(&path).map_err(|reason| format!("cannot be used: {reason}"))?;
         if let Some(name) = self.go2rtc_name(&link) {
             self.used.insert(name.clone());
-            // The arguments are those of the connection to go2rtc.
+            // The arguments of the input are not used. They are for the connection to go2rtc, and not to the camera.
             link = self.streams.link_of(&name, path == raw)?;
         } else {
             let of_input = [input.get("input_args"), ffmpeg.get("input_args"), &self.arguments];
@@ -198,8 +199,8 @@ impl Reader<'_> {
         Ok(link)
     }
 
-    /// Returns the name of the stream if a link leads to Frigate's own go2rtc: to this machine, or to another name
-    /// or address of it.
+    /// Returns the name of the stream if a link leads to Frigate's own go2rtc. The host of such a link is the local
+    /// machine. It can also be another host, if the port and the name of the stream are those of go2rtc.
     fn go2rtc_name(&self, link: &Link) -> Option<String> {
         let is_stream = || link.source.port() == self.port && self.streams.contains(&link.name());
         link.local_name(&[self.port]).or_else(|| is_stream().then(|| link.name()))
@@ -213,8 +214,8 @@ impl Reader<'_> {
     }
 }
 
-/// Returns the order of an input among those of a camera. The first one becomes the main stream, the second one
-/// the sub stream.
+/// Returns the rank of an input. The camera's input with the lowest rank becomes the main stream, and the next one
+/// becomes the sub stream.
 fn rank(input: &Node) -> u8 {
     let roles = input.get("roles").texts();
     match (roles.contains(&"record"), roles.contains(&"detect")) {
@@ -249,7 +250,8 @@ fn add_arguments(arguments: &Node, link: &mut Link) {
     }
 }
 
-/// Adds the settings without a counterpart to the notes, except those that are read elsewhere.
+/// Adds notes about the settings of `node`, except the settings in `read`. Settings in `known` have no counterpart; all
+/// others are unknown.
 fn note_settings(node: &Node, read: &[&str], known: &[&str], notes: &mut Notes) {
     let settings = node.entries().iter().filter(|(_, value)| !value.is_off());
     for (name, _) in settings.filter(|(name, _)| !read.contains(&name.as_str())) {
@@ -353,7 +355,7 @@ version: 0.16-0
     }
 
     #[test]
-    fn cameras_get_the_streams_that_the_roles_show() {
+    fn the_roles_of_the_inputs_select_the_main_and_the_sub_stream() {
         let import = config();
         let cameras: Vec<_> = import.cameras.iter().map(summary).collect();
         let expected = [

@@ -74,8 +74,8 @@ pub(super) fn streams_of(
     Streams::new("stream", streams.collect())
 }
 
-/// Parses a source: a link or the name of a stream, perhaps after `ffmpeg:`, and options after `#`. The options
-/// are those of the file, without the values of variables.
+/// Parses a source: a link or the name of a stream. The source can have the prefix `ffmpeg:`, and options
+/// can follow, each after a `#`. Variables in the options are not replaced.
 fn source(text: &str, port: u16, placeholders: &Placeholders<'_>) -> StreamSource {
     let (raw, options) = placeholders.split_options(text.trim());
     let source = match placeholders.replace(raw) {
@@ -89,7 +89,7 @@ fn source(text: &str, port: u16, placeholders: &Placeholders<'_>) -> StreamSourc
     }
     let mut notes = Notes::default();
     let parsed = if link::has_scheme(source) { Some(Link::parse(source)) } else { None };
-    // The text after a `#` can be the end of a secret.
+    // If the link ends with a secret, the text after the `#` can belong to the secret.
     let is_open = matches!(&parsed, Some(Ok(link)) if link.source.to_string().ends_with("***"));
     let options = LinkOptions::of_go2rtc(options, is_ffmpeg, &mut notes);
     if is_open {
@@ -203,7 +203,7 @@ streams:
             (
                 1,
                 &[
-                    "not needed, because the manager converts video and audio itself: source 3",
+                    "not needed: source 3; the manager converts video and audio itself",
                     "transport: udp also applies to the sub stream, because both streams of a camera have the same options",
                     "left out, because there is no counterpart: #backchannel",
                     "left out, because unknown: #new",
@@ -242,7 +242,7 @@ streams:
             ("movie", "is a file"),
             ("unset", "the variable NO_SUCH, which has no value; set it"),
             ("many", "source 3 (rtsp://***@h/3?key=***): a camera has at most two streams"),
-            ("circle", "leads in a circle over the stream circle"),
+            ("circle", "leads in a circle through the stream circle"),
             ("empty", "has no source"),
         ];
         assert_eq!(import.left_out.len(), reasons.len(), "{:?}", import.left_out);

@@ -30,7 +30,7 @@ const KNOWN_OPTIONS: [&str; 18] = [
     "transport",
     "width",
 ];
-/// What to do about links with other schemes than RTSP.
+/// Advice about links whose scheme is not RTSP, by scheme.
 const HINTS: [(&[&str], &str); 4] = [
     (
         &["onvif"],
@@ -73,7 +73,8 @@ pub(super) struct LinkOptions {
 }
 
 impl LinkOptions {
-    /// Returns the options after `#` in a source of go2rtc. Adds those that are not kept to `notes`.
+    /// Returns the options after `#` in a source of go2rtc. Options that a camera does not keep
+    /// are added to `notes`.
     pub(super) fn of_go2rtc(text: &str, is_ffmpeg: bool, notes: &mut Notes) -> Self {
         let mut options = Self::default();
         for option in text.split('#').filter(|option| !option.trim().is_empty()) {
@@ -95,7 +96,7 @@ impl LinkOptions {
         options
     }
 
-    /// Returns these options, and those of `other` where these are the default.
+    /// Returns these options. An option that is `None` gets its value from `other`.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
             video: self.video.or(other.video),
@@ -109,7 +110,8 @@ impl Link {
     /// Parses an RTSP link. Error: the reason why the link cannot be imported, without secrets.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let text = text.trim();
-        // For go2rtc, this is RTSP over TLS in which the certificate is not checked, as in the manager.
+        // In go2rtc, `rtspx` is RTSP over TLS without a check of the certificate. The manager does not check
+        // certificates of cameras either.
         let text = match text.split_once("://") {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("rtspx") => {
                 format!("rtsps://{rest}")
@@ -125,7 +127,7 @@ impl Link {
         Ok(Self { source, options: LinkOptions::default(), notes: Notes::default() })
     }
 
-    /// Returns the name in the path if the link leads to one of these ports of the machine itself.
+    /// Returns the name in the path if the host is the local machine and the port is one of `ports`.
     pub(super) fn local_name(&self, ports: &[u16]) -> Option<String> {
         let host = self.source.host();
         let is_loopback = || {
@@ -136,7 +138,7 @@ impl Link {
         (is_local && ports.contains(&self.source.port())).then(|| self.name())
     }
 
-    /// Returns the path without query, in which RTSP servers expect the name of a stream.
+    /// Returns the path without the query. On an RTSP server, this is the name of a stream.
     pub(super) fn name(&self) -> String {
         let path = self.source.path();
         let name = path.split(['?', '#']).next().unwrap_or_default();
@@ -153,7 +155,8 @@ pub(super) fn transport(name: &str) -> Option<TransportOption> {
     }
 }
 
-/// Splits `ffmpeg:` off a source of go2rtc. Returns whether the source begins with it.
+/// Removes `ffmpeg:` from the beginning of a source of go2rtc. Returns whether the source began with `ffmpeg:`, and
+/// the rest of the source.
 pub(super) fn without_ffmpeg(source: &str) -> (bool, &str) {
     match source.trim().strip_prefix("ffmpeg:") {
         Some(source) => (true, source),
@@ -161,7 +164,7 @@ pub(super) fn without_ffmpeg(source: &str) -> (bool, &str) {
     }
 }
 
-/// Returns an error if the options after a link may be the end of its password.
+/// Fails if the text after `#` may be the end of the link's password instead of options.
 pub(super) fn ensure_complete(source: &str, options: &str) -> Result<(), String> {
     let may_be_cut = other_scheme(source).is_none() && options.contains('@');
     if may_be_cut { Err(UNCLEAR_PASSWORD.to_owned()) } else { Ok(()) }
@@ -172,7 +175,7 @@ pub(super) fn has_scheme(source: &str) -> bool {
     scheme(source).is_some()
 }
 
-/// Returns what to do about a link with another scheme than RTSP.
+/// Returns advice about a link whose scheme is not RTSP.
 fn hint(scheme: &str) -> &'static str {
     let is_scheme = |known: &&str| known.eq_ignore_ascii_case(scheme);
     let hint = HINTS.iter().find(|(schemes, _)| schemes.iter().any(is_scheme));
@@ -187,7 +190,7 @@ fn scheme(text: &str) -> Option<&str> {
     is_scheme.then_some(scheme)
 }
 
-/// Returns the scheme of a text, unless that is RTSP.
+/// Returns the scheme of a text; `None` if it has none, or if the scheme is RTSP.
 fn other_scheme(text: &str) -> Option<&str> {
     let is_rtsp = |scheme: &&str| {
         ["rtsp", "rtsps", "rtspx"].iter().any(|known| scheme.eq_ignore_ascii_case(known))

@@ -10,9 +10,9 @@ use super::placeholders::Placeholders;
 use super::streams::{Resolved, Stream, StreamSource, Streams};
 use super::yaml::{self, Entries, Node};
 
-/// The ports on which mediamtx serves its streams with RTSP and RTSPS, unless the configuration has others.
+/// The ports on which mediamtx serves its streams with RTSP and RTSPS, unless the configuration sets other ports.
 const RTSP_PORTS: [u16; 2] = [8554, 8322];
-/// The values of `source` that are not links, with the reasons why such a path becomes no camera.
+/// The values of `source` that are not links, and the reasons why paths with these values are not imported.
 const NOT_LINKS: [(&str, &str); 3] = [
     (
         "publisher",
@@ -100,7 +100,7 @@ struct Reader<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     /// The ports on which mediamtx serves its streams.
     ports: [u16; 2],
-    /// The options of paths that have no others.
+    /// The values of the options that a path does not set.
     defaults: Node,
 }
 
@@ -126,7 +126,7 @@ impl Reader<'_> {
             Ok(text) => text,
             Err(missing) => return StreamSource::Missing(missing),
         };
-        // A link that an environment variable sets is not shown either.
+        // Messages do not show a link that contains a value from the environment.
         let is_shown = options.get("source").text() == Some(text.as_str());
         let link = match Link::parse(&text) {
             Ok(link) => link,
@@ -139,10 +139,11 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns the value of an option that has one of these names: that of the environment variable for the path,
-    /// that of the path, or the default.
+    /// Returns the value of the option that has one of these names. The environment variable for the path takes
+    /// precedence over the path's own value, which takes precedence over the default.
     fn value(&self, path: &str, options: &Node, names: &[&str]) -> Option<String> {
-        // mediamtx converts the names in variables to small letters, and ends them at `_`.
+        // mediamtx converts the path in the name of a variable to lower case, and ends the path at `_`. So variables
+        // exist only for paths of lower-case letters and digits.
         let can_be_variable = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
         let of_variable = |name: &&str| {
             let name = format!("MTX_PATHS_{path}_{name}").to_ascii_uppercase();
@@ -154,10 +155,10 @@ impl Reader<'_> {
         value.or_else(|| of(&self.defaults))
     }
 
-    /// Returns the options of a path with an RTSP link, and the options that are not kept.
+    /// Returns the options of a path with an RTSP link, and notes about the options that are not kept.
     fn options(&self, name: &str, options: &Node, link: &Link) -> (LinkOptions, Notes) {
         let mut notes = Notes::default();
-        // The second name is that before version 1.0.
+        // Before version 1.0 of mediamtx, the option had the second name.
         let transport = self.value(name, options, &["rtspTransport", "sourceProtocol"]);
         let transport = transport.unwrap_or_else(|| "automatic".to_owned());
         let kept = link::transport(&transport);
@@ -186,8 +187,8 @@ impl Reader<'_> {
         (LinkOptions { transport: kept, ..LinkOptions::default() }, notes)
     }
 
-    /// Returns the options in `pathDefaults` that have an effect without a counterpart. The file that comes with
-    /// mediamtx contains all options, so this leaves out those that only matter together with others.
+    /// Returns the options in `pathDefaults` that are on and have no counterpart. The file that comes with mediamtx
+    /// contains all options. So options that have an effect only together with other options are not returned.
     fn left_out_of_all(&self) -> Option<LeftOut> {
         let is_effective = |(name, value): &&(String, Node)| {
             let is_switch = matches!(name.as_str(), "record" | "rtspAnyPort" | "sourceFingerprint");
@@ -197,7 +198,7 @@ impl Reader<'_> {
         };
         let names = self.defaults.entries().iter().filter(is_effective);
         let names: Vec<_> = names.map(|(name, _)| name.clone()).collect();
-        let reason = format!("there is no counterpart: {}", summary(&names));
+        let reason = format!("the manager has no counterpart for {}", summary(&names));
         (!names.is_empty()).then(|| LeftOut { name: "pathDefaults".to_owned(), reason })
     }
 }
@@ -322,11 +323,11 @@ paths:
     }
 
     #[test]
-    fn the_reason_is_given_for_every_other_path() {
+    fn every_path_that_is_left_out_has_a_reason() {
         let import = config();
         let reasons = [
             ("restreamed", "rtmp is not supported; add the camera's RTSP link"),
-            ("circle", "leads in a circle over the path circle"),
+            ("circle", "leads in a circle through the path circle"),
             ("unset", "the variable NO_SUCH, which has no value"),
             ("command", "gets its stream from a command"),
             ("pi", "Raspberry Pi"),
@@ -334,7 +335,7 @@ paths:
             ("broken", "@"),
             ("~^proxy_(.+)$", "pattern"),
             ("all_others", "pattern"),
-            ("pathDefaults", "there is no counterpart: runOnReady"),
+            ("pathDefaults", "the manager has no counterpart for runOnReady"),
         ];
         assert_eq!(import.left_out.len(), reasons.len(), "{:?}", import.left_out);
         for (left_out, (name, reason)) in import.left_out.iter().zip(reasons) {

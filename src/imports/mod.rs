@@ -37,8 +37,8 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, ImportError> {
     Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
 }
 
-/// Returns the format of a file: the `chosen` one if the file has that format, otherwise an error; without a choice,
-/// the format that the contents show.
+/// Returns the format of a file. If a format is `chosen`, checks that the file has this format. Otherwise, detects
+/// the format from the contents.
 pub(crate) fn format(text: &str, chosen: Option<Format>) -> Result<Format, ImportError> {
     let Some(chosen) = chosen else { return detect(text) };
     let is_yaml = !matches!(chosen, Format::Json | Format::Csv);
@@ -48,7 +48,7 @@ pub(crate) fn format(text: &str, chosen: Option<Format>) -> Result<Format, Impor
     match detect(text) {
         Ok(found) if found == chosen => Ok(chosen),
         Ok(found) => Err(ImportError::OtherFormat { chosen, found }),
-        // The error of the table names the column.
+        // Reading the table returns a more precise error, which names the column.
         Err(_) if chosen == Format::Csv => Ok(chosen),
         Err(_) => Err(ImportError::NotFormat(chosen)),
     }
@@ -64,7 +64,7 @@ fn detect(text: &str) -> Result<Format, ImportError> {
     }
     match yaml::read::<yaml::Sections>(text) {
         Ok(sections) => sections.formats().next().ok_or(ImportError::UnknownFormat),
-        // Every short text is valid YAML.
+        // Plain text is valid YAML as well, but does not have the structure of a configuration.
         Err(ImportError::Yaml { problem: yaml::STRUCTURE, .. }) => Err(ImportError::UnknownFormat),
         Err(error) => Err(error),
     }
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chosen_format_must_be_that_of_the_file() {
+    fn a_chosen_format_must_be_the_format_of_the_file() {
         let both = "paths: {a: }\nstreams: {b: }\n";
         let other = |chosen, found| Err(ImportError::OtherFormat { chosen, found });
         let table = [

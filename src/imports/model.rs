@@ -40,7 +40,7 @@ impl Format {
         ("frigate", Self::Frigate),
     ];
 
-    /// Returns what a file in this format is, for messages.
+    /// Returns a description of a file in this format, for messages.
     fn description(self) -> &'static str {
         match self {
             Self::Json => "a JSON list of cameras",
@@ -57,12 +57,12 @@ impl Format {
     }
 }
 
-/// The cameras in a file, and what cannot be imported. Contains secrets, so there is no `Debug`.
+/// The cameras in a file, and the parts that cannot be imported. Contains secrets, so there is no `Debug`.
 #[derive(Default)]
 pub(crate) struct Import {
     /// The cameras, in the order of the file.
     pub(crate) cameras: Vec<ImportedCamera>,
-    /// The parts of the file that become no camera, or only a part of one.
+    /// The parts of the file that are not imported.
     pub(crate) left_out: Vec<LeftOut>,
     /// The names of variables in the file that have no value.
     pub(crate) missing_variables: BTreeSet<String>,
@@ -77,13 +77,12 @@ pub(crate) struct LeftOut {
     pub(crate) reason: String,
 }
 
-/// The reason why a file cannot be read. The text contains nothing of the file, which contains passwords.
+/// The reason why a file cannot be read. The text quotes nothing from the file, because the file contains
+/// passwords.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ImportError {
     /// The bytes are not text.
-    #[error(
-        "the file is not a text in UTF-8; save it in this encoding, in a spreadsheet as \"CSV UTF-8\""
-    )]
+    #[error("the file is not text in UTF-8; save it as UTF-8, or a table as \"CSV UTF-8\"")]
     NotText,
     /// No format fits.
     #[error(
@@ -91,9 +90,9 @@ pub(crate) enum ImportError {
          id,name,rtsp_link, or the configuration of mediamtx (paths), go2rtc (streams) or Frigate (cameras)"
     )]
     UnknownFormat,
-    /// The file has another format than the one that was chosen.
+    /// The file has a known format, but not the chosen one.
     #[error(
-        "the file looks like {}, but the chosen format is that of {}; choose another format, or leave it out",
+        "the file looks like {}, and not like {}; choose the format of the file, or choose no format",
         found.description(), chosen.description()
     )]
     OtherFormat {
@@ -102,8 +101,8 @@ pub(crate) enum ImportError {
         /// The format that the contents show.
         found: Format,
     },
-    /// The file does not have the format that was chosen, and no other one.
-    #[error("the file is not {}, which is the chosen format; choose another format, or leave it out", .0.description())]
+    /// The file has neither the chosen format nor another known one.
+    #[error("the file is not {}; choose the format of the file, or choose no format", .0.description())]
     NotFormat(Format),
     /// The YAML file is too large.
     #[error("the file is larger than {} MiB, the limit for YAML", MAX_YAML / 1024 / 1024)]

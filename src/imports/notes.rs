@@ -9,7 +9,7 @@ const MAX_NAME: usize = 40;
 /// The options that a camera does not keep.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Notes {
-    /// Options about whose subject the manager decides itself.
+    /// Options for something that the manager decides itself.
     automatic: Vec<String>,
     /// Known options without a counterpart.
     left_out: Vec<String>,
@@ -20,7 +20,7 @@ pub(super) struct Notes {
 }
 
 impl Notes {
-    /// Adds an option about whose subject the manager decides itself.
+    /// Adds an option for something that the manager decides itself.
     pub(super) fn add_automatic(&mut self, name: impl Into<String>) {
         add(&mut self.automatic, name.into());
     }
@@ -30,7 +30,8 @@ impl Notes {
         add(&mut self.left_out, name.into());
     }
 
-    /// Adds an unknown option. A name that may be something else, such as a part of a password, is not used.
+    /// Adds an unknown option. If its name may be something else, such as a part of a password, the note does
+    /// not show the name.
     pub(super) fn add_unknown(&mut self, prefix: &str, name: &str) {
         let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let is_name = (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(is_allowed);
@@ -85,7 +86,8 @@ fn add(texts: &mut Vec<String>, text: String) {
     }
 }
 
-/// Returns the names, separated by commas. Of a long list, returns the beginning and the number of the others.
+/// Returns the names, separated by commas. If the list is long, returns only the first names, and the number of the
+/// others.
 pub(super) fn summary(names: &[String]) -> String {
     let shown = &names[..names.len().min(MAX_NAMES)];
     let others = names.len() - shown.len();
@@ -98,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_options_are_listed_by_the_reason() {
+    fn options_are_listed_by_reason() {
         let mut notes = Notes::default();
         notes.add_left_out("#timeout");
         notes.add_left_out("#timeout");
@@ -121,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_cut() {
+    fn a_long_list_is_shortened() {
         let names: Vec<_> = (0..15).map(|number| format!("n{number}")).collect();
         assert_eq!(summary(&names), "n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11 and 3 more");
     }

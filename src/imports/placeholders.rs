@@ -1,5 +1,5 @@
-//! Variables in links: `{NAME}` in Frigate's configuration, and `${NAME}` or `${NAME:default}` in that of
-//! go2rtc.
+//! Variables in links: `{NAME}` in Frigate's configuration, and `${NAME}` or `${NAME:default}` in the
+//! configurations of go2rtc and mediamtx.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -42,14 +42,14 @@ pub(super) struct Missing(pub(super) Vec<String>);
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = summary(&self.0);
-        let (variables, have, them, their) = match self.0.len() {
-            1 => ("variable", "has", "it", "its"),
-            _ => ("variables", "have", "them", "their"),
+        let (variables, have, them, values) = match self.0.len() {
+            1 => ("variable", "has", "it", "its value"),
+            _ => ("variables", "have", "them", "their values"),
         };
         write!(
             f,
             "contains the {variables} {names}, which {have} no value; set {them} for the command \
-             stream-manager import, or write {their} value into the file"
+             stream-manager import, or write {values} into the file"
         )
     }
 }
@@ -57,7 +57,7 @@ impl fmt::Display for Missing {
 impl<'a> Placeholders<'a> {
     /// Creates the variables of a Frigate configuration. `own` are the variables that the file itself sets.
     /// Frigate knows only names that begin with `FRIGATE_`. Other names in capitals are probably variables as
-    /// well, which another program was meant to replace.
+    /// well, which another program replaces before Frigate reads the file.
     pub(super) fn of_frigate(
         variable: &'a dyn Fn(&str) -> Option<String>,
         own: HashMap<String, String>,
@@ -71,7 +71,8 @@ impl<'a> Placeholders<'a> {
         Self { begin: "{", is_name, variable, own }
     }
 
-    /// Creates the variables of a go2rtc configuration. For mediamtx, other programs replace such variables.
+    /// Creates the variables of a go2rtc configuration. A mediamtx configuration can have such variables as well,
+    /// if another program replaces them before mediamtx reads the file.
     pub(super) fn of_go2rtc(variable: &'a dyn Fn(&str) -> Option<String>) -> Self {
         Self { begin: "${", is_name: |_| true, variable, own: HashMap::new() }
     }

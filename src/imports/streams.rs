@@ -6,7 +6,7 @@ use super::link::{Link, LinkOptions};
 use super::notes::{Notes, summary};
 use super::placeholders::Missing;
 
-/// The most streams over which a source can lead to a camera.
+/// The largest number of streams through which a source can lead to a camera's link.
 const MAX_HOPS: usize = 8;
 /// The longest name in a reason, in bytes.
 const MAX_NAME: usize = 64;
@@ -26,9 +26,9 @@ pub(super) enum StreamSource {
         name: String,
         /// True if messages can show the name. False if it contains the value of a variable.
         is_shown: bool,
-        /// The options that change what the other stream has.
+        /// The options that take precedence over the options of the other stream.
         options: LinkOptions,
-        /// The options that are not kept.
+        /// The options that a camera does not keep.
         notes: Notes,
     },
     /// A source with variables that have no value.
@@ -103,8 +103,8 @@ impl Streams {
         self.indexes.contains_key(name)
     }
 
-    /// Returns the RTSP links of a stream. Sources that lead to other streams are replaced with the links of
-    /// those.
+    /// Returns the RTSP links of a stream. A source that leads to another stream is replaced with the link of
+    /// that stream.
     pub(super) fn links(&self, name: &str) -> Resolved {
         let mut found = Resolved::default();
         let Some(&index) = self.indexes.get(name) else { return found };
@@ -122,7 +122,8 @@ impl Streams {
                         if *is_shown { format!(" ({})", link.source) } else { String::new() };
                     Ok((link.clone(), format!("{number}{shown}")))
                 }
-                // A stream that is a source of itself gets a further codec.
+                // A stream is its own source if the other system is to convert it to another codec. The manager
+                // needs no such source.
                 StreamSource::Stream { name, .. }
                     if *name == stream.name && stream.sources.len() > 1 =>
                 {
@@ -136,7 +137,7 @@ impl Streams {
                 StreamSource::Other(reason) => Err(reason.clone().into()),
             };
             match link {
-                // Another source with the same link only adds a codec.
+                // A second source with the same link only adds a codec.
                 Ok((link, _))
                     if found.links.iter().any(|(known, _)| known.source == link.source) =>
                 {
@@ -153,7 +154,7 @@ impl Streams {
             && !not_needed.is_empty()
         {
             link.notes.add(format!(
-                "not needed, because the manager converts video and audio itself: {}",
+                "not needed: {}; the manager converts video and audio itself",
                 summary(&not_needed)
             ));
         }
@@ -167,9 +168,9 @@ impl Streams {
         self.follow(usize::MAX, &source)
     }
 
-    /// Returns the link to which a source of the stream with the index `from` leads. A source that is a stream
-    /// leads to the first link of that stream. If there is none, it leads where the first source of that stream
-    /// leads that is another stream.
+    /// Returns the link to which a source of the stream with the index `from` leads. A source that is another
+    /// stream leads to the first link of that stream. If that stream has no link, the search continues with the
+    /// first of its sources that is a further stream.
     fn follow(&self, from: usize, source: &StreamSource) -> Result<Link, Failure> {
         let word = self.word;
         let (mut visited, mut options, mut notes) =
@@ -192,7 +193,7 @@ impl Streams {
                     return Ok(link);
                 }
                 StreamSource::Stream { name, is_shown, options: own, notes: own_notes } => {
-                    // The transport is that of the connection to the other system.
+                    // This transport is for the connection to the other system, and not to the camera.
                     options = options.or(LinkOptions { transport: None, ..*own });
                     notes.extend(own_notes.clone());
                     (name, *is_shown)
@@ -209,13 +210,13 @@ impl Streams {
             };
             if visited.contains(&index) {
                 return Err(format!(
-                    "leads in a circle over the {word}{shown}; add the camera's own RTSP link"
+                    "leads in a circle through the {word}{shown}; add the camera's own RTSP link"
                 )
                 .into());
             }
             if visited.len() > MAX_HOPS {
                 return Err(format!(
-                    "leads over more than {MAX_HOPS} {word}s; add the camera's own RTSP link"
+                    "leads through more than {MAX_HOPS} {word}s; add the camera's own RTSP link"
                 )
                 .into());
             }
@@ -231,8 +232,8 @@ impl Streams {
         }
     }
 
-    /// Returns the numbers of the sources of a stream before the one with the index `end` that cannot be imported,
-    /// and the reasons.
+    /// Checks the sources of a stream before the index `end`. Returns the numbers of the sources that cannot be
+    /// imported, and the reasons.
     fn unusable_before(&self, index: usize, end: usize) -> impl Iterator<Item = (usize, &str)> {
         let sources = (1..).zip(&self.all[index].sources[..end]);
         sources.filter_map(|(number, source)| match source {
@@ -241,9 +242,9 @@ impl Streams {
         })
     }
 
-    /// Returns the first source of a stream that is a link, or would be one if its variables had values; otherwise
-    /// the first source that is another stream. The result is its index. Error: the reason why there is no such
-    /// source.
+    /// Returns the index of the first source of a stream that is a link, even if variables in the link have no
+    /// value. If there is no link, returns the index of the first source that is another stream. Error: the reason
+    /// why there is neither.
     fn next(&self, index: usize) -> Result<usize, String> {
         let Stream { name, sources } = &self.all[index];
         let is_link = |source: &StreamSource| {
@@ -259,7 +260,7 @@ impl Streams {
     }
 }
 
-/// Returns a name after a blank; an empty text if the name is too long, or may contain a password.
+/// Returns a blank and the name; an empty text if the name is too long, or may contain a password.
 fn shown(name: &str) -> String {
     let is_allowed = |c: char| c.is_alphanumeric() || " _-./".contains(c);
     let is_name = !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(is_allowed);
@@ -345,12 +346,12 @@ mod tests {
         all.extend(long.iter().map(|(name, next)| (name.as_str(), vec![other(next)])));
         let streams = streams(all);
         let table = [
-            ("a", "the source: leads in a circle over the stream a;"),
-            ("self", "leads in a circle over the stream self;"),
+            ("a", "the source: leads in a circle through the stream a;"),
+            ("self", "leads in a circle through the stream self;"),
             ("lost", "leads to the stream nowhere, which the file does not contain"),
             ("hidden", "leads to the stream, which the file does not contain"),
             ("to-empty", "leads to the stream empty, which has no RTSP link (it has no source)"),
-            ("n0", "leads over more than 8 streams"),
+            ("n0", "leads through more than 8 streams"),
         ];
         for (name, expected) in table {
             let reason = reasons(&streams, name);
@@ -367,7 +368,7 @@ mod tests {
         let found = streams.links("gate");
         assert_eq!((found.links.len(), found.left_out.len()), (1, 0));
         let expected =
-            "not needed, because the manager converts video and audio itself: source 2, source 3";
+            "not needed: source 2, source 3; the manager converts video and audio itself";
         assert_eq!(found.links[0].0.notes.clone().lines(), [expected]);
     }
 }

@@ -14,11 +14,11 @@ use crate::camera::source::MAX_LENGTH;
 /// The largest number of parser events that all aliases of a file can repeat. A list of 1000 cameras whose
 /// options all come from one anchor stays below this limit.
 const MAX_REPEATED_EVENTS: usize = 100_000;
-/// The longest text that is kept, in bytes. Aliases can repeat a text, and a link that is cut here is still too
-/// long to be accepted.
+/// The longest text that is kept, in bytes. Longer texts are shortened, because aliases can repeat them. A shortened
+/// link is still too long to be accepted.
 const MAX_TEXT: usize = 2 * MAX_LENGTH;
 /// The problem of a file that is YAML, but has another structure than the configuration.
-pub(super) const STRUCTURE: &str = "does not have the structure of such a configuration";
+pub(super) const STRUCTURE: &str = "does not have the structure of a configuration";
 
 /// Reads one YAML document.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Result<T, ImportError> {
@@ -39,7 +39,7 @@ fn options() -> Options {
         // One anchor for all cameras is usual. MAX_REPEATED_EVENTS limits its expansion.
         budget.enforce_alias_anchor_ratio = false;
     }
-    // A text without quotation marks, such as a password, stays as it is written.
+    // A password without quotation marks can look like a number. It is kept as it is written.
     options.leading_zero_numbers_as_strings = true;
     options.underscored_numbers_as_strings = true;
     options
@@ -140,7 +140,7 @@ impl Node {
         entry.map_or(&Self::Null, |(_, node)| node)
     }
 
-    /// Returns the entries of a mapping; of other values, none.
+    /// Returns the entries of a mapping; an empty list for other values.
     pub(super) fn entries(&self) -> &[(String, Self)] {
         match self {
             Self::Map(entries) => entries,
@@ -148,7 +148,7 @@ impl Node {
         }
     }
 
-    /// Returns the elements of a list; of other values, none.
+    /// Returns the elements of a list; an empty list for other values.
     pub(super) fn list(&self) -> &[Self] {
         match self {
             Self::List(list) => list,
@@ -170,7 +170,7 @@ impl Node {
         self.text().into_iter().chain(texts).collect()
     }
 
-    /// Returns whether the value switches nothing on: it is missing, empty or `no`.
+    /// Returns whether the option is off, because its value is missing, empty, `no` or 0.
     pub(super) fn is_off(&self) -> bool {
         match self {
             Self::Null | Self::Flag(false) => true,
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_line_but_nothing_of_the_file() {
+    fn errors_name_the_line_but_quote_nothing_from_the_file() {
         assert_eq!(problem("names:\n  a: one\n  a: two\n"), (3, "repeats a key"));
         assert_eq!(problem("names: secret\n").1, STRUCTURE);
         assert_eq!(problem("names:\n  a: 'secret\n").1, "is not valid YAML");
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_text_that_aliases_repeat_is_cut() {
+    fn a_long_text_that_aliases_repeat_is_shortened() {
         let mut text = format!("names:\n  first: &long {}\n", "x".repeat(100_000));
         (0..100)
             .for_each(|number| writeln!(text, "  c{number}: {{*long : *long}}").expect("memory"));

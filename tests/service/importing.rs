@@ -130,7 +130,7 @@ an import would add 1 camera; to import, run the command again with --apply
     assert!(again.stdout.contains("0 added, 0 changed, 1 unchanged"), "{again:?}");
 }
 
-/// A file of another system, and what the command makes of it.
+/// A file of another system, and the expected output and cameras.
 struct Case {
     file: &'static str,
     variables: &'static [(&'static str, &'static str)],
@@ -275,7 +275,7 @@ porch: added
   main     rtsp://***@192.0.2.21:554/Streaming/Channels/101
   sub      rtsp://***@192.0.2.21:554/Streaming/Channels/102
   options  transport: udp
-  note     not needed, because the manager converts video and audio itself: source 3
+  note     not needed: source 3; the manager converts video and audio itself
   note     transport: udp also applies to the sub stream, because both streams of a camera have the same options
   note     left out, because there is no counterpart: #backchannel
 yard: added
@@ -296,8 +296,8 @@ left out: doorbell: the source: exec is not supported; if the command reads a ca
 RTSP link
 left out: office: the source: onvif is not supported; search for the camera's RTSP links with stream-manager \
 discover, and add one of them
-left out: loop_a: the source: leads in a circle over the stream loop_a; add the camera's own RTSP link
-left out: loop_b: the source: leads in a circle over the stream loop_b; add the camera's own RTSP link
+left out: loop_a: the source: leads in a circle through the stream loop_a; add the camera's own RTSP link
+left out: loop_b: the source: leads in a circle through the stream loop_b; add the camera's own RTSP link
 an import would add 4 cameras; to import, run the command again with --apply
 ",
         cameras: &[
@@ -573,7 +573,10 @@ async fn a_file_that_cannot_be_imported_completely_changes_nothing() {
         ("streams:\n  a: rtsp://${USER}@h/x\n".to_owned(), "variables USER"),
         ("streams:\n  a: exec:true\n".to_owned(), "no camera that can be imported"),
         ("id,rtsp_link\na,rtsp://h/x\nb,http://h/x\n".to_owned(), "entry 2 (b)"),
-        ("id,rtsp_link\na,rtsp://h/x\na,rtsp://h/y\n".to_owned(), "line 3 of the file has the id"),
+        (
+            "id,rtsp_link\na,rtsp://h/x\na,rtsp://h/y\n".to_owned(),
+            "line 3 of the file has the same id",
+        ),
         (
             r#"[{"id":"a","rtsp_link":"rtsp://h/x"},{"id":"a","rtsp_link":"rtsp://h/y"}]"#
                 .to_owned(),
