@@ -15,7 +15,8 @@ for network in $(printf '%s' "${TRUSTED_PROXIES:-}" | tr ',' ' '); do
 done
 export NGINX_TRUSTED_PROXIES
 
-# Origins that are written in another way have no effect, or change other directives of the policy.
+# With other characters, the origins would have no effect, or would change other directives of the
+# Content-Security-Policy.
 case "${CORS_ORIGINS:-} " in
     *,* | *"/ "*)
         refuse_settings "CORS_ORIGINS=$CORS_ORIGINS is invalid; allowed: * or origins without a slash at the end," \
