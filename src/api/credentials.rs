@@ -58,8 +58,8 @@ impl Peer {
         let is_nginx = !self.is_remote() || is_proxy || self.proxies.is_empty();
         let reported = text(headers, ADDRESS).filter(|_| is_nginx).map(checked);
         let forwarded = self.forwarded_for(headers).filter(|_| is_proxy);
-        // A proxy other than nginx may pass on an X-Real-IP that the client has forged. nginx reports the
-        // client in both headers.
+        // A proxy other than nginx may pass on an X-Real-IP that the client has forged. So X-Forwarded-For
+        // takes precedence if the peer is a trusted proxy. nginx reports the client in both headers.
         forwarded.or(reported).or(self.text.as_deref())
     }
 

@@ -47,7 +47,7 @@ pub(super) enum CertificateError {
         /// The cause.
         source: io::Error,
     },
-    /// The manager has not created a file.
+    /// The manager cannot have created one of the files.
     #[error(transparent)]
     NotOwn(ForeignFile),
     /// The certificate's file contains another program's certificate.

@@ -1,6 +1,6 @@
-//! Files that only the manager writes, such as keys and locks. A process of another user, which may be able
-//! to write to the directory, must not make the manager use another file: no symbolic link is followed, and a
-//! file of another user is not read.
+//! Files that only the manager writes, such as keys and locks. Another user may be able to create files in the
+//! directory. So that this user cannot choose the file that the manager uses, symbolic links are not followed,
+//! and files are not read if they belong to such a user.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -18,14 +18,14 @@ const ROOT: u32 = 0;
 pub(crate) enum ForeignFile {
     /// The file is a symbolic link, a directory, a FIFO, a socket or a device.
     #[error(
-        "{} is not a regular file; replace it with a regular file, because the manager follows no symbolic link there",
+        "{} is not a regular file, but for example a symbolic link; replace it with a regular file",
         .0.display()
     )]
     Kind(PathBuf),
     /// The file belongs to another user.
     #[error(
-        "{} belongs to the user with the id {owner}, who can know or change its content; if the content is yours, \
-         run: chown {user} {}",
+        "{} belongs to the user with the id {owner}, who can read and change it; if you trust its content, run: \
+         chown {user} {}",
         path.display(),
         path.display()
     )]
@@ -42,7 +42,7 @@ pub(crate) enum ForeignFile {
 /// The reason why a file cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum OpenError {
-    /// The manager has not created the file.
+    /// The manager cannot have created the file.
     #[error(transparent)]
     Foreign(ForeignFile),
     /// The file cannot be read.
@@ -50,7 +50,7 @@ pub(crate) enum OpenError {
     Io(io::Error),
 }
 
-/// Opens a file to read it; returns `None` if it does not exist. Never waits. Fails unless the file is a
+/// Opens a file to read it; returns `None` if it does not exist. Does not wait. Fails unless the file is a
 /// regular one that belongs to the manager's user, to root, or to the owner of the directory, who can replace
 /// every file in it.
 pub(crate) fn open(path: &Path) -> Result<Option<File>, OpenError> {
@@ -75,7 +75,7 @@ pub(crate) fn open(path: &Path) -> Result<Option<File>, OpenError> {
     Ok(Some(file))
 }
 
-/// Opens the file of a lock, or creates it. Neither changes its content nor waits.
+/// Opens the file of a lock, or creates the file. Does not change its content, and does not wait.
 pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
     let opened = open_with(OpenOptions::new().write(true).create(true).truncate(false), path);
     opened.map_err(|error| {
@@ -89,8 +89,8 @@ pub(crate) fn open_lock(path: &Path) -> io::Result<File> {
 /// Creates a file with this mode and content. Fails if the file exists. The file gets its name only when it
 /// is complete, so that even a power cut leaves no incomplete file.
 pub(crate) fn create(path: &Path, mode: u32, content: &str) -> io::Result<()> {
-    // A lock excludes other managers, and the rename below does not write to the target of a link that
-    // another process creates in the meantime.
+    // After this check, other managers cannot create the file, because a lock excludes them. Another process
+    // may create a link. The rename in `replace` then replaces the link, and does not write to its target.
     if fs::symlink_metadata(path).is_ok() {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_opened_and_a_fifo_is_not_waited_for() {
+    fn only_regular_files_are_opened_and_a_fifo_is_refused_without_waiting() {
         let (dir, path) = directory();
         assert!(open(&path).expect("no file").is_none());
         let target = dir.path().join("target");
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_of_a_user_who_owns_nothing_else_there_is_refused() {
+    fn a_file_of_another_user_is_refused_unless_the_user_owns_the_directory() {
         if !geteuid().is_root() {
             return; // Only root can change the owner of a file.
         }
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn a_planted_unfinished_file_neither_receives_the_content_nor_keeps_its_mode() {
+    fn an_unfinished_file_of_another_user_is_replaced_and_not_written_to() {
         let (dir, path) = directory();
         let unfinished = dir.path().join("key.unfinished");
         let victim = dir.path().join("victim");
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn an_existing_name_is_not_replaced_even_if_its_target_is_missing() {
+    fn create_does_not_replace_a_link_even_if_its_target_is_missing() {
         let (dir, path) = directory();
         symlink(dir.path().join("missing"), &path).expect("a link");
         let refused = create(&path, 0o600, "secret").expect_err("the name exists");

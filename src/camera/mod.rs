@@ -94,7 +94,7 @@ struct Plans {
     current: Plan,
     /// The last plan with which the stream was live, or the first plan.
     proven: Plan,
-    /// True if the stream was last live without audio, because the camera was busy for all attempts with audio.
+    /// True if the stream was last live without audio, because the camera was busy in all attempts with audio.
     is_audio_doubtful: bool,
 }
 
@@ -120,13 +120,13 @@ impl Learned {
         *lock(&self.0) = Plans { current: plan, proven: plan, is_audio_doubtful: false };
     }
 
-    /// Records that the stream is live without audio, because the camera was busy for all attempts with audio. Does
+    /// Records that the stream is live without audio, because the camera was busy in all attempts with audio. Does
     /// not change the plan, because the camera may have been busy for another reason.
     pub(crate) fn doubt_audio(&self) {
         lock(&self.0).is_audio_doubtful = true;
     }
 
-    /// Returns whether the stream was last live without audio, because the camera was busy for all attempts with
+    /// Returns whether the stream was last live without audio, because the camera was busy in all attempts with
     /// audio.
     pub(crate) fn is_audio_doubtful(&self) -> bool {
         lock(&self.0).is_audio_doubtful

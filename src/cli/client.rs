@@ -30,7 +30,8 @@ pub(super) struct Client {
     authority: String,
     /// The path of the API, without a slash at the end.
     base: String,
-    /// The addresses to try, one after the other; if there are none, those of the host.
+    /// The addresses to try, one after the other. If the list is empty, the addresses of the host in `authority`
+    /// are tried.
     addresses: Vec<SocketAddr>,
 }
 
@@ -89,8 +90,8 @@ impl Client {
         if config.port == 0 {
             return Err(ClientError::NoPort);
         }
-        // A service on all IPv6 addresses usually listens on all IPv4 addresses as well. Containers often have no
-        // IPv6.
+        // With `BIND_ADDR=::`, the service usually listens on IPv4 as well. In a container without IPv6, it listens
+        // only on IPv4.
         let addresses = match config.bind_addr {
             IpAddr::V4(address) if address.is_unspecified() => vec![Ipv4Addr::LOCALHOST.into()],
             IpAddr::V6(address) if address.is_unspecified() => {

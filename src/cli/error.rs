@@ -60,22 +60,22 @@ pub(super) enum CommandError {
     /// The file with the admin key, which `import` cannot use.
     #[error(transparent)]
     AdminKey(AdminKeyError),
-    /// A file with the admin key for `import` that cannot be read.
+    /// The file with the admin key, which `import` cannot read.
     #[error(
         "cannot use the admin key of the service; run this command as the user of the service, or as root, or set \
          API_KEY to an API key with the role admin"
     )]
     KeyFile(#[source] AdminKeyError),
-    /// A service that requires a key, although its file for the admin key is missing.
+    /// A service that requires a key, although `import` has found no file with the admin key.
     #[error(
-        "the service requires an API key with the role admin. There is no admin key in {}: run this command with \
+        "the service requires an API key with the role admin, but there is no admin key in {}: run this command with \
          the DATABASE_URL of the service, or set API_KEY to a key", .0.display()
     )]
     NoKeyFile(PathBuf),
     /// A service that refuses the admin key in the file.
     #[error(
-        "the service does not accept the admin key in {}; if API_KEYS is set for the service, or if that is the \
-         database of another service, set API_KEY to an API key with the role admin", .0.display()
+        "the service does not accept the admin key in {}; if API_KEYS is set for the service, or if this key is for \
+         another service, set API_KEY to an API key with the role admin", .0.display()
     )]
     RefusedKeyFile(PathBuf),
     /// A request of `import` that failed.

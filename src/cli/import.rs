@@ -95,7 +95,7 @@ const DEFAULT_OPTION: &str = "auto";
 /// The notes about cameras, by their ids.
 type Notes = HashMap<String, Vec<String>>;
 
-/// The API key for the service, and its origin.
+/// The API key for the service, and the file from which it was read.
 struct Key {
     secret: Option<Secret>,
     /// The file with the key that the service has created; `None` if the key comes from elsewhere.
@@ -270,8 +270,8 @@ fn left_out(left_out: &[LeftOut]) -> Vec<String> {
     left_out.iter().map(line).collect()
 }
 
-/// Returns a text of the file on one line, and without characters that could change the terminal or the order of
-/// the text.
+/// Returns a text from the file as one line, without characters that could control the terminal or change the order
+/// of the text.
 fn printable(text: &str) -> String {
     let is_order = |c: char| matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let shown = text.chars().map(|c| match c {
@@ -339,7 +339,7 @@ an import would add 1 camera and change 1 camera; to import, run the command aga
     }
 
     #[test]
-    fn the_outlook_agrees_with_the_numbers() {
+    fn the_outlook_counts_cameras_in_singular_and_plural() {
         let outlook = |created, updated, unchanged| {
             outlook(&Response { created, updated, unchanged, cameras: Vec::new() })
         };

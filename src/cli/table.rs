@@ -7,7 +7,8 @@ pub(super) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].width()).max();
     let widths: [usize; N] = std::array::from_fn(|column| width(column).unwrap_or_default());
     let line = |row: &[String; N]| {
-        // The width in a format counts characters, some of which are two columns wide, and others none.
+        // Padding by a format such as `{:8}` counts characters, but some characters are two columns wide, and
+        // others have no width.
         let padding = |cell: &str, width: usize| " ".repeat(width - cell.width());
         let cells = row.iter().zip(widths);
         let cells = cells.map(|(cell, width)| format!("{cell}{}", padding(cell, width)));

@@ -64,7 +64,7 @@ pub(super) enum Problem {
     /// A value that conflicts with the value of another setting.
     #[error("{name} must be {requirement}")]
     Rule { name: &'static str, requirement: &'static str },
-    /// A service that other machines can reach, at this address, although it needs no key.
+    /// A service that needs no key, although other machines can reach it at this address.
     #[error(
         "{0} can be reached from other machines, but ALLOW_ANONYMOUS=true lets every caller do \
          everything; set ALLOW_ANONYMOUS=false, or set API_KEYS, e.g. API_KEYS=me:admin:$(openssl rand -hex 16)"

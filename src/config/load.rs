@@ -71,7 +71,7 @@ impl Config {
         self.allow_anonymous && self.api_keys.is_none()
     }
 
-    /// Refuses the address of a socket that systemd passes if other machines can reach it although no key is
+    /// Fails if systemd passes a socket with an `address` that other machines can reach, although no key is
     /// needed.
     pub(crate) fn ensure_not_exposed(&self, address: SocketAddr) -> Result<(), ConfigError> {
         if self.is_anonymous() && !is_this_machine(&address.ip().to_string()) {
@@ -164,8 +164,8 @@ pub(crate) fn api_key() -> Option<Secret> {
 /// Returns the value of an environment variable that a file for the command `import` refers to; `None` if the
 /// variable is unset.
 ///
-/// The settings of the service have no value here, because a file from elsewhere could send a secret in a
-/// link to another host.
+/// The settings of the service count as unset, because a link in a file from elsewhere could send a secret to
+/// another host.
 pub(crate) fn file_variable(name: &str) -> Option<String> {
     let is_setting = |setting: &&str| setting.eq_ignore_ascii_case(name);
     if name != CAMERA_PASSWORD && variable_names().iter().any(is_setting) {

@@ -54,7 +54,7 @@ impl Cameras {
     /// Opens the database at `url`, or creates it. Without a `source_key`, the key is in the database's
     /// key file, which is created with a new database.
     pub(crate) async fn open(url: &str, source_key: Option<&str>) -> Result<Self, StoreError> {
-        // Before the tables are created, because two managers cannot do that at once.
+        // The lock comes first, because two managers cannot create the tables at the same time.
         let location = Location::parse(url)?;
         let lock = lock_database(location.path())?;
         let database = Database::open(location).await?;

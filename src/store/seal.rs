@@ -38,7 +38,7 @@ pub(crate) enum SealKeyError {
     /// Other users can access the file.
     #[error("{} is accessible to other users; run: chmod 600 {}", .0.display(), .0.display())]
     Exposed(PathBuf),
-    /// The manager has not created the file.
+    /// The manager cannot have created the file.
     #[error(transparent)]
     Foreign(ForeignFile),
     /// The file cannot be read or written.

@@ -72,7 +72,7 @@ pub(crate) struct Shared {
     pub(crate) media: PlayableMedia,
     /// The messages and the resource usage of the stream's FFmpeg processes.
     pub(crate) process_log: Arc<ProcessLog>,
-    /// Limits the trials of other links.
+    /// Limits the number of links of this stream that are tried at the same time.
     pub(super) trials: TrialLimit,
     /// The tasks that start the stream in the background.
     pub(super) background_starts: BackgroundStarts,

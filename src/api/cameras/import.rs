@@ -141,7 +141,7 @@ fn json_entries(text: &str) -> Result<Vec<(CameraId, CameraChange)>, Error> {
     entries.collect()
 }
 
-/// The entries of a file, and the notes about each.
+/// The entries of a file, and the notes about each entry.
 type EntriesWithNotes = (Vec<(CameraId, CameraChange)>, Vec<Vec<String>>);
 
 /// Takes the entries of a file of another system out of `import`, and returns them.

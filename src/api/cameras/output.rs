@@ -296,7 +296,8 @@ pub(crate) struct PreviewOutput {
     options: StreamOptions,
     /// The effect on the known cameras.
     effect: Effect,
-    /// What the camera does not keep of the body, for people; missing if there is nothing.
+    /// Notes for people, for example about options in the file that the camera does not keep; missing if there
+    /// are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     notes: Vec<String>,
 }

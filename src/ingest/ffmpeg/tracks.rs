@@ -2,7 +2,7 @@
 
 /// The largest number of tracks of each kind that are read.
 const MAX_TRACKS: usize = 8;
-/// A part of FFmpeg's message about a track of audio whose codec it does not know.
+/// A part of FFmpeg's message about an audio track whose codec FFmpeg does not know.
 const UNKNOWN_AUDIO: &str = "(Audio: none";
 
 /// The tracks of FFmpeg's input.

@@ -96,7 +96,7 @@ const VERDICTS: &[(&str, Verdict)] = &[
         Verdict::Camera(
             ErrorKind::SourceUnsupported,
             "the camera sends no video at this path, or video with a codec that FFmpeg does not know; check the \
-             path of the link, and set the camera to H.264",
+             path of the link, or set the camera to H.264",
         ),
     ),
     (

@@ -55,7 +55,7 @@ async fn one_link_of_a_stream_is_tried_at_a_time() {
     assert!(refused.retry_after.is_some());
     setup.has_no_child();
 
-    // A trial that waits begins after the first one, and has the whole time.
+    // A trial that waits begins when the first one has ended, and its time limit starts only then.
     let third = setup.try_link("rtsp://cam/4");
     tokio::time::sleep(Duration::from_secs(1)).await;
     setup.has_no_child();
