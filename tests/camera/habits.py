@@ -116,8 +116,8 @@ def arguments():
     sound.add_argument(
         "--audio-parameters",
         choices=PARAMETER_FAULTS,
-        help="the fmtp of AAC: without config, with a damaged one, or of another payload type; "
-        "or a codec whose name no client knows",
+        help="a fault in the parameters of AAC: an fmtp without config, with a damaged config or of "
+        "another payload type, or a name of the codec that no client knows",
     )
     video = parser.add_argument_group("video")
     video.add_argument("--frame-interval", type=float, metavar="S", help="one frame every S s")

@@ -133,7 +133,7 @@ class Manager(http.server.BaseHTTPRequestHandler):
     """A fake manager, which responds according to MANAGER_RESPONSES."""
 
     def do_GET(self):
-        """Respond without a body; the requests are in the server's list `requests`."""
+        """Add the request to the server's list `requests`, and respond without a body."""
         self.server.requests.append((self.path, self.headers))
         camera = self.headers.get("X-Camera-Id") or "".join(self.path.split("/")[2:3])
         status, headers = MANAGER_RESPONSES.get(camera, (200, {}))
@@ -321,7 +321,7 @@ class Nginx(unittest.TestCase):
                     self.assertEqual(headers["X-Forwarded-For"], expected)
                     self.assertEqual(headers["X-Real-IP"], "127.0.0.1")
 
-    def test_the_address_that_a_trusted_proxy_reports_is_the_clients(self):
+    def test_nginx_uses_the_client_address_that_a_trusted_proxy_reports(self):
         url = self.start_nginx(self.start_manager(), TRUSTED_PROXIES="127.0.0.1")
         send("GET", url + "/api/cameras", {"X-Forwarded-For": "198.51.100.1, 192.0.2.1"})
         headers = self.requests[0][1]
@@ -364,7 +364,7 @@ class Nginx(unittest.TestCase):
 
 
 def send(method, url, headers=None):
-    """Send a request with these headers, by default as a page of an allowed origin does.
+    """Send a request with these headers, by default with the origin of an allowed page.
 
     Return nginx's response.
     """

@@ -35,7 +35,7 @@ import gi
 gi.require_version("Gst", "1.0")
 from gi.repository import GLib, Gst
 Gst.init(None)
-# GStreamer prefers the older hlsdemux otherwise.
+# Otherwise, GStreamer uses the older hlsdemux.
 Gst.ElementFactory.find("hlsdemux2").set_rank(Gst.Rank.PRIMARY + 100)
 sink = Gst.ElementFactory.make("fakesink")
 sink.set_property("sync", True)
@@ -71,7 +71,7 @@ def wait_until(what, condition, seconds=SECONDS):
 
 
 class Player:
-    """A player of which each line of the output that contains `mark` is a picture, or pictures."""
+    """A player. Each line of its output that matches `mark` reports one or more pictures."""
 
     def __init__(self, command, mark):
         self.process = subprocess.Popen(
@@ -118,7 +118,7 @@ def gstreamer(url):
 
 @unittest.skipUnless(Path(MANAGER).exists(), f"{MANAGER} is missing")
 class Players(unittest.TestCase):
-    """Players that are not browsers, in front of nginx, the manager and a camera."""
+    """Players that are not browsers, and that get a stream from nginx and the manager."""
 
     def setUp(self):
         self.stack = contextlib.ExitStack()
@@ -238,12 +238,12 @@ class Players(unittest.TestCase):
 
     @unittest.skipUnless(IS_LONG, "takes more than a minute; LONG_TESTS=1 runs it")
     def test_ffmpeg_continues_after_a_long_outage_of_the_camera(self):
-        """An outage of the camera of a minute."""
+        """The camera is unreachable for a minute."""
         self.continues(ffmpeg, 60)
 
     @unittest.skipUnless(IS_LONG, "takes more than a minute; LONG_TESTS=1 runs it")
     def test_gstreamer_continues_after_a_long_outage_of_the_camera(self):
-        """An outage of the camera of a minute."""
+        """The camera is unreachable for a minute."""
         self.continues(gstreamer, 60)
 
 

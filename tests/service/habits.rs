@@ -140,7 +140,7 @@ async fn a_camera_that_is_too_busy_for_audio_plays_without_audio() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_was_busy_for_a_while_has_audio_at_the_next_start() {
     let (_camera, manager, nginx) = start_service(&[]).await;
-    // The camera refuses the first track, so it does not refuse the audio.
+    // The camera refuses the video track, so the audio is not the reason for the refusal.
     let camera = RawCamera::start("--audio pcmu --answer SETUP/video:453:3").await;
     for expected in [&["h264"][..], &["h264", "aac"]] {
         let response = start(&manager, "cam", &camera, json!({})).await;

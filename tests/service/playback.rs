@@ -385,7 +385,7 @@ async fn a_token_for_a_hundred_uuids_plays_and_a_longer_token_is_rejected_with_a
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_wrong_key_counts_as_one_even_with_a_valid_token() {
+async fn a_wrong_key_is_refused_and_counted_even_with_a_valid_token() {
     let (_camera, manager, nginx) = start_with_keys(&[]).await;
     let session = create_session(&manager, &json!({ "user": "anna", "camera": "cam" })).await;
     let token = text(&session, "token");

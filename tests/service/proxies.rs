@@ -123,7 +123,7 @@ async fn requests_that_have_passed_a_proxy_are_refused_if_there_are_no_api_keys(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_keys_a_page_of_another_site_changes_nothing_not_even_with_get() {
+async fn without_keys_pages_of_other_sites_cannot_change_anything_even_with_get() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     let start = "/api/stream/start?indicator_id=cam&wait=false&rtsp_link=rtsp://127.0.0.1:9/x";

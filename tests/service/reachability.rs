@@ -151,7 +151,7 @@ async fn a_camera_with_an_rtsps_link_is_checked_over_tls_and_a_changed_address_i
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_few_cameras_are_checked_at_a_time() {
+async fn the_number_of_simultaneous_checks_is_limited() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let link = format!("rtsp://{}/x", listener.local_addr().expect("an address"));
     let (open, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -179,7 +179,7 @@ async fn a_few_cameras_are_checked_at_a_time() {
         failures >= Some(16.0)
     })
     .await;
-    // The test may see the next connection before the end of the previous one.
+    // The limit is 8. The test may count a new connection before it notices the end of the previous one.
     let most = most.load(Ordering::SeqCst);
     assert!((2..=16).contains(&most), "{most} checks at the same time");
     assert!(!server.is_finished());

@@ -317,7 +317,7 @@ async fn requests_wait_during_a_restart_if_systemd_holds_the_socket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_socket_of_systemd_that_other_machines_can_reach_fails_the_start_if_no_key_is_needed() {
+async fn without_keys_the_manager_does_not_start_with_a_socket_that_other_machines_can_reach() {
     for address in ["0.0.0.0:0", "[::]:0"] {
         let Ok(socket) = TcpListener::bind(address) else { continue };
         let dir = tempfile::tempdir().expect("a directory");

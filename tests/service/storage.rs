@@ -75,7 +75,7 @@ async fn the_manager_reports_the_reason_and_exits_if_the_database_is_read_only()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn several_first_starts_at_once_create_one_database() {
-    // Managers that get the database exit because their port is in use.
+    // The port is in use. So a manager that can use the database also exits, with an error about the port.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("an address").port().to_string();
     for round in 0..10 {
@@ -99,7 +99,7 @@ async fn several_first_starts_at_once_create_one_database() {
     }
 }
 
-/// Runs a manager with `file` next to its database, which `plant` has created, and expects it to fail.
+/// Creates `file` next to the database with `plant`, runs a manager, and expects that its start fails.
 /// Returns the line with the error.
 fn error_with(file: &str, plant: impl FnOnce(&Path)) -> String {
     let dir = tempfile::tempdir().expect("a directory");
@@ -111,7 +111,7 @@ fn error_with(file: &str, plant: impl FnOnce(&Path)) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_the_manager_has_not_created_fails_the_start() {
+async fn the_manager_does_not_start_with_a_key_file_that_it_cannot_have_created() {
     let key = "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\n";
     let other = tempfile::tempdir().expect("a directory");
     let target = other.path().join("target");
