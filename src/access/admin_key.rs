@@ -55,7 +55,7 @@ impl AdminKey {
         Ok(Self { secret: SealKey::read_or_create(&file)?.to_base64(), file })
     }
 
-    /// Returns the path of the file.
+    /// Returns the path of the file with the key that is next to this database.
     pub(crate) fn file(database: &Path) -> PathBuf {
         sibling_file(database, ".admin-key")
     }

@@ -46,7 +46,7 @@ pub(super) enum CommandError {
         /// The cause.
         source: io::Error,
     },
-    /// A file for `import` that contains no cameras.
+    /// A file for `import` whose format or contents are invalid.
     #[error(transparent)]
     Import(#[from] ImportError),
     /// Variables in a file for `import` that are not set.
@@ -57,10 +57,10 @@ pub(super) enum CommandError {
     /// The file for `import` contains no camera that can be imported. The text has one line for each reason.
     #[error("{0}the file contains no camera that can be imported")]
     NoCameras(String),
-    /// The file with the admin key, which `import` cannot use.
+    /// A file with the admin key whose contents or permissions `import` refuses.
     #[error(transparent)]
     AdminKey(AdminKeyError),
-    /// The file with the admin key, which `import` cannot read.
+    /// A file with the admin key that `import` cannot read.
     #[error(
         "cannot use the admin key of the service; run this command as the user of the service, or as root, or set \
          API_KEY to an API key with the role admin"
