@@ -250,8 +250,8 @@ fn add_arguments(arguments: &Node, link: &mut Link) {
     }
 }
 
-/// Adds notes about the settings of `node`, except the settings in `read`. Settings in `known` have no counterpart; all
-/// others are unknown.
+/// Adds notes about the settings of `node`, except the settings in `read`. Settings in `known` have no counterpart;
+/// all others are unknown.
 fn note_settings(node: &Node, read: &[&str], known: &[&str], notes: &mut Notes) {
     let settings = node.entries().iter().filter(|(_, value)| !value.is_off());
     for (name, _) in settings.filter(|(name, _)| !read.contains(&name.as_str())) {
