@@ -33,6 +33,10 @@ const CONTINUES_SECONDS = 20;
 const RESTARTED_SECONDS = 8;
 /** The time within which a player that joins must show pictures. */
 const JOINS_SECONDS = 5;
+/** The playing time after a join in which the picture must not freeze. */
+const PLAYS_SECONDS = 4;
+/** The settings of the page's own player. */
+const PAGE_SETTINGS = new URL("../../nginx/web/src/player/low-latency.json", import.meta.url);
 
 describe("plain hls.js", () => {
   let browser;
@@ -221,18 +225,24 @@ describe("plain hls.js", () => {
     assert.equal(await showsPicture(), false, "the origin is not in CORS_ORIGINS");
   });
 
-  test("shows a picture soon after it joins a stream that has just started, with a keyframe every 4 s", async (t) => {
+  test("plays soon after it joins a stream that has just started again, with a keyframe every 4 s", async (t) => {
     const { parts, page } = await setUp(t, ["--gop-seconds", "4"]);
+    const players = { ...PLAYERS, page: JSON.parse(readFileSync(PAGE_SETTINGS, "utf8")) };
     const count = IS_LONG ? 10 : 3;
     for (let join = 0; join < count; join += 1) {
       const start = { method: "POST", body: JSON.stringify({ indicator_id: "cam" }) };
       assert.equal((await fetch(`${parts.origin}/api/stream/start`, start)).status, 200);
       await page.evaluate((players) => {
         globalThis.players = Object.entries(players).map((entry) => globalThis.show(...entry));
-      }, PLAYERS);
-      const hasPicture = () =>
-        page.evaluate(() => globalThis.players.every(({ frames }) => frames >= 25));
-      await until(`pictures after join ${join}`, JOINS_SECONDS, hasPicture);
+      }, players);
+      const hasPlayed = (seconds) =>
+        page.evaluate(
+          (count) => globalThis.players.every(({ frames }) => frames >= count),
+          25 * seconds,
+        );
+      const within = JOINS_SECONDS + PLAYS_SECONDS - 1;
+      await until(`pictures after join ${join}`, JOINS_SECONDS, () => hasPlayed(1));
+      await until(`playing after join ${join}`, within, () => hasPlayed(PLAYS_SECONDS));
       await page.evaluate(() => globalThis.players.forEach(({ hls }) => hls.destroy()));
       await fetch(`${parts.origin}/api/stream/stop`, start);
     }

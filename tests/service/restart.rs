@@ -21,8 +21,10 @@ const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 struct Viewer {
     /// The bytes of the segments, also of growing ones.
     segments: BTreeMap<u64, Vec<u8>>,
-    /// The lines of the finished segments in the playlists, without those of their parts.
+    /// The lines of the finished segments in the playlists, without those of their parts and dates.
     entries: BTreeMap<u64, String>,
+    /// The dates of the segments. The dates before an interruption are left out of later playlists.
+    dates: BTreeMap<u64, String>,
     init_files: Vec<String>,
     discontinuities: Option<u64>,
 }
@@ -33,9 +35,13 @@ impl Viewer {
     async fn load(&mut self, nginx: &Nginx) -> Playlist {
         let playlist = Playlist::fetch(nginx, "cam").await.expect("a playlist");
         let text = nginx.get("/streams/cam/stream.m3u8").await.text().await.expect("a playlist");
-        for (number, entry) in entries(&text) {
+        for (number, entry, date) in entries(&text) {
             let known = self.entries.entry(number).or_insert_with(|| entry.clone());
             assert_eq!(*known, entry, "segment {number} has changed");
+            if let Some(date) = date {
+                let known = self.dates.entry(number).or_insert_with(|| date.clone());
+                assert_eq!(*known, date, "the date of segment {number} has changed");
+            }
         }
         if let Some(last) = self.segments.keys().last() {
             assert!(playlist.first() <= *last, "no segment is known, after {last}");
@@ -76,14 +82,20 @@ impl Viewer {
     }
 }
 
-/// Returns the lines of each finished segment of a playlist, without those of its parts.
-fn entries(playlist: &str) -> Vec<(u64, String)> {
+/// Returns the lines of each finished segment of a playlist, without those of its parts, and its date.
+fn entries(playlist: &str) -> Vec<(u64, String, Option<String>)> {
     let mut entries = Vec::new();
-    let mut entry = String::new();
+    let (mut entry, mut date) = (String::new(), None);
     for line in playlist.lines().skip_while(|line| !line.starts_with("#EXT-X-DISCONTINUITY-")) {
         let is_part = line.starts_with("#EXT-X-PART:") || line.starts_with("#EXT-X-MAP:");
         if let Some(number) = line.strip_suffix(".m4s") {
-            entries.push((number.parse().expect("a number"), std::mem::take(&mut entry)));
+            entries.push((
+                number.parse().expect("a number"),
+                std::mem::take(&mut entry),
+                date.take(),
+            ));
+        } else if line.starts_with("#EXT-X-PROGRAM-DATE-TIME:") {
+            date = Some(line.to_owned());
         } else if !is_part && !line.starts_with("#EXT-X-DISCONTINUITY-") {
             entry.push_str(line);
         }
