@@ -118,7 +118,7 @@ RUN chmod -R a+rX /etc/nginx/templates /srv/web \
 # The base image's entry point renders the template into NGINX_RUN_DIR, the only directory that must
 # be writable; the rest of the file system can be read-only. START_WAIT_SECONDS exceeds the longest start
 # with any valid settings: at most 120 s of START_TIMEOUT_SECONDS, 60 s of STOP_GRACE_SECONDS, 20 s in the start
-# queue, and 16 s for the trial of a changed link.
+# queue, and 26 s for the trial of a changed link.
 ENV NGINX_USER=nginx \
     NGINX_LISTEN=8080 \
     NGINX_RUN_DIR=/run/nginx \

@@ -288,7 +288,7 @@ impl Plan {
                 Ok(Self { transport: self.transport.other(), ..self })
             }
             Lesson::TransportRefused => Err(unsupported(
-                "the camera refuses the transport that the option transport requires; set the option to auto",
+                "the camera refuses the transport that the option `transport` requires; set the option to `auto`",
             )),
             Lesson::TimesAreWrong if self.times == Times::Camera => {
                 Ok(Self { times: Times::Arrival, ..self })

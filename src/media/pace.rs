@@ -3,6 +3,9 @@
 //! A frame's *lateness* is the time at which it arrived minus its own time. Networks delay frames by different
 //! amounts, so only the frame with the least lateness in each second counts. If the least lateness grows or
 //! shrinks steadily, the camera's clock runs at a wrong rate.
+//!
+//! The *epoch's clock* shows the corrected times: it runs with the camera's clock, at the rate that this module
+//! computes.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,8 +21,8 @@ const NEEDED: usize = 6;
 /// The smallest error of a clock that is corrected. The clocks of healthy cameras have much smaller errors, to which
 /// players adapt.
 const LEAST_ERROR: f64 = 0.02;
-/// The error counts as steady if the median and the mean error differ by at most this fraction of the median. They
-/// differ more if the lateness jumps, for example because the network is congested.
+/// The error counts as steady if the median and the mean error differ by at most this fraction of the median, or by at
+/// most half of [`LEAST_ERROR`]. They differ more if the lateness jumps, for example because the network is congested.
 const MAX_SPREAD: f64 = 0.3;
 /// The lowest and the highest speed of the epoch's clock relative to the camera's clock.
 const RATES: (f64, f64) = (0.5, 2.0);
@@ -32,7 +35,7 @@ const MAX_RECOVERY: f64 = 0.1;
 #[derive(Debug)]
 pub(super) struct Pace {
     rate: f64,
-    /// The rate without the removal of lateness; `None` while the camera's clock seems to be right.
+    /// The rate without the removal of lateness; `None` until the camera's clock has been found to be wrong.
     measured: Option<f64>,
     base: Option<Base>,
     current: Option<Window>,
@@ -87,8 +90,8 @@ impl Pace {
         self.wanted = None;
     }
 
-    /// Returns how much earlier a frame arrived than its time `epoch` and the other frames suggest, in
-    /// nanoseconds. Returns the largest number if there are no other frames.
+    /// Returns by how many nanoseconds a frame with the time `epoch` is less late than the least late of the other
+    /// frames. Returns the largest number if there are no other frames.
     pub(super) fn earliness(&self, epoch: i64, arrived: Instant) -> i64 {
         let (Some(base), Some(least)) = (self.base, self.least_behind()) else { return i64::MAX };
         let passed = nanos(arrived.saturating_duration_since(base.arrived));

@@ -10,10 +10,10 @@ use crate::base::error::ErrorKind;
 /// The delays in all cases that the constants below do not cover.
 const DELAYS: Exponential =
     Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
-/// The longest delay after a rejected login, because cameras lock accounts after too many failed logins. Also the
-/// longest delay after other errors that do not resolve without a change, with two exceptions while a stream is being
-/// restored: if the stream was live for at least [`STABLE_AFTER`], [`RESTORE`] applies to all of these other errors;
-/// otherwise, [`RESTORE`] applies only if the camera reports that the path does not exist.
+/// The longest delay after a permanent error, which does not resolve without a change. A rejected login always gets
+/// this delay, because cameras lock accounts after too many failed logins. Other permanent errors get [`RESTORE`]
+/// instead while a stream is being restored (see [`RESTORE_FOR`]): all of them if the stream was live for at least
+/// [`STABLE_AFTER`], otherwise only `SourceNotFound`.
 const PERMANENT: Duration = Duration::from_mins(1);
 /// The longest delay after the camera has refused a further connection. When a connection has ended, many cameras
 /// need a few seconds to free its session.
@@ -25,8 +25,8 @@ const RESTORE_FOR: Duration = Duration::from_mins(1);
 /// After a run in which the stream was live for at least this long, or in which the transcoder ran for at least this
 /// long, the delays start from the first one again, and the stream is restored.
 pub(super) const STABLE_AFTER: Duration = Duration::from_secs(5);
-/// The time that must pass before a stream is restored again, if the stream was live for less than
-/// [`STABLE_AFTER`]. Without this limit, a camera that always ends the stream at once would be contacted every 2 s
+/// A stream that was live for less than [`STABLE_AFTER`] gets the short delays of [`RESTORE`] again only after this
+/// time. Without this limit, a camera that always ends the stream at once would be contacted every 2 s
 /// for ever.
 const RESTORE_AGAIN_AFTER: Duration = Duration::from_mins(2);
 

@@ -1,4 +1,4 @@
-//! Log lines about undelivered events. The first problem with each cause is logged at once. Further problems are
+//! Log lines about undelivered events. The first problem with each cause is logged at once, for a few causes. Further problems are
 //! counted and logged at intervals, with all their causes, so that a receiver that is unreachable for an hour does
 //! not flood the log.
 
@@ -9,7 +9,7 @@ use tracing::{debug, warn};
 
 /// The shortest time between two log lines, except at shutdown and for a new cause.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
-/// The largest number of causes that are remembered. Further causes are counted, but not named.
+/// The largest number of causes that are remembered. Problems with further causes are counted in the next line, which does not name them.
 const MAX_CAUSES: usize = 8;
 
 /// A problem with the delivery of events.

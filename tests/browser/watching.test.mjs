@@ -203,11 +203,11 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.watches(2);
   });
 
-  test("does not restart a stream that plays slowly while media arrives", async (t) => {
+  test("does not restart a stream whose video stands still while media arrives", async (t) => {
     await on.putCopy("slow");
     const viewer = await on.visit(t, "#/?cameras=slow");
     await viewer.sees("live");
-    // Make the video play slowly, as in a browser that decodes more slowly than media arrives.
+    // Stop the video while media arrives: the extreme case of a browser that decodes too slowly.
     await viewer.page.evaluate(() => {
       const video = document.querySelector("video");
       video.playbackRate = 0;

@@ -31,7 +31,7 @@ pub(super) struct SegmentFiles {
     has_retired: bool,
     /// The playing time for which retired segments are kept: the duration of the longest playlist.
     keep_for: Duration,
-    /// True if the last continuation could not be written.
+    /// True if the last attempt to write `continuation.json` failed.
     has_failed: bool,
 }
 
@@ -128,7 +128,7 @@ impl SegmentFiles {
         }
     }
 
-    /// Takes over the disk space of segments that an earlier run has written.
+    /// Adds the disk space of the segments of the playlist that continues.
     pub(super) fn absorb(&mut self, share: DiskShare) {
         self.share.absorb(share);
     }
