@@ -9,8 +9,8 @@ const megabytes = (bytes, digits = 1) => (bytes / MEGABYTE).toFixed(digits);
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 
 /**
- * Returns whether a part belongs to the cost. nginx does not, because its usage depends on viewers and not on
- * cameras.
+ * Returns whether a group of processes counts towards the cost. nginx does not count, because its usage depends on
+ * the viewers, not on the cameras.
  */
 const isOwn = ({ name }) => !name.startsWith("nginx");
 

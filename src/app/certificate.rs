@@ -47,7 +47,7 @@ pub(super) enum CertificateError {
         /// The cause.
         source: io::Error,
     },
-    /// The manager cannot have created one of the files.
+    /// One of the files was evidently not created by the manager.
     #[error(transparent)]
     NotOwn(ForeignFile),
     /// The certificate's file contains another program's certificate.
@@ -76,7 +76,7 @@ impl OwnCertificate {
         Self { dir: dir.to_owned(), names }
     }
 
-    /// Renews the certificate each time before it expires. Does not return.
+    /// Keeps renewing the certificate before it expires. Never returns.
     pub(super) async fn keep_valid(self) {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;

@@ -7,12 +7,12 @@
 //! 1. A look-up that finds nothing in the cache notes the version of the cache ([`Miss`]), and then reads
 //!    the database. It adds the camera that it has read only if the version is still the same.
 //! 2. When the commit of a change has succeeded or failed, the change raises the version and removes the
-//!    changed cameras from the cache, both in one step ([`Invalidation`]). Only after this step is the
-//!    change reported as done.
+//!    changed cameras from the cache, both in one step, the *invalidation* ([`Invalidation`]). The change is
+//!    reported as done only after its invalidation.
 //!
-//! Suppose that a look-up reads the old camera before the commit. This look-up has noted a version from
-//! before this step. If it adds the old camera before this step, this step removes the camera. If it tries to
-//! add the camera after this step, it finds a higher version, and adds nothing.
+//! Suppose that a look-up reads the old camera before the commit. It noted the version before the invalidation
+//! raised the version. If the look-up adds the camera before the invalidation, the invalidation removes the camera.
+//! If the look-up tries to add the camera afterwards, the version is higher, and it adds nothing.
 
 use std::collections::HashMap;
 use std::mem;

@@ -16,7 +16,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/release/stream-manager")
+MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/debug/stream-manager")
 SECONDS = 30
 RESTARTS = 3
 # Runs the program $0 as systemd does: the socket, which is this shell's stdin, becomes file

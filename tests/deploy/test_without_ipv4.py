@@ -11,7 +11,7 @@ import unittest
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/release/stream-manager")
+MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/debug/stream-manager")
 SECONDS = 60
 # These ports do not have to be free outside of the namespace.
 CAMERA_PORT, PORT, NGINX_PORT = 8554, 8088, 8080

@@ -38,7 +38,7 @@ async fn a_stream_runs_while_it_is_watched_and_ends_after_the_last_viewer() {
     play(&nginx.playlist("cam"), 2).await;
 }
 
-/// Many cameras lock an account after repeated failed logins, so the manager must not retry.
+/// Many cameras lock an account after repeated failed logins, so the manager must not retry at every request.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rejected_password_is_not_retried_even_with_a_short_cleanup_delay() {
     let camera = Camera::start().await;
