@@ -135,7 +135,9 @@ impl Output for Hls {
             let Some(session) = session else { return };
             match on_thread(session, can_block, |session| session.packager.end()).await {
                 Some(Ok(Some(left))) => ended.keep(id, left, Duration::ZERO),
-                Some(Err(error)) => warn!(%error, "HLS has ended, but the files of its playlist cannot be kept for a continuation"),
+                Some(Err(error)) => {
+                    warn!(%error, "HLS has ended, but the files of its playlist cannot be kept for a continuation")
+                }
                 Some(Ok(None)) | None => {}
             }
         })
