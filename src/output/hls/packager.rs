@@ -372,8 +372,15 @@ impl Packager {
     /// Begins an epoch, or continues one after an interruption. Writes the init segment of `fragment` and begins to use
     /// it, after a discontinuity if there are segments. Exception: if the init segment is in use already, or was in
     /// use before HLS ended, the media continues without a discontinuity.
+    ///
+    /// If the format has changed since HLS ended, the earlier segments are left out: no player needs them in order to
+    /// continue, and players that join, such as FFmpeg, would begin with a format that ends soon.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
-        let is_continued = self.continued.take() == Some(fragment.init.id);
+        let continued = self.continued.take();
+        let is_continued = continued == Some(fragment.init.id);
+        if continued.is_some() && !is_continued {
+            self.leave_out_earlier_segments();
+        }
         if self.init != Some(fragment.init.id) {
             if !is_continued {
                 self.files.write_init(&fragment.init)?;
@@ -386,6 +393,13 @@ impl Packager {
         self.cutter.begin_epoch();
         self.next_begins_at = None;
         Ok(())
+    }
+
+    fn leave_out_earlier_segments(&mut self) {
+        let listed = self.playlist.duration();
+        let earlier = self.playlist.leave_out_segments(self.first.discontinuity);
+        self.files.finish(earlier, listed);
+        (self.end, self.origin_since) = (None, None);
     }
 
     fn has_segments(&self) -> bool {

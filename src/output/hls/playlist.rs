@@ -83,6 +83,13 @@ impl Playlist {
         self.discontinuity_sequence = discontinuity_sequence;
     }
 
+    /// Removes and returns all finished segments, so that a new playlist begins. The number of discontinuities becomes
+    /// `discontinuity_sequence`.
+    pub(super) fn leave_out_segments(&mut self, discontinuity_sequence: u64) -> Vec<Arc<Segment>> {
+        self.discontinuity_sequence = discontinuity_sequence;
+        self.segments.drain(..).collect()
+    }
+
     /// Returns the segments that were not taken over from an earlier playlist, oldest first.
     fn own(&self) -> impl DoubleEndedIterator<Item = &Segment> {
         self.all().filter(|segment| segment.sequence >= self.first_own)

@@ -300,20 +300,23 @@ fn the_times_of_video_and_audio_continue() {
 }
 
 #[test]
-fn a_new_format_continues_after_a_discontinuity() {
+fn a_new_format_begins_a_new_playlist_with_higher_numbers() {
     let setup = Setup::new();
     let (mut run, _) = setup.run(FIRST, None);
     run.push(&video(7), 0, 9300);
     let before = run.playlist();
     let left = is_killed(&setup, run);
-    let numbers = NumberSet { sequence: left.continuation.next_sequence(), epoch: 8, ..FIRST };
+    let next = left.continuation.next_sequence();
+    let numbers = NumberSet { sequence: next, epoch: 8, discontinuity: 4 };
     let (mut run, _) = setup.run(numbers, Some(left));
     run.push(&with_audio(8), 50_000, 53_000);
     let after = run.playlist();
-    assert!(after.media_sequence < before.media_sequence + before.segments.len() as u64);
-    let breaks: Vec<_> = after.segments.iter().filter(|segment| segment.discontinuity).collect();
-    assert_eq!(breaks.len(), 1);
-    assert_eq!(breaks[0].map.as_ref().expect("a map").uri, "init-8.mp4");
+    assert_eq!((after.media_sequence, after.discontinuity_sequence), (next, 4));
+    assert!(after.segments.iter().all(|segment| !segment.discontinuity));
+    let maps = after.segments.iter().filter_map(|segment| segment.map.as_ref());
+    assert_eq!(maps.map(|map| map.uri.as_str()).collect::<Vec<_>>(), ["init-8.mp4"]);
+    run.push(&with_audio(8), 53_000, 90_000);
+    assert!(!setup.dir().segment(before.media_sequence).exists(), "old files are deleted");
 }
 
 /// Players that join must not begin with pictures from before the interruption.
