@@ -222,7 +222,7 @@ impl Cameras {
         let existed = write.delete(id.as_str()).await.map_err(query_failed)?;
         let streams = [Profile::Main, Profile::Sub].map(|one| StreamId::new(id.clone(), one));
         for stream in streams.iter().filter(|_| existed) {
-            let floor = self.numbers.forget(stream);
+            let floor = self.numbers.raise_floor(stream);
             write.delete_numbers(&stream.to_string()).await.map_err(query_failed)?;
             write.put_numbers(&floor).await.map_err(query_failed)?;
         }
@@ -277,7 +277,7 @@ impl Cameras {
     }
 
     /// Commits a change, and removes the `changed` cameras from the cache. If the commit succeeds, also
-    /// forgets the plans of the `deleted` streams.
+    /// forgets the plans and the numbers of the `deleted` streams.
     ///
     /// The commit runs in a separate task, which continues if the caller drops this future. Without the task,
     /// the cameras would be removed from the cache when the future is dropped, which may be before the commit.
@@ -288,13 +288,14 @@ impl Cameras {
         deleted: Vec<StreamId>,
     ) -> Result<(), Error> {
         let invalidation = self.cache.invalidation(changed);
-        let streams = Arc::clone(&self.streams);
+        let (streams, numbers) = (Arc::clone(&self.streams), self.numbers.clone());
         let commit = tokio::spawn(async move {
             let committed = write.commit().await;
             drop(invalidation);
             if committed.is_ok() {
                 for id in &deleted {
                     streams.remove(id);
+                    numbers.forget(id);
                 }
             }
             committed

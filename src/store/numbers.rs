@@ -57,19 +57,30 @@ impl StreamNumbers {
 
     /// Returns the numbers of a stream.
     pub(crate) fn of(&self, id: &StreamId) -> Numbers {
-        let first = || Numbers::new(*lock(&self.0.floor), Arc::clone(&self.0.low));
-        self.0.streams.entry(id.clone()).or_insert_with(first).clone()
+        // `floor` is never locked while a guard of the map is held, or the other way round, because `raise_floor`
+        // needs both.
+        if let Some(numbers) = self.0.streams.get(id) {
+            return numbers.clone();
+        }
+        let first = Numbers::new(*lock(&self.0.floor), Arc::clone(&self.0.low));
+        self.0.streams.entry(id.clone()).or_insert(first).clone()
     }
 
-    /// Forgets the numbers of a stream whose camera is being deleted. Returns the row with the first
-    /// numbers of streams without their own row. The transaction that deletes the camera must write it.
-    pub(super) fn forget(&self, id: &StreamId) -> NumberRow {
+    /// Raises the first numbers of streams without their own row above those of a stream whose camera is being
+    /// deleted. Returns their row. The transaction that deletes the camera must write it.
+    pub(super) fn raise_floor(&self, id: &StreamId) -> NumberRow {
+        // The stream may still run for a moment, and use further numbers.
+        let used = self.0.streams.get(id).map(|numbers| numbers.next().after_block());
         let mut floor = lock(&self.0.floor);
-        if let Some((_, numbers)) = self.0.streams.remove(id) {
-            // The stream may still run for a moment, and use further numbers.
-            *floor = floor.max(numbers.next().after_block());
+        if let Some(used) = used {
+            *floor = floor.max(used);
         }
         row(FLOOR.to_owned(), *floor)
+    }
+
+    /// Forgets the numbers of a stream whose camera has been deleted.
+    pub(super) fn forget(&self, id: &StreamId) {
+        self.0.streams.remove(id);
     }
 
     /// Reserves numbers for running streams, until the future is dropped.
@@ -223,8 +234,9 @@ mod tests {
         let cam = numbers.of(&id("cam"));
         let used = NumberSet { sequence: cam.next().sequence + 1000, ..cam.next() };
         cam.use_below(used);
-        let row = numbers.forget(&id("cam"));
+        let row = numbers.raise_floor(&id("cam"));
         numbers.0.database.put_numbers(vec![row]).await.expect("a row");
+        numbers.forget(&id("cam"));
         // The deleted camera's stream uses a few more numbers before it ends.
         cam.use_below(NumberSet { sequence: used.sequence + 3, ..used });
         for numbers in [numbers, setup.open().await] {
