@@ -285,9 +285,11 @@ impl Database {
         let query = query.bind(&row.id).bind(&row.viewer).bind(&row.cameras).bind(&row.made_by);
         let query = query.bind(row.created_at).bind(row.expires_at).bind(row.is_ended);
         let query = query.bind(&row.owner).bind(row.kept_until);
-        query.execute(&self.pool).await?;
+        let mut write = self.write().await?;
+        query.execute(&mut *write.connection).await?;
         let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1");
-        expired.bind(row.created_at).execute(&self.pool).await.map(drop)
+        expired.bind(row.created_at).execute(&mut *write.connection).await?;
+        write.commit().await
     }
 
     /// Returns the numbers of all streams.
