@@ -1,9 +1,10 @@
 //! Use cases of cameras: listing, adding, changing, deleting, importing and testing them.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Arc;
 
-use tracing::info;
+use tracing::{Instrument as _, info};
 
 use super::camera_change::CameraChange;
 use super::certificate;
@@ -65,7 +66,7 @@ pub(crate) async fn get(core: &Core, caller: &Caller, id: &CameraId) -> Result<A
 /// Adds a camera. If `id` is `None`, chooses a random id. Fails if the certificate of the camera's ONVIF
 /// service is not accepted.
 pub(crate) async fn create(
-    core: &Core,
+    core: &Arc<Core>,
     finder: &Finder,
     caller: &Caller,
     id: Option<CameraId>,
@@ -77,24 +78,28 @@ pub(crate) async fn create(
         let record = new.clone().apply(&id, None, &core.cameras)?;
         certificate::ensure_accepted(finder, None, &record).await?;
     }
-    let add = |known: Option<_>| match known {
-        Some(_) => {
-            let detail = format!("camera {id} already exists; change it with PUT");
-            Err(Error::new(ErrorKind::CameraExists, detail))
-        }
-        None => new.apply(&id, None, &core.cameras),
-    };
-    let (record, _) = core.cameras.change(&id, add).await?;
-    info!(by = caller.name(), camera = %id, "camera added");
-    keeping::apply(core, &id, record.keep).await;
-    Ok(record)
+    let (core, caller) = (Arc::clone(core), caller.clone());
+    detached(async move {
+        let add = |known: Option<_>| match known {
+            Some(_) => {
+                let detail = format!("camera {id} already exists; change it with PUT");
+                Err(Error::new(ErrorKind::CameraExists, detail))
+            }
+            None => new.apply(&id, None, &core.cameras),
+        };
+        let (record, change) = core.cameras.change(&id, add).await?;
+        info!(by = caller.name(), camera = %id, "camera added");
+        follow(&core, &id, record.keep, change).await?;
+        Ok(record)
+    })
+    .await
 }
 
 /// Adds a camera, or replaces the known camera. If this changes the camera, its streams follow the change
 /// (see [`apply_change`]). If a stream cannot switch, returns an error, but the camera stays stored. Fails if
 /// the certificate of a new ONVIF service is not accepted.
 pub(crate) async fn put(
-    core: &Core,
+    core: &Arc<Core>,
     finder: &Finder,
     caller: &Caller,
     id: &CameraId,
@@ -105,36 +110,58 @@ pub(crate) async fn put(
     known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
     let record = new.clone().apply(id, known.as_deref(), &core.cameras)?;
     certificate::ensure_accepted(finder, known.as_deref(), &record).await?;
-    let apply = |known: Option<Record>| {
-        known.as_ref().map_or(Ok(()), |known| ensure_owns(caller, known))?;
-        new.apply(id, known.as_ref(), &core.cameras)
-    };
-    let (record, change) = core.cameras.change(id, apply).await?;
-    info!(by = caller.name(), camera = %id, ?change, "camera added or replaced");
-    keeping::apply(core, id, record.keep).await;
-    if change == Change::Updated {
-        apply_change(core, id).await?;
-    }
-    Ok((record, change))
+    let (core, caller, id) = (Arc::clone(core), caller.clone(), id.clone());
+    detached(async move {
+        let apply = |known: Option<Record>| {
+            known.as_ref().map_or(Ok(()), |known| ensure_owns(&caller, known))?;
+            new.apply(&id, known.as_ref(), &core.cameras)
+        };
+        let (record, change) = core.cameras.change(&id, apply).await?;
+        info!(by = caller.name(), camera = %id, ?change, "camera added or replaced");
+        follow(&core, &id, record.keep, change).await?;
+        Ok((record, change))
+    })
+    .await
+}
+
+/// Lets the streams of a camera that was added or changed follow the change. A stream of a deleted camera with the
+/// same id may still run, so this is also necessary for a new camera.
+async fn follow(core: &Core, id: &CameraId, keep: KeepOption, change: Change) -> Result<(), Error> {
+    keeping::apply(core, id, keep).await;
+    if change == Change::Unchanged { Ok(()) } else { apply_change(core, id).await }
+}
+
+/// Completes a change even if the client disconnects, because the streams must follow a change that is stored.
+async fn detached<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(change.in_current_span()).await.unwrap_or_else(|panic| {
+        let detail = "the change was interrupted; check whether it was stored";
+        Err(Error::new(ErrorKind::Internal, detail).caused_by(panic))
+    })
 }
 
 /// Deletes a camera and stops its streams.
-pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Result<(), Error> {
-    if !core.cameras.delete(id, |record| ensure_owns(caller, record)).await? {
-        return Err(unknown_camera(id));
-    }
-    info!(by = caller.name(), camera = %id, "camera deleted");
-    keeping::apply(core, id, KeepOption::OnDemand).await;
-    for profile in [Profile::Main, Profile::Sub] {
-        let stream = StreamId::new(id.clone(), profile);
-        core.registry.stop(&stream).await;
-        core.hls.forget(&stream).await;
-    }
-    core.snapshots.forget(id);
-    if let Some(monitor) = &core.reachability {
-        monitor.forget(id);
-    }
-    Ok(())
+pub(crate) async fn delete(core: &Arc<Core>, caller: &Caller, id: &CameraId) -> Result<(), Error> {
+    let (core, caller, id) = (Arc::clone(core), caller.clone(), id.clone());
+    detached(async move {
+        if !core.cameras.delete(&id, |record| ensure_owns(&caller, record)).await? {
+            return Err(unknown_camera(&id));
+        }
+        info!(by = caller.name(), camera = %id, "camera deleted");
+        keeping::apply(&core, &id, KeepOption::OnDemand).await;
+        for profile in [Profile::Main, Profile::Sub] {
+            let stream = StreamId::new(id.clone(), profile);
+            core.registry.stop(&stream).await;
+            core.hls.forget(&stream).await;
+        }
+        core.snapshots.forget(&id);
+        if let Some(monitor) = &core.reachability {
+            monitor.forget(&id);
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Adds or replaces all of these cameras, or none of them if one is refused. Returns for each
@@ -142,23 +169,24 @@ pub(crate) async fn delete(core: &Core, caller: &Caller, id: &CameraId) -> Resul
 /// cameras, returns the first error, with the number of the camera's entry. Even then, all cameras stay stored,
 /// and all other streams switch.
 pub(crate) async fn import(
-    core: &Core,
+    core: &Arc<Core>,
     caller: &Caller,
     cameras: Vec<(CameraId, CameraChange)>,
 ) -> Result<Vec<Change>, Error> {
-    let ids: Vec<_> = cameras.iter().map(|(id, new)| (id.clone(), new.keep)).collect();
-    let done = core.cameras.change_all(changes(core, cameras)?).await?;
-    info!(by = caller.name(), cameras = done.len(), "cameras imported");
-    let mut failed = None;
-    for (index, ((id, keep), change)) in ids.iter().zip(&done).enumerate() {
-        keeping::apply(core, id, *keep).await;
-        if *change == Change::Updated
-            && let Err(error) = apply_change(core, id).await
-        {
-            failed.get_or_insert(in_entry(index, Some(id), error));
+    let (core, caller) = (Arc::clone(core), caller.clone());
+    detached(async move {
+        let ids: Vec<_> = cameras.iter().map(|(id, new)| (id.clone(), new.keep)).collect();
+        let done = core.cameras.change_all(changes(&core, cameras)?).await?;
+        info!(by = caller.name(), cameras = done.len(), "cameras imported");
+        let mut failed = None;
+        for (index, ((id, keep), change)) in ids.iter().zip(&done).enumerate() {
+            if let Err(error) = follow(&core, id, *keep, *change).await {
+                failed.get_or_insert(in_entry(index, Some(id), error));
+            }
         }
-    }
-    failed.map_or(Ok(done), Err)
+        failed.map_or(Ok(done), Err)
+    })
+    .await
 }
 
 /// Returns the cameras that [`import`] would store, and whether each would be created, updated or unchanged.

@@ -152,7 +152,13 @@ async fn begin(
             Joined::Delayed(reason) => StartOutcome::Starting(Some(reason)),
         });
     }
+    let id = camera.id.clone();
     let handle = core.registry.start_soon(camera, output)?;
+    // The camera may have been deleted while the stream was being started.
+    if core.cameras.camera_of(&id).await?.is_none() {
+        core.registry.stop(&id).await;
+        return Err(no_stream(core, &id).await);
+    }
     let is_live = handle.is_live(output);
     Ok(if is_live { StartOutcome::Active } else { StartOutcome::Starting(None) })
 }

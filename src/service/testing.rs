@@ -52,7 +52,7 @@ const SEGMENTS: SegmentPolicy = SegmentPolicy {
 
 /// A [`Core`] that writes to a temporary directory.
 pub(crate) struct Setup {
-    pub(crate) core: Core,
+    pub(crate) core: Arc<Core>,
     dir: TempDir,
     /// The sources for which the ingest was started, the oldest first.
     opened: Arc<Mutex<Vec<Source>>>,
@@ -88,14 +88,22 @@ impl Setup {
         let decoder = Decoder::new("ffmpeg".into(), spawner);
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
         Self {
-            core: Core { access, cameras, registry, hls, snapshots, playback, reachability: None },
+            core: Arc::new(Core {
+                access,
+                cameras,
+                registry,
+                hls,
+                snapshots,
+                playback,
+                reachability: None,
+            }),
             dir,
             opened,
         }
     }
 
     /// Returns the core and its directory, which must exist for as long as the core is used.
-    pub(crate) fn into_parts(self) -> (Core, TempDir) {
+    pub(crate) fn into_parts(self) -> (Arc<Core>, TempDir) {
         (self.core, self.dir)
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use serde_json::json;
+
 use crate::support::{Camera, Manager, children_of, eventually, is_running, project_dir, until};
 
 /// Starts a manager that runs the script `child` of tests/service/children in place of FFmpeg.
@@ -22,6 +24,27 @@ async fn a_child_that_ignores_sigterm_is_killed_after_the_grace_period() {
     assert!(start.elapsed() >= Duration::from_secs(1), "killed after only {:?}", start.elapsed());
     assert!(!is_running(child));
     assert_eq!(manager.status("cam").await["state"], "stopped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_streams_of_a_deleted_camera_end_even_if_the_client_disconnects() {
+    let camera = Camera::start().await;
+    let manager = manager_with("ignores_sigterm", &[("STOP_GRACE_SECONDS", "1")]).await;
+    let links =
+        json!({ "rtsp_link": camera.link("h264"), "rtsp_link_sub": camera.link("h264-aac") });
+    assert_eq!(manager.put("/api/cameras/cam", &links).await.status, 201);
+    for profile in ["main", "sub"] {
+        let start = json!({ "profile": profile });
+        let response = manager.post("/api/cameras/cam/stream/start", &start).await;
+        assert_eq!(response.status, 200, "{response:?}");
+    }
+    assert_eq!(manager.ffmpegs().len(), 2);
+    // The response would come after both streams have ended, which takes two seconds.
+    let delete = manager.client().delete(manager.url("/api/cameras/cam"));
+    let response = delete.timeout(Duration::from_millis(500)).send().await;
+    assert!(response.is_err_and(|error| error.is_timeout()), "a response came too early");
+    until("the camera's streams have ended", || async { manager.ffmpegs().is_empty() }).await;
+    assert_eq!(manager.get("/api/cameras/cam").await.status, 404);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -153,7 +153,7 @@ impl Served {
         };
         let metrics = Exporter::new(core.registry.clone(), budget, None, table.labels());
         let api = Api::new(
-            Arc::new(core),
+            core,
             Finder::new(CameraNetworks::default()),
             StillTaker::new(settings, spawner),
             Arc::new(readiness),
