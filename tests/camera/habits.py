@@ -116,8 +116,8 @@ def arguments():
     sound.add_argument(
         "--audio-parameters",
         choices=PARAMETER_FAULTS,
-        help="a fault in the parameters of AAC: an fmtp without config, with a damaged config or of "
-        "another payload type, or an unknown name of the codec",
+        help="a fault in the parameters of AAC: an fmtp without config, with a damaged config or "
+        "of another payload type, or an unknown name of the codec",
     )
     video = parser.add_argument_group("video")
     video.add_argument("--frame-interval", type=float, metavar="S", help="one frame every S s")

@@ -13,7 +13,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 MANAGER = os.environ.get("MANAGER_BIN") or str(ROOT / "target/debug/stream-manager")
 SECONDS = 20
-# Contents of .env, and the value of PORT. The values are no ports, so that the manager's error shows them.
+# Contents of .env, and the value of PORT. The values are invalid ports, so that the manager's
+# error shows them.
 FILES = [
     (b"PORT=word\n", "word"),
     (b"PORT=word", "word"),

@@ -1,4 +1,4 @@
-"""Checks the health checks of the images, with all spellings of the addresses on which the services listen.
+"""Checks the health checks of the images, with all spellings of the services' addresses.
 
 python3 -m unittest discover tests/deploy
 """

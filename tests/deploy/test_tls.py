@@ -328,7 +328,8 @@ class Nginx(Directory):
         full_disk = os.open("/dev/full", os.O_WRONLY)
         for descriptor in [stalled, full_pipe, closed_pipe, full_disk]:
             self.addCleanup(os.close, descriptor)
-        # Each watcher has a process of its own in place of nginx, which writes a line for each signal to reload.
+        # Each watcher has a process of its own in place of nginx. The process writes a line for
+        # each signal to reload.
         count_signals = 'trap "echo reload >>$0" HUP; echo $$ >"$1"; while :; do sleep 0.1; done'
         watchers = []
         for name, target in [

@@ -136,7 +136,7 @@ impl Output for Hls {
             match on_thread(session, can_block, |session| session.packager.end()).await {
                 Some(Ok(Some(left))) => ended.keep(id, left, Duration::ZERO),
                 Some(Err(error)) => {
-                    warn!(%error, "HLS has ended, but the files of its playlist cannot be kept for a continuation")
+                    warn!(%error, "HLS has ended, but the files of its playlist cannot be kept for a continuation");
                 }
                 Some(Ok(None)) | None => {}
             }

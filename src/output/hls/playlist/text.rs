@@ -48,13 +48,19 @@ impl Playlist {
             if index < skipped {
                 continue;
             }
-            let listed = Listed {
-                is_new_map,
-                has_date: index >= dates_from,
-                has_parts: index >= parts_from,
-                is_finished: index < self.segments.len(),
-            };
-            render_segment(&mut text, segment, listed);
+            if segment.is_discontinuity {
+                line(&mut text, format_args!("#EXT-X-DISCONTINUITY"));
+            }
+            if is_new_map {
+                let name = layout::init_name(segment.init);
+                line(&mut text, format_args!("#EXT-X-MAP:URI=\"{name}\""));
+            }
+            if index >= dates_from {
+                let time = humantime::format_rfc3339_millis(segment.begins_at);
+                line(&mut text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
+            }
+            let is_finished = index < self.segments.len();
+            render_media(&mut text, segment, index >= parts_from, is_finished);
         }
         text
     }
@@ -195,28 +201,10 @@ fn is_interruption(segment: &Segment, next: &Segment) -> bool {
     !next.is_discontinuity && difference > INTERRUPTION
 }
 
-/// What a playlist contains of a segment.
-#[derive(Clone, Copy)]
-struct Listed {
-    is_new_map: bool,
-    has_date: bool,
-    has_parts: bool,
-    is_finished: bool,
-}
-
-fn render_segment(text: &mut String, segment: &Segment, listed: Listed) {
-    if segment.is_discontinuity {
-        line(text, format_args!("#EXT-X-DISCONTINUITY"));
-    }
-    if listed.is_new_map {
-        line(text, format_args!("#EXT-X-MAP:URI=\"{}\"", layout::init_name(segment.init)));
-    }
-    if listed.has_date {
-        let time = humantime::format_rfc3339_millis(segment.begins_at);
-        line(text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
-    }
+/// Renders the parts of a segment, and the segment if it is finished.
+fn render_media(text: &mut String, segment: &Segment, has_parts: bool, is_finished: bool) {
     let name = layout::segment_name(segment.sequence);
-    for part in segment.parts.iter().filter(|_| listed.has_parts) {
+    for part in segment.parts.iter().filter(|_| has_parts) {
         let duration = part.duration.as_secs_f64();
         let independent = if part.begin == PartStart::Keyframe { ",INDEPENDENT=YES" } else { "" };
         line(
@@ -227,7 +215,7 @@ fn render_segment(text: &mut String, segment: &Segment, listed: Listed) {
             ),
         );
     }
-    if listed.is_finished {
+    if is_finished {
         let duration = segment.duration().as_secs_f64();
         line(text, format_args!("#EXTINF:{duration:.5},\n{name}"));
     }
