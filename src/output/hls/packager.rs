@@ -171,12 +171,15 @@ impl Packager {
         before.check_files(dir)
     }
 
-    /// Returns what is needed to continue the playlist after its last finished segment, with the segments that have
-    /// the same origin; `None` if there are none.
+    /// Returns what is needed to continue the playlist after its last finished segment, with the last segments that
+    /// have the same origin and the same init segment; `None` if there are none.
     fn continuation(&self) -> Option<Continuation> {
         let (origin, since) = self.origin_since?;
         let mut discontinuity_sequence = self.playlist.discontinuity_sequence();
         let mut segments = Vec::new();
+        let last_init = self.playlist.segments().next_back()?.init;
+        let earlier = self.playlist.segments().rfind(|segment| segment.init != last_init);
+        let since = earlier.map_or(since, |earlier| since.max(earlier.sequence + 1));
         for segment in self.playlist.shared_segments() {
             if segment.sequence >= since {
                 segments.push(Arc::clone(segment));
