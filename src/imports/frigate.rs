@@ -11,7 +11,7 @@ use super::link::{self, Link};
 use super::model::{Import, ImportError, LeftOut};
 use super::notes::Notes;
 use super::placeholders::Placeholders;
-use super::streams::{Failure, Streams};
+use super::streams::{Failure, MAX_SOURCES, Streams};
 use super::yaml::{self, Entries, Node};
 use crate::camera::options::TransportOption;
 
@@ -147,6 +147,15 @@ impl Reader<'_> {
         }
         if inputs.is_empty() {
             reasons.push("has no inputs".to_owned());
+        }
+        let (inputs, others) = inputs.split_at(inputs.len().min(MAX_SOURCES));
+        if !others.is_empty() {
+            reasons.push(format!(
+                "input {} is left out, as are all later inputs, because only the first {MAX_SOURCES} inputs of a \
+                 camera are read",
+                MAX_SOURCES + 1
+            ));
+            others.iter().for_each(|input| self.mark_used(input));
         }
         let mut streams = Vec::new();
         for (number, input) in (1..).zip(inputs) {
@@ -369,6 +378,20 @@ version: 0.16-0
         let transports = import.cameras.iter().map(|camera| camera.fields.get("transport"));
         let transports: Vec<_> = transports.map(|it| it.and_then(|it| it.as_str())).collect();
         assert_eq!(transports, [None, Some("udp"), Some("tcp"), Some("udp"), None]);
+    }
+
+    #[test]
+    fn the_number_of_inputs_is_limited() {
+        let inputs: Vec<_> =
+            (1..=40).map(|number| format!("{{path: rtsp://192.0.2.7/{number}}}")).collect();
+        let inputs = inputs.join(", ");
+        let text = format!("cameras:\n  gate:\n    ffmpeg:\n      inputs: [{inputs}]\n");
+        let import = read(&text, &|_| None).expect("cameras");
+        assert_eq!(summary(&import.cameras[0]), "gate gate rtsp://192.0.2.7/1 rtsp://192.0.2.7/2");
+        // One reason for the inputs that are not read, and one for each input without a place in the camera.
+        assert_eq!(import.left_out.len(), 1 + MAX_SOURCES - 2);
+        let reason = &import.left_out[0].reason;
+        assert!(reason.starts_with("input 33 is left out, as are all later inputs"), "{reason}");
     }
 
     #[test]

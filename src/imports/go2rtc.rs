@@ -121,8 +121,12 @@ fn source(text: &str, port: u16, placeholders: &Placeholders<'_>) -> StreamSourc
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write as _;
+    use std::time::{Duration, Instant};
+
     use super::*;
     use crate::imports::camera::tests::summary;
+    use crate::imports::streams::MAX_SOURCES;
 
     const CONFIG: &str = r#"
 api:
@@ -194,6 +198,29 @@ streams:
         let count = |text: &str| read(text, &|_| None).expect("cameras").cameras.len();
         assert_eq!(count(streams), 0);
         assert_eq!(count(&format!("rtsp: {{listen: ''}}\n{streams}")), 1);
+    }
+
+    #[test]
+    fn many_streams_that_lead_to_a_stream_with_many_sources_are_read_in_time() {
+        let mut text = format!("streams:\n  x:\n{}", "    - exec:a\n".repeat(100_000));
+        text += "    - rtsp://192.0.2.7/1\n";
+        for number in 0..70_000 {
+            writeln!(text, "  s{number}: x").expect("a text");
+        }
+        let began = Instant::now();
+        let import = read(&text, &|_| None).expect("streams");
+        // Without the limit, this takes hours. With the limit, it takes a few seconds in a debug build.
+        assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
+        assert!(import.cameras.is_empty());
+        assert_eq!(import.left_out.len(), MAX_SOURCES + 1 + 70_000);
+        let reasons = [
+            (MAX_SOURCES, "x", "source 33: is left out, as are all later sources"),
+            (MAX_SOURCES + 70_000, "s69999", "leads to the stream x, which has no RTSP link"),
+        ];
+        for (index, name, reason) in reasons {
+            let left_out = &import.left_out[index];
+            assert!(left_out.name == name && left_out.reason.contains(reason), "{left_out:?}");
+        }
     }
 
     #[test]

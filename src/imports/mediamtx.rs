@@ -41,6 +41,9 @@ const NO_COUNTERPART: [&str; 16] = [
     "whep",
 ];
 
+/// The options that a path can inherit from `pathDefaults`.
+const INHERITED: [&str; 3] = ["source", "rtspTransport", "sourceProtocol"];
+
 #[derive(Deserialize)]
 struct Config {
     #[serde(default)]
@@ -59,10 +62,13 @@ pub(super) fn read(
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Import, ImportError> {
     let config: Config = yaml::read(text)?;
+    let is_inherited = |(name, _): &&(String, Node)| INHERITED.contains(&name.as_str());
+    let inherited = config.defaults.entries().iter().filter(is_inherited);
     let reader = Reader {
         placeholders: Placeholders::of_go2rtc(variable),
         variable,
         ports: ports(&config),
+        inherited: Node::Map(inherited.cloned().collect()),
         defaults: config.defaults,
     };
     let paths = config.paths.unwrap_or_default().0.into_iter().map(|(name, options)| {
@@ -100,8 +106,10 @@ struct Reader<'a> {
     variable: &'a dyn Fn(&str) -> Option<String>,
     /// The ports on which mediamtx serves its streams.
     ports: [u16; 2],
-    /// The values of the options that a path does not set.
+    /// The section `pathDefaults`.
     defaults: Node,
+    /// The part of `defaults` that a path can inherit. Every path reads it, so it must be short.
+    inherited: Node,
 }
 
 impl Reader<'_> {
@@ -152,7 +160,7 @@ impl Reader<'_> {
         let of =
             |node: &Node| names.iter().find_map(|name| node.get(name).text().map(str::to_owned));
         let value = names.iter().find_map(of_variable).or_else(|| of(options));
-        value.or_else(|| of(&self.defaults))
+        value.or_else(|| of(&self.inherited))
     }
 
     /// Returns the options of a path with an RTSP link, and notes about the options that are not kept.

@@ -3,6 +3,8 @@
 
 /// The most names in a list.
 const MAX_NAMES: usize = 12;
+/// The largest number of notes of each kind. Each new note is compared with all others of its kind.
+const MAX_NOTES: usize = 100;
 /// The longest name that a note shows, in bytes.
 const MAX_NAME: usize = 40;
 
@@ -76,22 +78,29 @@ impl Notes {
         ];
         let lists = lists.into_iter().filter(|(_, names)| !names.is_empty());
         let lists = lists.map(|(label, names)| format!("{label}: {}", summary(&names)));
-        self.others.into_iter().chain(lists).collect()
+        let has_more = self.others.len() > MAX_NOTES;
+        let more = has_more.then(|| "there are more notes, which are not shown".to_owned());
+        self.others.into_iter().take(MAX_NOTES).chain(more).chain(lists).collect()
     }
 }
 
+/// Adds a text unless the list contains it, or has more than [`MAX_NOTES`] texts.
 fn add(texts: &mut Vec<String>, text: String) {
-    if !texts.contains(&text) {
+    if texts.len() <= MAX_NOTES && !texts.contains(&text) {
         texts.push(text);
     }
 }
 
 /// Returns the names, separated by commas. If the list is long, returns only the first names, and the number of the
-/// others.
+/// others. A list of notes with more than [`MAX_NOTES`] names is not complete, so the number is not returned.
 pub(super) fn summary(names: &[String]) -> String {
     let shown = &names[..names.len().min(MAX_NAMES)];
     let others = names.len() - shown.len();
-    let others = if others == 0 { String::new() } else { format!(" and {others} more") };
+    let others = match others {
+        0 => String::new(),
+        _ if names.len() > MAX_NOTES => " and more".to_owned(),
+        _ => format!(" and {others} more"),
+    };
     shown.join(", ") + &others
 }
 
@@ -126,5 +135,22 @@ mod tests {
     fn a_long_list_is_shortened() {
         let names: Vec<_> = (0..15).map(|number| format!("n{number}")).collect();
         assert_eq!(summary(&names), "n0, n1, n2, n3, n4, n5, n6, n7, n8, n9, n10, n11 and 3 more");
+    }
+
+    #[test]
+    fn the_number_of_notes_is_limited() {
+        let mut notes = Notes::default();
+        // Without the limit, comparing these notes with each other would take minutes.
+        for number in 0..100_000 {
+            notes.add_unknown("#", &format!("n{number}"));
+            notes.add(format!("note {number}"));
+        }
+        let lines = notes.lines();
+        assert_eq!(lines.len(), MAX_NOTES + 2);
+        assert_eq!(
+            lines[MAX_NOTES - 1..=MAX_NOTES],
+            ["note 99", "there are more notes, which are not shown"]
+        );
+        assert!(lines[MAX_NOTES + 1].ends_with("#n10, #n11 and more"), "{lines:?}");
     }
 }

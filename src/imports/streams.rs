@@ -8,6 +8,9 @@ use super::placeholders::Missing;
 
 /// The largest number of streams through which a source can lead to a camera's link.
 const MAX_HOPS: usize = 8;
+/// The largest number of sources of a stream that are read. Many streams can lead to one stream, so the work for a
+/// file would otherwise grow with the product of both numbers.
+pub(super) const MAX_SOURCES: usize = 32;
 /// The longest name in a reason, in bytes.
 const MAX_NAME: usize = 64;
 
@@ -86,8 +89,18 @@ pub(super) struct Resolved {
 }
 
 impl Streams {
-    /// Creates the streams of a file. `word` is the word for a stream in the other system.
-    pub(super) fn new(word: &'static str, streams: Vec<Stream>) -> Self {
+    /// Creates the streams of a file. `word` is the word for a stream in the other system. In a stream with more than
+    /// [`MAX_SOURCES`] sources, one source that cannot be imported replaces the others.
+    pub(super) fn new(word: &'static str, mut streams: Vec<Stream>) -> Self {
+        for Stream { sources, .. } in &mut streams {
+            if sources.len() > MAX_SOURCES {
+                sources.truncate(MAX_SOURCES);
+                sources.push(StreamSource::Other(format!(
+                    "is left out, as are all later sources, because only the first {MAX_SOURCES} sources of a {word} \
+                     are read; move the camera's RTSP link to the beginning"
+                )));
+            }
+        }
         let indexes = streams.iter().enumerate();
         let indexes = indexes.map(|(index, stream)| (stream.name.clone(), index)).collect();
         Self { word, all: streams, indexes }
