@@ -148,8 +148,8 @@ impl Registry {
     }
 
     /// Tries the source of `camera` if the camera's stream is live with another source, and returns the plan that
-    /// works. Returns `None` if no trial is necessary. If the new source does not work, returns the error that a start
-    /// would return, and the stream continues with its current source.
+    /// works. Returns `None` if no trial is necessary, or if the camera accepts only one connection. If the new source
+    /// does not work, returns the error that a start would return, and the stream continues with its current source.
     pub(crate) async fn try_source(&self, camera: &Camera) -> Result<Option<Plan>, Error> {
         let is_needed = |handle: &StreamHandle| {
             handle.is_live(WantedOutput::None) && handle.status().camera.source != camera.source
@@ -164,7 +164,7 @@ impl Registry {
             }
             let current = handle.status().camera;
             let camera = Camera { numbers: current.numbers.clone(), ..camera.clone() };
-            trial::run(&camera, &current, resources, &shared.process_log).await.map(Some)
+            trial::run(&camera, &current, resources, &shared.process_log).await
         };
         tried.await.map_err(|mut error: Error| {
             warn!(stream = %camera.id, cause = error.detail, "the new link is not used; the stream continues with the previous link");

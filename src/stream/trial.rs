@@ -92,7 +92,8 @@ enum Step {
 
 /// Tries to receive video from `camera`. Returns the plan that works. FFmpeg's messages go to `log`. If the
 /// camera's new link has the same host as the link of `current`, and the host refuses a second connection, the new
-/// link counts as working. The caller holds a [`TrialPlace`].
+/// link counts as working, but no plan is known to work, so the function returns `None`. The caller holds a
+/// [`TrialPlace`].
 ///
 /// Fails with the same errors as a start.
 pub(super) async fn run(
@@ -100,7 +101,7 @@ pub(super) async fn run(
     current: &Camera,
     resources: &StreamResources,
     log: &Arc<ProcessLog>,
-) -> Result<Plan, Error> {
+) -> Result<Option<Plan>, Error> {
     info!(source = %camera.source, "trying the new link of a live stream");
     let deadline = Instant::now() + resources.limits.start_timeout.min(MAX_DURATION);
     let is_same_host = zone::is_same_host(camera.source.host(), current.source.host());
@@ -108,10 +109,10 @@ pub(super) async fn run(
     for _ in 0..MAX_RUNS {
         let plan = plans.choose(camera, false);
         match run_once(camera, plan, &mut plans, resources, log, deadline).await {
-            Ok(Step::Answers) => return Ok(plan),
+            Ok(Step::Answers) => return Ok(Some(plan)),
             Ok(Step::Replan) => {}
             // The current stream uses the only connection that the camera accepts.
-            Err(error) if error.kind == ErrorKind::SourceBusy && is_same_host => return Ok(plan),
+            Err(error) if error.kind == ErrorKind::SourceBusy && is_same_host => return Ok(None),
             Err(error) => return Err(error),
         }
     }

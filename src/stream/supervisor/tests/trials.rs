@@ -64,3 +64,23 @@ async fn one_link_of_a_stream_is_tried_at_a_time() {
     tokio::time::sleep(Duration::from_secs(14)).await;
     succeed(child, third).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plan_that_was_refused_because_the_camera_is_busy_does_not_count_as_working() {
+    let mut setup = setup();
+    setup.stay_live().await;
+    let trial = setup.try_link("rtsp://cam/2");
+    let plan = Plan { audio: Audio::ToAac, ..Plan::default() };
+    let first = setup.trial_of("rtsp://cam/2").await;
+    first.end.send(RunOutcome::Replan(plan)).expect("a trial");
+    let second = setup.trial_of("rtsp://cam/2").await;
+    assert_eq!(second.request.plan, plan);
+    second.end(ErrorKind::SourceBusy);
+    assert_eq!(result_of(trial).await, Ok(None));
+    setup.has_no_child();
+
+    // On another host, a busy camera is an error.
+    let trial = setup.try_link("rtsp://other/2");
+    setup.trial_of("rtsp://other/2").await.end(ErrorKind::SourceBusy);
+    assert_eq!(result_of(trial).await.expect_err("a busy camera").kind, ErrorKind::SourceBusy);
+}
