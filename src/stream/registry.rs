@@ -109,6 +109,7 @@ impl Registry {
         if self.join_live(&camera, wanted) {
             return Ok(Joined::Active);
         }
+        self.resume(&camera);
         self.start_by_supervisor(camera, wanted).await
     }
 
@@ -133,7 +134,6 @@ impl Registry {
         camera: Camera,
         wanted: WantedOutput,
     ) -> Result<Joined, Error> {
-        self.resume(&camera);
         let started = timeout(self.patience(), async {
             loop {
                 let (result, _interest) = self.send_start(camera.clone(), wanted).await?;
@@ -237,9 +237,13 @@ impl Registry {
             if handle.commands.is_closed() {
                 // The stream's supervisor has panicked, or is about to remove the name itself.
                 remove(&self.0.streams, &handle);
-            } else if handle.state() == State::Failed && self.is_kept(&camera.id) {
-                // The stream failed before it was kept. Kept streams are always retried.
-                return self.start_soon(camera.clone(), WantedOutput::None).map(drop);
+            } else if handle.state() == State::Failed {
+                // The stream failed before it was kept. Kept streams are always retried. No caller waits for the
+                // result. If the supervisor does not accept the command, the next check starts the stream.
+                let (result, _) = oneshot::channel();
+                let start = Command::Start(camera.clone(), WantedOutput::None, result);
+                let _ = self.0.kept.if_kept(&camera.id, || handle.commands.try_send(start));
+                return Ok(());
             }
         }
         let create = || self.get_or_spawn(camera, Priority::Low, WantedOutput::None);

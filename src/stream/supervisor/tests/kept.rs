@@ -13,6 +13,7 @@ use crate::camera::options::KeepOption;
 use crate::events::{StopReason, StreamEventKind};
 use crate::ingest::Stop;
 use crate::stream::handle::Joined;
+use crate::stream::output::WantedOutput;
 use crate::stream::reaper;
 use crate::stream::start_queue::{MAX_HELD, MAX_WAIT, Priority, StartQueue};
 use crate::stream::state::State;
@@ -135,6 +136,18 @@ async fn a_stop_holds_until_the_next_start() {
     let child = setup.live().await;
     play_for(&child, 120).await;
     assert_eq!(setup.state(), Some(State::Live), "the stream must be kept again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_holds_although_the_task_of_an_earlier_start_runs_later() {
+    let mut setup = setup_kept();
+    let (registry, id) = (setup.registry.clone(), setup.camera.id.clone());
+    registry.start_soon(setup.camera.clone(), WantedOutput::None).expect("a place");
+    assert!(registry.is_kept(&id));
+    // The stop is noted before the task of the start runs for the first time.
+    let end = async { setup.child().await.end(ErrorKind::SourceUnreachable) };
+    let (was_running, ()) = tokio::join!(registry.stop(&id), end);
+    assert!(was_running && !registry.is_kept(&id));
 }
 
 #[tokio::test(start_paused = true)]
