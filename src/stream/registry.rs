@@ -263,11 +263,14 @@ impl Registry {
     pub(crate) async fn stop(&self, id: &StreamId) -> bool {
         self.0.kept.stop(id);
         let Some(handle) = self.get(id) else { return false };
-        // A closed channel means that the stream is already ending.
-        let _ = handle.commands.send(Command::Stop).await;
         // The ingest is killed after the grace period. Ending the output usually takes no time.
         let patience = self.limits().stop_grace + Duration::from_secs(2);
-        if timeout(patience, handle.gone()).await.is_err() {
+        let ended = timeout(patience, async {
+            // A closed channel means that the stream is already ending.
+            let _ = handle.commands.send(Command::Stop).await;
+            handle.gone().await;
+        });
+        if ended.await.is_err() {
             warn!(camera = %id, "the stream is taking too long to end; no longer waiting for it");
         }
         true
