@@ -3,8 +3,8 @@
 //! The map holds handles only, and none of its locks is held across an await. A stream removes its
 //! own name from the map once its process, its output and its files are gone.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -25,6 +25,7 @@ use super::state::State;
 use super::supervisor::spawn;
 use super::trial::{self, TrialLimit};
 use crate::base::error::{Error, ErrorKind};
+use crate::base::lock::lock;
 use crate::base::{open_files, proc};
 use crate::camera::Camera;
 use crate::camera::id::StreamId;
@@ -41,6 +42,9 @@ pub struct Registry(Arc<Inner>);
 
 struct Inner {
     streams: Arc<DashMap<StreamId, StreamHandle>>,
+    /// Held from the count of the streams until a new stream is in the map, so that simultaneous starts do not exceed
+    /// the limit. Locked after the lock of the kept streams, and before an entry of the map.
+    creating: Mutex<()>,
     resources: StreamResources,
     active: ActiveCount,
     kept: KeptStreams,
@@ -53,6 +57,7 @@ impl Registry {
     pub fn new(resources: StreamResources) -> Self {
         Self(Arc::new(Inner {
             streams: Arc::default(),
+            creating: Mutex::new(()),
             resources,
             active: ActiveCount::default(),
             kept: KeptStreams::default(),
@@ -308,6 +313,7 @@ impl Registry {
         wanted: WantedOutput,
     ) -> Result<StreamHandle, Error> {
         let (inner, resources) = (&self.0, &self.0.resources);
+        let _creating = lock(&inner.creating);
         // The length is read before the entry is locked, because reading it locks all parts of the map.
         let running = inner.streams.len();
         let entry = inner.streams.entry(camera.id.clone());

@@ -2,10 +2,11 @@
 //! and ends.
 
 use std::cell::Cell;
-use std::sync::Arc;
+use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
@@ -873,6 +874,31 @@ async fn streams_beyond_the_limit_are_refused_and_running_ones_can_be_joined() {
     assert_eq!(error.kind, ErrorKind::TooManyStreams);
     assert!(error.retry_after.is_some());
     assert_eq!(setup.start().await.expect("a task"), Ok(Joined::Active));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn simultaneous_starts_do_not_exceed_the_limit() {
+    const STARTS: usize = 32;
+    for _ in 0..20 {
+        // No start gets a slot, so that no child starts.
+        let starts = StartQueue::new(1);
+        let _slot = starts.try_slot(Priority::Requested).expect("a slot");
+        let setup = setup_with(starts);
+        let (runtime, barrier) = (Handle::current(), Barrier::new(STARTS));
+        let start = |number: usize| {
+            let _runtime = runtime.enter();
+            let camera = named(&number.to_string(), "rtsp://cam/1");
+            barrier.wait();
+            setup.registry.start_soon(camera, WantedOutput::None).is_ok()
+        };
+        let started = std::thread::scope(|scope| {
+            let threads: Vec<_> =
+                (0..STARTS).map(|number| scope.spawn(move || start(number))).collect();
+            threads.into_iter().filter_map(|thread| thread.join().ok()).filter(|ok| *ok).count()
+        });
+        assert_eq!((started, setup.registry.all().len()), (10, 10));
+        setup.registry.shutdown().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
