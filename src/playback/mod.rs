@@ -266,6 +266,11 @@ impl Session {
         })
     }
 
+    /// Returns whether the session has expired.
+    pub(crate) fn has_expired(&self) -> bool {
+        self.claims.exp <= time::unix_now()
+    }
+
     /// Returns whether the session was ended early.
     pub(crate) fn is_ended(&self) -> bool {
         *self.ended.borrow()

@@ -71,6 +71,16 @@ pub(crate) fn list(core: &Core, caller: &Caller) -> Vec<Session> {
     sessions.filter(|session| can_access(caller, session)).collect()
 }
 
+/// Returns a session that has not expired and that the caller can see.
+pub(crate) fn find(core: &Core, caller: &Caller, id: &str) -> Result<Session, Error> {
+    let session = core.playback.get(id);
+    let session = session.filter(|session| !session.has_expired() && can_access(caller, session));
+    session.ok_or_else(|| {
+        let detail = "no playback session with this id exists, or another API key created it";
+        Error::new(ErrorKind::UnknownSession, detail)
+    })
+}
+
 /// Ends a session early. An admin can also end a session that the manager does not know yet, because a
 /// back end issued the token.
 pub(crate) async fn end(core: &Core, caller: &Caller, id: &str) -> Result<(), Error> {

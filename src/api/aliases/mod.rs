@@ -17,6 +17,7 @@ use super::route::{Audience, Call, Row};
 use crate::access::keys::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::CameraId;
+use crate::service;
 use fields::{Fields, extended};
 
 pub(super) mod fields;
@@ -97,15 +98,12 @@ async fn sessions(call: Call<'_>) -> Result<Reply, Error> {
 /// Starts the first camera of a playback session: `POST /api/cameras/{id}/stream/start`.
 async fn start_session(call: Call<'_>) -> Result<Reply, Error> {
     let id = call.id.clone();
-    let list = call.forward(Method::GET, "/api/playback/sessions", None).await?;
-    let list = fields::body(list).await?;
-    let all = list["sessions"].as_array().into_iter().flatten();
-    let session = all.into_iter().find(|session| session["session_id"] == id.as_str());
-    let camera = session.and_then(|session| session["cameras"][0].as_str().map(str::to_owned));
-    let camera = camera.ok_or_else(|| {
-        let detail = "no playback session with this id exists, or another API key created it";
-        Error::new(ErrorKind::UnknownSession, detail)
-    })?;
+    let session = service::sessions::find(&call.api.core, &call.caller, &id)?;
+    // A back end's session that was ended before its first use has no cameras.
+    let camera =
+        session.claims.cameras.into_iter().next().ok_or_else(|| {
+            Error::new(ErrorKind::UnknownSession, "the playback session was ended")
+        })?;
     let path = format!("/api/cameras/{camera}/stream/start");
     let reply = call.forward(Method::POST, &path, Some(json!({}))).await?;
     let stream_url = call.api.public_url.url(&media::session_playlist(&id));
