@@ -395,7 +395,14 @@ impl Moment {
 
     /// Returns the time since then; `None` if it is unknown.
     fn age(&self) -> Option<Duration> {
-        let now = Self::now().ok().filter(|now| now.boot == self.boot)?;
+        self.age_at(&Self::now().ok()?)
+    }
+
+    /// Returns the time from this moment to `now`; `None` if the machine has restarted, or if that is unknown.
+    fn age_at(&self, now: &Self) -> Option<Duration> {
+        if self.boot.is_empty() || now.boot != self.boot {
+            return None;
+        }
         Some(Duration::from_millis(now.millis.checked_sub(self.millis)?))
     }
 }

@@ -426,6 +426,22 @@ fn a_file_that_cannot_be_used_is_ignored() {
 }
 
 #[test]
+fn the_age_of_a_moment_is_unknown_unless_the_machine_has_run_since() {
+    let moment = |boot: &str, millis| Moment { boot: boot.to_owned(), millis };
+    let table = [
+        (moment("a", 1000), moment("a", 1500), Some(Duration::from_millis(500))),
+        (moment("a", 1000), moment("b", 1500), None),
+        (moment("a", 1000), moment("a", 500), None),
+        // The id cannot be read.
+        (moment("", 1000), moment("", 1500), None),
+    ];
+    for (then, now, expected) in table {
+        assert_eq!(then.age_at(&now), expected, "{} {}", then.boot, now.boot);
+    }
+    assert!(!Moment::now().expect("a clock").boot.is_empty());
+}
+
+#[test]
 fn a_playlist_that_ended_too_long_ago_does_not_continue() {
     let setup = Setup::new();
     let (mut run, _) = setup.run(FIRST, None);
