@@ -97,7 +97,8 @@ pub(crate) fn create(path: &Path, mode: u32, content: &str) -> io::Result<()> {
     replace(path, mode, content)
 }
 
-/// Creates a file, or replaces it. Readers never see an incomplete file.
+/// Creates a file, or replaces it. Readers never see an incomplete file. A failure leaves no incomplete file, which could
+/// contain a part of a key.
 pub(crate) fn replace(path: &Path, mode: u32, content: &str) -> io::Result<()> {
     let mut unfinished = path.as_os_str().to_owned();
     unfinished.push(".unfinished");
@@ -109,9 +110,12 @@ pub(crate) fn replace(path: &Path, mode: u32, content: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     // `create_new` follows no link, and creates a file that belongs to the manager's user.
     let mut file = options.write(true).create_new(true).mode(mode).open(&unfinished)?;
-    file.write_all(content.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(unfinished, path)?;
+    let written = file.write_all(content.as_bytes()).and_then(|()| file.sync_all());
+    if let Err(error) = written.and_then(|()| fs::rename(&unfinished, path)) {
+        // If this fails as well, the next call removes the file.
+        let _ = fs::remove_file(&unfinished);
+        return Err(error);
+    }
     File::open(directory_of(path))?.sync_all()
 }
 
@@ -208,6 +212,16 @@ mod tests {
         create(&path, 0o600, "secret").expect("a file");
         assert_eq!(fs::read_to_string(&path).expect("a file"), "secret");
         assert!(!unfinished.exists());
+    }
+
+    #[test]
+    fn a_failure_leaves_no_unfinished_file() {
+        let (dir, path) = directory();
+        // A file cannot replace a directory.
+        fs::create_dir(&path).expect("a directory");
+        replace(&path, 0o600, "secret").expect_err("a directory with this name");
+        let names = fs::read_dir(dir.path()).expect("a directory").count();
+        assert_eq!(names, 1, "the unfinished file is left");
     }
 
     #[test]
