@@ -177,6 +177,7 @@ pub(super) async fn join(
         Some(now) => core.registry.start(now, output).await,
         None => {
             core.registry.stop(&camera.id).await;
+            core.hls.forget(&camera.id).await;
             Err(no_stream(core, &camera.id).await)
         }
     }
@@ -237,8 +238,9 @@ pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error
 }
 
 async fn apply_to_stream(core: &Core, id: StreamId) -> Result<(), Error> {
+    // The files that are left after the end of HLS show the camera as it was before the change.
+    core.hls.forget(&id).await;
     if core.registry.get(&id).is_none() {
-        core.hls.forget(&id).await;
         return Ok(());
     }
     if let Some(camera) = core.cameras.camera_of(&id).await? {

@@ -80,18 +80,32 @@ pub(crate) async fn playlists(
     Ok(published)
 }
 
-/// Returns an error if the visitor is not permitted to get a file of a stream, or if the stream has
-/// reached its viewer limit. Counts the visitor as a viewer if there is a stream.
+/// Returns an error if the visitor is not permitted to get a file of a stream, if the file is left from an earlier
+/// camera with the same id, or if the stream has reached its viewer limit. Counts the visitor as a viewer if there is
+/// a stream.
 pub(crate) async fn allow_file(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
 ) -> Result<(), Error> {
     let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
+    ensure_same_origin(core, id).await?;
     match core.registry.get(id) {
         Some(handle) => touch(&handle, permit.user(), visitor),
         None => Ok(()),
     }
+}
+
+/// Removes the files that are left after the end of HLS, and returns an error, if they have another origin than the
+/// camera has now. The permission to watch a camera does not include media of another source or owner.
+async fn ensure_same_origin(core: &Core, id: &StreamId) -> Result<(), Error> {
+    let Some(left) = core.hls.left_origin(id) else { return Ok(()) };
+    let now = core.cameras.camera_of(id).await?.map(|camera| camera.origin);
+    if now == Some(left) {
+        return Ok(());
+    }
+    core.hls.forget(id).await;
+    Err(Error::new(ErrorKind::Forbidden, "the camera of this file has changed"))
 }
 
 /// Counts the visitor as a viewer. Error: the stream has reached its viewer limit.

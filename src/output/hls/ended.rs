@@ -13,6 +13,7 @@ use tokio::sync::oneshot;
 use tracing::{Instrument as _, warn};
 
 use crate::camera::id::StreamId;
+use crate::camera::origin::Origin;
 use crate::output::blocking::on_thread;
 use crate::output::disk_budget::DiskShare;
 use crate::output::hls::continuation::{Continuation, MAX_PAUSE};
@@ -20,7 +21,10 @@ use crate::output::hls::layout::StreamDir;
 
 /// The streams whose HLS has ended. Clones share them.
 #[derive(Debug, Clone, Default)]
-pub(super) struct EndedStreams(Arc<DashMap<StreamId, oneshot::Sender<Claim>>>);
+pub(super) struct EndedStreams(Arc<DashMap<StreamId, Kept>>);
+
+/// The origin of a stream's files, and the sender to which the next HLS sends its claim.
+type Kept = (Origin, oneshot::Sender<Claim>);
 
 /// The sender to which the files of a stream are handed over.
 type Claim = oneshot::Sender<EndedStream>;
@@ -56,18 +60,23 @@ impl EndedStreams {
     /// Keeps the files of a stream whose HLS ended `age` ago. Must be called within a runtime.
     pub(super) fn keep(&self, id: StreamId, stream: EndedStream, age: Duration) {
         let (send, claimed) = oneshot::channel();
-        self.0.insert(id.clone(), send);
+        self.0.insert(id.clone(), (stream.continuation.origin, send));
         let streams = Arc::clone(&self.0);
         let keep = async move {
             keep(stream, claimed, MAX_PAUSE.saturating_sub(age)).await;
-            streams.remove_if(&id, |_, claim| claim.is_closed());
+            streams.remove_if(&id, |_, (_, claim)| claim.is_closed());
         };
         tokio::spawn(keep.in_current_span());
     }
 
+    /// Returns the origin of the files of a stream whose HLS has ended; `None` if there are no such files.
+    pub(super) fn origin(&self, id: &StreamId) -> Option<Origin> {
+        self.0.get(id).map(|kept| kept.0)
+    }
+
     /// Returns the files of a stream whose HLS has ended; `None` if they do not exist any more.
     pub(super) async fn claim(&self, id: &StreamId) -> Option<EndedStream> {
-        let (_, claim) = self.0.remove(id)?;
+        let (_, (_, claim)) = self.0.remove(id)?;
         let (send, handed_over) = oneshot::channel();
         // If the files are being removed, the sender is dropped when this is done.
         claim.send(send).ok()?;

@@ -11,6 +11,7 @@ use crate::base::counters::Counters;
 use crate::base::error::Error;
 use crate::camera::id::StreamId;
 use crate::camera::numbers::Numbers;
+use crate::camera::origin::Origin;
 use crate::media::frame::Frame;
 use crate::media::hub::Gap;
 use crate::output::blocking::on_thread;
@@ -79,6 +80,11 @@ impl Hls {
         if let Some(ended) = self.0.ended.claim(id).await {
             ended.remove().await;
         }
+    }
+
+    /// Returns the origin of the files of a stream whose HLS has ended; `None` if there are no such files.
+    pub(crate) fn left_origin(&self, id: &StreamId) -> Option<Origin> {
+        self.0.ended.origin(id)
     }
 
     /// Returns the receiver of a stream's playlists; `None` if the stream is not served.

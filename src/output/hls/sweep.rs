@@ -117,6 +117,39 @@ fn numbers_after(directory: &Path) -> io::Result<NumberSet> {
     Ok(after)
 }
 
+/// Streams for tests of which an earlier process has left files behind.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::Arc;
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::camera::origin::Origin;
+    use crate::output::hls::fragment::MediaEnd;
+    use crate::output::hls::segment::{Part, PartStart, Segment};
+
+    /// Returns a stream whose HLS has just ended, with one segment. Does not write the files.
+    pub(crate) fn left(id: StreamId, origin: Origin) -> LeftStream {
+        let (init, second) = (InitId { epoch: 1, version: 0 }, Duration::from_secs(1));
+        let part = Part { duration: second, offset: 0, length: 8, begin: PartStart::Keyframe };
+        let segment = Segment {
+            sequence: 1,
+            begins_at: SystemTime::UNIX_EPOCH,
+            init,
+            is_discontinuity: false,
+            parts: vec![part],
+            undeclared: Duration::ZERO,
+        };
+        let end = MediaEnd { init, init_bytes: Bytes::new(), video: second, audio: None };
+        let segments = vec![Arc::new(segment)];
+        let continuation = Continuation::new(origin, (second, second), 0, 1, segments, end);
+        let kept = continuation.map(|continuation| (continuation, Duration::ZERO));
+        LeftStream { id, numbers: NumberSet::default(), kept }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

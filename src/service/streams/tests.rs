@@ -6,9 +6,12 @@ use std::time::Duration;
 use super::*;
 use crate::access::credentials::Credentials;
 use crate::camera::options::{AudioOption, StreamOptions};
+use crate::camera::origin::Origin;
+use crate::output::hls::sweep;
 use crate::service::camera_change::{CameraChange, SourceChange};
 use crate::service::cameras;
 use crate::service::testing::{Setup, finder};
+use crate::service::watching;
 
 const KEYS: &str = "boss:admin:boss-secret-0001,anna:user:anna-secret-0001,\
                     ben:user:ben-secret-00001";
@@ -151,4 +154,32 @@ async fn a_change_of_owner_takes_effect_with_the_next_start() {
     assert_eq!(setup.start_known(BEN).await, Ok(StartOutcome::Active));
     assert_eq!(kind(setup.start_known(ANNA).await), ErrorKind::Forbidden);
     assert_eq!(kind(setup.start(ANNA, link).await), ErrorKind::Forbidden);
+}
+
+/// A viewer who can watch the camera must not get files of an earlier camera with the same id.
+#[tokio::test]
+async fn files_of_another_origin_cannot_be_fetched() {
+    let setup = Setup::new(KEYS).await;
+    setup.put("rtsp://cam/a", "anna").await;
+    let core = &setup.core;
+    let allow = || {
+        let shown = Credentials { api_key: Some(BOSS), ..Credentials::default() };
+        let visitor = watching::Visitor { shown, player: "" };
+        async move { watching::allow_file(core, &id(), visitor).await }
+    };
+    let camera = core.cameras.camera_of(&id()).await.expect("a store").expect("a camera");
+    let keep = |origin| core.hls.keep(vec![sweep::testing::left(id(), origin)]);
+    keep(camera.origin);
+    allow().await.expect("files of this camera");
+    assert_eq!(core.hls.left_origin(&id()), Some(camera.origin));
+
+    keep(Origin::from_digest(&[9; 32]));
+    assert_eq!(allow().await.expect_err("a refusal").kind, ErrorKind::Forbidden);
+    assert_eq!(core.hls.left_origin(&id()), None, "the files are removed");
+
+    keep(camera.origin);
+    core.cameras.delete(id().camera(), |_| Ok(())).await.expect("a store");
+    assert_eq!(allow().await.expect_err("a refusal").kind, ErrorKind::Forbidden);
+    assert_eq!(core.hls.left_origin(&id()), None, "the files are removed");
+    allow().await.expect("an unknown camera without files");
 }
