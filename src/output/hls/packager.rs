@@ -193,6 +193,14 @@ impl Packager {
         Continuation::new(origin, durations, discontinuity_sequence, epoch, segments, end)
     }
 
+    /// Returns the index of the first segment of `continuation` whose parts a playlist can name. The continuation may
+    /// lack the first segments of the playlist.
+    fn parts_from(&self, continuation: &Continuation) -> usize {
+        let listed = self.playlist.segments().count();
+        let left_out = listed.saturating_sub(continuation.segments.len());
+        self.playlist.parts_from().saturating_sub(left_out)
+    }
+
     /// Returns a receiver of the newest playlists.
     pub(crate) fn newest(&self) -> PlaylistReceiver {
         self.newest.subscribe()
@@ -322,7 +330,8 @@ impl Packager {
         self.give_up_growing();
         match self.continuation() {
             Some(continuation) => {
-                self.files.end(continuation, self.playlist.parts_from()).map(Some)
+                let parts_from = self.parts_from(&continuation);
+                self.files.end(continuation, parts_from).map(Some)
             }
             None => self.files.remove().map(|()| None),
         }
@@ -464,8 +473,8 @@ impl Packager {
         // Written before the file is created, so that there is never a file that it does not describe.
         if let (Some(continuation), Some(growing)) = (self.continuation(), self.playlist.growing())
         {
-            let continuation = continuation.with_growing(growing);
-            self.files.write_continuation(&continuation, self.playlist.parts_from());
+            let parts_from = self.parts_from(&continuation);
+            self.files.write_continuation(&continuation.with_growing(growing), parts_from);
         }
         self.files.open(sequence)
     }

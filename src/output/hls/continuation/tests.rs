@@ -364,6 +364,12 @@ fn a_playlist_of_another_camera_does_not_continue() {
 /// The file names only the segments of the last source.
 #[test]
 fn a_change_of_the_source_ends_what_can_continue() {
+    for end in [ends as fn(&Setup, Run) -> EndedStream, is_killed] {
+        change_source_and_end(end);
+    }
+}
+
+fn change_source_and_end(end: fn(&Setup, Run) -> EndedStream) {
     let setup = Setup::new();
     let policy =
         SegmentPolicy { segment_time: Duration::from_secs(2), part_time: PART, list_size: 5 };
@@ -374,8 +380,13 @@ fn a_change_of_the_source_ends_what_can_continue() {
     run.push(&video(7), 0, 7300);
     current.change(origin(2), 8);
     run.push(&video(8), 50_000, 55_300);
-    let left = is_killed(&setup, run);
+    let left = end(&setup, run);
     assert_eq!(left.continuation.origin, origin(2));
+    let stored = Continuation::read(&setup.dir()).expect("a file").expect("a file").0;
+    let parts = |from: &Continuation| -> Vec<_> {
+        from.segments.iter().map(|segment| segment.parts.clone()).collect()
+    };
+    assert_eq!(parts(&stored), parts(&left.continuation), "players can have all parts");
     let changed_at = UNIX_EPOCH + Duration::from_secs(50);
     assert!(left.continuation.segments.iter().all(|segment| segment.begins_at >= changed_at));
     let first = left.continuation.segments[0].sequence;
