@@ -242,6 +242,11 @@ impl DiskShare {
         self.add(bytes);
     }
 
+    /// Records that the stream has deleted all but this many bytes.
+    pub(crate) fn shrink_to(&mut self, bytes: u64) {
+        self.remove(self.bytes.saturating_sub(bytes));
+    }
+
     /// Records that the stream has deleted this many bytes. The reservation ends, because after its
     /// first deletion a stream writes about as much as it deletes.
     pub(crate) fn remove(&mut self, bytes: u64) {
@@ -302,6 +307,10 @@ mod tests {
         // Removing more than was written does not reduce the use of other streams.
         one.remove(10 * FREE);
         assert_eq!(budget.used(), FREE);
+        other.shrink_to(2 * FREE);
+        assert_eq!(budget.used(), FREE);
+        other.shrink_to(FREE / 2);
+        assert_eq!(budget.used(), FREE / 2);
         drop(other);
         assert_eq!(budget.used(), 0);
     }

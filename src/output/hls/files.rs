@@ -148,20 +148,20 @@ impl SegmentFiles {
     /// Writes what is needed to continue the playlist, and removes all other files. If this fails, removes all files
     /// and the directory.
     pub(super) fn end(
-        mut self,
+        self,
         continuation: Continuation,
         parts_from: usize,
     ) -> io::Result<EndedStream> {
-        self.growing = None;
-        for old in &self.retired {
-            self.share.remove(old.length());
-        }
-        let Self { dir, share, .. } = self;
+        drop(self.growing);
+        let Self { dir, mut share, .. } = self;
         let kept = continuation
             .write(&dir, parts_from)
             .and_then(|()| dir.remove_other_files(|file| continuation.needs(file)));
         match kept {
-            Ok(()) => Ok(EndedStream { continuation, dir, share }),
+            Ok(()) => {
+                share.shrink_to(continuation.bytes());
+                Ok(EndedStream { continuation, dir, share })
+            }
             Err(error) => dir.remove().and(Err(error)),
         }
     }

@@ -382,6 +382,7 @@ fn change_source_and_end(end: fn(&Setup, Run) -> EndedStream) {
     run.push(&video(8), 50_000, 55_300);
     let left = end(&setup, run);
     assert_eq!(left.continuation.origin, origin(2));
+    assert_eq!(setup.budget.used(), left.continuation.bytes());
     let stored = Continuation::read(&setup.dir()).expect("a file").expect("a file").0;
     let parts = |from: &Continuation| -> Vec<_> {
         from.segments.iter().map(|segment| segment.parts.clone()).collect()
