@@ -92,9 +92,11 @@ impl SegmentFiles {
         self.retired.extend(retired);
     }
 
-    /// Subtracts the bytes of a withdrawn segment from the stream's share of the disk. The next segment gets the
-    /// same number and overwrites the file.
+    /// Closes and deletes the growing segment, which is withdrawn. The next segment gets the same number. If the
+    /// manager is killed in between, the next manager must not find the withdrawn media under this number.
     pub(super) fn discard(&mut self, segment: &Segment) {
+        self.growing = None;
+        self.delete(&self.dir.segment(segment.sequence));
         self.share.remove(segment.length());
     }
 

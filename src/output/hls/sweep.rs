@@ -69,6 +69,8 @@ pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<LeftStream>> {
         let mut numbers = numbers_after(&entry.path())?;
         let kept = what_continues(&layout.stream_dir(&id));
         if let Some((continuation, _)) = &kept {
+            // If no fragment of the growing segment is complete, no player knows its number, so it is used again.
+            numbers.sequence = continuation.next_sequence();
             // The stream may have had later epochs with the same init segment. If HLS had ended, the stream may even
             // have continued without HLS.
             let next = continuation.epoch.saturating_add(1);

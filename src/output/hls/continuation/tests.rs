@@ -279,6 +279,27 @@ fn an_incomplete_fragment_is_cut_off() {
 }
 
 #[test]
+fn a_segment_without_a_complete_fragment_is_written_again() {
+    let setup = Setup::new();
+    let (mut run, _) = setup.run(FIRST, None);
+    run.push(&video(7), 0, 9300);
+    drop(run);
+    let number = sweep_numbers(&setup);
+    let path = setup.dir().segment(number);
+    let bytes = fs::read(&path).expect("a segment");
+    fs::write(&path, &bytes[..20]).expect("a write");
+    let left = setup.found().expect("a playlist that continues");
+    assert_eq!(left.continuation.next_sequence(), number);
+    assert!(!path.exists(), "the incomplete fragment is left");
+
+    let (mut run, _) = setup.run(NumberSet { sequence: number, epoch: 8, ..FIRST }, Some(left));
+    run.push(&video(8), 50_000, 50_300);
+    assert!(path.exists());
+    run.packager.interrupt();
+    assert!(!path.exists(), "the withdrawn segment is left");
+}
+
+#[test]
 fn the_times_of_video_and_audio_continue() {
     for (format, end) in [
         (video as fn(u64) -> _, ends as fn(&Setup, Run) -> EndedStream),
