@@ -31,6 +31,10 @@ use crate::stream::output::OutputProgress;
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
+/// The longest gap between the written media and the next fragment that players do not notice. Times of media are rounded
+/// to much less.
+const HOLE: Duration = Duration::from_millis(1);
+
 /// The longest duration of a fragment, unless segments can be longer. Only fragments of cameras that send a frame
 /// every few seconds are as long as this.
 const LONGEST_FRAGMENT: Duration = Duration::from_secs(10);
@@ -383,7 +387,8 @@ impl Packager {
 
     /// Begins an epoch, or continues one after an interruption. Writes the init segment of `fragment` and begins to use
     /// it, after a discontinuity if there are segments. Exception: if the init segment is in use already, or was in
-    /// use before HLS ended, the media continues without a discontinuity.
+    /// use before HLS ended, the media continues without a discontinuity, unless fragments in between were withdrawn or
+    /// left out.
     ///
     /// If the format has changed since HLS ended, the earlier segments are left out: no player needs them in order to
     /// continue, and players that join, such as FFmpeg, would begin with a format that ends soon.
@@ -401,10 +406,18 @@ impl Packager {
             self.init = Some(fragment.init.id);
             self.variant = Some(Variant::new(&fragment.init));
         }
+        self.needs_discontinuity |= self.has_hole_before(fragment) && self.has_segments();
         self.epoch = Some(fragment.epoch);
         self.cutter.begin_epoch();
         self.next_begins_at = None;
         Ok(())
+    }
+
+    /// Returns whether media is missing between the written media and `fragment`, although both have the same init
+    /// segment.
+    fn has_hole_before(&self, fragment: &Fragment) -> bool {
+        let end = self.end.as_ref().filter(|end| end.init == fragment.init.id);
+        end.is_some_and(|end| fragment.decode_time.saturating_sub(end.video) > HOLE)
     }
 
     fn leave_out_earlier_segments(&mut self) {

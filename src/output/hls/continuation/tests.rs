@@ -299,6 +299,24 @@ fn a_segment_without_a_complete_fragment_is_written_again() {
     assert!(!path.exists(), "the withdrawn segment is left");
 }
 
+/// The camera fails again before the first segment of the new run is finished.
+#[test]
+fn a_hole_in_the_media_is_a_discontinuity() {
+    let setup = Setup::new();
+    let (mut run, _) = setup.run(FIRST, None);
+    run.push(&video(7), 0, 9300);
+    let left = ends(&setup, run);
+    let next = left.continuation.next_sequence();
+    let (mut run, _) = setup.run(NumberSet { sequence: next, epoch: 8, ..FIRST }, Some(left));
+    run.push(&video(8), 50_000, 50_300);
+    assert!(run.packager.newest().borrow().is_none(), "a segment is finished already");
+    run.push(&video(9), 60_000, 63_000);
+    let playlist = run.playlist();
+    let numbers = (playlist.media_sequence..).zip(&playlist.segments);
+    let breaks = numbers.filter(|(_, segment)| segment.discontinuity).map(|(number, _)| number);
+    assert_eq!(breaks.collect::<Vec<_>>(), [next]);
+}
+
 #[test]
 fn the_times_of_video_and_audio_continue() {
     for (format, end) in [
