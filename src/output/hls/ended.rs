@@ -3,12 +3,14 @@
 //!
 //! A task for each of these streams owns the files. It hands them over to the stream's next HLS, or removes them.
 //! The next HLS does not write a file before the task has done one of both. If another stream needs the disk space,
-//! the files are removed earlier.
+//! the files are removed earlier. They are also removed if the stream's camera changes; until this is done, the entry
+//! of the stream stays, so that the next HLS waits.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use dashmap::DashMap;
+use dashmap::mapref::entry::Entry;
 use tokio::sync::oneshot;
 use tracing::{Instrument as _, warn};
 
@@ -61,12 +63,58 @@ impl EndedStreams {
     pub(super) fn keep(&self, id: StreamId, stream: EndedStream, age: Duration) {
         let (send, claimed) = oneshot::channel();
         self.0.insert(id.clone(), (stream.continuation.origin, send));
-        let streams = Arc::clone(&self.0);
+        let streams = self.clone();
         let keep = async move {
-            keep(stream, claimed, MAX_PAUSE.saturating_sub(age)).await;
-            streams.remove_if(&id, |_, (_, claim)| claim.is_closed());
+            // A stream that has ended before it got the files does not need them.
+            if let Some(unclaimed) = keep(stream, claimed, MAX_PAUSE.saturating_sub(age)).await {
+                streams.remove_unclaimed(&id, unclaimed).await;
+            }
+            streams.drop_closed(&id);
         };
         tokio::spawn(keep.in_current_span());
+    }
+
+    /// Removes the files of a stream whose HLS has ended, if there are any, and waits until this is done. Dropping the
+    /// future does not interrupt the removal. The next HLS waits until the files are removed.
+    pub(super) async fn remove(&self, id: &StreamId) {
+        let (streams, id) = (self.clone(), id.clone());
+        let remove = async move {
+            let (placeholder, removing) = oneshot::channel();
+            let replaced = streams.0.get_mut(&id).map(|mut kept| {
+                let (_, claim) = kept.value_mut();
+                std::mem::replace(claim, placeholder)
+            });
+            if let Some(claim) = replaced
+                && let Some(stream) = hand_over(claim).await
+            {
+                stream.remove().await;
+            }
+            drop(removing);
+            streams.drop_closed(&id);
+        };
+        let removed = tokio::spawn(remove.in_current_span()).await;
+        if let Err(error) = removed {
+            warn!(%error, "the removal of a stream's files has failed");
+        }
+    }
+
+    /// Removes the files of a stream that nothing keeps any more. Does nothing if a later run of the stream has left
+    /// files in the same directory.
+    async fn remove_unclaimed(&self, id: &StreamId, stream: EndedStream) {
+        let (placeholder, removing) = oneshot::channel();
+        match self.0.entry(id.clone()) {
+            Entry::Occupied(_) => return,
+            Entry::Vacant(vacant) => {
+                vacant.insert((stream.continuation.origin, placeholder));
+            }
+        }
+        stream.remove().await;
+        drop(removing);
+    }
+
+    /// Removes the entry of a stream whose files are removed or handed over.
+    fn drop_closed(&self, id: &StreamId) {
+        self.0.remove_if(id, |_, (_, claim)| claim.is_closed());
     }
 
     /// Returns the origin of the files of a stream whose HLS has ended; `None` if there are no such files.
@@ -77,31 +125,38 @@ impl EndedStreams {
     /// Returns the files of a stream whose HLS has ended; `None` if they do not exist any more.
     pub(super) async fn claim(&self, id: &StreamId) -> Option<EndedStream> {
         let (_, (_, claim)) = self.0.remove(id)?;
-        let (send, handed_over) = oneshot::channel();
-        // If the files are being removed, the sender is dropped when this is done.
-        claim.send(send).ok()?;
-        handed_over.await.ok()
+        hand_over(claim).await
     }
 }
 
+/// Claims the files of a stream, and returns them. If they are being removed, waits until this is done, and returns
+/// `None`.
+async fn hand_over(claim: oneshot::Sender<Claim>) -> Option<EndedStream> {
+    let (send, handed_over) = oneshot::channel();
+    // A task that removes the files holds the receiver, and so this sender, until the files are removed.
+    claim.send(send).ok()?;
+    handed_over.await.ok()
+}
+
 /// Waits until the stream is claimed, and hands it over. If this takes longer than `time`, or if its disk space is
-/// needed, removes the stream's files.
-async fn keep(mut stream: EndedStream, mut claimed: oneshot::Receiver<Claim>, time: Duration) {
+/// needed, removes the stream's files. Returns the stream if its claim was withdrawn.
+async fn keep(
+    mut stream: EndedStream,
+    mut claimed: oneshot::Receiver<Claim>,
+    time: Duration,
+) -> Option<EndedStream> {
     stream.share.make_reclaimable();
     let budget = stream.share.budget().clone();
     tokio::select! {
         claim = &mut claimed => {
             // Without a claim, the files belong to a later run of the same stream.
-            let Ok(claim) = claim else { return };
+            let claim = claim.ok()?;
             stream.share.make_permanent();
-            // A stream that has ended before it got the files does not need them.
-            if let Err(stream) = claim.send(stream) {
-                stream.remove().await;
-            }
-            return;
+            return claim.send(stream).err();
         }
         () = tokio::time::sleep(time) => {}
         () = budget.reclaimed() => {}
     }
     stream.remove().await;
+    None
 }

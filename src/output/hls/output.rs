@@ -77,9 +77,7 @@ impl Hls {
     /// Removes the files of a stream whose HLS has ended, so that its playlist does not continue. Must be called if
     /// the stream's camera is changed or deleted.
     pub(crate) async fn forget(&self, id: &StreamId) {
-        if let Some(ended) = self.0.ended.claim(id).await {
-            ended.remove().await;
-        }
+        self.0.ended.remove(id).await;
     }
 
     /// Returns the origin of the files of a stream whose HLS has ended; `None` if there are no such files.

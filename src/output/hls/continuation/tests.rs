@@ -511,6 +511,35 @@ fn a_playlist_that_ended_too_long_ago_does_not_continue() {
     assert!(matches!(Continuation::read(&setup.dir()), Err(Unusable::Old)));
 }
 
+/// A stream must not write into a directory whose files are being removed.
+#[tokio::test(start_paused = true)]
+async fn a_claim_waits_until_the_files_are_removed() {
+    use crate::output::hls::ended::EndedStreams;
+    let (ended, id) = (EndedStreams::default(), StreamId::parse("cam").expect("an id"));
+    for (yields, is_interrupted) in (0..8).flat_map(|yields| [(yields, false), (yields, true)]) {
+        let setup = Setup::new();
+        let (mut run, _) = setup.run(FIRST, None);
+        run.push(&video(7), 0, 9300);
+        ended.keep(id.clone(), ends(&setup, run), Duration::ZERO);
+        assert_eq!(ended.origin(&id), Some(origin(1)));
+        let removal = tokio::spawn({
+            let (ended, id) = (ended.clone(), id.clone());
+            async move { ended.remove(&id).await }
+        });
+        for _ in 0..yields {
+            tokio::task::yield_now().await;
+        }
+        if is_interrupted {
+            removal.abort();
+        }
+        let claimed = ended.claim(&id).await;
+        let exists = setup.dir().path().exists();
+        assert_eq!(claimed.is_some(), exists, "after {yields} yields, {is_interrupted}");
+        assert!(removal.await.is_ok() || is_interrupted);
+        assert_eq!(ended.origin(&id), None);
+    }
+}
+
 /// The files of a stream whose HLS has ended are kept for a limited time.
 #[tokio::test(start_paused = true)]
 async fn files_are_removed_unless_hls_begins_again() {
