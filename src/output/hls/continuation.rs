@@ -115,7 +115,7 @@ impl Continuation {
             }
             StreamFile::Init(id) => self.segments.iter().any(|segment| segment.init == id),
             StreamFile::Continuation => true,
-            StreamFile::NextContinuation | StreamFile::Older => false,
+            StreamFile::NextContinuation | StreamFile::NextInit | StreamFile::Older => false,
         }
     }
 

@@ -53,10 +53,16 @@ impl SegmentFiles {
         &self.dir
     }
 
-    /// Writes an init segment. Creates the directory if it is missing.
+    /// Writes an init segment, unless its file is there already. Creates the directory if it is missing. The file gets
+    /// its name when it is complete, because players may be loading an earlier file of this name.
     pub(super) fn write_init(&self, init: &InitSegment) -> io::Result<()> {
         self.dir.create()?;
-        std::fs::write(self.dir.init(init.id), &init.bytes)
+        let path = self.dir.init(init.id);
+        if std::fs::read(&path).is_ok_and(|bytes| bytes == init.bytes) {
+            return Ok(());
+        }
+        std::fs::write(self.dir.next_init(), &init.bytes)?;
+        std::fs::rename(self.dir.next_init(), path)
     }
 
     /// Creates the file of the next segment.

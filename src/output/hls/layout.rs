@@ -5,6 +5,7 @@
 //! STREAM_DIR/.ready                           exists only during a readiness check
 //! STREAM_DIR/{id}/init-{epoch}.mp4            the init segment for version 0 of an epoch's description
 //! STREAM_DIR/{id}/init-{epoch}-{version}.mp4  the init segment for a later version
+//! STREAM_DIR/{id}/init.mp4.next               exists only while an init segment is written
 //! STREAM_DIR/{id}/{sequence}.m4s
 //! STREAM_DIR/{id}/continuation.json            what is needed to continue the playlist
 //! STREAM_DIR/{id}/continuation.json.next       exists only while the file is written
@@ -26,6 +27,8 @@ const LOCK: &str = ".lock";
 const CONTINUATION: &str = "continuation.json";
 /// Name of that file while it is written.
 const NEXT_CONTINUATION: &str = "continuation.json.next";
+/// Name of an init segment while it is written.
+const NEXT_INIT: &str = "init.mp4.next";
 /// Name of the file that a readiness check writes and removes.
 const READY: &str = ".ready";
 
@@ -117,6 +120,11 @@ impl StreamDir {
         self.path.join(init_name(id))
     }
 
+    /// Returns the path of an init segment while it is written.
+    pub(super) fn next_init(&self) -> PathBuf {
+        self.path.join(NEXT_INIT)
+    }
+
     /// Returns the path of a segment.
     pub fn segment(&self, sequence: u64) -> PathBuf {
         self.path.join(segment_name(sequence))
@@ -201,6 +209,8 @@ pub(crate) enum StreamFile {
     Continuation,
     /// That file, incompletely written.
     NextContinuation,
+    /// An init segment, incompletely written.
+    NextInit,
     /// A playlist, as older versions of the manager wrote it to disk.
     Older,
 }
@@ -214,6 +224,7 @@ impl StreamFile {
         match name {
             CONTINUATION => return Some(Self::Continuation),
             NEXT_CONTINUATION => return Some(Self::NextContinuation),
+            NEXT_INIT => return Some(Self::NextInit),
             _ => {}
         }
         if let Some(sequence) = name.strip_suffix(".m4s") {
@@ -267,6 +278,7 @@ mod tests {
             "index.m3u8.next",
             CONTINUATION,
             NEXT_CONTINUATION,
+            NEXT_INIT,
         ] {
             assert!(is_stream_file(own), "{own}");
         }

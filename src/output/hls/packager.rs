@@ -1022,6 +1022,30 @@ mod tests {
         assert_eq!(setup.packager.progress().failures, 1);
     }
 
+    /// Players may be loading the init segment.
+    #[test]
+    fn an_init_segment_is_never_truncated() {
+        use std::os::unix::fs::MetadataExt as _;
+        let mut setup = setup(2.0, 5);
+        setup.feed(7, 0, 5, 2000);
+        let path = setup.root.path().join("cam/init-7.mp4");
+        let inode = || std::fs::metadata(&path).expect("a file").ino();
+        let before = inode();
+        setup.packager.interrupt();
+        setup.feed(7, 6000, 5, 2000);
+        assert_eq!(inode(), before, "the same content is not written again");
+
+        // Another link to the damaged file shows whether it is overwritten.
+        let link = setup.root.path().join("link");
+        std::fs::write(&path, "damaged").expect("a write");
+        std::fs::hard_link(&path, &link).expect("a link");
+        setup.packager.interrupt();
+        setup.feed(7, 12_000, 5, 2000);
+        assert_eq!(std::fs::read(&path).expect("a file"), testing::init(7).bytes);
+        assert_eq!(std::fs::read(&link).expect("a file"), b"damaged");
+        assert!(!setup.has("init.mp4.next"));
+    }
+
     #[test]
     fn continues_after_its_directory_was_removed() {
         let mut setup = setup(2.0, 5);

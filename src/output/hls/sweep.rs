@@ -112,7 +112,12 @@ fn numbers_after(directory: &Path) -> io::Result<NumberSet> {
             Some(StreamFile::Init(InitId { epoch, .. })) => {
                 after.epoch = after.epoch.max(epoch.saturating_add(1));
             }
-            Some(StreamFile::Continuation | StreamFile::NextContinuation | StreamFile::Older)
+            Some(
+                StreamFile::Continuation
+                | StreamFile::NextContinuation
+                | StreamFile::NextInit
+                | StreamFile::Older,
+            )
             | None => {}
         }
     }
