@@ -31,6 +31,9 @@ const VERSION: u32 = 1;
 /// playlist for longer have given up. A new playlist then has an advantage: players that join cannot begin
 /// with old pictures.
 pub(super) const MAX_PAUSE: Duration = Duration::from_mins(1);
+/// The longest time between the ends of video and audio. It is filled with silence at once, or no audio is written
+/// until it is over.
+const MAX_AUDIO_GAP: Duration = Duration::from_secs(10);
 /// The largest file that is read. The largest playlists, of two minutes, need less than a tenth.
 const MAX_BYTES: u64 = 1024 * 1024;
 /// The largest segment that is read to find out how far it was written. This is half a minute at 64 Mbit/s.
@@ -157,6 +160,7 @@ impl Continuation {
         if let Some(growing) = read.growing.clone() {
             read.recover(dir, growing)?;
         }
+        read.check_times()?;
         read.check_numbers(dir)?;
         read.check_files(dir)?;
         Ok(Some((read, age)))
@@ -169,8 +173,9 @@ impl Continuation {
         let Some(bytes) = read_at_most(&path, MAX_SEGMENT)? else { return Ok(()) };
         let mut end = self.end.clone();
         if segment.init != end.init {
-            end =
-                MediaEnd { init: segment.init, init_bytes: init_bytes(dir, segment.init)?, ..end };
+            // The end of the audio is on the time line of the other init segment.
+            let init_bytes = init_bytes(dir, segment.init)?;
+            end = MediaEnd { init: segment.init, init_bytes, video: end.video, audio: None };
         }
         let timescale = audio_timescale(&end.init_bytes);
         let mut length = 0;
@@ -188,6 +193,14 @@ impl Continuation {
         self.segments.push(Arc::new(segment));
         self.end = end;
         Ok(())
+    }
+
+    /// Fails if the ends of video and audio are too far apart.
+    fn check_times(&self) -> Result<(), Unusable> {
+        match self.end.audio {
+            Some(audio) if self.end.video.abs_diff(audio) > MAX_AUDIO_GAP => Err(Unusable::Damaged),
+            _ => Ok(()),
+        }
     }
 
     /// Fails if the numbers of the segments have gaps, or if the directory contains a higher number.

@@ -358,6 +358,18 @@ fn a_new_format_begins_a_new_playlist_with_higher_numbers() {
     assert!(!setup.dir().segment(before.media_sequence).exists(), "old files are deleted");
 }
 
+/// The end of the earlier audio is on another time line than the growing segment.
+#[test]
+fn the_audio_of_another_init_segment_does_not_continue() {
+    let setup = Setup::new();
+    let (mut run, _) = setup.run(FIRST, None);
+    run.push(&with_audio(7), 0, 9300);
+    run.push(&video(8), 50_000, 50_300);
+    let end = is_killed(&setup, run).continuation.end;
+    assert_eq!((end.init.epoch, end.audio), (8, None));
+    assert_eq!(end.video, Duration::from_millis(50_200));
+}
+
 /// Players that join must not begin with pictures from before the interruption.
 #[test]
 fn players_that_join_begin_after_the_interruption() {
@@ -443,7 +455,7 @@ fn a_file_that_cannot_be_used_is_ignored() {
         let text = fs::read_to_string(setup.dir().continuation()).expect("a file");
         (setup, text)
     };
-    let damage: [fn(&str) -> String; 13] = [
+    let damage: [fn(&str) -> String; 14] = [
         |_| String::new(),
         |_| "garbage".into(),
         |text| text[..text.len() / 2].into(),
@@ -457,6 +469,7 @@ fn a_file_that_cannot_be_used_is_ignored() {
         |text| text.replace("\"boot\":\"", "\"boot\":\"x"),
         |text| text.replace("\"segments\":[", "\"segments\":[],\"others\":["),
         |text| text.replace(",5176,", ",18446744073709551615,"),
+        |text| text.replace("\"audio_end\":null", "\"audio_end\":3600000000000"),
     ];
     for (index, damage) in damage.iter().enumerate() {
         let (setup, text) = valid();
