@@ -60,6 +60,8 @@ pub(crate) struct Continuation {
     growing: Option<Segment>,
     /// The end of the last finished segment.
     pub(super) end: MediaEnd,
+    /// The time at which HLS ended, or the earlier end if the last run of HLS has written no media.
+    pub(super) written: Moment,
 }
 
 impl Continuation {
@@ -71,6 +73,7 @@ impl Continuation {
         epoch: u64,
         segments: Vec<Arc<Segment>>,
         end: MediaEnd,
+        written: Moment,
     ) -> Option<Self> {
         let growing = None;
         (!segments.is_empty()).then_some(Self {
@@ -82,6 +85,7 @@ impl Continuation {
             segments,
             growing,
             end,
+            written,
         })
     }
 
@@ -93,6 +97,11 @@ impl Continuation {
     /// Returns the number of the segment after the last one.
     pub(super) fn next_sequence(&self) -> u64 {
         self.segments.last().map_or(0, |last| last.sequence + 1)
+    }
+
+    /// Returns the time since the last media was written.
+    pub(super) fn age(&self) -> Duration {
+        self.written.elapsed()
     }
 
     /// Returns whether HLS has ended, so that the file describes the stream exactly.
@@ -225,7 +234,7 @@ impl Continuation {
         let segments = self.segments.iter().enumerate();
         Ok(Stored {
             version: VERSION,
-            written: Moment::now()?,
+            written: if self.is_complete() { self.written.clone() } else { Moment::now()? },
             origin: self.origin.to_string(),
             configured: nanos(self.configured),
             segment_time: nanos(self.segment_time),
@@ -317,6 +326,7 @@ impl Stored {
             },
             segments,
             growing,
+            written: self.written,
         })
     }
 }
@@ -391,8 +401,8 @@ impl StoredSegment {
 }
 
 /// A moment on a clock that nobody can set, and that continues while the machine sleeps.
-#[derive(Serialize, Deserialize)]
-struct Moment {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Moment {
     /// The random id of the time since the machine was started; empty if it cannot be read.
     boot: String,
     /// The milliseconds since then.
@@ -400,7 +410,22 @@ struct Moment {
 }
 
 impl Moment {
-    fn now() -> io::Result<Self> {
+    /// Returns the time since then, if the machine has not been restarted since. Returns the longest time if it is
+    /// unknown.
+    pub(super) fn elapsed(&self) -> Duration {
+        let since = |now: Self| now.millis.checked_sub(self.millis);
+        Self::now().ok().and_then(since).map_or(Duration::MAX, Duration::from_millis)
+    }
+
+    /// Returns the moment `time` before this one.
+    #[cfg(test)]
+    pub(super) fn earlier_by(&self, time: Duration) -> Self {
+        let millis = u64::try_from(time.as_millis()).expect("a short time");
+        Self { millis: self.millis.saturating_sub(millis), ..self.clone() }
+    }
+
+    /// Returns the present moment.
+    pub(super) fn now() -> io::Result<Self> {
         let now = Duration::from(clock_gettime(ClockId::CLOCK_BOOTTIME)?);
         let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
         Ok(Self { boot: boot_id().to_owned(), millis })

@@ -138,7 +138,10 @@ impl Output for Hls {
             drop(listed);
             let Some(session) = session else { return };
             match on_thread(session, can_block, |session| session.packager.end()).await {
-                Some(Ok(Some(left))) => ended.keep(id, left, Duration::ZERO),
+                Some(Ok(Some(left))) => {
+                    let age = left.continuation.age();
+                    ended.keep(id, left, age);
+                }
                 Some(Err(error)) => {
                     warn!(%error, "HLS has ended, but the files of its playlist cannot be kept for a continuation");
                 }

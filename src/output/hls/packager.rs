@@ -16,7 +16,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::numbers::{NumberSet, Numbers};
 use crate::camera::origin::{CurrentOrigin, Origin};
 use crate::output::disk_budget::DiskShare;
-use crate::output::hls::continuation::{Continuation, Unusable};
+use crate::output::hls::continuation::{Continuation, MAX_PAUSE, Moment, Unusable};
 use crate::output::hls::cutter::{Cutter, SegmentPolicy};
 use crate::output::hls::ended::EndedStream;
 use crate::output::hls::files::SegmentFiles;
@@ -93,6 +93,8 @@ pub(crate) struct Packager {
     end_before: Option<MediaEnd>,
     /// The init segment of the playlist that this one continues, before the first fragment.
     continued: Option<InitId>,
+    /// The time at which the last media of that playlist was written, before this run has finished a segment.
+    continued_at: Option<Moment>,
     progress: OutputProgress,
 }
 
@@ -133,6 +135,7 @@ impl Packager {
             end: None,
             end_before: None,
             continued: None,
+            continued_at: None,
             progress: OutputProgress::default(),
         }
     }
@@ -151,11 +154,13 @@ impl Packager {
         self.files.absorb(share);
         self.policy = SegmentPolicy { segment_time: continuation.segment_time, ..self.policy };
         self.cutter.set_policy(self.policy);
-        let Continuation { origin, segments, end, discontinuity_sequence, .. } = continuation;
+        let Continuation { origin, segments, end, discontinuity_sequence, written, .. } =
+            continuation;
         self.origin_since = segments.first().map(|first| (origin, first.sequence));
         let target = self.policy.target_duration();
         self.playlist.continue_with(segments, target, discontinuity_sequence);
         self.continued = Some(end.init);
+        self.continued_at = Some(written);
         self.end = Some(end.clone());
         Some(end)
     }
@@ -166,6 +171,9 @@ impl Packager {
         }
         if before.configured != self.configured {
             return Err(Unusable::Setting);
+        }
+        if before.age() > MAX_PAUSE {
+            return Err(Unusable::Old);
         }
         // The numbers of segments follow each other without a gap, and the names of init segments are used once.
         let first = self.first;
@@ -194,7 +202,8 @@ impl Packager {
         let durations = (self.configured, self.policy.segment_time);
         let epoch = self.epoch.unwrap_or_default();
         let end = self.end.clone()?;
-        Continuation::new(origin, durations, discontinuity_sequence, epoch, segments, end)
+        let written = self.continued_at.clone().or_else(|| Moment::now().ok())?;
+        Continuation::new(origin, durations, discontinuity_sequence, epoch, segments, end, written)
     }
 
     /// Returns the index of the first segment of `continuation` whose parts a playlist can name. The continuation may
@@ -341,6 +350,12 @@ impl Packager {
         }
     }
 
+    /// Behaves as if this time had passed since the last media was written.
+    #[cfg(test)]
+    pub(super) fn wait_for_media(&mut self, time: Duration) {
+        self.continued_at = self.continued_at.take().map(|at| at.earlier_by(time));
+    }
+
     /// Returns whether writing may wait for a disk.
     pub(crate) fn can_block(&self) -> bool {
         !self.files.dir().is_in_memory()
@@ -390,11 +405,13 @@ impl Packager {
     /// use before HLS ended, the media continues without a discontinuity, unless fragments in between were withdrawn or
     /// left out.
     ///
-    /// If the format has changed since HLS ended, the earlier segments are left out: no player needs them in order to
-    /// continue, and players that join, such as FFmpeg, would begin with a format that ends soon.
+    /// If the format has changed since HLS ended, or more than [`MAX_PAUSE`] has passed since then, the earlier segments are
+    /// left out: no player needs them in order to continue. After a change of the format, players that join, such as
+    /// FFmpeg, would begin with a format that ends soon.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
         let continued = self.continued.take();
-        let is_continued = continued == Some(fragment.init.id);
+        let is_old = self.continued_at.as_ref().is_some_and(|at| at.elapsed() > MAX_PAUSE);
+        let is_continued = continued == Some(fragment.init.id) && !is_old;
         if continued.is_some() && !is_continued {
             self.leave_out_earlier_segments();
         }
@@ -424,7 +441,7 @@ impl Packager {
         let listed = self.playlist.duration();
         let earlier = self.playlist.leave_out_segments(self.first.discontinuity);
         self.files.finish(earlier, listed);
-        (self.end, self.origin_since) = (None, None);
+        (self.end, self.origin_since, self.continued_at) = (None, None, None);
     }
 
     fn has_segments(&self) -> bool {
@@ -512,6 +529,7 @@ impl Packager {
         self.next_begins_at = Some(growing.begins_at + growing.playing_time());
         self.cutter.finished(duration);
         self.finished_epoch = self.epoch;
+        self.continued_at = None;
         let retired = self.playlist.close();
         self.files.finish(retired, self.playlist.duration());
         if let (Some(variant), Some(finished)) =

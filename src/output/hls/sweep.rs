@@ -134,6 +134,7 @@ pub(crate) mod testing {
 
     use super::*;
     use crate::camera::origin::Origin;
+    use crate::output::hls::continuation::Moment;
     use crate::output::hls::fragment::MediaEnd;
     use crate::output::hls::segment::{Part, PartStart, Segment};
 
@@ -151,7 +152,8 @@ pub(crate) mod testing {
         };
         let end = MediaEnd { init, init_bytes: Bytes::new(), video: second, audio: None };
         let segments = vec![Arc::new(segment)];
-        let continuation = Continuation::new(origin, (second, second), 0, 1, segments, end);
+        let (durations, now) = ((second, second), Moment::now().expect("a clock"));
+        let continuation = Continuation::new(origin, durations, 0, 1, segments, end, now);
         let kept = continuation.map(|continuation| (continuation, Duration::ZERO));
         LeftStream { id, numbers: NumberSet::default(), kept }
     }

@@ -553,6 +553,55 @@ async fn a_claim_waits_until_the_files_are_removed() {
     }
 }
 
+/// Requests for a camera that is offline must not keep old segments.
+#[test]
+fn a_run_without_media_does_not_lengthen_the_pause() {
+    let setup = Setup::new();
+    let (mut run, _) = setup.run(FIRST, None);
+    run.push(&video(7), 0, 9300);
+    let mut left = ends(&setup, run);
+    let ended = left.continuation.written.earlier_by(Duration::from_secs(40));
+    let numbers = NumberSet { sequence: left.continuation.next_sequence(), epoch: 8, ..FIRST };
+    for _ in 0..3 {
+        left.continuation.written = ended.clone();
+        let (mut run, end) = setup.run(numbers, Some(left));
+        assert!(end.is_some());
+        // This fragment is withdrawn, because its segment is not finished.
+        run.push(&video(8), 50_000, 50_300);
+        left = ends(&setup, run);
+        assert_eq!(left.continuation.written, ended);
+        let read = Continuation::read(&setup.dir()).expect("a file").expect("a file");
+        assert_eq!(read.0.written, ended);
+        assert!(read.1 >= Duration::from_secs(40), "{:?}", read.1);
+    }
+    let (mut run, _) = setup.run(numbers, Some(left));
+    run.push(&video(8), 50_000, 53_000);
+    left = ends(&setup, run);
+    assert!(left.continuation.age() < Duration::from_secs(40), "media was written");
+
+    left.continuation.written = left.continuation.written.earlier_by(MAX_PAUSE * 2);
+    let numbers = NumberSet { sequence: left.continuation.next_sequence(), epoch: 9, ..FIRST };
+    assert_eq!(setup.run(numbers, Some(left)).1, None);
+    assert!(!setup.dir().path().exists(), "the old files are still there");
+}
+
+/// The camera sends its first frame a long time after HLS has begun.
+#[test]
+fn a_playlist_that_waits_too_long_for_media_does_not_continue() {
+    let setup = Setup::new();
+    let (mut run, _) = setup.run(FIRST, None);
+    run.push(&video(7), 0, 9300);
+    let left = ends(&setup, run);
+    let next = left.continuation.next_sequence();
+    let numbers = NumberSet { sequence: next, epoch: 8, discontinuity: 4 };
+    let (mut run, _) = setup.run(numbers, Some(left));
+    run.packager.wait_for_media(MAX_PAUSE * 2);
+    run.push(&video(8), 50_000, 53_000);
+    let playlist = run.playlist();
+    assert_eq!((playlist.media_sequence, playlist.discontinuity_sequence), (next, 4));
+    assert!(playlist.segments.iter().all(|segment| !segment.discontinuity));
+}
+
 /// The files of a stream whose HLS has ended are kept for a limited time.
 #[tokio::test(start_paused = true)]
 async fn files_are_removed_unless_hls_begins_again() {
