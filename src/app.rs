@@ -205,8 +205,8 @@ impl Service {
         readiness.close();
         info!("shutting down");
         drop(tasks);
-        // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and the
-        // directories of the streams are deleted.
+        // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and all files are
+        // deleted except those with which the playlists can continue.
         core.registry.shutdown().await;
         core.cameras.numbers().release().await;
         // Sends the responses to those callers, and the last webhooks.

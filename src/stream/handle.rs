@@ -187,7 +187,8 @@ impl StreamHandle {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Waits until the stream's process, its output and its files are gone.
+    /// Waits until the stream's process and its output have ended. Files with which the playlist can continue may be
+    /// left.
     pub(crate) async fn gone(&self) {
         let mut status = self.status.clone();
         while status.changed().await.is_ok() {}

@@ -19,7 +19,8 @@ pub(crate) enum State {
     Stopping(After),
     /// The start failed. The stream stays for a while, so that clients can read the cause.
     Failed,
-    /// The stream has ended: the supervisor removes the stream's files and name, and ends.
+    /// The stream has ended: the supervisor removes the stream's name, and ends. The output keeps the files with which
+    /// the playlist can continue.
     Gone,
 }
 

@@ -5,8 +5,8 @@
 //! one. If the manager is killed, the next manager reads the parts of the growing segment from the segment's own file.
 //! So players get no number again with other content.
 //!
-//! The file contains numbers only, and no secret. A file that cannot be used is ignored: the stream then begins a new
-//! playlist.
+//! The file contains numbers, a digest of the stream's origin, and the id of the machine's last start, but no secret.
+//! A file that cannot be used is ignored: the stream then begins a new playlist.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _};

@@ -31,8 +31,8 @@ use crate::stream::output::OutputProgress;
 /// The largest gap or overlap between two consecutive fragments that does not count as a jump.
 const JUMP: Duration = Duration::from_millis(500);
 
-/// The longest gap between the written media and the next fragment that players do not notice. Times of media are rounded
-/// to much less.
+/// The longest gap between the written media and the next fragment that players do not notice. It is longer than the
+/// errors from rounding the times of the media.
 const HOLE: Duration = Duration::from_millis(1);
 
 /// The longest duration of a fragment, unless segments can be longer. Only fragments of cameras that send a frame
@@ -405,9 +405,9 @@ impl Packager {
     /// use before HLS ended, the media continues without a discontinuity, unless fragments in between were withdrawn or
     /// left out.
     ///
-    /// If the format has changed since HLS ended, or more than [`MAX_PAUSE`] has passed since then, the earlier segments are
-    /// left out: no player needs them in order to continue. After a change of the format, players that join, such as
-    /// FFmpeg, would begin with a format that ends soon.
+    /// If the format has changed since HLS ended, or more than [`MAX_PAUSE`] has passed since then, the earlier segments
+    /// are left out: no player needs them in order to continue. After a change of the format, players that join, such
+    /// as FFmpeg, would begin with a format that ends soon.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
         let continued = self.continued.take();
         let is_old = self.continued_at.as_ref().is_some_and(|at| at.elapsed() > MAX_PAUSE);
@@ -500,7 +500,8 @@ impl Packager {
             self.origin_since = origin.map(|origin| (origin, sequence));
         }
         self.end_before.clone_from(&self.end);
-        // Written before the file is created, so that there is never a file that it does not describe.
+        // Written before the segment's file is created, so that the next manager finds no segment that continuation.json
+        // does not describe, unless writing it failed.
         if let (Some(continuation), Some(growing)) = (self.continuation(), self.playlist.growing())
         {
             let parts_from = self.parts_from(&continuation);
