@@ -157,6 +157,7 @@ async fn begin(
     // The camera may have been deleted while the stream was being started.
     if core.cameras.camera_of(&id).await?.is_none() {
         core.registry.stop(&id).await;
+        core.hls.forget(&id).await;
         return Err(no_stream(core, &id).await);
     }
     let is_live = handle.is_live(output);
