@@ -155,7 +155,9 @@ impl Reader<'_> {
                  camera are read",
                 MAX_SOURCES + 1
             ));
-            others.iter().for_each(|input| self.mark_used(input));
+            for input in others {
+                self.mark_used(input);
+            }
         }
         let mut streams = Vec::new();
         for (number, input) in (1..).zip(inputs) {

@@ -88,7 +88,7 @@ pub(crate) async fn start(
 }
 
 /// Tries a new source if the stream is live with another source. Returns the plan that works; `None` if no trial
-/// was necessary.
+/// was necessary, or if the camera was too busy for a trial.
 async fn try_link(
     core: &Core,
     id: &StreamId,

@@ -247,7 +247,7 @@ impl Registry {
                 // result. If the supervisor does not accept the command, the next check starts the stream.
                 let (result, _) = oneshot::channel();
                 let start = Command::Start(camera.clone(), WantedOutput::None, result);
-                let _ = self.0.kept.if_kept(&camera.id, || handle.commands.try_send(start));
+                let _ = self.0.kept.if_kept(&camera.id, || handle.commands.try_send(start).is_ok());
                 return Ok(());
             }
         }
