@@ -423,7 +423,7 @@ fn a_change_of_the_source_ends_what_can_continue() {
 fn change_source_and_end(end: fn(&Setup, Run) -> EndedStream) {
     let setup = Setup::new();
     let policy =
-        SegmentPolicy { segment_time: Duration::from_secs(2), part_time: PART, list_size: 5 };
+        SegmentPolicy { segment_time: Duration::from_secs(2), part_time: PART, list_size: 20 };
     let current = CurrentOrigin::new(origin(1));
     let share = setup.budget.share();
     let packager = Packager::new(setup.dir(), share, policy, FIRST, current.clone());
