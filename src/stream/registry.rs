@@ -1,7 +1,7 @@
 //! The registry of all streams that run or have failed. All streams are started here.
 //!
 //! The map holds handles only, and none of its locks is held across an await. A stream removes its
-//! own name from the map once its process, its output and its files are gone.
+//! own name from the map once its process and its output have ended.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
