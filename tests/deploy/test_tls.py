@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 import time
 import unittest
+from functools import partial
 from pathlib import Path
 
 from test_nginx import free_port
@@ -351,7 +352,7 @@ class Nginx(Directory):
             watchers.append((name, watcher, reloads))
         for count in [1, 2]:
             for name, watcher, _ in watchers:
-                self.wait(f"a pause ({name})", START_SECONDS, lambda: is_pausing(watcher.pid))
+                self.wait(f"a pause ({name})", START_SECONDS, partial(is_pausing, watcher.pid))
             for old, new in zip((certificate, key), self.make_certificate("next"), strict=True):
                 new.rename(old)
             for name, _, reloads in watchers:
@@ -359,7 +360,7 @@ class Nginx(Directory):
                     self.wait(
                         f"reload {count} ({name})",
                         RELOAD_SECONDS,
-                        lambda: reloads.read_text().count("reload") >= count,
+                        partial(has_reloaded, reloads, count),
                     )
 
     def test_the_files_are_executable(self):
@@ -372,6 +373,11 @@ def is_pausing(pid):
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     names = [Path(f"/proc/{child}/comm").read_text().strip() for child in children]
     return names == ["sleep"]
+
+
+def has_reloaded(reloads, count):
+    """Return whether the process that replaces nginx has got this number of signals."""
+    return reloads.read_text().count("reload") >= count
 
 
 def fingerprint(port):
