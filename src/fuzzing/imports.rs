@@ -32,8 +32,8 @@ pub fn import_csv(data: &[u8]) {
     check(data, Format::Csv);
 }
 
-/// Checks that errors and reasons are single lines, that the reasons do not contain the values of variables, that
-/// ids are unique, and, except for CSV, that ids and links are valid.
+/// Checks that errors, reasons and notes are single lines, that reasons and notes do not contain the values of
+/// variables, and, except for CSV, that ids are unique and that ids and links are valid.
 fn check(data: &[u8], format: Format) {
     let text = match imports::text(data) {
         Ok(text) => text,

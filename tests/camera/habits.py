@@ -93,7 +93,7 @@ def arguments():
         "--dead-session",
         type=float,
         metavar="S",
-        help="permit one session, which stays busy for S seconds if no TEARDOWN ends it",
+        help="permit one session; if its connection ends without TEARDOWN, refuse others for S seconds",
     )
     rtsp.add_argument("--busy-code", type=int, help="status with which a session is refused")
     rtsp.add_argument("--session-timeout", type=int, metavar="S")

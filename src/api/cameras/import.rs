@@ -98,7 +98,8 @@ fn reading_failed() -> Error {
     Error::new(ErrorKind::Internal, "the file was not read because of an error in the manager")
 }
 
-/// Returns an error if an import would do nothing, or would lose cameras for a reason that the caller can remove.
+/// Returns an error if a file of another system contains no camera that can be imported, or if the import would lose
+/// cameras for a reason that the caller can remove.
 fn ensure_complete(
     format: Format,
     entries: &[(CameraId, CameraChange)],

@@ -98,10 +98,10 @@ pub(crate) struct StreamInput {
     /// The camera's stream.
     #[serde(default)]
     pub(super) profile: Profile,
-    /// Ignored. Accepted so that a client can send the same fields as for a start.
+    /// Ignored. Accepted because starts have this field, and some clients send it with every request.
     #[serde(default, rename = "output")]
     _output: WantedOutput,
-    /// Ignored. Accepted so that a client can send the same fields as for a start.
+    /// Ignored. Accepted because starts have this field, and some clients send it with every request.
     #[serde(default = "yes", rename = "wait", deserialize_with = "flag")]
     #[schema(default = true)]
     #[param(default = true)]

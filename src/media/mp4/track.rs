@@ -21,7 +21,7 @@ pub enum Mp4Error {
     #[error("an init segment needs a track")]
     NoTrack,
     /// The sequence parameter set is missing or damaged, or another set that the codec needs is missing.
-    /// Motion JPEG never has sets.
+    /// Motion JPEG has no sets, so its init segment always fails with this error.
     #[error("the video has no usable parameter sets")]
     NoParameterSets,
     /// A fragment of 2 GiB or more.
