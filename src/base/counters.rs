@@ -113,8 +113,7 @@ impl Default for Counters {
 impl Counters {
     /// Registers all counters in `to`, with their names and help texts.
     pub fn register(&self, to: &mut Registry) {
-        let help =
-            "Starts of streams, including refused starts and starts with a new source or options";
+        let help = "Starts of streams, including refused starts, and requests that change the source or the options of a running stream";
         to.register("starts", help, self.starts.clone());
         let help = "Failed starts, by error code";
         to.register("start_failures", help, self.start_failures.clone());

@@ -156,7 +156,7 @@ pub(crate) fn camera_password() -> Option<Secret> {
     std::env::var(CAMERA_PASSWORD).ok().map(Secret::new)
 }
 
-/// Returns the API key for the command `import`; `None` if `API_KEY` is unset.
+/// Returns the API key for the command `import`; `None` if `API_KEY` is unset or empty.
 pub(crate) fn api_key() -> Option<Secret> {
     std::env::var(API_KEY).ok().filter(|key| !key.is_empty()).map(Secret::new)
 }

@@ -81,7 +81,7 @@ impl Decoder {
             is_late,
             bytes = jpeg.len(),
             messages = %String::from_utf8_lossy(&messages),
-            "FFmpeg for a picture ended"
+            "the FFmpeg that made a picture has ended"
         );
         self.diagnose(status.ok(), is_late, jpeg)
     }

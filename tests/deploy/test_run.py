@@ -62,7 +62,7 @@ class TakenPort(unittest.TestCase):
 
 
 class Database(unittest.TestCase):
-    """deploy/run in another directory than this project's, whose STREAM_DIR is on a tmpfs."""
+    """deploy/run in a copy of the project, with STREAM_DIR on a tmpfs."""
 
     def setUp(self):
         project, tmpfs = tempfile.TemporaryDirectory(), tempfile.TemporaryDirectory(dir="/dev/shm")

@@ -79,8 +79,8 @@ async fn a_camera_that_streams_is_reachable_without_a_check() {
     manager.play("live", &camera.link()).await;
     let connections = camera.connections();
     becomes(&manager, "live", true).await;
-    // The manager reports this camera as unreachable only after several checks. In this time, it would also
-    // have checked the other camera several times.
+    // The manager reports the camera "dead" as unreachable only after several checks. In this time, it would also
+    // have checked "live" several times.
     add(&manager, "dead", &format!("rtsp://127.0.0.1:{}/x", free_port())).await;
     becomes(&manager, "dead", false).await;
     assert_eq!(camera.connections(), connections, "the camera was contacted");

@@ -48,7 +48,7 @@ pub(crate) fn project_dir() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Adds the fields of one JSON object to another. Fields of the second object take precedence.
+/// Returns `object` with the fields of `fields` added. If both have a field, the value from `fields` is used.
 pub(crate) fn merged(mut object: Value, fields: Value) -> Value {
     let Value::Object(fields) = fields else { panic!("not an object: {fields}") };
     object.as_object_mut().expect("an object").extend(fields);
