@@ -93,7 +93,8 @@ def arguments():
         "--dead-session",
         type=float,
         metavar="S",
-        help="permit one session; if its connection ends without TEARDOWN, refuse others for S seconds",
+        help="permit one session; if its connection ends without TEARDOWN, refuse others for S "
+        "seconds",
     )
     rtsp.add_argument("--busy-code", type=int, help="status with which a session is refused")
     rtsp.add_argument("--session-timeout", type=int, metavar="S")
