@@ -87,16 +87,19 @@ impl DiskBudget {
         let reservation = Arc::new(AtomicU64::new(RESERVATION));
         self.0.reserved.fetch_add(RESERVATION, Ordering::Relaxed);
         lock(&self.0.reservations).push_back((Instant::now(), Arc::clone(&reservation)));
-        DiskShare { budget: self.clone(), bytes: 0, reservation, is_reclaimable: false }
+        self.share_with(reservation)
     }
 
     /// Returns the share of `bytes` that an earlier stream has written. Reserves no further space.
     pub(crate) fn share_of(&self, bytes: u64) -> DiskShare {
-        let reservation = Arc::default();
-        let mut share =
-            DiskShare { budget: self.clone(), bytes: 0, reservation, is_reclaimable: false };
+        let mut share = self.share_with(Arc::default());
         share.add(bytes);
         share
+    }
+
+    /// Returns an empty share with this reservation.
+    fn share_with(&self, reservation: Arc<AtomicU64>) -> DiskShare {
+        DiskShare { budget: self.clone(), bytes: 0, reservation, is_reclaimable: false }
     }
 
     /// Waits until reclaimable space should be deleted.
