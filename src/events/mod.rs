@@ -97,8 +97,7 @@ pub(crate) enum StreamEventKind {
     /// requests its playlist or a picture.
     #[serde(rename = "stream.failed")]
     Failed,
-    /// The stream has ended, and its files are deleted. There is no such event if FFmpeg was never started
-    /// for the stream.
+    /// The stream has ended. There is no such event if FFmpeg was never started for the stream.
     #[serde(rename = "stream.stopped")]
     Stopped,
 }

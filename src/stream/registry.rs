@@ -66,7 +66,7 @@ impl Registry {
         }))
     }
 
-    /// Returns the stream of this name; `None` if there is none.
+    /// Returns the stream of this name; `None` if it does not exist.
     pub(crate) fn get(&self, id: &StreamId) -> Option<StreamHandle> {
         self.0.streams.get(id).map(|handle| handle.value().clone())
     }
@@ -193,7 +193,7 @@ impl Registry {
         Ok(handle)
     }
 
-    /// Sends a start to the camera's stream, which is created if there is none. Returns the receiver
+    /// Sends a start to the camera's stream, which is created if necessary. Returns the receiver
     /// of the result, and an interest that keeps the stream running while the caller holds it.
     async fn send_start(
         &self,
@@ -302,7 +302,7 @@ impl Registry {
         }
     }
 
-    /// Returns the camera's stream, or creates it if there is none. Only this function creates streams, and it holds
+    /// Returns the camera's stream. Creates it if necessary. Only this function creates streams, and it holds
     /// the map's lock for the name in the meantime, so that a name never has more than one stream. Fails while the
     /// registry shuts down. The creation also fails if the limit of streams is reached, if the `wanted` output is not
     /// ready, or if the queue of requested starts is full and the priority is not low.

@@ -400,7 +400,7 @@ impl StoredSegment {
     }
 }
 
-/// A moment on a clock that nobody can set, and that continues while the machine sleeps.
+/// A moment on a clock that cannot be set, and that continues while the machine sleeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Moment {
     /// The random id of the time since the machine was started; empty if it cannot be read.

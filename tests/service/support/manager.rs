@@ -169,7 +169,7 @@ impl Manager {
     /// Starts a manager as the user nobody, because some resource limits do not apply to root.
     pub(crate) async fn start_as_nobody(settings: &[(&str, &str)]) -> Self {
         let dir = Arc::new(TempDir::new().expect("a directory"));
-        // The user nobody possibly has no access to the project's directory, so the binary is copied.
+        // The user `nobody` may have no access to the project's directory, so the binary is copied.
         let program = dir.path().join("stream-manager");
         std::fs::copy(env!("CARGO_BIN_EXE_stream-manager"), &program).expect("a copy");
         if !as_nobody().is_empty() {

@@ -166,7 +166,7 @@ impl Playlist {
     }
 
     /// Returns the index of the first segment after the last interruption of the dates that is not a discontinuity; 0
-    /// if there is none. The earlier segments are listed without dates. hls.js compares dates and durations of
+    /// without such an interruption. The earlier segments are listed without dates. hls.js compares dates and durations of
     /// any two segments without a discontinuity between them. If these did not agree, a player that has just joined
     /// would be wrong about the times of all segments, and would stop loading for seconds.
     fn first_with_date(&self) -> usize {

@@ -241,7 +241,7 @@ async fn an_output_that_cannot_write_does_not_end_its_stream() {
     std::fs::remove_file(setup.root.path().join("cam")).expect("a file");
     let start = setup.start();
     play_for(&child, 2).await;
-    // The output also retries by itself. If it has already succeeded, the result is `Active` instead of
+    // The output also retries automatically. If it has already succeeded, the result is `Active` instead of
     // `Started`, so only success is checked.
     start.await.expect("a task").expect("HLS is playable");
     assert_eq!(setup.output(), OutputState::Live);
