@@ -23,7 +23,7 @@ struct Viewer {
     segments: BTreeMap<u64, Vec<u8>>,
     /// The lines of the finished segments in the playlists, without those of their parts and dates.
     entries: BTreeMap<u64, String>,
-    /// The dates of the segments. The dates before an interruption are left out of later playlists.
+    /// The dates of the segments. While a playlist contains an interruption, it lists no dates.
     dates: BTreeMap<u64, String>,
     init_files: Vec<String>,
     discontinuities: Option<u64>,
@@ -182,11 +182,16 @@ async fn a_playlist_continues_after_a_restart_whatever_the_clock_is() {
         has_later_segment(&nginx, &before).await;
         let after = viewer.load(&nginx).await;
         assert!(after.discontinuities() < 20, "the discontinuity number is too large");
+    }
+    until("the playlist lists dates", || async {
         let text = nginx.get("/streams/cam/stream.m3u8").await.text().await.expect("a playlist");
         let dates = text.lines().filter_map(|line| line.strip_prefix("#EXT-X-PROGRAM-DATE-TIME:"));
         let dates: Vec<_> = dates.collect();
-        assert!(!dates.is_empty() && dates.is_sorted(), "{dates:?}");
-    }
+        assert!(dates.is_sorted(), "{dates:?}");
+        !dates.is_empty()
+    })
+    .await;
+    viewer.load(&nginx).await;
     viewer.assert_continuous(&nginx).await;
 }
 

@@ -337,22 +337,23 @@ mod tests {
     }
 
     #[test]
-    fn dates_before_an_interruption_are_not_listed() {
-        let mut playlist = playlist(5);
+    fn no_dates_are_listed_until_the_segments_before_an_interruption_are_gone() {
+        let mut playlist = playlist(3);
         let mut begins_at = SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_690_000);
+        let mut dated = Vec::new();
         for (delay_ms, is_discontinuity) in
-            [(0, false), (3000, true), (0, false), (1600, false), (20, false)]
+            [(0, false), (3000, true), (0, false), (1600, false), (20, false), (0, false)]
         {
             begins_at += Duration::from_millis(delay_ms);
             playlist.open(begins_at, INIT, is_discontinuity);
             grow(&mut playlist, 10);
             playlist.close();
             begins_at += PART * 10;
+            let read = parsed(&playlist).segments;
+            let count = read.iter().filter(|segment| segment.program_date_time.is_some()).count();
+            dated.push(count);
         }
-        let read = parsed(&playlist);
-        let dated: Vec<_> =
-            read.segments.iter().map(|segment| segment.program_date_time.is_some()).collect();
-        assert_eq!(dated, [false, false, false, true, true]);
+        assert_eq!(dated, [1, 2, 3, 0, 0, 3]);
     }
 
     #[test]
@@ -373,7 +374,7 @@ mod tests {
     fn the_growing_segment_is_listed_by_its_parts() {
         let mut playlist = playlist(5);
         add(&mut playlist, 7, false);
-        playlist.open(SystemTime::UNIX_EPOCH, INIT, false);
+        playlist.open(SystemTime::UNIX_EPOCH, INIT, true);
         assert_eq!(playlist.position(), Position { sequence: 101, parts: 0 });
         grow(&mut playlist, 2);
         // Bytes without playing time extend the previous part.

@@ -209,7 +209,7 @@ fn continue_after(format: fn(u64) -> Arc<Format>, end: fn(&Setup, Run) -> EndedS
     let without_mark = |line: &String| line.replace(",INDEPENDENT=YES", "");
     let listed = format!("{}.m4s", after.media_sequence - 1);
     let known = entries.iter().map(without_mark).skip_while(|line| !line.contains(&listed));
-    // Dates before the interruption are not listed any more.
+    // While the playlist contains an interruption, it lists no dates.
     let is_kept = |line: &String| !line.contains(&listed) && !line.contains("DATE-TIME");
     let known: Vec<_> = known.filter(is_kept).collect();
     assert!(known.len() > 10, "{known:?}");

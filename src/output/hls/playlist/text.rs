@@ -41,7 +41,7 @@ impl Playlist {
         if skipped > 0 {
             line(&mut text, format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
-        let (parts_from, dates_from) = (self.first_with_parts(), self.first_with_date());
+        let (parts_from, has_dates) = (self.first_with_parts(), self.has_dates());
         let mut init = None;
         for (index, segment) in self.all().enumerate() {
             let is_new_map = init.replace(segment.init) != Some(segment.init);
@@ -55,7 +55,7 @@ impl Playlist {
                 let name = layout::init_name(segment.init);
                 line(&mut text, format_args!("#EXT-X-MAP:URI=\"{name}\""));
             }
-            if index >= dates_from {
+            if has_dates {
                 let time = humantime::format_rfc3339_millis(segment.begins_at);
                 line(&mut text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{time}"));
             }
@@ -165,19 +165,14 @@ impl Playlist {
         near
     }
 
-    /// Returns the index of the first segment after the last interruption of the dates that is not a discontinuity; 0
-    /// without such an interruption. The earlier segments are listed without dates. hls.js compares dates and durations of
-    /// any two segments without a discontinuity between them. If these did not agree, a player that has just joined
-    /// would be wrong about the times of all segments, and would stop loading for seconds.
-    fn first_with_date(&self) -> usize {
-        let mut next: Option<&Segment> = None;
-        for (index, segment) in (0..self.all().count()).rev().zip(self.all().rev()) {
-            if next.is_some_and(|next| is_interruption(segment, next)) {
-                return index + 1;
-            }
-            next = Some(segment);
-        }
-        0
+    /// Returns whether the segments are listed with dates: only if the dates are never interrupted, except at a
+    /// discontinuity. hls.js compares dates and durations of any two segments without a discontinuity between
+    /// them, even of two versions of the playlist. If these did not agree, it would be wrong about the times of all
+    /// segments, and would stop loading for seconds. It also computes the dates of segments that have none from
+    /// the dates of later segments, so no segment has a date until those before the interruption are gone.
+    fn has_dates(&self) -> bool {
+        let mut pairs = self.all().zip(self.all().skip(1));
+        !pairs.any(|(segment, next)| is_interruption(segment, next))
     }
 
     /// Returns the number of segments that end more than `targets` target durations before the end.
