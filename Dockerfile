@@ -41,7 +41,7 @@ LABEL org.opencontainers.image.title="stream-manager" \
 # tini is process 1. The kernel does not deliver a signal to process 1 unless that process handles it, so
 # the manager as process 1 would miss a SIGTERM early in its start. tini also reaps the processes that
 # `docker exec` and timed-out health checks leave behind.
-# Versions are not pinned: Debian's stable release changes only for security fixes, and Debian's servers
+# The versions of packages are not pinned: Debian's stable release changes only for security fixes, and Debian's servers
 # delete replaced versions.
 # hadolint ignore=DL3008
 RUN apt-get update \

@@ -15,7 +15,7 @@ for network in $(printf '%s' "${TRUSTED_PROXIES:-}" | tr ',' ' '); do
 done
 export NGINX_TRUSTED_PROXIES
 
-# With other characters, the origins would have no effect, or would change other directives of the
+# Refuses values with which the origins would have no effect, or would change other directives of the
 # Content-Security-Policy.
 case "${CORS_ORIGINS:-} " in
     *,* | *"/ "*)

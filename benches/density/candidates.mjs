@@ -10,7 +10,8 @@
 //   freshness        an output that was not written for more than this many seconds is stalled
 //   framesReceived() the number of frames that the candidate has received so far; optional
 //   attend()         acts as a viewer of each stream if the cost depends on viewers; called every ten seconds
-//   interruptions()  descriptions of the problems; the service reports those since the last call of add
+//   interruptions()  descriptions of the problems; the candidates `service` and `frames` report those since the last
+//                    call of add
 //   end()            ends all processes
 import { mkdirSync } from "node:fs";
 import { stat } from "node:fs/promises";

@@ -4,8 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { Camera, RtspServer } from "../support/rtsp.mjs";
 
 /**
- * Address of the cameras. Connections of clients come from another address, so the port of a stopped camera
- * stays free.
+ * Address of the cameras. The local ports of outgoing connections belong to another address, 127.0.0.1, so no
+ * connection can take the port of a stopped camera.
  */
 const ADDRESS = "127.0.0.2";
 /** Every camera whose number is a multiple of this has a password. */

@@ -29,7 +29,7 @@ export const abortAfter = (milliseconds) => AbortSignal.timeout(Math.ceil(millis
 export class Record {
   counts = new Map();
   violations = [];
-  /** Lists of the seconds until a stream recovered, by kind of disturbance. */
+  /** The recovery times in seconds, as one list for each kind of disturbance. */
   recoveries = new Map();
   #documented = documentedErrors();
   #highest = new Map();

@@ -17,7 +17,7 @@ use SensitiveParameter;
 final class StreamManager
 {
     /**
-     * Time limit of a start in seconds. A start takes up to 58 s when many cameras start at once and the link has
+     * Time limit of a start in seconds. A start can take 58 s when many cameras start at once and the link has
      * changed.
      */
     private const START_TIMEOUT = 60;

@@ -9,7 +9,7 @@ const IS_NON_SYNC = 0x1_00_00;
 
 /** The flags of a `trun` that state which fields its samples have. */
 const RUN = { dataOffset: 0x1, firstFlags: 0x4, duration: 0x1_00, size: 0x2_00, flags: 0x4_00 };
-/** The flag of a `trun` whose samples have a composition offset. The offset follows the flags. */
+/** The flag of a `trun` whose samples have a composition offset. In each sample, the offset follows the flags. */
 const RUN_COMPOSITION = 0x8_00;
 
 /** A box: its type, and the range of its content. */
