@@ -41,8 +41,8 @@ function merged(...settings) {
 }
 
 /**
- * Starts a candidate at this moment of the GOP in a new browser page, calls `watch` if there is one, and ends the
- * stream. Returns the results of both, and the settings of hls.js.
+ * Starts a candidate at this moment of the GOP in a new browser page, calls `watch` if it is set, and ends the
+ * stream. Returns the results of the start and of `watch`, and the settings of hls.js.
  */
 async function view(bench, candidate, moment, watch) {
   const player = await Player.load(bench.browser, candidate);

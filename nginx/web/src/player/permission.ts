@@ -40,7 +40,7 @@ let timer: ReturnType<typeof setTimeout> | undefined;
 /** The number of players of each camera on the page, by camera id. */
 const shown = new Map<string, number>();
 
-/** Returns the permission that was stored before a reload of the page; null if there is none. */
+/** Returns the permission that was stored before a reload of the page; null if no permission was stored. */
 function stored(): Permission | null {
   try {
     return JSON.parse(tabStorage.getItem(STORED) ?? "null");

@@ -8,8 +8,8 @@ const WAITING_AFTER_MS = 800;
 /** A picture that has stopped counts as stuck if no media has arrived for this long. */
 const STARVED_AFTER_MS = 6000;
 /**
- * A picture that has stopped is in the state `missed` if the playlist has grown since then, but no media has arrived
- * for this long. hls.js then does not find the next media in the new playlist.
+ * A picture that has stopped is in the state `missed` if the playlist has grown after the stop, but no media has
+ * arrived for this long. hls.js then does not find the next media in the new playlist.
  */
 const MISSED_AFTER_MS = 2000;
 /**

@@ -210,7 +210,7 @@ export function idOf(name: string): string {
     .slice(0, LONGEST_ID);
 }
 
-/** Returns the host of the camera, which is the default for the camera's name; empty if there is none. */
+/** Returns the host of the camera, which is the default for the camera's name; empty if the fields contain no host. */
 export function hostOf({ kind, ip, rtsp_link }: Fields): string {
   return kind === "address"
     ? ip.trim()
