@@ -157,7 +157,10 @@ impl CameraNetworks {
                 // The message omits the address, because clients must not learn the addresses of internal names.
                 return Err(Error::new(
                     ErrorKind::SourceForbidden,
-                    format!("cameras are not permitted at the address of host {host}"),
+                    format!(
+                        "cameras are not permitted at the address of host {host}; see the settings \
+                         CAMERA_ALLOW_NETS and CAMERA_DENY_NETS"
+                    ),
                 ));
             }
             address.set_ip(address.ip().to_canonical());
