@@ -206,7 +206,7 @@ impl Service {
         info!("shutting down");
         drop(tasks);
         // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and all files are
-        // deleted except those with which the playlists can continue.
+        // deleted except those with which the playlists can continue after a restart.
         core.registry.shutdown().await;
         core.cameras.numbers().release().await;
         // Sends the responses to those callers, and the last webhooks.
@@ -269,8 +269,8 @@ fn own_certificate(config: &Config) -> Result<Option<OwnCertificate>, StartError
     Ok(Some(certificate))
 }
 
-/// Locks `STREAM_DIR`, and deletes the files that an earlier manager left there, except those with which playlists
-/// can continue. Returns the lock, and the streams that had files.
+/// Locks `STREAM_DIR`, and deletes the files that an earlier manager left there, except those with which the playlists
+/// of that manager can continue. Returns the lock, and the streams that had files.
 fn claim_stream_dir(layout: &Layout) -> Result<(DirLock, Vec<LeftStream>), StartError> {
     let lock = sweep::lock(layout).and_then(|lock| sweep::sweep(layout).map(|left| (lock, left)));
     let setting = format!("STREAM_DIR={}", layout.root().display());

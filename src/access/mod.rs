@@ -151,7 +151,7 @@ impl Caller {
         self.key.as_deref()
     }
 
-    /// Returns the name of the API key, or `anybody` if there is none, for logs and sessions.
+    /// Returns the name of the API key, or `anybody` for a caller without a key. For logs and sessions.
     pub(crate) fn name(&self) -> &str {
         self.key().unwrap_or("anybody")
     }
@@ -168,7 +168,7 @@ impl Caller {
         }
         Err(Error::new(
             ErrorKind::Forbidden,
-            "the role of the API key does not permit this request",
+            "the role of the API key does not permit this request; use an API key with a higher role",
         ))
     }
 

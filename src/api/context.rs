@@ -13,7 +13,8 @@ use crate::onvif::finder::Finder;
 use crate::service::core::Core;
 use crate::service::readiness::Readiness;
 
-/// The time that a request can take in addition to the longest start, for example for the trial of a changed link.
+/// The time that a request can take in addition to the longest start, for example for trying a changed link before the
+/// stream switches to it.
 const IN_ADDITION_TO_A_START: Duration = Duration::from_secs(30);
 
 /// The parts of the manager that handlers use.

@@ -29,7 +29,7 @@ const UNKNOWN: &str = "unknown";
 /// The header in which browsers report whether a page of another site caused the request.
 const FETCH_SITE: &str = "sec-fetch-site";
 
-/// The value of `Origin` with which browsers hide the page, for example the page of a sandboxed frame.
+/// The value of `Origin` with which browsers hide the page's address, for example for a page in a sandboxed frame.
 const HIDDEN: &str = "null";
 
 /// The other end of a connection.
@@ -103,9 +103,9 @@ pub(super) fn shown<'a>(head: &'a Parts, peer: &'a Peer) -> Credentials<'a> {
 }
 
 /// Returns whether the request shows that another proxy has passed it on, in addition to the nginx in front of
-/// the manager. If that proxy is an nginx without further configuration, it may add no header, but it usually
-/// sends requests with HTTP/1.0, which browsers and other clients do not use. The nginx in front of the
-/// manager reports HTTP/1.0 in `Via`.
+/// the manager. Most proxies add a header. An nginx with its default settings adds none, but usually sends
+/// requests with HTTP/1.0, which browsers and other clients do not use. If the nginx in front of the manager
+/// receives a request with HTTP/1.0, it adds `Via`.
 fn is_forwarded(head: &Parts) -> bool {
     head.version == Version::HTTP_10
         || head.headers.keys().any(|name| {
@@ -116,9 +116,9 @@ fn is_forwarded(head: &Parts) -> bool {
 /// Returns whether the request was caused by a page whose address is neither `localhost` nor a loopback
 /// address.
 ///
-/// A browser sends `Sec-Fetch-Site` only to a URL that it considers trustworthy, such as a URL with the host
-/// `localhost`. `Origin` and `Referer` contain the page's address as the browser sees it, even if a proxy has
-/// replaced `Host`.
+/// `Sec-Fetch-Site` is not enough, because a browser sends it only to a URL that the browser considers
+/// trustworthy, such as a URL with the host `localhost`. So `Origin` and `Referer` are checked as well. They
+/// contain the page's address as the browser sees it, even if a proxy has replaced `Host`.
 pub(super) fn is_other_site(headers: &HeaderMap) -> bool {
     let is_elsewhere = |name: &str| {
         let page = text(headers, name).and_then(|page| Url::parse(page).ok());

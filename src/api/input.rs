@@ -132,7 +132,7 @@ fn without_mark(text: &[u8]) -> &[u8] {
     text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
 }
 
-/// The treatment of a field that does not exist, or that is given twice, in an error.
+/// The way in which an error refers to a field that is unknown or given twice.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum UnknownField {
     /// The error names the field.
@@ -142,7 +142,7 @@ enum UnknownField {
 }
 
 /// Reads a form or a query. A link or a password that is not percent-encoded ends at its first `&`, and its rest becomes
-/// further fields.
+/// further fields. If this may have happened, an error does not name a field that is unknown or given twice.
 fn from_form<T: DeserializeOwned>(form: &[u8]) -> Result<T, Error> {
     let form = without_mark(form);
     let is_perhaps_cut = form.split(|byte| *byte == b'&').any(may_be_cut);

@@ -1,5 +1,5 @@
-//! The HTTP API: turns requests into calls of use cases, and the results of use cases into
-//! responses.
+//! The HTTP API: turns requests into calls of use cases, which are the functions in `crate::service`,
+//! and the results of use cases into responses.
 //!
 //! Each resource is a module with its routes, its wire types, its handlers and the documentation of
 //! its endpoints: [`streams`], [`cameras`], [`sessions`], [`media`], [`discovery`], [`system`] and

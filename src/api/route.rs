@@ -107,7 +107,7 @@ impl Call<'_> {
 }
 
 impl Call<'_> {
-    /// Handles another request of the same caller, whose body is JSON, and returns the response. The caller must
+    /// Handles another request, with a JSON body, for the same caller, and returns the response. The caller must
     /// have the role that the other request requires.
     pub(super) async fn forward(
         &self,

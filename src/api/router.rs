@@ -100,8 +100,8 @@ impl Router {
     }
 }
 
-/// Logs a request. A status 5xx is a warning, unless the response has `Retry-After` or comes from
-/// `/readyz`. Such responses do not show a fault of the manager, and may be frequent.
+/// Logs a request. A status 5xx is logged as a warning. The exceptions are responses with `Retry-After` and
+/// responses of `/readyz`, which do not show a fault of the manager, and may be frequent.
 fn log(method: &Method, path: &str, reply: &Reply, millis: u128) {
     let status = reply.status().as_u16();
     let is_fault = status >= 500 && !reply.headers().contains_key(RETRY_AFTER);

@@ -198,7 +198,7 @@ impl Server {
         tokio::spawn(async move {
             tokio::pin!(connection);
             // At shutdown, hyper closes a connection from which it has read nothing, even if a request has
-            // arrived or is about to arrive.
+            // arrived or is about to arrive. So a new connection gets some time for its first request.
             let is_closing = async {
                 let _ = end.changed().await;
                 let _ = timeout(FIRST_REQUEST, has_read).await;

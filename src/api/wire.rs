@@ -169,7 +169,7 @@ pub(super) fn optional_flag<'de, D: Deserializer<'de>>(
 }
 
 /// Returns the boolean that a text means. The case of the letters does not matter, because the languages of
-/// back ends write booleans differently.
+/// back ends write booleans differently, for example `True` in Python.
 pub(super) fn parse_flag(text: &str) -> Option<bool> {
     match text.trim().to_ascii_lowercase().as_str() {
         "true" | "1" | "yes" | "on" => Some(true),

@@ -81,7 +81,7 @@ impl OwnCertificate {
         loop {
             tokio::time::sleep(CHECK_INTERVAL).await;
             let certificate = self.clone();
-            // A panic has already been logged.
+            // The outer result is an error only after a panic, which has already been logged.
             let checked = tokio::task::spawn_blocking(move || certificate.ensure_valid()).await;
             if let Ok(Err(error)) = checked {
                 let error = &error as &dyn std::error::Error;

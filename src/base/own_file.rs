@@ -50,9 +50,9 @@ pub(crate) enum OpenError {
     Io(io::Error),
 }
 
-/// Opens a file to read it; returns `None` if it does not exist. Does not wait. Fails unless the file is a
-/// regular one that belongs to the manager's user, to root, or to the owner of the directory, who can replace
-/// every file in it.
+/// Opens a file to read it; returns `None` if it does not exist. Does not wait, even if the file is a FIFO. Fails
+/// unless the file is a regular one that belongs to the manager's user, to root, or to the owner of the directory, who
+/// can replace every file in it.
 pub(crate) fn open(path: &Path) -> Result<Option<File>, OpenError> {
     let file = match open_with(OpenOptions::new().read(true), path) {
         Ok(file) => file,

@@ -4,8 +4,9 @@ use std::str::FromStr;
 
 use url::Url;
 
-/// Paths of the service and of nginx. A path of `PUBLIC_URL` that begins with one of them would be ambiguous, because a proxy
-/// in front of nginx may remove the path.
+/// The first segments of the paths of the service and of nginx. The path of `PUBLIC_URL` must not begin with one of
+/// them. A proxy in front of nginx may remove the path of `PUBLIC_URL`. If that path were `/api`, it would be unclear
+/// whether a request for `/api/cameras` still contains it.
 const OWN_PATHS: [&str; 7] = ["api", "assets", "hls", "internal", "play", "problem", "streams"];
 
 /// The address at which browsers reach nginx, which may be below a path of a host. The default is an unknown

@@ -79,9 +79,9 @@ impl CameraNetworks {
     /// Returns whether cameras are permitted at this address.
     ///
     /// An IPv6 address that contains an IPv4 address (compatible, 6to4, NAT64, Teredo) is permitted only
-    /// if both addresses are permitted. A mapped address counts as the IPv4 address, but `deny` applies to
-    /// both forms. Unspecified addresses (for IPv4 `0.0.0.0/8`), multicast and broadcast are never
-    /// permitted. Neither are addresses of NAT64 for local use (`64:ff9b:1::/48`), because the position of
+    /// if both addresses are permitted. A mapped address, such as `::ffff:10.0.0.1`, counts as the IPv4 address,
+    /// but `deny` applies to both forms. Unspecified addresses (for IPv4 `0.0.0.0/8`), multicast and broadcast are
+    /// never permitted. Neither are addresses of NAT64 for local use (`64:ff9b:1::/48`), because the position of
     /// the IPv4 address in such an address depends on the network.
     ///
     /// ```
@@ -157,7 +157,10 @@ impl CameraNetworks {
                 // The message omits the address, because clients must not learn the addresses of internal names.
                 return Err(Error::new(
                     ErrorKind::SourceForbidden,
-                    format!("cameras are not permitted at the address of host {host}"),
+                    format!(
+                        "cameras are not permitted at the address of host {host}; see the settings \
+                         CAMERA_ALLOW_NETS and CAMERA_DENY_NETS"
+                    ),
                 ));
             }
             address.set_ip(address.ip().to_canonical());
@@ -252,7 +255,7 @@ fn parse_host(host: &str) -> Result<Host<'_>, Error> {
         ));
     }
     // Some resolvers read 127.1, 0177.0.0.1, 0x7f.1 and 2130706433 as 127.0.0.1, others do not. The last
-    // part of a host name is never a number, so all such hosts are refused, as in web browsers.
+    // part of a host name is never a number, so all hosts whose last part is a number are refused.
     let last = host.strip_suffix('.').unwrap_or(host).rsplit('.').next().unwrap_or_default();
     if is_number(last) {
         return invalid(

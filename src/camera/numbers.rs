@@ -95,7 +95,7 @@ impl Numbers {
         lock(&self.0.state).next
     }
 
-    /// Records that all numbers below `next` have been used or announced.
+    /// Records that all numbers below `next` have been used, or that players may know them.
     pub(crate) fn use_below(&self, next: NumberSet) {
         let mut state = lock(&self.0.state);
         let before = state.next;
@@ -115,8 +115,8 @@ impl Numbers {
     }
 
     /// Corrects the segment and epoch numbers after a crash: the stream continues with the numbers in `next`,
-    /// which follow the last numbers that were used. Ignores a number before the last reserved block, and 0,
-    /// which means that the number is unknown.
+    /// which follow the last numbers that were used. Ignores a number before the last reserved block, which comes
+    /// from the files of an earlier stream. Also ignores 0, which means that the number is unknown.
     pub(crate) fn correct(&self, next: NumberSet) {
         let mut state = lock(&self.0.state);
         let begin = state.reserved.zip(BLOCK, u64::saturating_sub);

@@ -48,7 +48,8 @@ impl FromStr for Origin {
     }
 }
 
-/// The origin of a running stream's media, which changes with the stream's source. Clones share it.
+/// The origin of a running stream's media. The origin changes when the stream gets another source. Clones share the
+/// origin.
 #[derive(Debug, Clone)]
 pub struct CurrentOrigin(Arc<Mutex<Since>>);
 

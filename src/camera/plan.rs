@@ -7,8 +7,10 @@
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::options::{AudioOption, StreamOptions, TransportOption, VideoOption};
 
-/// The number of runs in a row that must find the camera busy before one run is tried without audio. The run without
-/// audio begins after about 9 s. By then, most cameras have freed the session of a lost connection.
+/// The number of runs in a row that must find the camera busy before one run is tried without audio. A run without
+/// audio helps if a camera refuses only the audio, but reports that it is busy. More often, a camera is busy because it
+/// still has the session of a lost connection. The run without audio begins after about 9 s. By then, most cameras have
+/// freed such a session.
 pub(crate) const BUSY_RUNS: u32 = 3;
 
 /// The treatment of the camera's video.
@@ -38,8 +40,8 @@ pub enum Audio {
 /// The amount of data from which FFmpeg determines the parameters of video and audio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbeSize {
-    /// Enough for nearly all cameras, because most parameters are in their SDP. FFmpeg begins to write
-    /// 0.2 s after it has connected.
+    /// Enough for nearly all cameras, because most parameters are in the description that the camera sends first
+    /// (SDP). FFmpeg begins to write 0.2 s after it has connected.
     Small,
     /// For cameras with several video tracks for which [`ProbeSize::Small`] is not enough.
     Large,
@@ -75,8 +77,8 @@ pub enum VideoChoice {
     Second,
 }
 
-/// The choice of the audio track, if the camera has several. With Debian's FFmpeg, one of them may be a track for
-/// sound to the camera.
+/// The choice of the audio track, if the camera has several. One of them may be the track for sound that the client
+/// sends to the camera's loudspeaker. The lean FFmpeg ignores that track; Debian's FFmpeg does not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AudioChoice {
     /// The first track.

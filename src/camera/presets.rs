@@ -1,5 +1,5 @@
-//! Presets: RTSP ports and paths of cameras, by vendor. The data file names the origin of
-//! each preset, except the generic ones.
+//! Presets: RTSP ports and paths of cameras, by vendor. The data file names the origin of each preset, except the
+//! generic presets (`generic-…`), which are for cameras of any vendor.
 
 use std::sync::LazyLock;
 

@@ -12,7 +12,7 @@ pub(crate) struct Record {
     pub id: CameraId,
     /// The name to display.
     pub name: String,
-    /// The user who owns the camera, named as in the back end.
+    /// The user who owns the camera, with the name that the back end has chosen.
     pub owner: Option<String>,
     /// The camera's ONVIF service.
     pub onvif: Option<OnvifAddress>,

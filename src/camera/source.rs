@@ -3,7 +3,8 @@
 //! `Debug` and `Display` show `rtsp://***@host:port/path`. Only these functions return secrets:
 //! [`Source::expose`] for the database and for comparisons, [`Source::expose_at`] for FFmpeg's script,
 //! [`Source::credentials`] for the ONVIF service of the same camera, and [`Source::path`] for comparisons and for
-//! requests to the camera.
+//! requests to the camera. FFmpeg's script is the ffconcat script through which FFmpeg gets the URL (see
+//! `ingest::ffmpeg::args`).
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
@@ -238,8 +239,8 @@ impl Source {
     }
 
     /// Returns `text` without the secrets of this source: credentials and values of parameters, in every
-    /// encoding in which they may appear. Secrets of one or two bytes are removed only from the URL. Also
-    /// removes the secrets of all other links in the text.
+    /// encoding in which they may appear. Secrets of one or two bytes are removed only where the whole URL
+    /// appears. Also removes the secrets of all other links in the text.
     pub fn redact(&self, text: &str) -> String {
         let text = text.replace(&self.0.url, &self.0.shown);
         redact_links(&without(&text, &self.0.secrets))

@@ -10,13 +10,13 @@ use tokio::time::timeout;
 use tracing::Instrument as _;
 
 /// The longest wait for the end of a pipe after the child has ended. Usually the pipe closes at once. It
-/// stays open if a process outside of the child's group still holds the writing end.
+/// stays open if a process outside of the child's process group still has the writing end open.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// Reads a pipe up to its end or up to `max` bytes, and returns the bytes.
 pub(crate) async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
-    // A read error needs no report, because the bytes show what was written.
+    // After a read error, the result is the bytes that were read before it.
     let _ = pipe.take(max).read_to_end(&mut bytes).await;
     bytes
 }
@@ -25,7 +25,7 @@ pub(crate) async fn read_up_to(pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8
 /// signal would kill FFmpeg if it wrote messages to a closed pipe.
 pub(crate) async fn first_of(mut pipe: impl AsyncRead + Unpin, max: u64) -> Vec<u8> {
     let bytes = read_up_to(&mut pipe, max).await;
-    // A read error needs no report, because there are no further messages.
+    // The rest is discarded, so a read error does not matter.
     let _ = tokio::io::copy(&mut pipe, &mut tokio::io::sink()).await;
     bytes
 }

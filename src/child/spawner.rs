@@ -261,7 +261,8 @@ fn number<T: FromStr>(arguments: &mut impl Iterator<Item = OsString>) -> io::Res
 }
 
 /// Returns `wanted`, capped at the system's hard limit. Logs a warning if the hard limit is lower. The warning
-/// shows both values in the unit of the setting; `unit` is this unit, in the unit of the resource.
+/// shows both values in the unit of the setting. `unit` is this unit in the unit of the resource, for example
+/// 1024 * 1024 if the setting is in mebibytes and the resource is in bytes.
 fn allowed(resource: Resource, setting: &str, unit: u64, wanted: u64) -> io::Result<u64> {
     let (_, hard) = getrlimit(resource)?;
     if wanted > hard {

@@ -26,7 +26,7 @@ const MAX_RESPONSE: usize = 128 * 1024 * 1024;
 
 /// Sends requests to the API of one service.
 pub(super) struct Client {
-    /// The host and the port, as in the URL.
+    /// The host and the port of the URL, such as `127.0.0.1:8088`.
     authority: String,
     /// The path of the API, without a slash at the end.
     base: String,

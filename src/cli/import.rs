@@ -25,7 +25,7 @@ use crate::store::db::Location;
 
 /// The largest file, in bytes; the API's limit for imports.
 const MAX_FILE: u64 = 32 * 1024 * 1024;
-/// The path of the import.
+/// The path of the API for imports.
 const PATH: &str = "/api/cameras.json";
 
 /// The options of the command.
@@ -35,7 +35,7 @@ struct Options {
     file: PathBuf,
     /// If true, the cameras are stored. Otherwise, the command only shows what it would store.
     apply: bool,
-    /// The format of the file; `None` if the contents show the format.
+    /// The format of the file; `None` to recognize the format from the contents.
     format: Option<Format>,
     /// The URL of the service; `None` for the address in the settings.
     url: Option<String>,
@@ -82,7 +82,7 @@ struct Camera {
     name: String,
     source: Option<String>,
     source_sub: Option<String>,
-    /// The options, by their names.
+    /// The values of the options, such as `auto`.
     video: String,
     audio: String,
     transport: String,

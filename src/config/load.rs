@@ -123,7 +123,8 @@ fn parse_dotenv(bytes: &[u8]) -> Result<HashMap<String, String>, (usize, &'stati
     let lines = Lines { rest: text.as_bytes(), count: &count };
     let variables: Result<HashMap<_, _>, _> = dotenvy::from_read_iter(lines).collect();
     variables.map_err(|error| {
-        // If a quote is missing, the error contains the text up to the end of the file.
+        // If a quote is missing, the error contains all lines from the line with the quote to the end of the file, and
+        // `count` includes them.
         let following_lines = match &error {
             dotenvy::Error::LineParse(text, _) => text.trim_end().matches('\n').count(),
             _ => 0,
@@ -164,8 +165,8 @@ pub(crate) fn api_key() -> Option<Secret> {
 /// Returns the value of an environment variable that a file for the command `import` refers to; `None` if the
 /// variable is unset.
 ///
-/// The settings of the service count as unset, because a link in a file from elsewhere could send a secret to
-/// another host.
+/// The settings of the service and `API_KEY` count as unset, because they contain secrets. A file from elsewhere
+/// could contain a link with which such a secret is sent to another host.
 pub(crate) fn file_variable(name: &str) -> Option<String> {
     let is_setting = |setting: &&str| setting.eq_ignore_ascii_case(name);
     if name != CAMERA_PASSWORD && variable_names().iter().any(is_setting) {

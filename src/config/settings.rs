@@ -133,7 +133,7 @@ settings! {
         /// Keys for the API and for playback. If unset, there is one key, which has the role admin and the name
         /// `admin`. The manager creates this key at its first start, in a file next to the database
         /// (`.admin-key` after the database's name) that only the file's owner can read. At each start, the log
-        /// shows a link to the page that contains the key.
+        /// shows a link that opens the page with this key.
         api_keys: Option<Secret> = setting("API_KEYS", "", value::secret(API_KEYS).optional());
 
         /// If `true`, every program on this machine can do everything without a key. The manager and nginx can
@@ -254,9 +254,9 @@ settings! {
         segment_time: Duration = setting("HLS_SEGMENT_TIME", "2", value::seconds(1.0..=10.0));
 
         /// Number of finished segments in the playlist, after a stream has run for some time. The playlist
-        /// contains more segments if these are shorter in total than RFC 8216 requires, or if none of them has a
-        /// keyframe at which players without low latency can begin. Players without low latency begin at least
-        /// three target durations before the end.
+        /// contains more segments if this number of segments is shorter in total than RFC 8216 requires, or if
+        /// none of them has a keyframe at which players without low latency can begin. Players without low latency
+        /// begin at least three target durations before the end.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
         /// Longest duration of a part, with a tolerance of 5 %, unless a single frame lasts longer. Longer

@@ -56,7 +56,7 @@ fn verify(token: &str) {
     assert!(claims.exp - claims.iat <= MAX_LIFETIME, "{claims:?}");
     assert!(claims.cameras == ["*"] || claims.cameras.iter().all(|id| is_id(id)), "{claims:?}");
     assert!(claims.allows("a camera") == (claims.cameras == ["*"]), "{claims:?}");
-    // An issued token may be longer, because of its header.
+    // The issued token may be longer than the accepted one, because it may have a longer header.
     if token.len() + 100 <= MAX_TOKEN_LENGTH {
         let again = SIGNER.issue(&claims).expect("a token");
         assert_eq!(VERIFIER.verify_at(&again, NOW), Ok(claims));

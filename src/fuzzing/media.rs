@@ -29,8 +29,8 @@ pub fn nut(data: &[u8]) {
             }
         }
     }
-    // A frame of one byte can omit at most 255 other bytes. So the frames have at most 256 times the size of the
-    // input.
+    // NUT can omit up to 255 bytes at the beginning of a frame. So a frame that takes one byte of the input can have
+    // 256 bytes.
     assert!(size <= data.len() * 256, "{size} bytes out of {}", data.len());
     assert_eq!(read_nut([written.as_slice()]), (items, None));
 }

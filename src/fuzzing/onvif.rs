@@ -40,9 +40,9 @@ pub fn onvif_xml(data: &[u8]) {
 
 /// Reads `data` as the response of a device to any request. The first byte selects the HTTP status.
 ///
-/// Checks that the port of a service is not used if the service is at another address than the device, that
-/// links contain no credentials, that names and messages are single lines, and that there is no sub stream
-/// without a main stream.
+/// Checks that the port of a service is used only if the service is at the device's own address, that links
+/// contain no credentials, that names and messages are single lines, and that there is no sub stream without
+/// a main stream.
 pub fn soap_answer(data: &[u8]) {
     const STATUSES: [u16; 8] = [200, 200, 200, 400, 401, 403, 404, 500];
     let Some((head, text)) = data.split_first() else { return };
@@ -87,8 +87,9 @@ fn read_answer(answer: &XmlNode) {
 
 /// Reads the lines of `data` as headers `WWW-Authenticate` of a device.
 ///
-/// Checks that the manager's header is sensitive, that it contains the password only for HTTP Basic authentication,
-/// and that a digest repeats the device's realm and nonce in such a form that they can be parsed again.
+/// Checks that the manager's header is marked as sensitive, that it contains the password only for HTTP Basic
+/// authentication, and that a digest repeats the device's realm and nonce in such a form that they can be parsed
+/// again.
 pub fn http_auth(data: &[u8]) {
     let values =
         data.split(|byte| *byte == b'\n').filter_map(|it| HeaderValue::from_bytes(it).ok());

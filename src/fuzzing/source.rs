@@ -116,7 +116,8 @@ const SHORTEST_SECRET: usize = 3;
 
 /// Returns the secrets of a link: the credentials, and the values of the parameters `password`, `pass`,
 /// `pwd` and `token`; each as written, percent-decoded, and in base64. Leaves out secrets that are short or
-/// contain an asterisk. [`Source`] must accept the link, but this search shares no code with [`Source`].
+/// contain an asterisk. [`Source`] must accept the link. This search shares no code with [`Source`], so that it
+/// finds secrets that [`Source`] overlooks.
 fn secrets(link: &str) -> Vec<Vec<u8>> {
     const ENDS: [char; 5] = ['/', '?', '&', ';', '#'];
     let rest = link.split_once("://").map_or("", |(_, rest)| rest);

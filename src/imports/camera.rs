@@ -46,7 +46,7 @@ pub(super) struct Draft {
 #[derive(Default)]
 pub(super) struct Ids {
     taken: HashSet<String>,
-    /// The number that was last appended to an id.
+    /// For each id, the number that was last appended to it.
     last_numbers: HashMap<String, usize>,
 }
 

@@ -102,7 +102,7 @@ pub(super) fn read(text: &str) -> Result<Import, ImportError> {
 }
 
 /// Returns whether a delimiter may be a part of the password in a link: the link contains no `@`, but the next
-/// field does, and no quotation mark is between them. `written` begins with the line.
+/// field does, and no quotation mark is between them. `written` is the text of the file from this line on.
 fn cuts_a_link(columns: &[&str], record: &ByteRecord, written: &str, delimiter: u8) -> bool {
     let is_link = |column: &&str| matches!(*column, "rtsp_link" | "rtsp_link_sub");
     let indexes = (0..record.len()).filter(|index| columns.get(*index).is_some_and(is_link));
@@ -184,7 +184,7 @@ fn first_line(text: &str) -> &str {
 /// Returns the delimiter that occurs most often in the header line.
 fn delimiter(header: &str) -> u8 {
     let count = |delimiter: u8| header.bytes().filter(|byte| *byte == delimiter).count();
-    // Of several delimiters with the same count, max_by_key returns the last one.
+    // Of several delimiters with the same count, max_by_key returns the last one, which is the first in DELIMITERS.
     DELIMITERS.into_iter().rev().max_by_key(|delimiter| count(*delimiter)).unwrap_or(b',')
 }
 

@@ -15,7 +15,7 @@ use super::streams::{Failure, MAX_SOURCES, Streams};
 use super::yaml::{self, Entries, Node};
 use crate::camera::options::TransportOption;
 
-/// The settings of a camera that have no counterpart.
+/// The settings of a camera that have no counterpart in the manager.
 const CAMERA_SETTINGS: [&str; 31] = [
     "audio",
     "audio_transcription",
@@ -49,7 +49,7 @@ const CAMERA_SETTINGS: [&str; 31] = [
     "webui_url",
     "zones",
 ];
-/// The settings of `ffmpeg` in a camera or an input that have no counterpart.
+/// The settings of `ffmpeg` in a camera or an input that have no counterpart in the manager.
 const FFMPEG_SETTINGS: [&str; 7] = [
     "apple_compatibility",
     "global_args",

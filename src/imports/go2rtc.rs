@@ -89,7 +89,8 @@ fn source(text: &str, port: u16, placeholders: &Placeholders<'_>) -> StreamSourc
     }
     let mut notes = Notes::default();
     let parsed = if link::has_scheme(source) { Some(Link::parse(source)) } else { None };
-    // If the link ends with a secret, the text after the `#` can belong to the secret.
+    // If the link ends with a secret, the text after the `#` can belong to the secret. So unknown options, whose names
+    // may be that text, are not shown.
     let is_open = matches!(&parsed, Some(Ok(link)) if link.source.to_string().ends_with("***"));
     let options = LinkOptions::of_go2rtc(options, is_ffmpeg, &mut notes);
     if is_open {

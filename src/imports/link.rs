@@ -9,7 +9,7 @@ use crate::camera::source::{Source, UNCLEAR_PASSWORD};
 
 /// The longest scheme that a message shows, in bytes.
 const MAX_SCHEME: usize = 20;
-/// The options of go2rtc's sources that have no counterpart.
+/// The options of go2rtc's sources that have no counterpart in the manager.
 const KNOWN_OPTIONS: [&str; 18] = [
     "async",
     "backchannel",
@@ -146,7 +146,7 @@ impl Link {
     }
 }
 
-/// Returns the transport that is named as in FFmpeg's options; `None` for other names.
+/// Returns the transport that has this name in FFmpeg's options; `None` for other names.
 pub(super) fn transport(name: &str) -> Option<TransportOption> {
     match name.to_ascii_lowercase().as_str() {
         "tcp" => Some(TransportOption::Tcp),

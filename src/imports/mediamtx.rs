@@ -21,7 +21,7 @@ const NOT_LINKS: [(&str, &str); 3] = [
     ("redirect", "redirects readers to another server"),
     ("rpiCamera", "is a camera of the Raspberry Pi; the manager requires RTSP links"),
 ];
-/// The beginnings of the names of options that have no counterpart.
+/// The beginnings of the names of options that have no counterpart in the manager.
 const NO_COUNTERPART: [&str; 16] = [
     "alwaysAvailable",
     "disablePublisherOverride",

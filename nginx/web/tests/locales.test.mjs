@@ -54,7 +54,7 @@ test("every error code has a text, and every error text has a code", () => {
   for (const code of components.schemas.ErrorKind.enum) {
     assert.ok(reference.includes(code), code);
   }
-  // The codes that the page itself gives to errors, for example to errors of the service without a code.
+  // The codes that the page itself gives to errors, for example if the service's response has no code.
   const own = [
     ...sources.matchAll(/new Problem\(\w+, "(\w+)"|"(onvif_failed)"|"error\.(unexpected)"/g),
   ];
@@ -65,7 +65,7 @@ test("every error code has a text, and every error text has a code", () => {
   assert.deepEqual(texts.map((key) => key.replace("error.", "")).sort(), codes);
 });
 
-test("every note on a vendor has a text, which is the note itself in English", () => {
+test("every vendor's note has a text, and the English text is the note itself", () => {
   const presets = JSON.parse(readFileSync(PRESETS, "utf8")).filter(({ notes }) => notes);
   const texts = Object.entries(english).filter(([key]) => key.startsWith("vendor."));
   assert.deepEqual(

@@ -13,7 +13,7 @@ const TARGET = 0.3;
 const { code } = await transformWithEsbuild(readFileSync(FILE, "utf8"), FILE.pathname);
 const { Pace } = await import(`data:text/javascript,${encodeURIComponent(code)}`);
 
-/** Returns a Pace with a simulated video, and functions that play and stop the video. */
+/** Creates a Pace. Returns its simulated hls.js and video, and a function that lets time pass for them. */
 function setUp(t, { latency, buffered = 10, isLowLatency = true, hasAudio = false }) {
   let now = 1000;
   mock.method(performance, "now", () => now);
@@ -29,7 +29,7 @@ function setUp(t, { latency, buffered = 10, isLowLatency = true, hasAudio = fals
   };
   const pace = new Pace(video, hls, isLowLatency);
   pace.hasAudio = hasAudio;
-  /** Lets time pass. Returns the speeds that were set, without repetitions. */
+  /** Lets time pass, in which the video plays or stalls. Returns the speeds that were set, without repetitions. */
   const run = (milliseconds, isMoving = true) => {
     const rates = new Set();
     for (const end = now + milliseconds; now < end; now += BEAT_MS) {

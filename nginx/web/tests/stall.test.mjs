@@ -64,7 +64,7 @@ test("the motion is `missed` after 2 seconds without media if the playlist grows
   assert.deepEqual(run(1000, { before }), ["still", "waiting"]);
 });
 
-test("the motion is not `missed` if media arrives, or the playlist grew before the stop", (t) => {
+test("the motion is not `missed` if media arrives, or if the playlist last grew before the picture stopped", (t) => {
   const { video, watch, run } = setUp(t);
   const arrives = () => {
     watch.grown();
@@ -74,7 +74,7 @@ test("the motion is not `missed` if media arrives, or the playlist grew before t
   run(1000, { before: () => (video.currentTime += 0.2) });
   watch.grown();
   assert.deepEqual(run(5000), ["still", "waiting"]);
-  // Before the first picture, growth of the playlist does not count, because that picture may be late.
+  // Until the picture has moved, growth of the playlist does not count, because the first media may be late.
   watch.begin();
   watch.note(video);
   assert.deepEqual(run(5000, { before: () => watch.grown() }), ["still", "waiting"]);
@@ -87,7 +87,7 @@ test("a picture that has stopped is not stuck while media arrives, up to 30 seco
   assert.deepEqual(run(200, { before }), ["stuck"]);
 });
 
-test("at most 400 ms count between two checks, because a busy page registers no media", (t) => {
+test("of the time between two checks, at most 400 ms count, because a busy page registers media late", (t) => {
   const { run } = setUp(t);
   assert.deepEqual(run(45_000, { beat: 3000 }), ["still", "waiting"]);
 });

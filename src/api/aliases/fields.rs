@@ -95,7 +95,7 @@ pub(in crate::api) fn of_camera(camera: &mut Value, public_url: &PublicUrl) -> M
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Returns the old fields of a start, a stop or the status of a stream.
+/// Returns the old fields of the response to a start, to a stop, or to a request for the status of a stream.
 pub(in crate::api) fn of_stream(stream: &mut Value, public_url: &PublicUrl) -> Map<String, Value> {
     let state = [&stream["status"], &stream["state"]].into_iter().find_map(Value::as_str);
     let is_streaming = matches!(state, Some("started" | "active" | "live"));
@@ -115,7 +115,8 @@ pub(super) fn of_session(session: &mut Value) -> Map<String, Value> {
     fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
-/// Adds the old fields to every object in the list `name`. Returns no further fields.
+/// Adds the old fields to every object in the list `name` of `value`. Returns an empty map, because `value` itself has
+/// no old fields.
 pub(super) fn with_list(
     value: &mut Value,
     name: &str,
@@ -140,7 +141,8 @@ pub(in crate::api) async fn camera_array(
     Ok(reply::json(&list["cameras"]))
 }
 
-/// Returns the status of all cameras, from the list of cameras and the list of streams.
+/// Replaces the list of streams with a list of all cameras and their states. Removes `streams` from the object
+/// `streams`, and returns the field `cameras`.
 pub(super) fn of_status(
     streams: &mut Value,
     cameras: &[Value],

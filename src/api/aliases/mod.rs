@@ -1,5 +1,5 @@
 //! Aliases for clients of the systems that the manager replaces: old requests become requests of the present API,
-//! and the responses get the old fields as well. The aliases contain no use cases.
+//! and the responses get the old fields as well. The aliases do nothing else.
 //!
 //! | Module | Owns |
 //! |---|---|
@@ -99,7 +99,8 @@ async fn sessions(call: Call<'_>) -> Result<Reply, Error> {
 async fn start_session(call: Call<'_>) -> Result<Reply, Error> {
     let id = call.id.clone();
     let session = service::sessions::find(&call.api.core, &call.caller, &id)?;
-    // A back end's session that was ended before its first use has no cameras.
+    // A back end can issue the token of a session itself. If such a session is ended before the manager has received
+    // the token, the manager knows only the session's id, and no cameras.
     let camera =
         session.claims.cameras.into_iter().next().ok_or_else(|| {
             Error::new(ErrorKind::UnknownSession, "the playback session was ended")

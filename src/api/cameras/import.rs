@@ -34,13 +34,13 @@ pub(crate) struct ImportInput {
     #[serde(default, deserialize_with = "flag")]
     #[param(default = false)]
     dry_run: bool,
-    /// The format of the body. By default, the contents of the body show the format.
+    /// The format of the body. By default, the manager recognizes the format from the contents of the body.
     #[serde(default)]
     #[param(nullable = false)]
     format: Option<Format>,
 }
 
-/// A list of cameras in an object, as in the response to a request for the list.
+/// An object whose field `cameras` is the list, such as the response of `GET /api/cameras`.
 #[derive(Deserialize)]
 struct CameraList<'a> {
     #[serde(borrow)]
@@ -85,7 +85,7 @@ struct Contents {
 fn read(body: &[u8], format: Option<Format>) -> Result<Contents, Error> {
     let text = imports::text(body)?;
     let format = imports::format(text, format)?;
-    // The variables in the file get no values, because the manager's environment contains secrets.
+    // Variables in the file are not replaced with values from the manager's environment, which contains secrets.
     let mut import = imports::read(text, format, &|_| None)?;
     let (entries, notes) = match format {
         Format::Json => (json_entries(text)?, Vec::new()),

@@ -197,8 +197,8 @@ fn onvif_address(
 
 /// The parameters of a test: the same fields as for adding a camera, and the stream to test.
 pub(crate) struct TestInput {
-    /// The camera. If it has the id of a known camera, the source and the password can be left out, as in a
-    /// PUT.
+    /// The camera. If it has the id of a known camera, the source and the password can be left out under the same
+    /// conditions that apply to a PUT.
     pub(super) camera: CameraInput,
     /// The stream to test.
     pub(super) profile: Profile,

@@ -310,7 +310,7 @@ pub(crate) enum Effect {
     Created,
     /// A known camera is changed.
     Updated,
-    /// The known camera is already the same as in the body.
+    /// The known camera already has the values in the body.
     Unchanged,
 }
 

@@ -33,8 +33,9 @@ pub(crate) struct SnapshotInput {
     width: Option<u32>,
     /// Greatest age of the picture in seconds at the time of the request. With 0, the picture arrived after
     /// the request. The picture may be older if `start` is false. The picture may also be older if the
-    /// manager no longer keeps all frames since the last keyframe, because that keyframe is more than 12 s or
-    /// 32 MiB back, or because `FRAMES_MAX_MEMORY_MB` is exceeded.
+    /// manager does not keep all frames since the last keyframe; the picture is then that keyframe. The manager
+    /// does not keep these frames if they cover more than 12 s or have more than 32 MiB, or if
+    /// `FRAMES_MAX_MEMORY_MB` is exceeded.
     #[param(required = false, default = 10, maximum = 86400)]
     max_age: u32,
     /// If false, the request does not start the stream. If no new picture can be taken, the response

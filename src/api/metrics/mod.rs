@@ -11,7 +11,7 @@
 //! | [`text`] | the two text formats |
 //!
 //! Names follow Prometheus's conventions. The names of the metrics of the manager's own process
-//! begin with `process_`, as in every Prometheus client library. All other names begin with
+//! begin with `process_`, which all client libraries of Prometheus use. All other names begin with
 //! `stream_manager_`.
 //! The number of series is bounded, because a camera's id is a label only while its stream is running or
 //! failed, and only on metrics that may disappear with the stream. Recording a request takes an atomic

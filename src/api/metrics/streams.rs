@@ -17,7 +17,7 @@ use crate::stream::handle::StreamHandle;
 use crate::stream::registry::Registry;
 use crate::stream::state::State;
 
-/// The names of the states, as in the API.
+/// The names that the API uses for the states.
 const STATES: [&str; 5] = ["starting", "live", "backoff", "stopping", "failed"];
 
 /// Collects the metrics of the running or failed streams, and of the disk that they write to.
