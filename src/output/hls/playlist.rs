@@ -210,7 +210,7 @@ impl Playlist {
         Some(unnamed)
     }
 
-    /// Returns the finished segments, oldest first, as clones share them.
+    /// Returns the finished segments, oldest first, as the pointers that clones of the playlist share.
     pub(super) fn shared_segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.segments.iter()
     }

@@ -14,8 +14,8 @@ const PARTS_WITHIN: u32 = 3;
 const PART_HOLD_BACK: u32 = 3;
 /// A part that is more than this many times as long as another one is much longer.
 const MUCH_LONGER: u32 = 2;
-/// The difference between the date of a segment and the end of the segment before that is an interruption.
-/// It is more than usual corrections of the dates, which are at most 1 % of a segment.
+/// The dates are interrupted if a segment's date differs by more than this from the date at which the previous segment
+/// ends. Usual corrections of the dates are smaller: at most 1 % of the duration of a segment.
 const INTERRUPTION: Duration = Duration::from_millis(100);
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
@@ -166,10 +166,11 @@ impl Playlist {
     }
 
     /// Returns whether the segments are listed with dates: only if the dates are never interrupted, except at a
-    /// discontinuity. hls.js compares dates and durations of any two segments without a discontinuity between
-    /// them, even of two versions of the playlist. If these did not agree, it would be wrong about the times of all
-    /// segments, and would stop loading for seconds. It also computes the dates of segments that have none from
-    /// the dates of later segments, so no segment has a date until those before the interruption are gone.
+    /// discontinuity. hls.js checks whether the dates of any two segments without a discontinuity between them agree
+    /// with the durations, even if the segments are from two versions of the playlist. If they did not agree, hls.js
+    /// would be wrong about the times of all segments, and would stop loading for seconds. hls.js also computes missing
+    /// dates from the dates of later segments. So no segment is listed with a date until the segments before the
+    /// interruption have left the playlist.
     fn has_dates(&self) -> bool {
         let mut pairs = self.all().zip(self.all().skip(1));
         !pairs.any(|(segment, next)| is_interruption(segment, next))
