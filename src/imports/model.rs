@@ -104,7 +104,7 @@ pub(crate) enum ImportError {
     },
     /// The file has neither the chosen format nor another known one.
     #[error(
-        "the file is not {}; choose another format, or no format, so that the manager detects it",
+        "the file is not {}, and not in any other supported format; check that it is the right file",
         .0.description()
     )]
     NotFormat(Format),

@@ -48,7 +48,7 @@ const TOO_LONG: u32 = 3;
 const CLOCK_CORRECTION: u32 = 100;
 
 /// The divisor that replaces [`CLOCK_CORRECTION`] while dates are too late by more than [`JUMP`]. Dates are that
-/// late if the first frames of an epoch were read late, for example because the manager was stopped. Dates must not
+/// late if the first frames of an epoch were read late, for example because the manager was suspended. Dates must not
 /// go back, so they advance at half the speed until they are right.
 const LARGE_CORRECTION: u32 = 2;
 
@@ -140,8 +140,8 @@ impl Packager {
         }
     }
 
-    /// Continues the playlist of a stream whose HLS has ended, and returns the end of its media. If this playlist cannot
-    /// continue, removes its files and returns `None`. Must be called before the first fragment.
+    /// Continues the playlist of a stream whose HLS has ended, and returns the end of its media. If this playlist
+    /// cannot continue, removes its files and returns `None`. Must be called before the first fragment.
     pub(crate) fn continue_from(&mut self, ended: EndedStream) -> Option<MediaEnd> {
         let EndedStream { continuation, dir, share } = ended;
         if let Err(reason) = self.ensure_continuable(&continuation, &dir) {
@@ -290,8 +290,9 @@ impl Packager {
     }
 
     /// Raises the target duration if `fragment` is too long for it, and the playlist is not published yet. RFC 8216
-    /// does not allow the target duration to change later. The first frames of an epoch have irregular times, so the
-    /// target duration is raised even if a frame lasts for only three fifths of the longest segment.
+    /// does not allow the target duration to change later. The durations of an epoch's first frames are inexact,
+    /// and later frames may last longer. So the target duration is also raised if `fragment` is a single frame that
+    /// lasts for more than three fifths of the longest segment.
     fn ensure_target_duration(&mut self, fragment: &Fragment) {
         if self.has_segments() {
             return;
@@ -406,9 +407,9 @@ impl Packager {
     /// use before HLS ended, the media continues without a discontinuity, unless fragments in between were withdrawn or
     /// left out.
     ///
-    /// If the format has changed since HLS ended, or more than [`MAX_PAUSE`] has passed since then, the earlier segments
-    /// are left out: no player needs them in order to continue. After a change of the format, players that join, such
-    /// as FFmpeg, would begin with a format that ends soon.
+    /// If the format has changed since HLS ended, or more than [`MAX_PAUSE`] has passed since then, the earlier
+    /// segments are left out: no player needs them in order to continue. After a change of the format, players that
+    /// join, such as FFmpeg, would begin with a format that ends soon.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
         let continued = self.continued.take();
         let is_old = self.continued_at.as_ref().is_some_and(|at| at.elapsed() > MAX_PAUSE);

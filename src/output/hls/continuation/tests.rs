@@ -412,7 +412,7 @@ fn a_playlist_of_another_camera_does_not_continue() {
     }
 }
 
-/// The file names only the segments of the last source.
+/// The file `continuation.json` names no segments of an earlier source.
 #[test]
 fn only_segments_of_the_last_source_can_continue() {
     for end in [ends as fn(&Setup, Run) -> EndedStream, is_killed] {

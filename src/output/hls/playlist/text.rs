@@ -89,14 +89,15 @@ impl Playlist {
 
     /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no hint, or if
     /// there is no keyframe at which they can begin. Low-latency players begin in the last segment that starts at
-    /// least `PART-HOLD-BACK` before the end. They need no hint if this segment starts with a marked keyframe. Other
-    /// players begin in the last segment that starts at least `HOLD-BACK` before the end. They need no hint if this
-    /// segment starts with a keyframe. If one kind of player needs a hint, returns the start of the last segment
-    /// with a keyframe that is at least `HOLD-BACK` before the end. If there is no such segment, returns the start
-    /// of the last segment with a keyframe that is at least `PART-HOLD-BACK` before the end.
+    /// least `PART-HOLD-BACK` before the end. They need no hint if this segment starts with a keyframe that is
+    /// marked `INDEPENDENT`. Other players begin in the last segment that starts at least `HOLD-BACK` before the end.
+    /// They need no hint if this segment starts with a keyframe, marked or not. If one kind of player needs a hint,
+    /// returns the start of the last segment with a keyframe that is at least `HOLD-BACK` before the end. If there is
+    /// no such segment, returns the start of the last segment with a keyframe that is at least `PART-HOLD-BACK` before
+    /// the end.
     ///
     /// Segments that were taken over from an earlier playlist do not count, because their pictures may be old. While
-    /// the others are shorter than `HOLD-BACK`, players that join need a hint.
+    /// all other segments together are shorter than `HOLD-BACK`, players that join need a hint.
     pub(super) fn start(&self) -> Option<Duration> {
         let own: Duration = self.own().map(Segment::duration).sum();
         let taken_over = self.all().take_while(|segment| segment.sequence < self.first_own);
