@@ -261,7 +261,7 @@ mod tests {
                 "video=copy#audio=opus#new",
                 true,
                 (None, None, None),
-                "left out, because the manager decides itself: #video, #audio; left out, because unknown: #new",
+                "left out, because the manager decides this itself: #video, #audio; left out, because unknown: #new",
             ),
             (
                 "video=h264#hardware#audio=aac",

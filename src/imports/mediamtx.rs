@@ -321,7 +321,7 @@ paths:
                 "sourceOnDemand: no is left out; set keep to always for a stream that must always run; \
                  {fingerprint}; the link comes from the path cams/yard of the file; {of_yard}"
             ),
-            "left out, because the manager decides itself: sourceOnDemand; \
+            "left out, because the manager decides this itself: sourceOnDemand; \
              left out, because there is no counterpart: rtspTransport"
                 .to_owned(),
             String::new(),

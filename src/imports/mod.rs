@@ -13,7 +13,7 @@
 //! | `placeholders` | variables in links |
 //! | `streams` | sources that lead to other streams of the same file |
 //! | `camera` | the cameras of an import, their ids, and the pairing of main and sub streams |
-//! | `notes` | options of the other system that a camera does not keep |
+//! | `notes` | options of the other system that are lost in the import |
 
 pub(crate) use camera::ImportedCamera;
 use camera::is_link;

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::camera::ImportedCamera;
 use crate::base::error::{Error, ErrorKind};
 
-/// The largest YAML file, in bytes. YAML needs many times its size in memory.
+/// The largest YAML file, in bytes. To read a YAML file, the manager needs many times the file's size in memory.
 pub(super) const MAX_YAML: usize = 8 * 1024 * 1024;
 
 /// The largest number of cameras in a CSV file.
@@ -92,7 +92,8 @@ pub(crate) enum ImportError {
     UnknownFormat,
     /// The file has a known format, but not the chosen one.
     #[error(
-        "the file looks like {}, and not like {}; choose the format of the file, or choose no format",
+        "the file looks like {}, and not like {}; choose the other format, or no format, so that \
+         the manager detects it",
         found.description(), chosen.description()
     )]
     OtherFormat {
@@ -102,7 +103,10 @@ pub(crate) enum ImportError {
         found: Format,
     },
     /// The file has neither the chosen format nor another known one.
-    #[error("the file is not {}; choose the format of the file, or choose no format", .0.description())]
+    #[error(
+        "the file is not {}, and not in any other supported format; check that it is the right file",
+        .0.description()
+    )]
     NotFormat(Format),
     /// The YAML file is too large.
     #[error("the file is larger than {} MiB, the limit for YAML", MAX_YAML / 1024 / 1024)]

@@ -1,5 +1,5 @@
-//! Notes about the options of another system that a camera does not keep. The notes contain names of options, but
-//! no values, which may contain passwords.
+//! Notes about options of another system that are lost when a camera is imported. The notes contain the names of the
+//! options, but not their values, which may contain passwords.
 
 /// The most names in a list.
 const MAX_NAMES: usize = 12;
@@ -8,7 +8,7 @@ const MAX_NOTES: usize = 100;
 /// The longest name that a note shows, in bytes.
 const MAX_NAME: usize = 40;
 
-/// The options that a camera does not keep.
+/// The options that an imported camera does not have any more.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Notes {
     /// Options for something that the manager decides itself.
@@ -48,7 +48,7 @@ impl Notes {
         }
     }
 
-    /// Adds a note as it is.
+    /// Adds another note, which is shown unchanged.
     pub(super) fn add(&mut self, note: String) {
         add(&mut self.others, note);
     }
@@ -72,7 +72,7 @@ impl Notes {
     /// Returns the lines for people.
     pub(super) fn lines(self) -> Vec<String> {
         let lists = [
-            ("left out, because the manager decides itself", self.automatic),
+            ("left out, because the manager decides this itself", self.automatic),
             ("left out, because there is no counterpart", self.left_out),
             ("left out, because unknown", self.unknown),
         ];
@@ -123,7 +123,7 @@ mod tests {
         notes.extend(other);
         let expected = [
             "the sub stream is late",
-            "left out, because the manager decides itself: #audio",
+            "left out, because the manager decides this itself: #audio",
             "left out, because there is no counterpart: #timeout, #backchannel",
             "left out, because unknown: #new, another option",
         ];

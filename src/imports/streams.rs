@@ -8,8 +8,8 @@ use super::placeholders::Missing;
 
 /// The largest number of streams through which a source can lead to a camera's link.
 const MAX_HOPS: usize = 8;
-/// The largest number of sources of a stream that are read. Many streams can lead to one stream, so the work for a
-/// file would otherwise grow with the product of both numbers.
+/// The largest number of sources of a stream that are read. Without this limit, a file in which many streams lead to
+/// one stream with many sources could cause very much work: the sources would be read again for each of the streams.
 pub(super) const MAX_SOURCES: usize = 32;
 /// The longest name in a reason, in bytes.
 const MAX_NAME: usize = 64;
@@ -31,7 +31,7 @@ pub(super) enum StreamSource {
         is_shown: bool,
         /// The options that take precedence over the options of the other stream.
         options: LinkOptions,
-        /// The options that a camera does not keep.
+        /// The options that an imported camera does not have any more.
         notes: Notes,
     },
     /// A source with variables that have no value.
@@ -89,8 +89,8 @@ pub(super) struct Resolved {
 }
 
 impl Streams {
-    /// Creates the streams of a file. `word` is the word for a stream in the other system. In a stream with more than
-    /// [`MAX_SOURCES`] sources, one source that cannot be imported replaces the others.
+    /// Creates the streams of a file. `word` is the word for a stream in the other system. Only the first
+    /// [`MAX_SOURCES`] sources of each stream are kept. If there are more, one [`StreamSource::Other`] replaces them.
     pub(super) fn new(word: &'static str, mut streams: Vec<Stream>) -> Self {
         for Stream { sources, .. } in &mut streams {
             if sources.len() > MAX_SOURCES {

@@ -1,4 +1,4 @@
-//! YAML within limits: on the size of the file, and on the values that its aliases expand to.
+//! Reads YAML. Limits the size of the file, and the number of values that its aliases can repeat.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -17,7 +17,7 @@ const MAX_REPEATED_EVENTS: usize = 100_000;
 /// The longest text that is kept, in bytes. Longer texts are shortened, because aliases can repeat them. A shortened
 /// link is still too long to be accepted.
 const MAX_TEXT: usize = 2 * MAX_LENGTH;
-/// The problem of a file that is YAML, but has another structure than the configuration.
+/// The problem of a file that is YAML, but is not a configuration of a known system.
 pub(super) const STRUCTURE: &str = "does not have the structure of a configuration";
 
 /// Reads one YAML document.

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 /// The shortest measurement. Shorter ones would be wrong, because frames arrive in bursts.
 const SHORTEST_SAMPLE: Duration = Duration::from_millis(1500);
-/// The lowest rate of a usable clock, relative to the clock of this machine. A congested network does not
-/// slow the media that much, as long as viewers can still watch.
+/// The lowest rate of a usable clock, relative to the clock of this machine. A congested network can also slow the
+/// media, but not as much as this while viewers can still watch.
 const SLOWEST: f64 = 0.2;
 /// The number of consecutive slow measurements that prove a fault. A single slow measurement may come from a
 /// camera that hung for some seconds.

@@ -39,8 +39,8 @@ impl AacConfig {
         /// and they are refused.
         const MAX_SIZE: usize = 64;
         let bytes = bytes.get(..bytes.len().min(MAX_SIZE))?;
-        // The reader skips a byte 3 that follows two zero bytes. These fields never contain two zero
-        // bytes, because the object type is not 0, and all sample rates are higher than 1 Hz.
+        // `BitReader` leaves out a byte 3 that follows two zero bytes. A valid configuration does not contain these
+        // three bytes: it would have object type 0, an impossible sample rate, or no channels.
         let mut bits = BitReader::new(bytes);
         let object_type = object_type(&mut bits)?;
         let sample_rate = sample_rate(&mut bits)?;

@@ -77,7 +77,8 @@ impl<'a> BitReader<'a> {
         u8::try_from(self.unsigned(max.into())?).ok()
     }
 
-    /// Skips `count` Exp-Golomb numbers, with or without a sign, because both kinds have the same codes.
+    /// Skips `count` Exp-Golomb numbers. Numbers with and without a sign have the same codes, so this function
+    /// skips both kinds.
     pub(crate) fn skip_numbers(&mut self, count: u32) -> Option<()> {
         (0..count).try_for_each(|_| self.unsigned(u32::MAX).map(drop))
     }

@@ -97,8 +97,8 @@ impl Demuxer {
 
     /// Takes an item from the pipe of the video. Returns the frame that the item contains; `None` if
     /// the item has no picture, while the properties of the pictures are unknown, and before the first
-    /// keyframe, because such frames cannot be decoded. Fails if the item describes streams without video
-    /// that the manager can use.
+    /// keyframe, because such frames cannot be decoded. Fails if the item describes streams, and none of them is
+    /// video that the manager can use.
     pub fn video(&mut self, item: NutItem, arrival: Arrival) -> Result<Option<Frame>, MediaError> {
         match item {
             NutItem::Streams(streams) => {

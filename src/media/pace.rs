@@ -106,7 +106,7 @@ impl Pace {
         all.map(|window| window.behind).min_by(f64::total_cmp)
     }
 
-    /// Takes the times of a frame on both clocks into account. Returns true if the rate has changed.
+    /// Adds a measurement: the times of a frame on both clocks, and its arrival. Returns true if the rate has changed.
     pub(super) fn note(&mut self, camera: i64, epoch: i64, arrived: Instant) -> bool {
         let base = *self.base.get_or_insert(Base { arrived, camera, epoch });
         let at = arrived.saturating_duration_since(base.arrived).as_secs_f64();

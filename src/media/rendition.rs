@@ -72,8 +72,8 @@ impl RenditionDemuxer {
 
     /// Takes an item that the transcoder wrote and that was read at `now`. If the item is a picture, appends
     /// the audio up to this picture and then the picture's frame to `frames`. Does not append anything while the
-    /// properties of the pictures are unknown. Fails if the item describes streams without video that the manager
-    /// can use.
+    /// properties of the pictures are unknown. Fails if the item describes streams, and none of them is video that
+    /// the manager can use.
     pub fn take_video(
         &mut self,
         item: NutItem,

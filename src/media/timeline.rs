@@ -13,16 +13,18 @@ const MAX_REORDER: usize = 16;
 /// The longest duration of a frame. If at least this time passes between two frames, it is an interruption.
 const MAX_FRAME: Duration = Duration::from_mins(1);
 /// A distance between two frames is an interruption if it is at least this long and at least [`OUTLIER`] times as long
-/// as the distance before it. If the next distance is as long, frames are expected at this distance from then on.
+/// as the distance before it. If the next distance is as long, the camera now sends fewer frames, and this distance is
+/// no interruption.
 const LEAST_OUTLIER: Duration = Duration::from_millis(200);
 /// See [`LEAST_OUTLIER`].
 const OUTLIER: u32 = 4;
 /// The shortest distance between two decode times: slightly more than a tick of MP4's clock for video, so that the
-/// decode times in MP4 differ as well. It is so short that the picture of a camera whose clock is frozen hardly
-/// advances.
+/// decode times in MP4 differ as well. It is so short that, if a camera's clock is frozen, the decode times hardly
+/// advance.
 const LEAST_DISTANCE: Duration = Duration::from_micros(12);
 
-/// The shortest distance between the first two frames. No camera sends more than 1000 frames per second.
+/// The shortest distance between the first two frames. If the distance is shorter, the time of the second frame is
+/// wrong, because no camera sends more than 1000 frames per second.
 const LEAST_FRAME: Duration = Duration::from_millis(1);
 
 /// The times of one frame on the clock of its epoch.

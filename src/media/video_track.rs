@@ -109,8 +109,8 @@ impl VideoTrack {
             let announced = self.picture.as_ref().and_then(|picture| picture.max_reorder_frames);
             self.timeline.announce(announced.map_or(0, usize::from));
         }
-        // FFmpeg marks the same pictures as keyframes. In addition, it marks recovery points, with which decoding
-        // can begin if a camera sends no IDR pictures.
+        // FFmpeg also marks recovery points as keyframes. If a camera sends no IDR pictures, decoding can begin with a
+        // recovery point.
         Some((unit.data, unit.is_keyframe || packet.is_keyframe, is_change))
     }
 

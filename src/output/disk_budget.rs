@@ -43,9 +43,9 @@ struct Inner {
     used: AtomicU64,
     /// The sum of all reservations.
     reserved: AtomicU64,
-    /// The part of `used` that can be deleted if other streams need the space.
+    /// The bytes in `used` whose files can be deleted if other streams need the space.
     reclaimable: AtomicU64,
-    /// Notified when that part should be deleted.
+    /// Notified when the files in reclaimable space should be deleted.
     reclaim: Notify,
     /// The reservations and the times at which they were made, oldest first.
     reservations: Mutex<VecDeque<(Instant, Reservation)>>,
@@ -102,7 +102,7 @@ impl DiskBudget {
         DiskShare { budget: self.clone(), bytes: 0, reservation, is_reclaimable: false }
     }
 
-    /// Waits until reclaimable space should be deleted.
+    /// Waits until the files in reclaimable space should be deleted.
     pub(crate) async fn reclaimed(&self) {
         self.0.reclaim.notified().await;
     }
@@ -128,7 +128,8 @@ impl DiskBudget {
         Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY)
     }
 
-    /// Fails if another stream would not fit. If it fits only in reclaimable space, causes this space to be deleted.
+    /// Fails if another stream would not fit, even without the files in reclaimable space. If the stream does not fit
+    /// while these files exist, causes them to be deleted.
     pub(crate) fn ensure_space(&self) -> Result<(), Error> {
         let full = |detail| Err(Error::new(ErrorKind::StorageFull, detail).retry_after(RETRY));
         // A disk of unknown size counts as large enough. If the disk is full, the stream fails later.
@@ -231,7 +232,7 @@ impl DiskShare {
         self.budget.0.reclaimable.fetch_add(self.bytes, Ordering::Relaxed);
     }
 
-    /// Takes back [`DiskShare::make_reclaimable`].
+    /// Declares that the files of this share must not be deleted for other streams any more.
     pub(crate) fn make_permanent(&mut self) {
         if std::mem::take(&mut self.is_reclaimable) {
             self.budget.0.reclaimable.fetch_sub(self.bytes, Ordering::Relaxed);

@@ -357,7 +357,7 @@ gate: added
   sub      rtsp://***@192.0.2.20:554/stream2
   options  transport: tcp
   note     consists of gate and gate_sub
-  note     left out, because the manager decides itself: sourceOnDemand
+  note     left out, because the manager decides this itself: sourceOnDemand
   note     left out, because there is no counterpart: record
 cams-yard: added
   name     cams/yard

@@ -182,8 +182,8 @@ fn video_track(plan: Plan) -> String {
 /// Returns the arguments that come first: the arguments for logging, and the limits of FFmpeg's probe.
 fn first_arguments(plan: Plan) -> Vec<String> {
     let (analyze_duration, probe_size) = plan.probe.limits();
-    // The concat reader probes what the reader inside it has already probed. With FFmpeg's defaults,
-    // this second probe takes 20 frames.
+    // FFmpeg's concat reader contains an RTSP reader. The RTSP reader probes the stream, and then the concat reader
+    // probes it again. With FFmpeg's defaults, this second probe takes 20 frames.
     let probe = ["-analyzeduration", analyze_duration, "-probesize", probe_size];
     LOGGING.into_iter().chain(probe).map(str::to_owned).collect()
 }

@@ -12,7 +12,7 @@ use crate::base::lock::lock;
 use crate::child::pipes::{PipeReader, first_of};
 use crate::child::spawner::{self, Spawner, cannot_run, exec_failure};
 
-/// The longest time within which a program must respond before it is used for the first time.
+/// The longest time in which the program must respond to `-version` before the manager uses the program.
 const RESPONDS_WITHIN: Duration = Duration::from_secs(5);
 /// The first bytes that every FFmpeg prints for `-version`.
 const GREETING: &[u8] = b"ffmpeg version ";
@@ -46,8 +46,8 @@ impl FfmpegCheck {
     /// which this function last succeeded. Takes at most half of `start_timeout`. So if the program does not respond,
     /// the start fails with an error that states this, and not with a timeout.
     pub(crate) async fn ensure_ffmpeg(&self, start_timeout: Duration) -> Result<(), Error> {
-        // Reading the properties of the file is quick, so it needs no separate thread. The system may refuse to
-        // start a thread.
+        // Reading the properties of the file is quick, so it is done on this thread. Starting another thread could
+        // fail.
         let file = ProgramFile::of(&self.program);
         let file = file.map_err(|error| self.error(&error.to_string()))?;
         if lock(&self.known).as_ref() != Some(&file) {

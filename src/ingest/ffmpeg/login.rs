@@ -16,7 +16,8 @@ use crate::camera::source::Source;
 const WITHIN: Duration = Duration::from_secs(3);
 /// The largest size of the response's head, in bytes.
 const MAX_HEAD: usize = 8192;
-/// The algorithms of digest that Debian's FFmpeg supports. Without an algorithm, MD5 is used.
+/// The algorithms with which Debian's FFmpeg supports digest authentication. If a camera names no algorithm, MD5 is
+/// used.
 const DEBIANS_ALGORITHMS: [&str; 3] = ["", "MD5", "MD5-sess"];
 
 /// The meaning of a message of FFmpeg about a login that the camera has rejected.

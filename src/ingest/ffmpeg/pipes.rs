@@ -89,7 +89,8 @@ pub(super) struct Sink {
 impl OutputPipes {
     /// Takes over the pipes of a run with `plan`: stdout has the video, and `outputs` have the audio.
     pub(super) fn new(stdout: ChildStdout, plan: Plan, outputs: Vec<pipe::Receiver>) -> Self {
-        // This fails if the pipes of this user have too much memory already. A smaller pipe works, too.
+        // This fails if the pipes of this user already use all the memory that Linux permits for them. A smaller pipe
+        // works, too.
         let _ = fcntl(&stdout, FcntlArg::F_SETPIPE_SZ(VIDEO_PIPE));
         let mut outputs = outputs.into_iter().map(|source| NutPipe::new(source, AUDIO_BLOCK));
         let audio = if plan.audio.is_copied() { outputs.next() } else { None };

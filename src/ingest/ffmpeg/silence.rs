@@ -39,6 +39,7 @@ impl SilenceCheck {
         if tracks.video.len() > 1 {
             self.due.push_back((now + VIDEO_WITHIN, Lesson::VideoIsSilent));
         }
+        // With `FirstAgain`, the other track has already been tried.
         let is_choice = plan.audio != Audio::Off && plan.audio_track != AudioChoice::FirstAgain;
         if tracks.audio.len() > 1 && is_choice {
             self.due.push_back((now + AUDIO_WITHIN, Lesson::AudioIsSilent));

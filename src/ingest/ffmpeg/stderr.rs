@@ -227,7 +227,7 @@ impl Tail {
     }
 
     /// Returns FFmpeg's description of a stream, by its kind (`Video` or `Audio`) and its index among the streams
-    /// of this kind. The streams of the input come first.
+    /// of this kind. FFmpeg also describes the streams of its outputs, but after the streams of its input.
     pub(crate) fn stream(&self, kind: &str, index: usize) -> Option<&str> {
         let streams = self.lines.iter().filter_map(|line| line.stream.as_deref());
         let words = format!(" {kind}: ");

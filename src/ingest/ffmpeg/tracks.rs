@@ -27,7 +27,8 @@ impl Tracks {
             return false;
         }
         self.is_complete = line.contains("Output #0") || line.contains("Stream mapping:");
-        // FFmpeg lists such a track as `Unknown: none`. Only this message shows that it is audio.
+        // FFmpeg lists a track of an unknown codec as `Unknown: none`. Only an earlier message, with `(Audio: none`,
+        // shows that the track is audio.
         self.has_unknown_audio |= line.contains(UNKNOWN_AUDIO);
         if let Some((_, codec)) = described(line, "Video") {
             push(&mut self.video, codec);

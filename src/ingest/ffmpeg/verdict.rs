@@ -49,8 +49,8 @@ impl Verdict {
     }
 }
 
-/// The messages of FFmpeg 5 to 7, strongest first. FFmpeg may print several messages about one failure. The one that
-/// states the cause is further up in this table.
+/// The messages of FFmpeg 5 to 7, strongest first. FFmpeg may print several messages about one failure. This table
+/// lists the message that states the cause before the messages that only follow from it.
 const VERDICTS: &[(&str, Verdict)] = &[
     ("Cannot allocate memory", OUT_OF_MEMORY),
     ("malloc of size", OUT_OF_MEMORY),

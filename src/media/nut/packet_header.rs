@@ -15,7 +15,7 @@ pub(super) const SYNCPOINT: u64 = 0x4E4B_E4AD_EECA_4569;
 /// Start code of the index.
 const INDEX: u64 = 0x4E58_DD67_2F23_E64E;
 
-/// The most bytes of a [`PacketHeader`]. They suffice for a size field with some stuffing.
+/// The most bytes of a [`PacketHeader`]. They suffice even if the size field begins with some superfluous zeros.
 pub(super) const MAX_PACKET_HEADER: usize = 32;
 /// Largest content, in bytes. Real contents have a few hundred.
 const MAX_CONTENT: u64 = 1024 * 1024;

@@ -1,8 +1,8 @@
 //! Reads streams and packets from the bytes of a NUT stream, as the bytes arrive.
 //!
 //! The reader does not search for the next start code after an error. A pipe loses nothing, so an error
-//! means that the stream itself is invalid. Memory is bounded, because an element whose header states a
-//! larger size than permitted is an error before the element is buffered.
+//! means that the stream itself is invalid. Memory is bounded: if the header of an element states a larger size
+//! than permitted, the reader fails before it buffers the element.
 
 use bytes::{Buf as _, BytesMut};
 

@@ -25,8 +25,8 @@ const WRONG_CHECKSUM: u64 = 1 << 63;
 struct Nut(Vec<u8>);
 
 impl Nut {
-    /// Creates a stream of version 3 with headers only: video with times in milliseconds, and audio of 8 kHz. Times
-    /// can be coded in eight low bits.
+    /// Creates a stream of version 3 with headers only: video with times in milliseconds, and audio of 8 kHz. The
+    /// header of a frame can contain only the lowest eight bits of a time.
     fn new() -> Self {
         let mut nut = Self(FILE_ID.to_vec());
         nut.element(MAIN, &main_header(3, &[], &[]));
@@ -393,7 +393,7 @@ fn endless_fields_and_headers_are_errors() {
     let mut nut = Nut::with_syncpoint();
     nut.data(&[1]).data(&[0xFF; 11]);
     assert_eq!(nut.error(), NutError::Invalid("a number of more than 64 bits"));
-    // Stuffing is valid.
+    // A number can begin with superfluous zeros.
     let mut nut = Nut::with_syncpoint();
     nut.data(&[1]).data(&[0x80, 0x80, 0x80, 0]);
     assert_eq!(nut.times(), [1]);

@@ -3,7 +3,7 @@
 //!
 //! The packager writes the file whenever a segment begins, with all finished segments and the beginning of the growing
 //! one. If the manager is killed, the next manager reads the parts of the growing segment from the segment's own file.
-//! So players get no number again with other content.
+//! So no number of a segment or a part is used twice with different content.
 //!
 //! The file contains numbers, a digest of the stream's origin, and the id of the machine's last start, but no secret.
 //! A file that cannot be used is ignored: the stream then begins a new playlist.
@@ -31,10 +31,11 @@ const VERSION: u32 = 1;
 /// playlist for longer have given up. A new playlist then has an advantage: players that join cannot begin
 /// with old pictures.
 pub(super) const MAX_PAUSE: Duration = Duration::from_mins(1);
-/// The longest time between the ends of video and audio. It is filled with silence at once, or no audio is written
-/// until it is over.
+/// The longest time between the end of the video and the end of the audio. If the audio ended first, the next fragment
+/// fills this time with silence. If the video ended first, no audio is written until the video is as far as the audio.
 const MAX_AUDIO_GAP: Duration = Duration::from_secs(10);
-/// The largest file that is read. The largest playlists, of two minutes, need less than a tenth.
+/// The largest file that is read, in bytes. The file of the longest playlist, which lasts for two minutes, needs less
+/// than a tenth of this.
 const MAX_BYTES: u64 = 1024 * 1024;
 /// The largest segment that is read to find out how far it was written. This is half a minute at 64 Mbit/s.
 const MAX_SEGMENT: u64 = 256 * 1024 * 1024;
@@ -60,7 +61,7 @@ pub(crate) struct Continuation {
     growing: Option<Segment>,
     /// The end of the last finished segment.
     pub(super) end: MediaEnd,
-    /// The time at which HLS ended, or the earlier end if the last run of HLS has written no media.
+    /// The time at which HLS ended. If the last run of HLS has finished no segment, the end of the run before it.
     pub(super) written: Moment,
 }
 
@@ -146,8 +147,8 @@ impl Continuation {
         Ok(())
     }
 
-    /// Writes the file. It gets its name when it is complete. `parts_from` is the index of the first segment
-    /// whose parts a playlist can name.
+    /// Writes the file. The file gets its final name only when it is complete. `parts_from` is the index of the first
+    /// segment whose parts a playlist can name.
     pub(super) fn write(&self, dir: &StreamDir, parts_from: usize) -> io::Result<()> {
         let text = serde_json::to_vec(&self.stored(parts_from)?)?;
         fs::write(dir.next_continuation(), text)?;
@@ -175,14 +176,14 @@ impl Continuation {
         Ok(Some((read, age)))
     }
 
-    /// Adds the segment that was growing when the manager was killed, as far as it was written. Does nothing if
-    /// no fragment is complete: then no player knows the segment.
+    /// Adds the segment that was growing when the manager was killed, as far as it was written. If no fragment is
+    /// complete, no player knows the segment. Its file is then deleted, and no segment is added.
     fn recover(&mut self, dir: &StreamDir, mut segment: Segment) -> Result<(), Unusable> {
         let path = dir.segment(segment.sequence);
         let Some(bytes) = read_at_most(&path, MAX_SEGMENT)? else { return Ok(()) };
         let mut end = self.end.clone();
         if segment.init != end.init {
-            // The end of the audio is on the time line of the other init segment.
+            // The known end of the audio is a time on the time line of the other init segment, so it is not used.
             let init_bytes = init_bytes(dir, segment.init)?;
             end = MediaEnd { init: segment.init, init_bytes, video: end.video, audio: None };
         }
@@ -218,7 +219,7 @@ impl Continuation {
         if !pairs.all(|(one, next)| one.sequence.checked_add(1) == Some(next.sequence)) {
             return Err(Unusable::Damaged);
         }
-        // The file describes all segments unless the packager could not write it.
+        // continuation.json describes all segments, unless the packager could not write it.
         for entry in fs::read_dir(dir.path())? {
             let name = entry?.file_name();
             if let Some(StreamFile::Segment(sequence)) = name.to_str().and_then(StreamFile::parse)
@@ -265,9 +266,9 @@ pub(super) enum Unusable {
     Files,
     #[error("the camera or its owner has changed")]
     Origin,
-    #[error("the setting of the duration of segments has changed")]
+    #[error("HLS_SEGMENT_TIME has changed")]
     Setting,
-    #[error("the numbers of its segments have been used since")]
+    #[error("the next numbers of the stream do not follow the numbers in continuation.json")]
     Numbers,
     #[error("cannot read the files: {0}")]
     Io(#[from] io::Error),
@@ -341,7 +342,8 @@ struct StoredSegment {
     init: (u64, u32),
     is_discontinuity: bool,
     undeclared: u64,
-    /// Duration, length and beginning of each part. If no playlist can name the parts any more, all are one part.
+    /// Duration, length and beginning of each part. If no playlist can name the parts any more, they are stored as one
+    /// part.
     parts: Vec<(u64, u64, StoredStart)>,
 }
 
@@ -403,15 +405,15 @@ impl StoredSegment {
 /// A moment on a clock that cannot be set, and that continues while the machine sleeps.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Moment {
-    /// The random id of the time since the machine was started; empty if it cannot be read.
+    /// The random id that Linux chose when the machine was started; empty if the id cannot be read.
     boot: String,
-    /// The milliseconds since then.
+    /// The milliseconds since the machine was started.
     millis: u64,
 }
 
 impl Moment {
-    /// Returns the time since then, if the machine has not been restarted since. Returns the longest time if it is
-    /// unknown.
+    /// Returns the time since this moment, which must be later than the machine's last start. Returns
+    /// [`Duration::MAX`] if the time is unknown.
     pub(super) fn elapsed(&self) -> Duration {
         let since = |now: Self| now.millis.checked_sub(self.millis);
         Self::now().ok().and_then(since).map_or(Duration::MAX, Duration::from_millis)
@@ -431,7 +433,7 @@ impl Moment {
         Ok(Self { boot: boot_id().to_owned(), millis })
     }
 
-    /// Returns the time since then; `None` if it is unknown.
+    /// Returns the time since this moment; `None` if the machine has restarted, or if the time is unknown.
     fn age(&self) -> Option<Duration> {
         self.age_at(&Self::now().ok()?)
     }
@@ -453,7 +455,8 @@ fn boot_id() -> &'static str {
     })
 }
 
-/// Adds a part for a fragment. Its start is not marked in the playlist, because it is unknown whether it was.
+/// Adds a part for a fragment. The playlist will not mark the part as independent, because it is unknown whether
+/// earlier playlists marked it.
 fn add_part(segment: &mut Segment, fragment: &WrittenFragment) {
     let ticks = |run: &WrittenRun| time(run.end - run.begin, VIDEO_TIMESCALE);
     let (offset, length) = (segment.length(), fragment.length as u64);

@@ -2,9 +2,9 @@
 //! continue if HLS begins again.
 //!
 //! A task for each of these streams owns the files. It hands them over to the stream's next HLS, or removes them.
-//! The next HLS does not write a file before the task has done one of both. If another stream needs the disk space,
-//! the files are removed earlier. They are also removed if the stream's camera changes; until this is done, the entry
-//! of the stream stays, so that the next HLS waits.
+//! The next HLS writes its first file only after that. If another stream needs the disk space, the files are removed
+//! earlier. They are also removed if the stream's camera changes. Until they are removed, the stream's entry stays in
+//! [`EndedStreams`], so that the next HLS waits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::output::hls::layout::StreamDir;
 #[derive(Debug, Clone, Default)]
 pub(super) struct EndedStreams(Arc<DashMap<StreamId, Kept>>);
 
-/// The origin of a stream's files, and the sender to which the next HLS sends its claim.
+/// The origin of a stream's files, and the sender with which the next HLS claims them.
 type Kept = (Origin, oneshot::Sender<Claim>);
 
-/// The sender to which the files of a stream are handed over.
+/// The claim of the next HLS: the sender through which it gets the files.
 type Claim = oneshot::Sender<EndedStream>;
 
 /// A stream whose HLS has ended.
@@ -65,7 +65,7 @@ impl EndedStreams {
         self.0.insert(id.clone(), (stream.continuation.origin, send));
         let streams = self.clone();
         let keep = async move {
-            // A stream that has ended before it got the files does not need them.
+            // The files are unclaimed if the next HLS has ended before it got them.
             if let Some(unclaimed) = keep(stream, claimed, MAX_PAUSE.saturating_sub(age)).await {
                 streams.remove_unclaimed(&id, unclaimed).await;
             }
@@ -98,7 +98,7 @@ impl EndedStreams {
         }
     }
 
-    /// Removes the files of a stream that nothing keeps any more. Does nothing if a later run of the stream has left
+    /// Removes the files of a stream whose claim was withdrawn. Does nothing if a later run of the stream has left
     /// files in the same directory.
     async fn remove_unclaimed(&self, id: &StreamId, stream: EndedStream) {
         let (placeholder, removing) = oneshot::channel();
@@ -149,7 +149,7 @@ async fn keep(
     let budget = stream.share.budget().clone();
     tokio::select! {
         claim = &mut claimed => {
-            // Without a claim, the files belong to a later run of the same stream.
+            // If the sender was dropped without a claim, a later run of the same stream owns the files.
             let claim = claim.ok()?;
             stream.share.make_permanent();
             return claim.send(stream).err();

@@ -98,8 +98,9 @@ impl SegmentFiles {
         self.retired.extend(retired);
     }
 
-    /// Closes and deletes the growing segment, which is withdrawn. The next segment gets the same number. If the
-    /// manager is killed in between, the next manager must not find the withdrawn media under this number.
+    /// Closes and deletes the growing segment, which is withdrawn. The next segment gets the same number. The file is
+    /// deleted at once. Otherwise, if the manager is killed, the next manager would find the withdrawn media under this
+    /// number.
     pub(super) fn discard(&mut self, segment: &Segment) {
         self.growing = None;
         self.delete(&self.dir.segment(segment.sequence));

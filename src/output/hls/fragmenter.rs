@@ -271,10 +271,9 @@ impl Fragmenter {
         Ok(())
     }
 
-    /// Chooses and returns the init segment of the next fragments, which begin with the frame `first`, and their time
-    /// line. If the init segment would have the same content as the last one, returns the last one. A new epoch then
-    /// continues the time line, so that players need not notice that another epoch begins: some players stop at a
-    /// discontinuity.
+    /// Chooses the init segment and the time line of the next fragments, which begin with the frame `first`. Returns
+    /// the init segment. If the init segment would have the same content as the last one, returns the last one. A new
+    /// epoch then continues the time line, so that no discontinuity is needed, at which some players stop.
     fn begin(&mut self, format: &Format, first: &Frame) -> Result<Arc<InitSegment>, Mp4Error> {
         let audio = format.hls_audio().map(|(_, config)| AudioConfig::Aac(config.clone()));
         let new = InitSegment::new(format, audio.as_ref())?;

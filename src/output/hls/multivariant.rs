@@ -12,7 +12,7 @@ use crate::output::hls::segment::Segment;
 /// RFC 8216 ignores segments shorter than half the target duration.
 const REPRESENTATIVE: Duration = Duration::from_secs(1);
 
-/// The properties of a stream for its multivariant playlist, since its last init segment.
+/// The properties of a stream for its multivariant playlist. They describe the media after the last init segment.
 #[derive(Debug)]
 pub(crate) struct Variant {
     codecs: String,

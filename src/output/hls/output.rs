@@ -143,7 +143,7 @@ impl Output for Hls {
                     ended.keep(id, left, age);
                 }
                 Some(Err(error)) => {
-                    warn!(%error, "HLS has ended, but the files of its playlist cannot be kept for a continuation");
+                    warn!(%error, "HLS has ended, and its files cannot be kept; the next HLS of the stream begins a new playlist");
                 }
                 Some(Ok(None)) | None => {}
             }

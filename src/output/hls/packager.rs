@@ -39,8 +39,8 @@ const HOLE: Duration = Duration::from_millis(1);
 /// every few seconds are as long as this.
 const LONGEST_FRAGMENT: Duration = Duration::from_secs(10);
 
-/// The number of consecutive fragments that are too long after which the output fails. The first frames of an epoch,
-/// and the frame before a jump of the camera's clock, may seem to last longer than they do.
+/// If this number of consecutive fragments are too long, the output fails. Fewer are not an error, because the first
+/// frames of an epoch, and the frame before a jump of the camera's clock, may seem to last longer than they do.
 const TOO_LONG: u32 = 3;
 
 /// The wall-clock time of a segment is corrected by at most the duration of the previous segment, divided
@@ -48,7 +48,7 @@ const TOO_LONG: u32 = 3;
 const CLOCK_CORRECTION: u32 = 100;
 
 /// The divisor that replaces [`CLOCK_CORRECTION`] while dates are too late by more than [`JUMP`]. Dates are that
-/// late if the first frames of an epoch were read late, for example because the manager was stopped. Dates must not
+/// late if the first frames of an epoch were read late, for example because the manager was suspended. Dates must not
 /// go back, so they advance at half the speed until they are right.
 const LARGE_CORRECTION: u32 = 2;
 
@@ -91,9 +91,9 @@ pub(crate) struct Packager {
     end: Option<MediaEnd>,
     /// The end of the media before the growing segment.
     end_before: Option<MediaEnd>,
-    /// The init segment of the playlist that this one continues, before the first fragment.
+    /// Until the first fragment: the last init segment of the earlier playlist, if this playlist continues one.
     continued: Option<InitId>,
-    /// The time at which the last media of that playlist was written, before this run has finished a segment.
+    /// Until this run has finished a segment: the time at which the last media of the earlier playlist was written.
     continued_at: Option<Moment>,
     progress: OutputProgress,
 }
@@ -140,8 +140,8 @@ impl Packager {
         }
     }
 
-    /// Continues the playlist of a stream whose HLS has ended, and returns the end of its media. If this playlist cannot
-    /// continue, removes its files and returns `None`. Must be called before the first fragment.
+    /// Continues the playlist of a stream whose HLS has ended, and returns the end of its media. If this playlist
+    /// cannot continue, removes its files and returns `None`. Must be called before the first fragment.
     pub(crate) fn continue_from(&mut self, ended: EndedStream) -> Option<MediaEnd> {
         let EndedStream { continuation, dir, share } = ended;
         if let Err(reason) = self.ensure_continuable(&continuation, &dir) {
@@ -252,7 +252,8 @@ impl Packager {
             return false;
         }
         self.progress.playable = self.finished_epoch;
-        // A disk that is nearly full has space for some fragments, but not for the next one.
+        // The error stays until a segment is finished, because a disk that is nearly full may have space for some
+        // fragments, and then not for the next one.
         if self.progress.error.is_some() && self.has_finished {
             self.progress.error = None;
         }
@@ -278,7 +279,7 @@ impl Packager {
         self.policy.longest_segment().max(LONGEST_FRAGMENT)
     }
 
-    /// Leaves out a fragment that is too long, and reports an error if it is not the first one in a row.
+    /// Leaves out a fragment that is too long. Reports an error if [`TOO_LONG`] fragments in a row are too long.
     fn leave_out(&mut self, fragment: &Fragment) {
         self.too_long = self.too_long.saturating_add(1);
         if self.too_long == TOO_LONG {
@@ -289,8 +290,9 @@ impl Packager {
     }
 
     /// Raises the target duration if `fragment` is too long for it, and the playlist is not published yet. RFC 8216
-    /// does not allow the target duration to change later. The first frames of an epoch have irregular times, so the
-    /// target duration is raised even if a frame lasts for only three fifths of the longest segment.
+    /// does not allow the target duration to change later. The durations of an epoch's first frames are inexact,
+    /// and later frames may last longer. So the target duration is also raised if `fragment` is a single frame that
+    /// lasts for more than three fifths of the longest segment.
     fn ensure_target_duration(&mut self, fragment: &Fragment) {
         if self.has_segments() {
             return;
@@ -337,8 +339,8 @@ impl Packager {
         self.close();
     }
 
-    /// Ends HLS. Returns what is left, with which HLS can continue. Removes all files, and returns `None`, if there are
-    /// no segments.
+    /// Ends HLS. Returns what is needed to continue HLS later. If there are no segments, removes all files and returns
+    /// `None`.
     pub(crate) fn end(mut self) -> io::Result<Option<EndedStream>> {
         self.give_up_growing();
         match self.continuation() {
@@ -361,7 +363,7 @@ impl Packager {
         !self.files.dir().is_in_memory()
     }
 
-    /// Records as used the numbers that players may know. Before the first playlist is published, players know none.
+    /// Marks the numbers that players may know as used. Before the first playlist is published, players know none.
     pub(crate) fn record_numbers(&self, numbers: &Numbers) {
         if let Some(newest) = &*self.newest.borrow() {
             numbers.use_below(NumberSet {
@@ -405,9 +407,9 @@ impl Packager {
     /// use before HLS ended, the media continues without a discontinuity, unless fragments in between were withdrawn or
     /// left out.
     ///
-    /// If the format has changed since HLS ended, or more than [`MAX_PAUSE`] has passed since then, the earlier segments
-    /// are left out: no player needs them in order to continue. After a change of the format, players that join, such
-    /// as FFmpeg, would begin with a format that ends soon.
+    /// If the format has changed since HLS ended, or more than [`MAX_PAUSE`] has passed since then, the earlier
+    /// segments are left out: no player needs them in order to continue. After a change of the format, players that
+    /// join, such as FFmpeg, would begin with a format that ends soon.
     fn begin(&mut self, fragment: &Fragment) -> io::Result<()> {
         let continued = self.continued.take();
         let is_old = self.continued_at.as_ref().is_some_and(|at| at.elapsed() > MAX_PAUSE);
@@ -500,8 +502,8 @@ impl Packager {
             self.origin_since = origin.map(|origin| (origin, sequence));
         }
         self.end_before.clone_from(&self.end);
-        // Written before the segment's file is created, so that the next manager finds no segment that continuation.json
-        // does not describe, unless writing it failed.
+        // continuation.json is written before the segment's file is created. So it describes every segment that the
+        // next manager finds, unless writing it has failed.
         if let (Some(continuation), Some(growing)) = (self.continuation(), self.playlist.growing())
         {
             let parts_from = self.parts_from(&continuation);
@@ -571,7 +573,8 @@ fn corrected(expected: SystemTime, taken_at: SystemTime, previous: Duration) -> 
     }
 }
 
-/// Returns the error of a camera that sends a frame only every `interval`, although `longest` is the longest.
+/// Returns the error of a camera that sends a frame only every `interval`, although this time must be at most
+/// `longest`.
 fn too_few_frames(interval: Duration, longest: Duration) -> Error {
     let (interval, longest) = (interval.as_secs_f64().round(), longest.as_secs());
     Error::new(

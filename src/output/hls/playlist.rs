@@ -43,10 +43,10 @@ pub(crate) struct Playlist {
 
 impl Playlist {
     /// Creates an empty playlist. It keeps `length` finished segments, or more if these are short or contain
-    /// no keyframe at which every player can begin. A segment lasts at most `target_duration` seconds,
-    /// rounded, and a part about `part_time`. The segment number and the discontinuity number in `first` must be
-    /// higher than those that the stream's viewers have seen. A higher discontinuity number shows players that a new
-    /// time line begins.
+    /// no keyframe at which every player can begin. The duration of a segment, rounded to seconds, is at most
+    /// `target_duration`. A part lasts for about `part_time`. The segment number and the discontinuity number in
+    /// `first` must be higher than those that the stream's viewers have seen. A higher discontinuity number shows
+    /// players that a new time line begins.
     pub(crate) fn new(
         target_duration: u64,
         part_time: Duration,
@@ -210,7 +210,7 @@ impl Playlist {
         Some(unnamed)
     }
 
-    /// Returns the finished segments, oldest first, as clones share them.
+    /// Returns the finished segments, oldest first, as the pointers that clones of the playlist share.
     pub(super) fn shared_segments(&self) -> impl Iterator<Item = &Arc<Segment>> {
         self.segments.iter()
     }

@@ -176,7 +176,7 @@ fn assert_continuous(setup: &Setup, numbers: std::ops::RangeInclusive<u64>) {
     }
 }
 
-/// HLS ends after `end`, and begins again. The time at which this happens is in the middle of a segment.
+/// Ends HLS with `end`, in the middle of a segment, and begins it again. Checks that the playlist continues.
 fn continue_after(format: fn(u64) -> Arc<Format>, end: fn(&Setup, Run) -> EndedStream) {
     let setup = Setup::new();
     let (mut run, _) = setup.run(FIRST, None);
@@ -412,9 +412,9 @@ fn a_playlist_of_another_camera_does_not_continue() {
     }
 }
 
-/// The file names only the segments of the last source.
+/// The file `continuation.json` names no segments of an earlier source.
 #[test]
-fn a_change_of_the_source_ends_what_can_continue() {
+fn only_segments_of_the_last_source_can_continue() {
     for end in [ends as fn(&Setup, Run) -> EndedStream, is_killed] {
         change_source_and_end(end);
     }

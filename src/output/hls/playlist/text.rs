@@ -14,8 +14,8 @@ const PARTS_WITHIN: u32 = 3;
 const PART_HOLD_BACK: u32 = 3;
 /// A part that is more than this many times as long as another one is much longer.
 const MUCH_LONGER: u32 = 2;
-/// The difference between the date of a segment and the end of the segment before that is an interruption.
-/// It is more than usual corrections of the dates, which are at most 1 % of a segment.
+/// The dates are interrupted if a segment's date differs by more than this from the date at which the previous segment
+/// ends. Usual corrections of the dates are smaller: at most 1 % of the duration of a segment.
 const INTERRUPTION: Duration = Duration::from_millis(100);
 /// `CAN-SKIP-UNTIL` in target durations: the smallest value that the draft allows.
 const SKIP_BOUNDARY: u32 = 6;
@@ -89,14 +89,15 @@ impl Playlist {
 
     /// Returns the value of `EXT-X-START`, counted from the first segment; `None` if players need no hint, or if
     /// there is no keyframe at which they can begin. Low-latency players begin in the last segment that starts at
-    /// least `PART-HOLD-BACK` before the end. They need no hint if this segment starts with a marked keyframe. Other
-    /// players begin in the last segment that starts at least `HOLD-BACK` before the end. They need no hint if this
-    /// segment starts with a keyframe. If one kind of player needs a hint, returns the start of the last segment
-    /// with a keyframe that is at least `HOLD-BACK` before the end. If there is no such segment, returns the start
-    /// of the last segment with a keyframe that is at least `PART-HOLD-BACK` before the end.
+    /// least `PART-HOLD-BACK` before the end. They need no hint if this segment starts with a keyframe that is
+    /// marked `INDEPENDENT`. Other players begin in the last segment that starts at least `HOLD-BACK` before the end.
+    /// They need no hint if this segment starts with a keyframe, marked or not. If one kind of player needs a hint,
+    /// returns the start of the last segment with a keyframe that is at least `HOLD-BACK` before the end. If there is
+    /// no such segment, returns the start of the last segment with a keyframe that is at least `PART-HOLD-BACK` before
+    /// the end.
     ///
     /// Segments that were taken over from an earlier playlist do not count, because their pictures may be old. While
-    /// the others are shorter than `HOLD-BACK`, players that join need a hint.
+    /// all other segments together are shorter than `HOLD-BACK`, players that join need a hint.
     pub(super) fn start(&self) -> Option<Duration> {
         let own: Duration = self.own().map(Segment::duration).sum();
         let taken_over = self.all().take_while(|segment| segment.sequence < self.first_own);
@@ -166,10 +167,11 @@ impl Playlist {
     }
 
     /// Returns whether the segments are listed with dates: only if the dates are never interrupted, except at a
-    /// discontinuity. hls.js compares dates and durations of any two segments without a discontinuity between
-    /// them, even of two versions of the playlist. If these did not agree, it would be wrong about the times of all
-    /// segments, and would stop loading for seconds. It also computes the dates of segments that have none from
-    /// the dates of later segments, so no segment has a date until those before the interruption are gone.
+    /// discontinuity. hls.js checks whether the dates of any two segments without a discontinuity between them agree
+    /// with the durations, even if the segments are from two versions of the playlist. If they did not agree, hls.js
+    /// would be wrong about the times of all segments, and would stop loading for seconds. hls.js also computes missing
+    /// dates from the dates of later segments. So no segment is listed with a date until the segments before the
+    /// interruption have left the playlist.
     fn has_dates(&self) -> bool {
         let mut pairs = self.all().zip(self.all().skip(1));
         !pairs.any(|(segment, next)| is_interruption(segment, next))
