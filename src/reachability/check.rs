@@ -16,7 +16,7 @@ use crate::base::tls::{self, TlsError};
 use crate::camera::networks::CameraNetworks;
 use crate::camera::source::Source;
 
-/// The longest time of a check, after the camera's name was resolved.
+/// The longest time of a check, after the camera's host name was resolved.
 const CHECK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The beginning of every RTSP response.
 const RESPONSE: &[u8] = b"RTSP/";

@@ -35,7 +35,7 @@ pub(crate) struct CameraChange {
     pub(crate) options: StreamOptions,
     /// When the camera's main stream runs.
     pub(crate) keep: KeepOption,
-    /// Whether the camera's video is to be analysed; `None` keeps the known value.
+    /// Whether the back end is to analyse the camera's video; `None` keeps the known value.
     pub(crate) analytics: Option<bool>,
     /// The source of the camera's streams.
     pub(crate) source: SourceChange,

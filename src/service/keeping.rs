@@ -82,9 +82,9 @@ async fn start_all(core: &Core) -> Result<(), Error> {
     result
 }
 
-/// Starts a kept stream if it is not running. If the stream's camera does not have the option or has been
-/// deleted, removes the stream from the set instead. A start may have added the stream while the camera was
-/// being changed.
+/// Starts a kept stream if it is not running. If the stream's camera does not have `keep: always` or has been
+/// deleted, removes the stream from the set instead. Such a stream can be in the set, because a start may have
+/// added it while the camera was being changed.
 async fn start(core: &Core, id: &StreamId) -> Result<(), Error> {
     match core.cameras.camera_of(id).await? {
         Some(camera) if camera.keep == KeepOption::Always => core.registry.start_kept(&camera),

@@ -139,7 +139,8 @@ async fn begin(
     output: WantedOutput,
     wait: bool,
 ) -> Result<StartOutcome, Error> {
-    // Back ends send a start with every view of a page, even if the stream is live.
+    // Back ends send a start with every view of a page, even if the stream is live. So this case must be cheap, and is
+    // logged only at the level `debug`.
     if core.registry.join_live(&camera, output) {
         debug!(by = caller.name(), stream = %camera.id, "joined a live stream");
         return Ok(StartOutcome::Active);

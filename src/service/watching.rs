@@ -143,7 +143,8 @@ fn refuse_while_held(core: &Core, id: &StreamId, output: WantedOutput) -> Result
     let status = handle.status();
     let has_failed = match status.state {
         State::Failed | State::Stopping(After::Fail) => true,
-        // A stream that has been live, or that is kept, is retried instead of failing.
+        // A stream that has been live, or that is kept, does not get the state `Failed` after a failure, because it is
+        // retried. So its back-off counts as the failure.
         State::Backoff | State::Stopping(After::Retry) => {
             status.was_live || core.registry.is_kept(id)
         }

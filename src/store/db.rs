@@ -1,5 +1,5 @@
-//! The tables of cameras, playback sessions and numbers, and the proof of the key, in SQLite. All SQL of the
-//! program is here and in `migrations/`.
+//! The tables of cameras, playback sessions and numbers in SQLite, and the proof: a sealed value that shows which
+//! key belongs to the database (see `key_files`). All SQL of the program is here and in `migrations/`.
 //!
 //! Most of the SQL is standard, with numbered parameters. Another database would need its own form of
 //! `BEGIN IMMEDIATE`, `VACUUM`, the `PRAGMA`s, the connection options and the types of columns, and of
@@ -72,7 +72,7 @@ pub(crate) struct CameraRow {
     pub transport: String,
     /// The option `keep`, as in the API.
     pub keep: String,
-    /// True if the camera's video is to be analysed.
+    /// True if the back end is to analyse the camera's video.
     pub analytics: bool,
     /// The sealed source.
     pub source: Vec<u8>,
@@ -273,7 +273,7 @@ impl Database {
     }
 
     /// Adds a playback session. If the session exists, updates only whether it is ended and how long it
-    /// is kept. Also deletes the sessions that were no longer needed when this one was created.
+    /// is kept. Also deletes the sessions that were no longer needed when the given session was created.
     pub(crate) async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions

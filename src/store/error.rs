@@ -29,9 +29,10 @@ pub(crate) enum StoreError {
     /// Another process uses the database: a manager, or a rotation of the key.
     #[error("{} is in use by another stream-manager; stop that process first", .0.display())]
     InUse(PathBuf),
-    /// The database was sealed with another key.
+    /// The sources in the database were sealed with another key.
     #[error(
-        "{} was sealed with another key than {key}; restore the key that belongs to the database",
+        "the sources of the cameras in {} are encrypted with another key than {key}; restore the key \
+         that belongs to the database",
         database.display()
     )]
     OtherKey {
@@ -40,9 +41,10 @@ pub(crate) enum StoreError {
         /// The setting or file with the wrong key.
         key: String,
     },
-    /// The database is sealed, and the key is missing.
+    /// The database contains sealed sources, and the key is missing.
     #[error(
-        "{} is sealed, and its key is missing: restore {} or set SOURCE_KEY",
+        "the sources of the cameras in {} are encrypted, and the key is missing: restore {} or set \
+         SOURCE_KEY",
         database.display(),
         key.display()
     )]

@@ -1,9 +1,9 @@
 //! The camera store: the known cameras with their sources, owners and options, and the plans that were
 //! learned for their streams.
 //!
-//! The cameras are in a database, in which their sources are sealed, and survive a restart of the
-//! manager. The database also holds the numbers of streams and the playback sessions. The plans are in
-//! memory only.
+//! The cameras are in a database, and survive a restart of the manager. Their sources are sealed: encrypted, and
+//! bound to the camera's id. The database also holds the numbers of streams and the playback sessions. The plans
+//! are in memory only.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -19,7 +19,7 @@ use crate::camera::numbers::{NumberSet, Numbers};
 
 /// The shortest time between two transactions that reserve numbers, so that the streams of a large
 /// installation share transactions. The numbers that one transaction reserves for a stream last longer
-/// than this, even during the warm-up of an epoch.
+/// than this, even at the beginning of an epoch, when segments are short.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// The id of the row with the first numbers of streams without their own row.
@@ -57,8 +57,8 @@ impl StreamNumbers {
 
     /// Returns the numbers of a stream.
     pub(crate) fn of(&self, id: &StreamId) -> Numbers {
-        // `floor` is never locked while a guard of the map is held, or the other way round, because `raise_floor`
-        // needs both.
+        // No function locks an entry of the map and `floor` at the same time. Otherwise, this function and
+        // `raise_floor` could wait for each other for ever.
         if let Some(numbers) = self.0.streams.get(id) {
             return numbers.clone();
         }
@@ -67,7 +67,7 @@ impl StreamNumbers {
     }
 
     /// Raises the first numbers of streams without their own row above those of a stream whose camera is being
-    /// deleted. Returns their row. The transaction that deletes the camera must write it.
+    /// deleted. Returns the row with the raised numbers, which the transaction that deletes the camera must write.
     pub(super) fn raise_floor(&self, id: &StreamId) -> NumberRow {
         // The stream may still run for a moment, and use further numbers.
         let used = self.0.streams.get(id).map(|numbers| numbers.next().after_block());
@@ -99,7 +99,7 @@ impl StreamNumbers {
     /// after all streams have ended.
     pub(crate) async fn release(&self) {
         if let Err(error) = self.write(Numbers::to_release).await {
-            warn!(%error, "cannot record segment numbers; streams skip some after a restart");
+            warn!(%error, "cannot record segment numbers in the database; streams skip some numbers after a restart");
         }
     }
 

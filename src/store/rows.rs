@@ -43,7 +43,8 @@ impl Rows {
     /// Returns the origin of the media of a stream with this source.
     pub(super) fn origin(&self, record: &Record, id: &StreamId, source: &Source) -> Origin {
         let (added, owner) = (record.created_at.to_string(), record.owner.as_deref());
-        // The texts contain no control characters. A camera without an owner differs from one whose owner has no name.
+        // None of the texts contains a control character. So the zero bytes separate them unambiguously, and the line
+        // break distinguishes an owner whose name is empty from no owner.
         let owner = owner.map(|owner| format!("\n{owner}")).unwrap_or_default();
         let text = [&id.to_string(), &added, &owner, source.expose()].join("\0");
         Origin::from_digest(&self.sealer.digest("origin", text.as_bytes()))

@@ -63,7 +63,7 @@ impl SealKeyError {
 #[derive(Clone)]
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
-    /// Makes digests with a key of its own.
+    /// Makes the digests, with a key that is derived from the key of `cipher`.
     digests: Hmac<Sha256>,
 }
 
@@ -135,7 +135,8 @@ impl SealKey {
     }
 }
 
-/// Returns the digests for the owner of `key`. Their key is derived from it, so that `key` has only one use.
+/// Returns the HMAC with which the sealer of `key` makes digests. The HMAC's key is derived from `key`, so that sealing
+/// and digests use different keys.
 fn digests(key: &[u8; KEY_LENGTH]) -> Hmac<Sha256> {
     #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
     let hmac = |key: &[u8]| Hmac::<Sha256>::new_from_slice(key).expect("a key");

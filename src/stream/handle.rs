@@ -31,7 +31,7 @@ const RETRY_WHEN_FULL: Duration = Duration::from_secs(10);
 pub(super) enum Command {
     /// Make the stream playable with this camera and this output. The result is sent when the start has
     /// succeeded, has failed, or is delayed. If the channel closes without a result, the stream has ended, and
-    /// the start has to be sent to the next stream.
+    /// the caller has to send the start to the next stream of the same name.
     Start(Camera, WantedOutput, oneshot::Sender<StartResult>),
     /// End the stream, because a client stops it.
     Stop,

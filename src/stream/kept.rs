@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use crate::base::lock::lock;
 use crate::camera::id::StreamId;
 
-/// The main streams of cameras with `keep: always`, including stopped streams. Clones share the set.
+/// The main streams of cameras with `keep: always`, including those that a client has stopped. Clones share the set.
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
 

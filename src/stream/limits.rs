@@ -10,7 +10,7 @@ pub struct Limits {
     /// The picture of a live stream must advance within this time.
     pub stale_timeout: Duration,
     /// If the ingest of a live stream ends after the picture has been frozen for at least this long, the end
-    /// counts as a stall. The ingest of a frozen picture may end before `stale_timeout`.
+    /// counts as a stall. FFmpeg may end before `stale_timeout`, because it has its own time limit for a silent camera.
     pub stalled_after: Duration,
     /// A stream ends if it is not kept, and there has been no interest in it for this long.
     pub idle_timeout: Duration,

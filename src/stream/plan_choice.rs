@@ -44,9 +44,9 @@ impl PlanChoice {
         }
     }
 
-    /// Records that the stream is live with the current plan. If this plan is without audio because the camera was
-    /// busy, the plan is kept only the second time in a row. The first time, the camera may have been busy for
-    /// another reason, such as a lost session.
+    /// Records that the stream is live with the current plan, which becomes the learned plan. If the current plan is
+    /// without audio because the camera was busy, it becomes the learned plan only the second time in a row. The
+    /// first time, the camera may have been busy for another reason, such as a lost session.
     pub(super) fn note_live(&mut self, camera: &Camera) {
         self.busy_runs = 0;
         if self.is_without_audio && !camera.learned.is_audio_doubtful() {

@@ -22,8 +22,8 @@ use crate::media::flow::Flow;
 use crate::media::frame_budget::FrameBudget;
 use crate::media::hub::{FrameHub, HubReader, ReadFrom};
 
-/// The largest number of bytes by which the transcoder can be behind the stream. The hub limits the time
-/// as well.
+/// The largest number of bytes by which the transcoder can be behind the stream. The hub also limits the time by
+/// which it can be behind.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
 /// The longest time for which [`Rendition::finish`] waits for the end of the transcoder.

@@ -20,8 +20,8 @@ use crate::base::error::{Error, ErrorKind};
 pub(crate) const MAX_HELD: Duration = Duration::from_secs(1);
 /// The longest time that a requested start waits for a slot.
 pub(crate) const MAX_WAIT: Duration = Duration::from_secs(20);
-/// The places in the queue for each slot. If every start holds its slot for [`MAX_HELD`], one slot serves
-/// fewer starts than this within [`MAX_WAIT`].
+/// The number of places in the queue for each slot. Even if every start holds its slot for [`MAX_HELD`], a slot serves
+/// 20 starts within [`MAX_WAIT`]. There are more places than that, because most starts hold their slot for less time.
 const PLACES_PER_SLOT: usize = 32;
 /// The time after which a client should retry a start that was refused.
 const RETRY_WHEN_FULL: Duration = Duration::from_secs(5);

@@ -29,7 +29,7 @@ const MAX_TRIALS: usize = 8;
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// The time that FFmpeg has to end its session with the camera after a trial.
 const END_WITHIN: Duration = Duration::from_secs(1);
-/// The largest number of runs of the ingest, for a camera that needs several changes of plan.
+/// The largest number of runs of the ingest in one trial. A camera may need several changes of plan.
 const MAX_RUNS: u32 = 6;
 
 /// The time after which a client should repeat a start that was refused because of other trials.

@@ -1,6 +1,6 @@
-//! Log lines about undelivered events. The first problem with each cause is logged at once, for a few causes. Further problems are
-//! counted and logged at intervals, with all their causes, so that a receiver that is unreachable for an hour does
-//! not flood the log.
+//! Log lines about undelivered events. The first problem with each cause is logged at once, for the first
+//! [`MAX_CAUSES`] causes. All other problems are counted, and logged together at intervals, so that a receiver that
+//! is unreachable for an hour does not flood the log.
 
 use std::time::Duration;
 
@@ -9,7 +9,8 @@ use tracing::{debug, warn};
 
 /// The shortest time between two log lines, except at shutdown and for a new cause.
 pub(super) const INTERVAL: Duration = Duration::from_secs(30);
-/// The largest number of causes that are remembered. Problems with further causes are counted in the next line, which does not name them.
+/// The largest number of causes that are remembered. Problems with further causes are counted in the next line, which
+/// does not name these causes.
 const MAX_CAUSES: usize = 8;
 
 /// A problem with the delivery of events.

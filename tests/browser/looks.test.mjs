@@ -1,5 +1,5 @@
 // Tests the looks of all views: contrast, layout, names that need much space, few and many cameras, the keyboard, and
-// pictures that are kept in the repository. Some of the tests add a fault to the page, and check that these guards
+// pictures that are kept in the repository. Some of the tests add a fault to the page, and assert that the checks
 // find it.
 import assert from "node:assert/strict";
 import { before, describe, test } from "node:test";
@@ -195,7 +195,7 @@ describe("the looks of the page", () => {
     }
   });
 
-  /** Shows the page in a language. A dialog does not keep the list of languages from being changed. */
+  /** Shows the page in a language. `force` changes the list of languages even while a dialog covers it. */
   async function speak(language, word) {
     await page.locator(".settings select").selectOption(language, { force: true });
     await page.locator(".views").getByText(word, { exact: true }).waitFor(wait);

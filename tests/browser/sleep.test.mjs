@@ -11,9 +11,15 @@ import { SECONDS } from "./support/viewer.mjs";
 
 /** These settings end a stream soon after its last viewer. */
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
-/** Duration of the sleep. It is longer than any delay of a timer in a busy browser. */
+/**
+ * Duration of the sleep. A busy browser can delay timers by seconds, so the page counts only a pause of more than 15 s
+ * as a sleep.
+ */
 const SLEEP_MS = 20_000;
-/** Time in which the page must notice the sleep. The detection of frozen video takes longer than this. */
+/**
+ * Time in which the page must notice the sleep. The detection of frozen video takes longer, so this detection alone
+ * would not be enough.
+ */
 const NOTICE_MS = 5000;
 
 describe("the page on a computer that sleeps", () => {

@@ -46,7 +46,7 @@ describe("the list of cameras, if the service checks the cameras,", () => {
       const viewer = await on.visit(t, "#/cameras", { locale });
       const row = (id) => viewer.page.locator(`li[data-camera="${id}"]`);
       await row("dead").filter({ hasText: words }).waitFor();
-      // The reason does not repeat the first sentence.
+      // "Not reachable since …" is enough. The text of the error, "The camera cannot be reached.", is left out.
       const text = await row("dead").textContent();
       assert.doesNotMatch(text, /cannot be reached|Kamera .{3} nicht erreichbar/);
       assert.match(text, /connection refused; check the port/);

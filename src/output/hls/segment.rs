@@ -7,7 +7,7 @@ use crate::output::hls::fragment::InitId;
 /// The beginning of a part.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum PartStart {
-    /// The part begins between keyframes.
+    /// The part does not begin with a keyframe.
     Between,
     /// The part begins with a keyframe, which the playlist does not mark.
     Unmarked,
@@ -42,9 +42,9 @@ pub(crate) struct Segment {
     pub is_discontinuity: bool,
     /// The parts, in order.
     pub parts: Vec<Part>,
-    /// The playing time that the durations of the parts do not include, because the target duration does not
-    /// allow it. Zero, except for a camera that sends only one frame every few seconds, but has sent more
-    /// frames before.
+    /// The playing time that the durations of the parts leave out. Zero, unless a single frame lasts longer than the
+    /// target duration, which is the longest duration that the playlist can declare. This happens if a camera
+    /// suddenly sends only one frame every few seconds.
     pub undeclared: Duration,
 }
 

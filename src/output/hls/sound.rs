@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(played, [640, 768, 896]);
     }
 
-    /// hls.js would take the time of a fragment without audio from the video.
+    /// If the first fragment had no audio, hls.js would take its time from the video, and the picture would freeze.
     #[test]
     fn the_first_fragment_of_sound_that_continues_has_audio() {
         let (end, video_end) = (Duration::from_secs(1), Duration::from_millis(1300));

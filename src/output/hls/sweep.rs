@@ -1,6 +1,6 @@
 //! Prepares `STREAM_DIR` at start-up: locks it for this process, and removes the files that an earlier process
-//! left behind, except those with which a playlist can continue. The names of the files contain the numbers that
-//! the process used last.
+//! left behind, except those with which a playlist can continue. The names of the files show which numbers of
+//! segments and epochs the earlier process used last, so that no number is used twice.
 //!
 //! A mistyped `STREAM_DIR` must not destroy files: only directories that are named like a stream and
 //! hold nothing but a stream's files are removed.
@@ -63,7 +63,7 @@ pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<LeftStream>> {
             continue;
         }
         if !holds_only_stream_files(&entry.path())? {
-            warn!(directory = %entry.path().display(), "kept a directory that contains other files than those of a stream");
+            warn!(directory = %entry.path().display(), "a directory in STREAM_DIR was not removed, because it contains files that do not belong to a stream; check STREAM_DIR, or move these files elsewhere");
             continue;
         }
         let mut numbers = numbers_after(&entry.path())?;
@@ -71,8 +71,9 @@ pub(crate) fn sweep(layout: &Layout) -> io::Result<Vec<LeftStream>> {
         if let Some((continuation, _)) = &kept {
             // If no fragment of the growing segment is complete, no player knows its number, so it is used again.
             numbers.sequence = continuation.next_sequence();
-            // The stream may have had later epochs with the same init segment. If HLS had ended, the stream may even
-            // have continued without HLS.
+            // Epochs with the same init segment share its file, so the continuation may show a later epoch than the
+            // names of the files. If HLS had ended, the stream may have continued without HLS. Then its last epoch is
+            // not known, which 0 means.
             let next = continuation.epoch.saturating_add(1);
             numbers.epoch = if continuation.is_complete() { 0 } else { numbers.epoch.max(next) };
         } else {
@@ -124,7 +125,7 @@ fn numbers_after(directory: &Path) -> io::Result<NumberSet> {
     Ok(after)
 }
 
-/// Streams for tests of which an earlier process has left files behind.
+/// For tests: streams of which an earlier process has left files behind.
 #[cfg(test)]
 pub(crate) mod testing {
     use std::sync::Arc;

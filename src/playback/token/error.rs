@@ -3,7 +3,7 @@
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::ID_RULE;
 
-/// The reason why a token is refused. The texts are for people and contain nothing of the token.
+/// The reason why a token is refused. The texts are for people and contain no part of the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The token is not a valid JWT.

@@ -175,11 +175,11 @@ async fn files_of_another_origin_cannot_be_fetched() {
 
     keep(Origin::from_digest(&[9; 32]));
     assert_eq!(allow().await.expect_err("a refusal").kind, ErrorKind::Forbidden);
-    assert_eq!(core.hls.left_origin(&id()), None, "the files are removed");
+    assert_eq!(core.hls.left_origin(&id()), None, "the files were not removed");
 
     keep(camera.origin);
     core.cameras.delete(id().camera(), |_| Ok(())).await.expect("a store");
     assert_eq!(allow().await.expect_err("a refusal").kind, ErrorKind::Forbidden);
-    assert_eq!(core.hls.left_origin(&id()), None, "the files are removed");
+    assert_eq!(core.hls.left_origin(&id()), None, "the files were not removed");
     allow().await.expect("an unknown camera without files");
 }

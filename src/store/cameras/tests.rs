@@ -209,7 +209,7 @@ async fn a_wrong_or_missing_key_is_reported_and_changes_nothing() {
     let key = std::fs::read(setup.key_file()).expect("a key");
     std::fs::remove_file(setup.key_file()).expect("rm");
     let refused = setup.open().await.err().expect("no key");
-    assert!(refused.to_string().contains("its key is missing"), "{refused}");
+    assert!(refused.to_string().contains("the key is missing"), "{refused}");
     assert!(!setup.key_file().exists(), "the cameras could not be read with a new key");
 
     std::fs::write(setup.key_file(), "no key").expect("a write");
@@ -305,7 +305,7 @@ async fn ten_thousand_cameras_are_listed_and_searched_in_pages() {
     assert_eq!(
         list(Some("10.0.3.7 "), None, 0).await.2,
         0,
-        "in the searched text, nothing follows the host"
+        "the search matched, although no space follows the host in the text that is searched"
     );
     assert_eq!(list(Some("10.0.39."), None, 0).await.2, 250);
     assert_eq!(list(Some("%"), None, 0).await.2, 10_000, "% matches only the character %");

@@ -177,7 +177,7 @@ async fn all_readers_share_one_run_which_ends_with_the_last_of_them() {
     drop(last);
     timeout(FOREVER, run.end.closed()).await.expect("the run ends");
     setup.media.finish().await;
-    assert!(setup.runs.try_recv().is_err(), "there was no other run");
+    assert!(setup.runs.try_recv().is_err(), "another run was started");
     // A later reader starts another run.
     assert_eq!(next(&mut setup.media.read(1_000_000)), None);
     setup.run().await;
@@ -196,7 +196,7 @@ async fn a_run_that_fails_is_repeated_from_the_next_keyframe() {
     run.end.send(error()).expect("a run");
     assert_eq!(errors.next().await, Some(error()));
     let mut again = setup.run().await;
-    assert!(again.request.frames.next().now_or_never().is_none(), "no frame is repeated");
+    assert!(again.request.frames.next().now_or_never().is_none(), "a frame was repeated");
     setup.hub.publish([testing::video(&format, true, 40, 40)]);
     let frame = again.request.frames.next().await.expect("no gap").expect("a frame");
     assert_eq!(frame.decode_time, Duration::from_millis(40));

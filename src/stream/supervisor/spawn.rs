@@ -34,8 +34,8 @@ use crate::stream::viewers::Viewers;
 use crate::stream::waiters::Waiters;
 
 /// Starts a new stream, and returns its handle. `priority` is the priority of the stream's first run. Also starts
-/// the output if it is `wanted`. Calls `on_gone` with this handle once the stream's child, output and files are
-/// gone, or if the supervisor panics.
+/// the output if it is `wanted`. Calls `on_gone` with this handle once the stream's child and output have ended, or
+/// if the supervisor panics.
 pub(in crate::stream) fn spawn(
     camera: Camera,
     resources: &StreamResources,

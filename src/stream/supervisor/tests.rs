@@ -527,7 +527,7 @@ async fn a_stream_with_viewers_is_retried_after_a_refusal_and_callers_get_the_ca
     setup.live().await.end(ErrorKind::SourceUnreachable);
     let child = setup.child().await;
     let start = setup.start();
-    // The caller has joined when the supervisor has taken the caller's command.
+    // After this time, the supervisor has received the start, so that the caller waits for the result.
     tokio::time::sleep(Duration::from_millis(1)).await;
     child.end(ErrorKind::SourceUnsupported);
     assert_eq!(kind(start.await.expect("a task")), ErrorKind::SourceUnsupported);
@@ -536,7 +536,7 @@ async fn a_stream_with_viewers_is_retried_after_a_refusal_and_callers_get_the_ca
     let waited = Instant::now();
     let child = setup.child().await;
     child.send(3);
-    // The delay is long, because the camera's format does not change within a second.
+    // The delay is long, because an unsupported format is a permanent error.
     assert!(waited.elapsed() >= Duration::from_secs(30), "{:?}", waited.elapsed());
 }
 

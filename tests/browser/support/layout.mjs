@@ -68,7 +68,7 @@ function findFaults() {
     }
     return part.right - part.left > 1 && part.bottom - part.top > 1 ? part : null;
   };
-  /** Returns the element, or its nearest ancestor, that stays in place while the page scrolls; null if neither does. */
+  /** Returns the nearest of the element and its ancestors that does not scroll with the page; null if all scroll. */
   const layerOf = (element) => {
     for (let parent = element; parent; parent = parent.parentElement) {
       if (/^(fixed|sticky)$/.test(getComputedStyle(parent).position)) {

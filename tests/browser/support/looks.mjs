@@ -1,4 +1,4 @@
-// Guards of the page's looks: contrast and semantics with axe, the layout, the keyboard, and pictures of the page that
+// Checks of the page's looks: contrast and semantics with axe, the layout, the keyboard, and pictures of the page that
 // are kept in the repository.
 import assert from "node:assert/strict";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -46,7 +46,7 @@ export async function removeCss(page) {
   await page.evaluate(() => document.adoptedStyleSheets.pop());
 }
 
-/** Prepares a page that was just opened for the guards. */
+/** Prepares a page for the checks. Must be called once, after the page has been opened. */
 export async function steady(page) {
   await addCss(page, STEADY);
   await page.evaluate(AXE);

@@ -12,7 +12,7 @@ const START_SECONDS = 20;
 /**
  * Starts an nginx whose server block contains `directives`, and stops it at the end of the test. In the
  * directives, ACCOUNTS is a file for `auth_basic_user_file` with the user `anna` and the password `secret`.
- * Returns its origin.
+ * Returns the origin of the nginx.
  */
 export function startNginxFor(t, directives) {
   return startFor(t, (directory, port) => {

@@ -29,7 +29,7 @@ class Stage {
   service;
   browser;
 
-  /** Opens an address of the page, such as `#/status`, and closes it at the end of the test. */
+  /** Opens the page at an address, such as `#/status`, and closes the page at the end of the test. */
   visit(t, address = "", options = {}) {
     return Viewer.openFor(t, this.browser, new URL(address, this.service.origin).href, options);
   }

@@ -160,7 +160,7 @@ async fn an_unused_output_ends_and_continues_its_playlist_when_it_returns() {
         let numbers = setup.numbers();
         if let Some((_, discontinuity, next)) = last {
             assert!(numbers.2 > next && numbers.0 < next, "{numbers:?} after {next}");
-            assert_eq!(numbers.1, discontinuity, "there is no discontinuity");
+            assert_eq!(numbers.1, discontinuity, "a discontinuity was added");
         }
         last = Some(numbers);
         let left = Instant::now();

@@ -17,7 +17,8 @@ async fn a_busy_camera_is_retried_within_the_start_and_once_without_audio() {
     assert_eq!(child.request.plan.audio, Audio::Off);
     child.send(15);
     assert_eq!(start.await.expect("a task"), Ok(Joined::Started));
-    // The plan without audio is not kept yet. The camera may have been busy for a reason other than the audio.
+    // The plan without audio does not become the learned plan yet, because the camera may have been busy for a reason
+    // other than the audio.
     assert_eq!(setup.camera.learned.get().audio, Audio::Copy);
 }
 
