@@ -221,8 +221,8 @@ fn ffmpeg_decodes_every_frame_of_the_writer_without_probing() {
     }
 }
 
-/// MPEG-TS has the same time base as RTP. With this time base, the distances between frames that FFmpeg writes
-/// into the main header are longer than the specification allows.
+/// MPEG-TS has the same time base as RTP. The main header of NUT lists usual distances between frames. With this time
+/// base, FFmpeg lists longer distances than the specification allows.
 #[test]
 fn copied_frames_that_are_far_apart_are_read() {
     let slow = "-f lavfi -i testsrc2=size=160x120:rate=5";

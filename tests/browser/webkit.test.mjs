@@ -34,7 +34,7 @@ describe("the page in WebKitGTK", { skip: !IS_LONG, concurrency: false }, () => 
     return { parts, page };
   }
 
-  /** Waits until the tile is live and has presented pictures since this call. */
+  /** Waits until the tile is live and has presented several new pictures. */
   async function shows(page, seconds) {
     await page.evaluate(() => {
       globalThis.pictures = 0;

@@ -1,4 +1,4 @@
-"""Checks that the logs of outer proxies contain no secrets if they are configured as in the guides.
+"""Checks proxies in front of the service, configured as in the guides: they log no secrets.
 
 nginx and Caddy run with the configurations in docs/guide, with other addresses and paths of files.
 
@@ -229,7 +229,7 @@ def blocks(page, language):
 
 
 def replaced(text, *replacements):
-    """Replace the first occurrence of texts, all of which must occur."""
+    """Replace the first occurrence of each old text. Every old text must occur."""
     for old, new in replacements:
         if old not in text:
             raise AssertionError(f"the guide does not contain {old}")

@@ -8,7 +8,7 @@ use super::Nginx;
 /// Tolerance for durations in seconds. Playlists contain durations with five decimal digits.
 const ROUNDING: f64 = 0.000_02;
 
-/// The parts of a stream that all playlists so far have listed, and values that later playlists must repeat.
+/// All parts that the playlists of a stream have listed so far, and values that later playlists must repeat.
 #[derive(Default)]
 pub(crate) struct Recorder {
     /// The parts by segment.
