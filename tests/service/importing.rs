@@ -43,7 +43,7 @@ fn run(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Sends a file in an import.
+/// Sends a file to the API, which imports it.
 async fn send(manager: &Manager, query: &str, file: impl Into<reqwest::Body>) -> ApiResponse {
     let url = manager.url(&format!("/api/cameras.json{query}"));
     manager.send(manager.client().put(url).body(file)).await
@@ -493,7 +493,7 @@ async fn the_command_uses_the_key_that_the_service_has_created() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("set API_KEY"), "{refused:?}");
 
-    // The message names the file in which the key would be.
+    // This database has no key yet. The message names the file in which the command has searched for the key.
     let other = [port[0], ("DATABASE_URL", "sqlite:./other.db")];
     let key_file = manager.dir().path().join("other.db.admin-key");
     let refused = run(&manager, file, &["--apply"], &other);

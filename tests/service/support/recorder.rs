@@ -15,7 +15,7 @@ pub(crate) struct Recorder {
     pub(crate) segments: BTreeMap<u64, Vec<RecordedPart>>,
     target_duration: Option<f64>,
     media_sequence: f64,
-    /// Short parts are checked only in playlists whose first parts belong to this segment or a later one, because the
+    /// A playlist is checked for short parts only if its first part belongs to this segment or a later one, because the
     /// first frames of an epoch have irregular times.
     settled: Option<u64>,
 }
