@@ -54,7 +54,7 @@ const MAX_LENGTH: usize = 64 * 1024;
 /// Limit for the CPU time that a target spends on one input. A few milliseconds are normal.
 const MAX_CPU_TIME: Duration = Duration::from_secs(2);
 
-/// Runs a target on its seeds, and then on mutations of the seeds until the time is over.
+/// Runs a target on its seeds, and then on mutations of the seeds for `FUZZ_SECONDS`.
 fn run(name: &str, target: fn(&[u8])) {
     let seeds: Vec<_> = seeds(name).iter().map(|path| fs::read(path).expect("a seed")).collect();
     let setting = |name| std::env::var(name).ok();

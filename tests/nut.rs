@@ -39,7 +39,7 @@ const CAMERAS: &[&[&str]] = &[
     &[VIDEO, VOICE, "-t 5", "-c:v mjpeg -c:a pcm_mulaw", NUT],
     &[VIDEO_SLOW, "-t 60", H264, NUT],
     &[VIDEO_SLOW, "-t 60", H264_B, PIPE],
-    // Times in units of 1/90000 s, as in RTP. The times of successive frames differ by large numbers.
+    // Times in units of 1/90000 s, like those of RTP. The times of successive frames differ by large numbers.
     &[VIDEO_SLOW, "-t 60 -enc_time_base 1:90000", H264, NUT],
     &[VIDEO_SLOW, VOICE, "-t 20", "-c:v mjpeg -c:a pcm_alaw", NUT],
     &[VIDEO_FAST, AUDIO, "-t 4", H264, "-c:a aac", NUT],
@@ -214,15 +214,16 @@ fn ffmpeg_decodes_every_frame_of_the_writer_without_probing() {
         let output = ffmpeg(&decode, &write(&streams, &packets));
         let output = String::from_utf8(output).expect("text");
         let frames = output.lines().filter(|line| !line.starts_with('#')).count();
-        // Audio can have one packet more than decoded frames, because encoders of Opus and AAC have a delay.
+        // For audio, FFmpeg can decode one frame less than there are packets, because encoders of Opus and AAC have
+        // a delay.
         let is_video = matches!(streams[0].kind, NutKind::Video { .. });
         let missing = packets.len() - frames;
         assert!(missing == 0 || !is_video && missing == 1, "{camera:?}: {missing} missing");
     }
 }
 
-/// MPEG-TS has the same time base as RTP. With this time base, the distances between frames that FFmpeg writes
-/// into the main header are longer than the specification allows.
+/// MPEG-TS has the same time base as RTP. The main header of NUT lists usual distances between frames. With this time
+/// base, FFmpeg lists longer distances than the specification allows.
 #[test]
 fn copied_frames_that_are_far_apart_are_read() {
     let slow = "-f lavfi -i testsrc2=size=160x120:rate=5";

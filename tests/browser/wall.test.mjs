@@ -137,7 +137,8 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.ok(
       Buffer.concat(chunks).toString().includes(`${on.service.origin}/streams/demo/stream.m3u8`),
     );
-    // The dialog repeats the notice, because screen readers ignore everything outside of an open dialog.
+    // The dialog also shows the notice that the link was copied, because screen readers ignore everything
+    // outside of an open dialog.
     await page.getByRole("button", { name: "Copy HLS link" }).click();
     await page
       .getByRole("dialog")

@@ -12,7 +12,7 @@ import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
 /** Greatest age of a live picture: a few segments of two seconds. */
 const MAX_AGE_MS = 15_000;
-/** These settings end a stream soon after its last viewer. */
+/** With these settings, a stream ends soon after its last viewer has left. */
 const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
 
 /**
@@ -20,7 +20,10 @@ const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
  * little longer than this time.
  */
 const MISSED_SECONDS = 1.8;
-/** The time for which the test with a slow browser observes the page. It is longer than the time for which the page waits for media. */
+/**
+ * The test with a slow browser observes the page for this time. It is longer than the time after which the page
+ * restarts a stream without media.
+ */
 const SLOW_SECONDS = 10;
 
 /** Returns how many start requests for a camera the page has sent. */

@@ -11,7 +11,7 @@ import { WebKit } from "./support/webkit.mjs";
 
 /** `./deploy/test --long` also runs the tests that take more than 20 seconds. */
 const IS_LONG = Boolean(process.env.LONG_TESTS);
-/** The time within which the page must show new pictures. Without a graphics card, WebKitGTK begins slowly. */
+/** The time within which the page must show new pictures. Without a graphics card, WebKitGTK starts to play slowly. */
 const CONTINUES_SECONDS = 20;
 /** The number of presented pictures after which the video counts as playing. */
 const PICTURES = 5;
@@ -34,7 +34,7 @@ describe("the page in WebKitGTK", { skip: !IS_LONG, concurrency: false }, () => 
     return { parts, page };
   }
 
-  /** Waits until the tile is live and has presented pictures since this call. */
+  /** Waits until the tile is live and has presented several new pictures. */
   async function shows(page, seconds) {
     await page.evaluate(() => {
       globalThis.pictures = 0;

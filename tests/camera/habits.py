@@ -132,10 +132,16 @@ def arguments():
     clock.add_argument("--speed", type=float, help="timestamps run this many times as fast")
     clock.add_argument("--jump", type=pair, action="append", metavar="S@T", help="timestamps jump")
     clock.add_argument("--reports", action="store_true", help="send RTCP reports every second")
-    clock.add_argument("--report-from", type=float, metavar="S", help="reports are S s ahead")
-    clock.add_argument("--report-jump", type=pair, metavar="S@T", help="reports jump")
+    clock.add_argument(
+        "--report-from", type=float, metavar="S", help="the times in RTCP reports are S s ahead"
+    )
+    clock.add_argument(
+        "--report-jump", type=pair, metavar="S@T", help="the times in RTCP reports jump"
+    )
     clock.add_argument("--rtp-start", type=int, help="the first RTP timestamp of all tracks")
-    clock.add_argument("--rtptime-ahead", type=int, metavar="N", help="RTP-Info is N ticks ahead")
+    clock.add_argument(
+        "--rtptime-ahead", type=int, metavar="N", help="rtptime in RTP-Info is N ticks ahead"
+    )
     return parser
 
 

@@ -87,7 +87,7 @@ def tracks_of(options, habits):
 
 
 def wrong_parameters(line, fault):
-    """Return an attribute of the audio. The attribute gets the fault if the fault concerns it."""
+    """Return an attribute of the audio, with the fault if the fault is in this attribute."""
     if fault == "unknown-codec":
         return re.sub(r"(rtpmap:\d+) [^/]+", r"\1 X-UNKNOWN", line)
     if not fault or "fmtp" not in line:

@@ -91,7 +91,8 @@ class Recording:
     clock: int
     attributes: tuple[str, ...]  # the lines of the SDP that begin with a=, except a=control
     packets: tuple[Packet, ...]
-    # The duration of the track in units of its clock. The camera then sends the track again.
+    # The duration of the track in units of its clock. After this time, the camera sends the track
+    # again.
     duration: int
 
 

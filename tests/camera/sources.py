@@ -77,7 +77,7 @@ class SharedEncoder:
         self._has_new_unit = threading.Condition()
         self._sink = self._pipeline.get_by_name("units")
         self._pipeline.set_state(Gst.State.PLAYING)
-        # The caps are not known before the first unit.
+        # Wait for the first unit, because the caps are not known before it.
         self._keep_next()
         threading.Thread(target=self._keep_all, daemon=True).start()
 

@@ -143,7 +143,7 @@ class Demo(unittest.TestCase):
         self.assertIn("PORT=8088", settings)
         self.assertIn('"http://127.0.0.1:8088"', (ROOT / "deploy/demo-camera").read_text())
 
-    def test_the_camera_can_write_its_registry_in_the_read_only_container(self):
+    def test_gstreamer_can_write_its_registry_in_the_read_only_container(self):
         self.assertTrue(DEMO["read_only"])
         [registry] = [
             re.search(r"GST_REGISTRY=(\S+)", rest)[1]

@@ -98,8 +98,8 @@ def run(program, clip, has_marker, is_awaited=lambda _: False, lost=()):
     """Copy a clip; return FFmpeg's output, and the number of the first awaited frame that was late.
 
     The number is in a list, which is empty if no frame was late. After an awaited frame, the camera
-    sends nothing until FFmpeg has written that frame or the time is over. `is_awaited` gets the
-    last packet of a frame, and returns whether the frame is awaited.
+    sends nothing until FFmpeg has written that frame, or until SECONDS have passed. `is_awaited`
+    gets the last packet of a frame, and returns whether the frame is awaited.
     """
     reader, late = Reader(), []
 

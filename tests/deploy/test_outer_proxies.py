@@ -1,6 +1,7 @@
-"""Checks that the logs of outer proxies contain no secrets if they are configured as in the guides.
+"""Checks that proxies with the configurations of the guides write no secrets to their logs.
 
-nginx and Caddy run with the configurations in docs/guide, with other addresses and paths of files.
+nginx and Caddy run in front of a fake service, with the configurations in docs/guide. The tests
+replace only addresses and paths of files.
 
 python3 -m unittest discover tests/deploy
 """
@@ -140,7 +141,7 @@ class OuterProxy(unittest.TestCase):
 
 
 class Nginx(OuterProxy):
-    """nginx, configured as in docs/guide/behind-nginx.md."""
+    """nginx with the configuration in docs/guide/behind-nginx.md."""
 
     def start_nginx(self, in_http):
         """Start nginx with these directives in the block `http`."""
@@ -189,7 +190,7 @@ class Nginx(OuterProxy):
 
 
 class Caddy(OuterProxy):
-    """Caddy, configured as in docs/guide/behind-caddy.md."""
+    """Caddy with the configuration in docs/guide/behind-caddy.md."""
 
     is_encrypted = False
 
@@ -229,7 +230,7 @@ def blocks(page, language):
 
 
 def replaced(text, *replacements):
-    """Replace the first occurrence of texts, all of which must occur."""
+    """Replace the first occurrence of each old text. Every old text must occur."""
     for old, new in replacements:
         if old not in text:
             raise AssertionError(f"the guide does not contain {old}")

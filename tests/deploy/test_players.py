@@ -93,7 +93,7 @@ class Player:
             if not found:
                 self.last_lines = [*self.last_lines[-20:], line]
                 continue
-            # FFmpeg prints the number of all pictures.
+            # FFmpeg prints the number of pictures so far. GStreamer prints a line for each picture.
             total = int(found[1]) if found.groups() else shown + 1
             self.times += [time.monotonic()] * (total - shown)
             shown = total
@@ -229,11 +229,11 @@ class Players(unittest.TestCase):
             raise AssertionError(f"{error}: {count} pictures, {player.last_lines}") from None
 
     def test_ffmpeg_continues_after_an_outage_of_the_camera(self):
-        """FFmpeg treats a stream as complete only if the playlist cannot be loaded."""
+        """FFmpeg can always load the playlist, so it does not treat the stream as complete."""
         self.continues(ffmpeg, 5)
 
     def test_gstreamer_continues_after_an_outage_of_the_camera(self):
-        """The playlist keeps its earlier segments, so hlsdemux2 finds its position."""
+        """The playlist keeps its earlier segments, so hlsdemux2 finds its position again."""
         self.continues(gstreamer, 10)
 
     @unittest.skipUnless(IS_LONG, "takes more than a minute; LONG_TESTS=1 runs it")

@@ -110,7 +110,7 @@ class Database(unittest.TestCase):
         return output.partition("\nopen ")[2].partition("#key=")[2].split("\n")[0]
 
     def test_is_in_the_directory_of_the_project_wherever_the_segments_are(self):
-        """The certificate is there, too. Next to STREAM_DIR, it would be lost in a restart."""
+        """The certificate is there, too. A restart of the machine deletes the files of a tmpfs."""
         output = self.start_and_stop()
         key = (self.project / "streams.db.admin-key").read_text().strip()
         self.assertEqual(key, self.key_in(output))
@@ -120,7 +120,7 @@ class Database(unittest.TestCase):
         self.assertLessEqual(beside, {"segments"})
 
     def test_of_an_earlier_version_is_still_used(self):
-        """Earlier versions kept the database next to STREAM_DIR. A warning says how to keep it."""
+        """Earlier versions put the database next to STREAM_DIR. A warning says how to move it."""
         old = f"{self.stream_dir}.db"
         old_settings = {"DATABASE_URL": f"sqlite:{old}", "TLS_DIR": f"{self.stream_dir}.tls"}
         key = self.key_in(self.start_and_stop(**old_settings))

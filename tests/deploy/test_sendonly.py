@@ -1,7 +1,7 @@
 """Tests the sendonly patch of the lean FFmpeg.
 
-With the patch, FFmpeg ignores backchannels, the tracks that carry sound to the camera, if there is
-other audio.
+A backchannel is a track that carries sound to the camera. With the patch, FFmpeg ignores it if
+there is other audio.
 
 The test needs the lean FFmpeg that deploy/ffmpeg/build makes. It is at target/ffmpeg/ffmpeg, or at
 the path in TEST_FFMPEG_BIN.

@@ -1,4 +1,4 @@
-"""Checks socket activation: with a program of systemd, and during restarts under constant requests.
+"""Checks socket activation: with systemd-socket-activate, and in restarts with constant requests.
 
 python3 -m unittest discover tests/deploy
 """

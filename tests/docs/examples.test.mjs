@@ -30,7 +30,7 @@ function constant(path, name) {
 
 test("the example clients wait as long as the guide recommends", () => {
   const advice = /Set a timeout of (\d+) s for starts .*and of (\d+) s for other requests/.exec(read("docs/guide/back-ends.md"));
-  assert.ok(advice, "the advice in docs/guide/back-ends.md");
+  assert.ok(advice, "docs/guide/back-ends.md does not recommend timeouts");
   for (const [path, patterns] of Object.entries(CLIENTS)) {
     const limits = patterns.map((pattern) => pattern.exec(read(path))?.[1]);
     assert.deepEqual(limits, advice.slice(1), path);

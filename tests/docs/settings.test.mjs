@@ -12,7 +12,7 @@ const MANAGER_BIN = process.env.MANAGER_BIN ?? join(ROOT, "target/release/stream
 const directory = mkdtempSync(join(tmpdir(), "docs-test-"));
 after(() => rmSync(directory, { recursive: true, force: true }));
 
-/** Returns what the manager prints when its settings are in this file. An invalid port always ends the manager. */
+/** Returns what the manager prints if its .env contains `text`. The manager always exits, because PORT is invalid. */
 function errorsOf(text) {
   writeFileSync(join(directory, ".env"), text);
   const environment = { PATH: process.env.PATH, PORT: "none" };

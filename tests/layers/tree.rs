@@ -72,7 +72,7 @@ impl Tree {
     fn collect(&self, file: &ModulePath, scope: &ModulePath, module: &Module, to: &mut Vec<Edge>) {
         for NamedPath { segments, line } in &module.paths {
             let Some(target) = self.definition(scope, segments, MAX_REEXPORTS) else { continue };
-            // An inline module belongs to its file.
+            // An item of an inline module counts as an item of the module whose file contains it.
             let target = self.file_of(target);
             if target != *file {
                 to.push(Edge { from: file.clone(), to: target, line: *line });

@@ -1,6 +1,6 @@
 //! Tests of the MP4 writer with streams of real encoders. FFmpeg's MP4 of the same stream is the reference: ffprobe
 //! and GStreamer must read the same frames from the writer's MP4. FFmpeg must decode the writer's MP4 to the same
-//! pictures and the same AAC sound as the encoder's stream. It must also be able to decode Opus. mp4-atom must
+//! pictures and the same AAC sound as the encoder's stream. FFmpeg must also be able to decode Opus. mp4-atom must
 //! decode all boxes.
 
 mod ffmpeg;

@@ -83,7 +83,7 @@ async fn an_existing_client_adds_a_camera_and_plays_it_in_a_session() {
     let stream_url = format!("/api/stream/hls/{id}/playlist.m3u8");
     assert_eq!(started["stream_url"], stream_url.as_str());
 
-    // As in the old system, the client sends the session's token when it requests the playlist.
+    // The client sends the session's token when it requests the playlist, as the old system required.
     let (status, playlist) = call(&nginx, token, Method::GET, &stream_url, &Value::Null).await;
     assert!(status == 200 && playlist.starts_with("#EXTM3U"), "{status} {playlist}");
     let without = nginx.get(&stream_url).await;

@@ -39,7 +39,7 @@ async fn both_streams_of_a_deleted_camera_end_even_if_the_client_disconnects() {
         assert_eq!(response.status, 200, "{response:?}");
     }
     assert_eq!(manager.ffmpegs().len(), 2);
-    // The response would come after both streams have ended, which takes two seconds.
+    // The response would come after both streams have ended, which takes STOP_GRACE_SECONDS for each of them.
     let delete = manager.client().delete(manager.url("/api/cameras/cam"));
     let response = delete.timeout(Duration::from_millis(500)).send().await;
     assert!(response.is_err_and(|error| error.is_timeout()), "a response came too early");

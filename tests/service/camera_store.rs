@@ -147,8 +147,8 @@ async fn cameras_survive_a_killed_manager_and_start_with_their_first_viewer() {
     assert_eq!(sub["stream_path"], "/streams/parts~sub/stream.m3u8");
     assert_eq!(sub["media"]["audio_codec"], "mp4a.40.2");
 
-    // The new source applies to the running sub stream. The main stream ends, because the new source has
-    // no link for it.
+    // The new link applies to the running sub stream. The main stream ends, because the camera no longer
+    // has a link for it.
     let sub_only = json!({ "rtsp_link_sub": camera.link("h264") });
     assert_eq!(manager.put("/api/cameras/parts", &sub_only).await.status, 200);
     until("the main stream has ended and the sub stream has no audio", || async {

@@ -323,7 +323,7 @@ async fn the_multivariant_playlist_describes_the_stream() {
     assert_eq!(variant.resolution.map(|size| (size.width, size.height)), Some((640, 360)));
     play(&nginx.url("/streams/cam/index.m3u8"), 3).await;
     let bit_rate = media["bit_rate"].as_u64().expect("a rate");
-    // Both rates are imprecise while the stream has only its short first segment.
+    // The bandwidth and the frame rate are imprecise while the stream has only its short first segment.
     until("the playlist has precise rates", || async {
         let variant = fetch_variant(&nginx).await;
         let is_near = (bit_rate / 2..bit_rate * 2).contains(&variant.bandwidth);

@@ -79,7 +79,7 @@ async fn responses_logs_and_process_lists_never_show_a_cameras_password() {
     manager.play("cam", &camera.link_with_credentials("private")).await;
     let shown: Vec<_> = processes_that_show(&password);
     assert_eq!(shown, [camera.pid()], "a process other than the camera shows the password");
-    // FFmpeg writes error messages when the camera disappears.
+    // When the camera disappears, FFmpeg writes error messages. They must not show the password either.
     camera.kill();
     manager.reaches("cam", "backoff").await;
     responses.push(format!("{:?}", manager.get("/api/streams").await));

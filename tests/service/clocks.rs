@@ -127,8 +127,8 @@ async fn a_clock_that_runs_at_a_wrong_rate_is_corrected() {
     join_all(cases.map(|case| advances(&manager, &nginx, case, 8, 8))).await;
 }
 
-/// After the suspension, the manager reads frames that arrived earlier. Their dates must still be right, and the
-/// manager must not reconnect to the camera.
+/// After the suspension, the manager reads the frames that arrived during the suspension. Their dates must still be
+/// right, and the manager must not reconnect to the camera.
 #[tokio::test(flavor = "multi_thread")]
 async fn dates_stay_right_after_the_manager_was_suspended() {
     let (_camera, manager, _nginx) = start_service(&[]).await;

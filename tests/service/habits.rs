@@ -140,7 +140,8 @@ async fn a_camera_that_is_too_busy_for_audio_plays_without_audio() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_camera_that_was_busy_for_a_while_has_audio_at_the_next_start() {
     let (_camera, manager, nginx) = start_service(&[]).await;
-    // The camera refuses the video track, so the audio is not the reason for the refusal.
+    // The camera refuses three attempts with audio. The attempt without audio succeeds, but only because the
+    // camera is free again. So the next start must try with audio.
     let camera = RawCamera::start("--audio pcmu --answer SETUP/video:453:3").await;
     for expected in [&["h264"][..], &["h264", "aac"]] {
         let response = start(&manager, "cam", &camera, json!({})).await;
@@ -208,10 +209,11 @@ async fn a_stream_that_was_live_is_restored_within_seconds() {
         start(&manager, "cam", &camera, json!({})).await.status == 200
     })
     .await;
-    // The stream must have been live for some time before the interruption.
+    // After an interruption, the manager reconnects soon, because the stream was live for at least 5 s.
     plays(&nginx, "cam", 6).await;
     let before = manager.status("cam").await["generation"].as_u64().expect("a number");
-    // A relay that restarts is unreachable at first. Then it responds, but does not know the path yet.
+    // The camera behaves like a relay that restarts: it is unreachable at first, and then responds with 404
+    // once, because it does not know the path yet.
     camera.kill();
     until("the stream is interrupted", || async {
         manager.status("cam").await["state"] == "backoff"

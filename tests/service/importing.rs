@@ -18,14 +18,14 @@ struct Outcome {
     stderr: String,
 }
 
-/// Runs `stream-manager import` with the file contents `file` and the manager's URL (`--url`).
+/// Runs `stream-manager import` for a file with the contents `file`, and with the manager's URL (`--url`).
 fn import(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
     let url = manager.url("");
     run(manager, file, &[&["--url", url.as_str()], options].concat(), variables)
 }
 
-/// Runs `stream-manager import` with the file contents `file`, in the manager's directory. Without `--url`, the
-/// command finds the service by the settings in `variables`.
+/// Runs `stream-manager import` for a file with the contents `file`, in the manager's directory. Without `--url`,
+/// the command finds the service by the settings in `variables`.
 fn run(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str)]) -> Outcome {
     let path = manager.dir().path().join("file-to-import");
     std::fs::write(&path, file).expect("a file");
@@ -43,7 +43,7 @@ fn run(manager: &Manager, file: &str, options: &[&str], variables: &[(&str, &str
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
 }
 
-/// Sends a file in an import.
+/// Sends a file to the API, which imports it.
 async fn send(manager: &Manager, query: &str, file: impl Into<reqwest::Body>) -> ApiResponse {
     let url = manager.url(&format!("/api/cameras.json{query}"));
     manager.send(manager.client().put(url).body(file)).await
@@ -493,7 +493,7 @@ async fn the_command_uses_the_key_that_the_service_has_created() {
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert!(refused.stderr.contains("set API_KEY"), "{refused:?}");
 
-    // The message names the file in which the key would be.
+    // This database has no key yet. The message names the file in which the command has searched for the key.
     let other = [port[0], ("DATABASE_URL", "sqlite:./other.db")];
     let key_file = manager.dir().path().join("other.db.admin-key");
     let refused = run(&manager, file, &["--apply"], &other);
@@ -534,7 +534,7 @@ async fn files_of_other_systems_are_imported_over_the_api() {
         assert_eq!((shown.status.as_u16(), &shown.body["format"]), (200, &json!(format)));
         assert_eq!(shown.body["cameras"][0]["effect"], "created", "{shown:?}");
         assert_eq!(count(&manager).await, index);
-        // nginx passes such files on as well.
+        // nginx also passes these files on to the manager.
         let url = nginx.url(&format!("/api/cameras.json?format={format}"));
         let imported = nginx.client().put(url).body(file).send().await.expect("a response");
         let body: Value = imported.json().await.expect("JSON");

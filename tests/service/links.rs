@@ -52,7 +52,7 @@ async fn a_pasted_link_can_have_spaces_around_it_and_special_characters_in_the_p
         format!(" \t{}\r\n", with("admin", &blank).replacen("rtsp", "RTSP", 1)),
         with("admin:", &blank),
         // The password contains a slash. The manager finds that the host begins after the @, because
-        // "admin:pa" is not a host.
+        // "admin:pa" is not a host with a port.
         with("admin:pa/s%40s%w:rd", &slash),
         with("admin:pa%2Fs@s%25w%3Ard", &slash),
         // In this form, the credentials are longer than the 127 bytes that FFmpeg reads.

@@ -135,7 +135,7 @@ async fn a_blocking_reload_waits_at_most_three_segment_durations_for_an_unreacha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_ends_blocking_reloads_with_a_retryable_error() {
-    // This child exits slowly, so the reload arrives while the stream is stopping.
+    // This script replaces FFmpeg, and exits slowly. So the reload arrives while the stream is stopping.
     let child = project_dir().join("tests/service/children/ignores_sigterm");
     let child = ("FFMPEG_BIN", child.to_str().expect("a path"));
     let (camera, manager, nginx) = start_live("h264", &[child, ("STOP_GRACE_SECONDS", "1")]).await;

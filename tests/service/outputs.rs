@@ -133,7 +133,7 @@ async fn a_full_disk_stops_hls_but_not_the_stream() {
     })
     .await;
     assert_eq!(manager.status("cam").await["state"], "live");
-    // HLS that has failed also ends when it has no viewers. The manager then deletes its files.
+    // HLS that has failed also ends when it has no viewers. The manager then deletes the files of HLS.
     hls_is(&manager, "off").await;
     disk.free();
     until("the files are deleted", || async { !has_files(&disk.root()) }).await;

@@ -410,7 +410,7 @@ async fn the_attributes_of_the_cookie_can_be_set() {
     let attributes = "Domain=example.com; Path=/; SameSite=None";
     let (_camera, manager, _nginx) = start_with_keys(&[
         ("PLAYBACK_COOKIE_ATTRIBUTES", attributes),
-        // The path of PUBLIC_URL does not change the attributes that other settings set.
+        // The path of the cookie is the one in PLAYBACK_COOKIE_ATTRIBUTES, not the path of PUBLIC_URL.
         ("PUBLIC_URL", "http://example.com/cameras"),
     ])
     .await;

@@ -139,7 +139,7 @@ async fn without_keys_pages_of_other_sites_cannot_change_anything_even_with_get(
         }
     }
     assert_eq!(manager.get("/api/cameras/cam").await.status, 404, "a camera was added");
-    // The page itself, or another page on this machine.
+    // Requests of the page itself, or of another page on this machine, are accepted.
     for site in ["same-origin", "same-site"] {
         let request = nginx.client().get(nginx.url(start)).header("Sec-Fetch-Site", site);
         assert_eq!(status(request).await, 200, "{site}");
@@ -259,7 +259,7 @@ async fn urls_cookies_and_media_work_below_a_path_whether_or_not_a_proxy_removes
         let folder = path.strip_suffix("stream.m3u8").expect(path);
         assert_eq!(status(client.get(proxy.url(&format!("{folder}{segment}")))).await, 200);
     }
-    // Without the slash, relative URLs of the page would lead to other paths.
+    // The service's nginx adds the missing slash. Without it, relative URLs of the page would lead to other paths.
     let redirect = client.get(proxies[1].url("/cameras")).send().await.expect("a redirect");
     assert_eq!(redirect.status(), 301);
     assert_eq!(redirect.headers()["location"], "/cameras/");

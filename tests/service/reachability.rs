@@ -80,7 +80,7 @@ async fn a_camera_that_streams_is_reachable_without_a_check() {
     let connections = camera.connections();
     becomes(&manager, "live", true).await;
     // The manager reports the camera "dead" as unreachable only after several checks. In this time, it would also
-    // have checked "live" several times.
+    // have checked "live" several times, if it checked cameras whose streams are live.
     add(&manager, "dead", &format!("rtsp://127.0.0.1:{}/x", free_port())).await;
     becomes(&manager, "dead", false).await;
     assert_eq!(camera.connections(), connections, "the camera was contacted");

@@ -1,4 +1,5 @@
-//! The effects of a manager's restart on players and clients.
+//! The effects of a manager's restart on players and clients. After a restart or a stop, the manager continues a
+//! playlist from the file `continuation.json`, which is in the directory of the stream.
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -19,9 +20,9 @@ const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 /// Everything that a player has got of a stream so far.
 #[derive(Default)]
 struct Viewer {
-    /// The bytes of the segments, also of growing ones.
+    /// The bytes of the segments, also of segments that are not finished.
     segments: BTreeMap<u64, Vec<u8>>,
-    /// The lines of the finished segments in the playlists, without those of their parts and dates.
+    /// The lines of each finished segment in the playlists, without the lines of its parts and its date.
     entries: BTreeMap<u64, String>,
     /// The dates of the segments. While a playlist contains an interruption, it lists no dates.
     dates: BTreeMap<u64, String>,
@@ -44,7 +45,10 @@ impl Viewer {
             }
         }
         if let Some(last) = self.segments.keys().last() {
-            assert!(playlist.first() <= *last, "no segment is known, after {last}");
+            assert!(
+                playlist.first() <= *last,
+                "the playlist lists none of the known segments; the last one is {last}"
+            );
         }
         let discontinuities = *self.discontinuities.get_or_insert(playlist.discontinuities());
         assert_eq!(playlist.discontinuities(), discontinuities);
@@ -82,7 +86,8 @@ impl Viewer {
     }
 }
 
-/// Returns the lines of each finished segment of a playlist, without those of its parts, and its date.
+/// Returns for each finished segment of a playlist: its number, its lines without those of its parts and its date, and
+/// its date.
 fn entries(playlist: &str) -> Vec<(u64, String, Option<String>)> {
     let mut entries = Vec::new();
     let (mut entry, mut date) = (String::new(), None);
@@ -112,7 +117,7 @@ async fn has_segments(nginx: &Nginx, count: u64) {
     .await;
 }
 
-/// Waits until a segment is finished that is not in `before`.
+/// Waits until a segment is finished that had not begun when `before` was loaded.
 async fn has_later_segment(nginx: &Nginx, before: &Playlist) {
     until("the playlist continues", || async {
         let now = Playlist::fetch(nginx, "cam").await.expect("a playlist");
@@ -195,7 +200,7 @@ async fn a_playlist_continues_after_a_restart_whatever_the_clock_is() {
     viewer.assert_continuous(&nginx).await;
 }
 
-/// Returns the number of the first segment after what `change` does to a stopped or killed stream.
+/// Starts a stream of `mount`, and calls `change`. Returns the playlists before and after the call, and the log.
 async fn first_after(
     mount: &str,
     change: impl AsyncFnOnce(&Camera, &mut Manager, &Nginx),
@@ -208,7 +213,7 @@ async fn first_after(
     (before, after, manager.log())
 }
 
-/// A camera must never show the media of another one, and no number is used twice.
+/// A camera must never show the media of another one, and no number of a segment is used twice.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_new_playlist_begins_after_a_change_of_the_camera() {
     let other = "h264-aac-16k";
@@ -247,7 +252,7 @@ async fn a_new_playlist_begins_after_a_change_of_the_camera() {
         ("another source", source_changed.await),
         ("another source after a restart", source_changed_by_start.await),
         ("another owner", owner_changed.await),
-        ("a camera that was made again", made_again.await),
+        ("a camera that was deleted and added again", made_again.await),
     ];
     for (case, (before, after, log)) in cases {
         assert!(after.first() > before.last(), "{case}: {} {}", before.last(), after.first());
@@ -289,7 +294,7 @@ async fn nginx_does_not_serve_the_continuation() {
     }
 }
 
-/// The file costs a few system calls per segment, not per part.
+/// The manager writes `continuation.json` when a segment begins. Writing it for every part would cost too much.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_continuation_is_written_once_per_segment() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;

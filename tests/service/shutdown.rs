@@ -28,7 +28,7 @@ async fn sigterm_ends_streams_and_pending_starts() {
     let duration = start.elapsed();
     assert!(duration < Duration::from_secs(8), "the shutdown took {duration:?}");
     assert!(!ffmpegs.into_iter().any(is_running));
-    // The playlists of these streams can continue.
+    // The manager has kept the files with which the playlists of these streams can continue.
     for id in ["a", "b"] {
         assert!(manager.stream_dir().join(id).join("continuation.json").exists(), "{id}");
     }
@@ -79,6 +79,7 @@ async fn sigkill_leaves_no_ffmpeg_and_the_next_start_deletes_files_that_are_not_
     manager.exit_code().await;
     until("all FFmpegs have exited", || async { !ffmpegs.iter().any(|id| is_running(*id)) }).await;
     let old_files = manager.stream_dir().join("cam");
+    // Without this file, the playlist cannot continue, so the other files are not needed.
     std::fs::remove_file(old_files.join("continuation.json")).expect("files to delete");
 
     let manager = manager.start_again(&[]).await;

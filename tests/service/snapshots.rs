@@ -64,7 +64,8 @@ async fn pictures_of_a_running_stream_require_no_second_connection() {
     assert_eq!(small.size(), (320, 180));
     let large = jpeg(nginx.get(path).await).await;
     assert_eq!(large.size(), (640, 360));
-    // A picture is never enlarged, and the last picture is new enough.
+    // A picture is never enlarged, so the response contains the large picture. This picture is new enough, so
+    // the manager does not decode another one.
     let wide = jpeg(get(&manager, "width=3840").await).await;
     assert_eq!((&wide, decoded(&manager).await), (&large, 2));
     let again = get(&manager, "width=320&max_age=60").await;

@@ -99,7 +99,7 @@ async fn several_first_starts_at_once_create_one_database() {
     }
 }
 
-/// Creates `file` next to the database with `plant`, runs a manager, and expects that its start fails.
+/// Calls `plant`, which creates `file` next to the database. Runs a manager, and expects that its start fails.
 /// Returns the line with the error.
 fn error_with(file: &str, plant: impl FnOnce(&Path)) -> String {
     let dir = tempfile::tempdir().expect("a directory");

@@ -33,7 +33,7 @@ pub(crate) fn in_own_network<F: Future<Output = ()>>(name: &str, test: impl FnOn
         output.is_ok_and(|output| output.status.success())
     };
     let Some(options) = OPTIONS.iter().find(is_allowed) else {
-        // A failed test does not affect the next one.
+        // If an earlier test has failed, the lock is poisoned. This test can run nevertheless.
         let _guard = SHARED_NETWORK.lock().unwrap_or_else(PoisonError::into_inner);
         return run(test);
     };

@@ -48,7 +48,8 @@ impl Nginx {
         render(&dir, port, manager, settings);
         let log = dir.path().join("log");
         let log = File::options().create(true).append(true).open(log).expect("a log");
-        // stdout is a socket, as under systemd. nginx cannot open a socket as /dev/stdout.
+        // stdout is a socket, as it is under systemd. nginx would fail if the configuration made it open
+        // /dev/stdout, because a socket cannot be opened.
         let (_reader, stdout) = UnixStream::pair().expect("sockets");
         let process = Process::start("nginx", |command| {
             command

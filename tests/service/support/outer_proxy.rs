@@ -1,4 +1,4 @@
-//! A proxy in front of the service's nginx, as in many installations: another nginx, or Caddy.
+//! A proxy in front of the service's nginx, which many installations have: another nginx, or Caddy.
 
 use std::path::Path;
 use std::process::Stdio;

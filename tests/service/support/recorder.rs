@@ -8,14 +8,14 @@ use super::Nginx;
 /// Tolerance for durations in seconds. Playlists contain durations with five decimal digits.
 const ROUNDING: f64 = 0.000_02;
 
-/// The parts of a stream that all playlists so far have listed, and values that later playlists must repeat.
+/// All parts that the playlists of a stream have listed so far, and values that later playlists must repeat.
 #[derive(Default)]
 pub(crate) struct Recorder {
     /// The parts by segment.
     pub(crate) segments: BTreeMap<u64, Vec<RecordedPart>>,
     target_duration: Option<f64>,
     media_sequence: f64,
-    /// Short parts are checked only in playlists whose first parts belong to this segment or a later one, because the
+    /// A playlist is checked for short parts only if its first part belongs to this segment or a later one, because the
     /// first frames of an epoch have irregular times.
     settled: Option<u64>,
 }

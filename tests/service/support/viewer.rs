@@ -14,7 +14,7 @@ use super::{Nginx, TIMEOUT};
 /// Decodes `seconds` of a stream, and fails the test if FFmpeg reports an error.
 ///
 /// Playback starts at the first segment. RFC 8216 asks players to start at least three target durations before the
-/// end. FFmpeg would start three segments before the end, which is closer to the end if segments are short.
+/// end. By default, FFmpeg starts three segments before the end, which is too close to the end if segments are short.
 /// Timestamps are passed through, because FFmpeg would otherwise round them to a guessed frame rate. Warnings are
 /// hidden, because FFmpeg prints one whenever it loads an init segment again.
 pub(crate) async fn play(url: &str, seconds: u32) {
