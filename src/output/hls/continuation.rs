@@ -9,7 +9,7 @@
 //! A file that cannot be used is ignored: the stream then begins a new playlist.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -147,12 +147,29 @@ impl Continuation {
         Ok(())
     }
 
-    /// Writes the file. The file gets its final name only when it is complete. `parts_from` is the index of the first
-    /// segment whose parts a playlist can name.
-    pub(super) fn write(&self, dir: &StreamDir, parts_from: usize) -> io::Result<()> {
+    /// Writes the file, and returns its length in bytes. It gets its name when it is complete. `parts_from` is the index
+    /// of the first segment whose parts a playlist can name.
+    pub(super) fn write(&self, dir: &StreamDir, parts_from: usize) -> io::Result<usize> {
         let text = serde_json::to_vec(&self.stored(parts_from)?)?;
-        fs::write(dir.next_continuation(), text)?;
-        fs::rename(dir.next_continuation(), dir.continuation())
+        fs::write(dir.next_continuation(), &text)?;
+        fs::rename(dir.next_continuation(), dir.continuation())?;
+        Ok(text.len())
+    }
+
+    /// Overwrites the file, which has `length` bytes, and returns its new length. This costs less than
+    /// [`write`](Self::write). If the manager is killed at this moment, the file may be a mixture of both versions. The
+    /// checks of [`read`](Self::read) detect this, and the stream begins a new playlist.
+    pub(super) fn overwrite(
+        &self,
+        dir: &StreamDir,
+        parts_from: usize,
+        length: usize,
+    ) -> io::Result<usize> {
+        let mut text = serde_json::to_vec(&self.stored(parts_from)?)?;
+        // Blanks at the end of a JSON text have no meaning.
+        text.resize(text.len().max(length), b' ');
+        File::options().write(true).open(dir.continuation())?.write_all(&text)?;
+        Ok(text.len())
     }
 
     /// Reads the file that an earlier manager has written to `dir`, and the growing segment. Cuts an incomplete

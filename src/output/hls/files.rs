@@ -33,6 +33,8 @@ pub(super) struct SegmentFiles {
     keep_for: Duration,
     /// True if the last attempt to write `continuation.json` failed.
     has_failed: bool,
+    /// The length of `continuation.json` in bytes; `None` if this run has not written it yet, or has failed to.
+    continuation: Option<usize>,
 }
 
 impl SegmentFiles {
@@ -44,8 +46,16 @@ impl SegmentFiles {
     /// Prepares to write a stream's files to `dir`, without creating a file. Segments that have left the
     /// playlist are kept for at least `keep_for`, in playing time.
     pub(super) fn new(dir: StreamDir, share: DiskShare, keep_for: Duration) -> Self {
-        let (growing, retired) = (None, VecDeque::new());
-        Self { dir, share, growing, retired, has_retired: false, keep_for, has_failed: false }
+        Self {
+            dir,
+            share,
+            growing: None,
+            retired: VecDeque::new(),
+            has_retired: false,
+            keep_for,
+            has_failed: false,
+            continuation: None,
+        }
     }
 
     /// Returns the stream's directory.
@@ -145,7 +155,11 @@ impl SegmentFiles {
     /// Writes what is needed to continue the playlist if the manager is killed. `parts_from` is the index of the
     /// first segment whose parts a playlist can name. The stream continues if this fails.
     pub(super) fn write_continuation(&mut self, continuation: &Continuation, parts_from: usize) {
-        let written = continuation.write(&self.dir, parts_from);
+        let written = match self.continuation {
+            Some(length) => continuation.overwrite(&self.dir, parts_from, length),
+            None => continuation.write(&self.dir, parts_from),
+        };
+        self.continuation = written.as_ref().ok().copied();
         let had_failed = std::mem::replace(&mut self.has_failed, written.is_err());
         if let Err(error) = written
             && !had_failed
@@ -165,7 +179,7 @@ impl SegmentFiles {
         let Self { dir, mut share, .. } = self;
         let kept = continuation
             .write(&dir, parts_from)
-            .and_then(|()| dir.remove_other_files(|file| continuation.needs(file)));
+            .and_then(|_| dir.remove_other_files(|file| continuation.needs(file)));
         match kept {
             Ok(()) => {
                 share.shrink_to(continuation.bytes());

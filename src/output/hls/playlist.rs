@@ -32,7 +32,8 @@ pub(crate) struct Playlist {
     length: usize,
     /// Number of discontinuities before the first segment.
     discontinuity_sequence: u64,
-    segments: VecDeque<Arc<Segment>>,
+    /// The finished segments, oldest first. Clones of the playlist share them until one of the clones changes them.
+    segments: Arc<VecDeque<Arc<Segment>>>,
     open: Option<Segment>,
     next_sequence: u64,
     /// The time by which the audio of the last part is behind the end of the part, at most.
@@ -58,7 +59,7 @@ impl Playlist {
             part_time,
             length,
             discontinuity_sequence: first.discontinuity,
-            segments: VecDeque::new(),
+            segments: Arc::default(),
             open: None,
             next_sequence: first.sequence,
             audio_delay: Duration::ZERO,
@@ -74,7 +75,7 @@ impl Playlist {
         target_duration: u64,
         discontinuity_sequence: u64,
     ) {
-        self.segments = segments.into_iter().collect();
+        self.segments = Arc::new(segments.into_iter().collect());
         if let Some(last) = self.segments.back() {
             self.next_sequence = last.sequence + 1;
         }
@@ -87,7 +88,7 @@ impl Playlist {
     /// `discontinuity_sequence`.
     pub(super) fn leave_out_segments(&mut self, discontinuity_sequence: u64) -> Vec<Arc<Segment>> {
         self.discontinuity_sequence = discontinuity_sequence;
-        self.segments.drain(..).collect()
+        Arc::make_mut(&mut self.segments).drain(..).collect()
     }
 
     /// Returns the segments that were not taken over from an earlier playlist, oldest first.
@@ -158,7 +159,7 @@ impl Playlist {
 
     /// Finishes the growing segment, if there is one. Returns the segments that leave the playlist.
     pub(crate) fn close(&mut self) -> Vec<Arc<Segment>> {
-        self.segments.extend(self.open.take().map(Arc::new));
+        Arc::make_mut(&mut self.segments).extend(self.open.take().map(Arc::new));
         let mut gone = Vec::new();
         while let Some(oldest) = self.take_oldest() {
             self.discontinuity_sequence += u64::from(oldest.is_discontinuity);
@@ -176,7 +177,7 @@ impl Playlist {
         let is_enough = rest >= self.targets(LEAST_TARGETS)
             && (rest >= KEYFRAME_WITHIN || self.has_start_after_oldest(rest));
         if self.segments.len() > self.length && is_enough {
-            self.segments.pop_front()
+            Arc::make_mut(&mut self.segments).pop_front()
         } else {
             None
         }
