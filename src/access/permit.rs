@@ -1,9 +1,12 @@
 //! The permission to watch a camera.
 
+use std::time::Duration;
+
 use tokio::sync::watch;
 
 use super::Caller;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::unix_now;
 
 /// The permission of a user to watch a camera, with the owner that the camera must have and the end of
 /// the permission.
@@ -63,6 +66,28 @@ impl Permit {
     /// Returns whether the permission also covers cameras that are not in the camera store.
     pub(crate) fn covers_unknown(&self) -> bool {
         self.covers_unknown
+    }
+
+    /// Waits until the permission may have ended, because its time is over or it was revoked. Never returns if it does
+    /// not end.
+    pub(crate) async fn ended(&self) {
+        let over = async {
+            let Some(until) = self.until else { return std::future::pending().await };
+            tokio::time::sleep(Duration::from_secs(until.saturating_sub(unix_now()))).await;
+        };
+        let revoked = async {
+            if let Some(mut revoked) = self.revoked.clone()
+                && revoked.wait_for(|revoked| *revoked).await.is_ok()
+            {
+                return;
+            }
+            // If the sender is gone, the permission can no longer be revoked.
+            std::future::pending().await
+        };
+        tokio::select! {
+            () = over => {}
+            () = revoked => {}
+        }
     }
 
     /// Returns an error if the permission has been revoked, or has expired at `now`, in Unix

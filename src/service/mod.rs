@@ -7,6 +7,7 @@
 //! | [`permission`] | checking which cameras a caller can see or watch |
 //! | [`streams`] | starting, joining, stopping and finding streams |
 //! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
+//! | [`live`] | viewers whose connection stays open |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
@@ -24,6 +25,7 @@ pub(crate) mod checking;
 pub(crate) mod core;
 pub(crate) mod discovery;
 pub(crate) mod keeping;
+pub(crate) mod live;
 pub(crate) mod permission;
 pub(crate) mod readiness;
 pub(crate) mod sessions;

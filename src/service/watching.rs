@@ -191,7 +191,7 @@ async fn newest(
 }
 
 /// Returns the error for a stream that ended while it was watched. Players retry after this error.
-fn ended(id: &StreamId) -> Error {
+pub(super) fn ended(id: &StreamId) -> Error {
     let detail = format!("the stream of camera {id} has just ended; try again in a second");
     Error::new(ErrorKind::StreamEnded, detail).retry_after(RETRY_WHEN_ENDED)
 }

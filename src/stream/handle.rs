@@ -129,6 +129,14 @@ impl StreamHandle {
 
     /// Notes a viewer's access. Refuses a new viewer if the stream has reached its limit.
     pub(crate) fn touch_as_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
+        self.note_viewer(viewer)?;
+        self.touch(WantedOutput::Hls);
+        Ok(())
+    }
+
+    /// Notes that a viewer is present whose held interest keeps the stream running. Refuses a new viewer if the stream
+    /// has reached its limit.
+    pub(crate) fn note_viewer(&self, viewer: &Viewer) -> Result<(), Error> {
         let seen = self.shared.viewers.note_request(viewer);
         if seen == Seen::TooMany {
             let detail = format!("stream {} has reached its viewer limit", self.id());
@@ -137,7 +145,6 @@ impl StreamHandle {
         if seen == Seen::New {
             info!(camera = %self.id(), user = viewer.user, address = viewer.address, "viewer started watching");
         }
-        self.touch(WantedOutput::Hls);
         Ok(())
     }
 

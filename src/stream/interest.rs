@@ -22,6 +22,8 @@ pub(crate) enum Purpose {
     Start(WantedOutput),
     /// A picture is taken.
     Snapshot,
+    /// A viewer watches over a connection that stays open.
+    View,
 }
 
 impl Purpose {
@@ -29,7 +31,7 @@ impl Purpose {
     pub(super) fn wanted_output(self) -> WantedOutput {
         match self {
             Self::Start(wanted) => wanted,
-            Self::Snapshot => WantedOutput::None,
+            Self::Snapshot | Self::View => WantedOutput::None,
         }
     }
 }
