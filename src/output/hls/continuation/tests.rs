@@ -279,6 +279,32 @@ fn an_incomplete_fragment_is_cut_off() {
 }
 
 #[test]
+fn a_mixture_of_two_versions_of_the_file_is_not_used() {
+    let setup = Setup::new();
+    let (mut run, _) = setup.run(FIRST, None);
+    let file = setup.dir().continuation();
+    run.push(&video(7), 0, 20_300);
+    let before = fs::read(&file).expect("a file");
+    run.push(&video(7), 20_300, 24_300);
+    let after = fs::read(&file).expect("a file");
+    assert!(before != after, "the file has not changed");
+    drop(run);
+    let found = || Some(Continuation::read(&setup.dir()).ok()??.0.segments);
+    let segments = found().expect("a playlist that continues");
+    let mut mixed = 0;
+    for cut in 1..before.len().min(after.len()) {
+        let mixture = [&after[..cut], &before[cut..]].concat();
+        if mixture.trim_ascii_end() != after.trim_ascii_end() {
+            fs::write(&file, &mixture).expect("a write");
+            let found = found();
+            assert!(found.as_ref().is_none_or(|found| *found == segments), "{cut}");
+            mixed += usize::from(found.is_none());
+        }
+    }
+    assert!(mixed > 1000, "{mixed} of {} mixtures are not used", before.len());
+}
+
+#[test]
 fn a_segment_without_a_complete_fragment_is_written_again() {
     let setup = Setup::new();
     let (mut run, _) = setup.run(FIRST, None);
