@@ -113,8 +113,8 @@ fn is_forwarded(head: &Parts) -> bool {
         })
 }
 
-/// Returns whether the request was caused by a page whose address is neither `localhost` nor a loopback
-/// address.
+/// Returns whether the request was caused by a page of another site: the browser says so, or hides the page's address,
+/// or this address is neither `localhost` nor a loopback address.
 ///
 /// `Sec-Fetch-Site` is not enough, because a browser sends it only to a URL that the browser considers
 /// trustworthy, such as a URL with the host `localhost`. So `Origin` and `Referer` are checked as well. They

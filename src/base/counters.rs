@@ -133,6 +133,7 @@ impl Counters {
         to.register_with_unit("media_packaged", help, Unit::Bytes, media_bytes);
         let help =
             "Frames skipped because segments were written more slowly than the camera sent frames";
+        // The name is from a time when fragments were counted. Dashboards use it.
         to.register("fragments_skipped", help, self.skipped.clone());
         let help =
             "Pictures decoded for snapshots; requests that get an earlier picture are not counted";

@@ -20,7 +20,7 @@ use crate::camera::record::Record;
 use crate::ingest::ffmpeg::probe::{Still, StillTaker};
 use crate::onvif::finder::Finder;
 use crate::store::Change;
-use crate::store::db::Filter;
+use crate::store::db::camera_table::Filter;
 
 /// The largest number of cameras in one page of a list.
 pub(crate) const MAX_PAGE: u32 = 1000;

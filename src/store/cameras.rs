@@ -7,7 +7,8 @@ use std::sync::Arc;
 use dashmap::DashMap;
 
 use super::cache::RecordCache;
-use super::db::{CameraRow, Database, Filter, Location, WriteTransaction};
+use super::db::camera_table::{CameraRow, Filter};
+use super::db::{Database, Location, WriteTransaction};
 use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;

@@ -11,7 +11,7 @@
 //! | [`cache`] | recently used cameras in memory |
 //! | [`rows`] | conversions between cameras and rows, with sealed sources |
 //! | [`numbers`] | the next numbers of segments, epochs and discontinuities of all streams |
-//! | [`db`] | the tables |
+//! | [`db`] | the database and its tables |
 //! | [`seal`] | sealing of secrets |
 //! | [`key_files`] | the file with the key, and the check that a key belongs to a database |
 //! | [`lock_file`] | the lock that excludes other managers |

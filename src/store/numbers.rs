@@ -11,7 +11,8 @@ use dashmap::DashMap;
 use tokio::sync::Notify;
 use tracing::warn;
 
-use super::db::{Database, NumberRow};
+use super::db::Database;
+use super::db::number_table::NumberRow;
 use crate::base::lock::lock;
 use crate::base::time::to_i64;
 use crate::camera::id::StreamId;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::db::CameraRow;
+use super::db::camera_table::CameraRow;
 use super::error::damaged;
 use super::seal::Sealer;
 use crate::base::error::Error;

@@ -207,7 +207,7 @@ impl OutputSlot {
 fn log_failure(before: &OutputProgress, now: &OutputProgress) {
     match (&before.error, &now.error) {
         (None, Some((_, error))) => {
-            warn!(code = ?error.kind, cause = error.detail, "HLS failed and is retried");
+            warn!(code = ?error.kind, cause = error.detail, "HLS failed; trying again");
         }
         (Some(_), None) => info!("HLS works again"),
         _ => {}

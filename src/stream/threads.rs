@@ -71,7 +71,7 @@ fn start_one(mut ended: watch::Receiver<()>) -> io::Result<Handle> {
 }
 
 /// The time from one wake-up of a busy thread to the next. On average, a frame waits for half this time.
-const WAKE_UP_INTERVAL: Duration = Duration::from_millis(5);
+const WAKE_UP_INTERVAL: Duration = Duration::from_millis(6);
 
 thread_local! {
     /// The last two wake-ups of this thread, the older one first.

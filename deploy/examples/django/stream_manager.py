@@ -17,9 +17,9 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-# Time limit of a start in seconds. A start can take 58 s when many cameras start at once and the
+# Time limit of a start in seconds. A start can take 68 s when many cameras start at once and the
 # link has changed.
-START_TIMEOUT = 60
+START_TIMEOUT = 75
 DEFAULT_TTL = 1800
 MAX_TTL = 86400
 MAX_CAMERAS = 100

@@ -17,10 +17,10 @@ use SensitiveParameter;
 final class StreamManager
 {
     /**
-     * Time limit of a start in seconds. A start can take 58 s when many cameras start at once and the link has
+     * Time limit of a start in seconds. A start can take 68 s when many cameras start at once and the link has
      * changed.
      */
-    private const START_TIMEOUT = 60;
+    private const START_TIMEOUT = 75;
     private const CONNECT_TIMEOUT = 3;
     private const DEFAULT_TTL = 1800;
     private const MAX_TTL = 86400;

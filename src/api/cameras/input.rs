@@ -21,7 +21,7 @@ use crate::camera::options::{
     AudioOption, KeepOption, StreamOptions, TransportOption, VideoOption,
 };
 use crate::service::camera_change::{CameraChange, PartsChange, SourceChange};
-use crate::store::db::Filter;
+use crate::store::db::camera_table::Filter;
 
 /// The largest length of an ONVIF service's address or URL, in bytes.
 const MAX_ONVIF: usize = 1000;

@@ -135,7 +135,7 @@ pub(crate) mod testing {
 
     use super::*;
     use crate::camera::origin::Origin;
-    use crate::output::hls::continuation::Moment;
+    use crate::output::hls::continuation::moment::Moment;
     use crate::output::hls::fragment::MediaEnd;
     use crate::output::hls::segment::{Part, PartStart, Segment};
 
