@@ -6,6 +6,7 @@ python3 -m unittest discover tests/deploy
 import contextlib
 import os
 import shutil
+import signal
 import ssl
 import stat
 import subprocess
@@ -317,6 +318,9 @@ class Nginx(Directory):
         self.assertEqual(log.read_text().count("error:"), 1, log.read_text())
 
     def test_the_watcher_continues_if_stderr_cannot_be_written(self):
+        # bash cannot trap a signal that it inherits as ignored, for example from nohup.
+        inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        self.addCleanup(signal.signal, signal.SIGHUP, inherited)
         certificate, key = self.make_certificate()
         stalled, full_pipe = os.pipe()
         os.set_blocking(full_pipe, False)

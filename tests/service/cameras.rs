@@ -100,7 +100,8 @@ async fn options_change_a_running_stream() {
     assert_eq!(manager.post("/api/stream/start", &change).await.status, 200);
     let media = self::media(&manager, "cam").await;
     assert_eq!((&media["transcoded"], &media["height"]), (&json!(false), &json!(360)));
-    assert_eq!(manager.ffmpegs().len(), 1);
+    // The transcoder ends when the change to the camera's own video has reached its last reader.
+    until("only one FFmpeg is left", || async { manager.ffmpegs().len() == 1 }).await;
     // FFmpeg is the player here, and does not support tracks that appear or disappear. So the test stops the
     // stream, and FFmpeg plays a new playlist.
     manager.stop_stream("cam").await;

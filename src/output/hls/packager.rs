@@ -151,7 +151,7 @@ impl Packager {
         if self.breaks_the_time_line(fragment) {
             self.interrupt();
         }
-        self.times.came(fragment);
+        self.times.arrived(fragment);
         if self.limits.is_too_long(fragment) {
             if let Some(error) = self.limits.left_out(fragment) {
                 self.report(fragment.epoch, error);

@@ -15,8 +15,8 @@ use crate::output::hls::layout::{StreamDir, StreamFile};
 const MAX_AUDIO_GAP: Duration = Duration::from_secs(10);
 
 impl Continuation {
-    /// Writes the file, and returns its length in bytes. It gets its name when it is complete. `parts_from` is the index
-    /// of the first segment whose parts a playlist can name.
+    /// Writes the file, and returns its length in bytes. The file gets its name when it is complete. `parts_from` is the
+    /// index of the first segment whose parts a playlist can name.
     pub(in crate::output::hls) fn write(
         &self,
         dir: &StreamDir,

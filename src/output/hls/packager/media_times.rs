@@ -52,8 +52,8 @@ impl MediaTimes {
         end.is_some_and(|end| fragment.decode_time.saturating_sub(end.video) > HOLE)
     }
 
-    /// Records that a fragment has come, whether or not it will be written.
-    pub(super) fn came(&mut self, fragment: &Fragment) {
+    /// Records that a fragment has arrived, whether or not it will be written.
+    pub(super) fn arrived(&mut self, fragment: &Fragment) {
         self.expected = Some(fragment.decode_time + fragment.duration);
     }
 
