@@ -113,6 +113,8 @@ error_kinds! {
         "The certificate of the camera's ONVIF service is not confirmed, and is not a valid certificate for the service's host from a certificate authority that the manager trusts. `onvif_certificate` is the SHA-256 fingerprint of the certificate."
     OnvifCertificateChanged "onvif_certificate_changed"
         "The certificate of the camera's ONVIF service is not the confirmed one. `onvif_certificate` is the SHA-256 fingerprint of the new certificate."
+    CodecUnsupported "codec_unsupported"
+        "The player cannot decode the stream's video. Another way to watch the camera may convert the video."
     StorageUnavailable "storage_unavailable"
         "The database or the directory for segments cannot be read or written."
     StorageFull "storage_full"

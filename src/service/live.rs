@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::core::Core;
@@ -15,6 +16,8 @@ use crate::camera::id::StreamId;
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
 use crate::stream::output::WantedOutput;
+use crate::stream::state::State;
+use crate::stream::status::Status;
 use crate::stream::viewers::Viewer;
 
 /// The time between two checks of a viewer's permission. Each check also notes that the viewer is present.
@@ -30,30 +33,91 @@ pub(crate) struct LiveView {
     player: String,
 }
 
-/// Returns a view of a stream. Starts the stream if it is not running, and waits for its first keyframe. Fails if the
-/// visitor is not permitted to watch, if the stream cannot start, or if it has reached its viewer limit.
-pub(crate) async fn watch(
+/// A request for a view that is permitted.
+#[derive(Debug)]
+pub(crate) struct ViewRequest {
+    id: StreamId,
+    permit: Permit,
+    address: String,
+    player: String,
+}
+
+/// The state of a stream, as a viewer notices it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// The camera sends frames.
+    Live,
+    /// The camera is away for this reason, and the manager reconnects to it.
+    Reconnecting(String),
+}
+
+/// The changes of a stream's state.
+#[derive(Debug)]
+pub(crate) struct LivenessChanges {
+    status: watch::Receiver<Status>,
+    last: Liveness,
+}
+
+/// Returns a request for a view. Fails if the visitor is not permitted to watch, or if the camera is unknown.
+pub(crate) async fn request(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
-) -> Result<LiveView, Error> {
+) -> Result<ViewRequest, Error> {
     let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
     streams::known_camera(core, id).await?;
-    let running = core.registry.get(id).filter(|stream| stream.is_live(WantedOutput::None));
-    let stream = match running {
-        Some(stream) => stream,
-        None => watching::start(core, id, WantedOutput::None).await?,
-    };
-    let view = LiveView {
-        _interest: stream.interest(Purpose::View),
-        stream,
+    Ok(ViewRequest {
+        id: id.clone(),
         permit,
         address: visitor.shown.address.unwrap_or_default().to_owned(),
         player: visitor.player.to_owned(),
-    };
-    view.note_presence()?;
-    permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
-    Ok(view)
+    })
+}
+
+impl ViewRequest {
+    /// Returns a view of the stream. Starts the stream if it is not running, and waits for its first keyframe. Fails
+    /// if the stream cannot start, if it has reached its viewer limit, or if the permission has ended.
+    pub(crate) async fn open(self, core: &Core) -> Result<LiveView, Error> {
+        let Self { id, permit, address, player } = self;
+        let running = core.registry.get(&id).filter(|stream| stream.is_live(WantedOutput::None));
+        let stream = match running {
+            Some(stream) => stream,
+            None => watching::start(core, &id, WantedOutput::None).await?,
+        };
+        let _interest = stream.interest(Purpose::View);
+        let view = LiveView { _interest, stream, permit, address, player };
+        view.note_presence()?;
+        permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
+        Ok(view)
+    }
+}
+
+impl LivenessChanges {
+    /// Waits until the state has changed, and returns it. Never returns when the stream has ended. Can be cancelled and
+    /// called again without losing a change.
+    pub(crate) async fn next(&mut self) -> Liveness {
+        loop {
+            let now = Liveness::of(&self.status.borrow_and_update());
+            if now != self.last {
+                self.last = now.clone();
+                return now;
+            }
+            if self.status.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+}
+
+impl Liveness {
+    fn of(status: &Status) -> Self {
+        if status.state == State::Live {
+            return Self::Live;
+        }
+        let error = status.last_error.as_ref().map(|(error, _)| error.detail.clone());
+        let detail = error.unwrap_or_else(|| "the camera's stream is starting again".to_owned());
+        Self::Reconnecting(detail)
+    }
 }
 
 impl LiveView {
@@ -62,12 +126,19 @@ impl LiveView {
         &self.stream
     }
 
+    /// Returns the changes of the stream's state from now on. The stream counts as live now.
+    pub(crate) fn liveness(&self) -> LivenessChanges {
+        LivenessChanges { status: self.stream.status_changes(), last: Liveness::Live }
+    }
+
     /// Waits until the view must end, and returns the reason: the permission has ended, or the stream has ended or does
     /// not continue.
     pub(crate) async fn end(&self, core: &Arc<Core>) -> Error {
         let id = self.stream.id();
         tokio::select! {
-            () = self.stream.gone() => watching::ended(id),
+            () = self.stream.gone() => {
+                if core.registry.is_closing() { Error::shutting_down() } else { watching::ended(id) }
+            }
             error = self.refusal(core) => error,
         }
     }

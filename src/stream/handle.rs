@@ -194,6 +194,11 @@ impl StreamHandle {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
+    /// Returns a receiver of the stream's status. It closes when the stream is gone.
+    pub(crate) fn status_changes(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
     /// Waits until the stream's process and its output have ended. Files with which the playlist can continue may be
     /// left.
     pub(crate) async fn gone(&self) {

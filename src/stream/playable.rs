@@ -97,7 +97,7 @@ impl PlayableMedia {
 
     /// Returns the errors that keep video from players: either the video is not playable and must not be
     /// converted, or the transcoder has failed.
-    pub(super) fn errors(&self) -> PlayableErrors {
+    pub(crate) fn errors(&self) -> PlayableErrors {
         PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
     }
 
@@ -178,7 +178,7 @@ impl PlayableReader {
 }
 
 /// The errors that keep video from players.
-pub(super) struct PlayableErrors {
+pub(crate) struct PlayableErrors {
     refused: watch::Receiver<Option<Error>>,
     rendition: watch::Receiver<Option<Error>>,
 }
@@ -186,7 +186,7 @@ pub(super) struct PlayableErrors {
 impl PlayableErrors {
     /// Waits for the next error, and returns it. Returns `None` if players get video again after an error.
     /// Dropping the future loses no error.
-    pub(super) async fn next(&mut self) -> Option<Error> {
+    pub(crate) async fn next(&mut self) -> Option<Error> {
         let (Ok(()), errors) = (tokio::select! {
             changed = self.refused.changed() => (changed, &mut self.refused),
             changed = self.rendition.changed() => (changed, &mut self.rendition),
