@@ -151,7 +151,7 @@ mod tests {
     use crate::media::frame::testing;
 
     /// Returns the sequence number, the decode time, the duration, and the offset of the picture in a message.
-    fn read(message: &[Bytes; 2]) -> (u32, u64, u32, i32) {
+    fn read(message: &[Bytes; 2]) -> (u32, u64, u32, i64) {
         let mut rest = &message[0][..];
         let dated = Header::decode(&mut rest).expect("a box");
         assert_eq!(dated.kind, mp4_atom::FourCC::new(b"prft"));
