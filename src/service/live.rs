@@ -84,8 +84,8 @@ impl ViewRequest {
             Some(stream) => stream,
             None => watching::start(core, &id, WantedOutput::None).await?,
         };
-        let _interest = stream.interest(Purpose::View);
-        let view = LiveView { _interest, stream, permit, address, player };
+        let interest = stream.interest(Purpose::View);
+        let view = LiveView { stream, _interest: interest, permit, address, player };
         view.note_presence()?;
         permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
         Ok(view)

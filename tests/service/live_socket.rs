@@ -328,7 +328,7 @@ async fn a_socket_needs_permission_and_ends_with_it() {
     let token = session["token"].as_str().expect("a token");
     let (address, direct) = (nginx.address(), manager.address());
     let play = |id: &str| format!("/play/{token}/{id}/live");
-    let (bearer, wrong) = (format!("Bearer {token}"), format!("Bearer {}x", token));
+    let (bearer, wrong) = (format!("Bearer {token}"), format!("Bearer {token}x"));
     for (address, path, headers, expected) in [
         (&*address, PATH, &[][..], 401),
         (direct, PATH, &[], 401),

@@ -57,9 +57,9 @@ async fn session(core: Arc<Core>, request: ViewRequest, socket: Socket) {
     if error.source.is_some() {
         warn!(code = error.kind.code(), error = chain(&error), "a live socket has ended");
     }
-    let (code, detail) = (error.kind, error.detail.as_str());
-    let text = ServerMessage::End { code, detail }.text();
-    socket::close((sender, receiver), Some(text), close_code(code), code.code()).await;
+    let kind = error.kind;
+    let text = ServerMessage::End { code: kind, detail: &error.detail }.text();
+    socket::close((sender, receiver), Some(text), close_code(kind), kind.code()).await;
 }
 
 /// Opens the view while the first message of the client arrives, and then sends frames. Returns the reason of the end.

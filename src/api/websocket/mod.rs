@@ -1,4 +1,4 @@
-//! WebSockets (RFC 6455): the upgrade of a request, and the messages of an open connection.
+//! A WebSocket (RFC 6455): the upgrade of a request, and the messages of an open connection.
 //!
 //! A handler checks the request, and then accepts it with a session, which runs in a task of its own:
 //!

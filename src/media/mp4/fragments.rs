@@ -79,7 +79,7 @@ const REFERENCE_TIME: usize = HEADER + 24;
 /// captured (ISO/IEC 14496-12, 8.16.5).
 const CAPTURED: u32 = 0x0100_0018;
 /// From 1900, with which NTP begins, to 1970, with which Unix time begins.
-const NTP_TO_UNIX: Duration = Duration::from_secs(2_208_988_800);
+const NTP_TO_UNIX: Duration = Duration::from_hours(25_567 * 24);
 
 /// Bytes of a box's size and kind.
 const HEADER: usize = 8;
@@ -213,7 +213,8 @@ fn ntp_time(time: SystemTime) -> u64 {
         .checked_add(NTP_TO_UNIX)
         .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
     let since = since.unwrap_or_default();
-    since.as_secs() << 32 | (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    (since.as_secs() << 32) + fraction
 }
 
 fn header(bytes: &mut Vec<u8>, size: usize, kind: [u8; 4]) {

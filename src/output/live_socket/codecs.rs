@@ -1,5 +1,7 @@
 //! The codecs that a client can decode, and the audio that it gets. Pure.
 
+use std::collections::BTreeSet;
+
 use super::protocol::MessageFormat;
 use crate::base::error::{Error, ErrorKind};
 use crate::media::aac::AacConfig;
@@ -10,14 +12,18 @@ use crate::media::opus::OpusConfig;
 
 /// The codecs that a client can decode. Only the part of a codec string before the first dot counts, because browsers
 /// decode more profiles and levels than they announce.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct ClientCodecs {
-    h264: bool,
-    h265: bool,
-    aac: bool,
-    opus: bool,
-    mu_law: bool,
-    a_law: bool,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientCodecs(BTreeSet<Family>);
+
+/// The codecs that differ only in profile and level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Family {
+    H264,
+    H265,
+    Aac,
+    Opus,
+    MuLaw,
+    ALaw,
 }
 
 /// The audio that a client gets.
@@ -45,26 +51,27 @@ pub(super) enum AudioCodec {
 impl ClientCodecs {
     /// Reads codec strings such as `avc1.640029`. Ignores unknown codecs.
     pub(crate) fn parse(codecs: &[String]) -> Self {
-        let mut all = Self::default();
-        for codec in codecs {
-            match codec.split('.').next().unwrap_or_default() {
-                "avc1" | "avc3" => all.h264 = true,
-                "hvc1" | "hev1" => all.h265 = true,
-                "mp4a" => all.aac = true,
-                "opus" => all.opus = true,
-                "ulaw" => all.mu_law = true,
-                "alaw" => all.a_law = true,
-                _ => {}
-            }
-        }
-        all
+        let family = |codec: &String| match codec.split('.').next()? {
+            "avc1" | "avc3" => Some(Family::H264),
+            "hvc1" | "hev1" => Some(Family::H265),
+            "mp4a" => Some(Family::Aac),
+            "opus" => Some(Family::Opus),
+            "ulaw" => Some(Family::MuLaw),
+            "alaw" => Some(Family::ALaw),
+            _ => None,
+        };
+        Self(codecs.iter().filter_map(family).collect())
+    }
+
+    fn has(&self, family: Family) -> bool {
+        self.0.contains(&family)
     }
 
     /// Returns an error if the client cannot decode the video.
-    pub(super) fn ensure_decodes_video(self, format: &Format) -> Result<(), Error> {
+    pub(super) fn ensure_decodes_video(&self, format: &Format) -> Result<(), Error> {
         let is_decoded = match format.codec() {
-            VideoCodec::H264 => self.h264,
-            VideoCodec::H265 => self.h265,
+            VideoCodec::H264 => self.has(Family::H264),
+            VideoCodec::H265 => self.has(Family::H265),
             VideoCodec::Mjpeg => false,
         };
         if is_decoded {
@@ -77,21 +84,25 @@ impl ClientCodecs {
 
     /// Returns the audio that the client gets: the camera's audio if the client can decode it, or else the AAC that is
     /// made of it; `None` without such audio.
-    pub(super) fn audio(self, format: &Format, form: MessageFormat) -> Option<ChosenAudio> {
+    pub(super) fn audio(&self, format: &Format, form: MessageFormat) -> Option<ChosenAudio> {
         let is_raw = form == MessageFormat::Raw;
         let own = match &format.audio {
-            Some(AudioFormat::Aac(config)) if self.aac => Some(AudioCodec::Aac(config.clone())),
-            Some(AudioFormat::Opus(config)) if self.opus => Some(AudioCodec::Opus(*config)),
-            Some(AudioFormat::PcmMuLaw(rate)) if is_raw && self.mu_law => {
+            Some(AudioFormat::Aac(config)) if self.has(Family::Aac) => {
+                Some(AudioCodec::Aac(config.clone()))
+            }
+            Some(AudioFormat::Opus(config)) if self.has(Family::Opus) => {
+                Some(AudioCodec::Opus(*config))
+            }
+            Some(AudioFormat::PcmMuLaw(rate)) if is_raw && self.has(Family::MuLaw) => {
                 Some(AudioCodec::MuLaw(*rate))
             }
-            Some(AudioFormat::PcmALaw(rate)) if is_raw && self.a_law => {
+            Some(AudioFormat::PcmALaw(rate)) if is_raw && self.has(Family::ALaw) => {
                 Some(AudioCodec::ALaw(*rate))
             }
             _ => None,
         };
         let own = own.map(|codec| ChosenAudio { track: Track::Audio, codec });
-        let converted = format.aac.clone().filter(|_| self.aac);
+        let converted = format.aac.clone().filter(|_| self.has(Family::Aac));
         let converted = converted.map(AudioCodec::Aac);
         own.or_else(|| converted.map(|codec| ChosenAudio { track: Track::Aac, codec }))
     }
@@ -140,15 +151,15 @@ mod tests {
         format.audio = Some(AudioFormat::PcmMuLaw(8000));
         format.aac = Some(aac);
         let all = codecs(&["avc1", "mp4a.40.2", "opus", "ulaw", "alaw"]);
-        let track = |format: &Format, codecs: ClientCodecs, form| {
+        let track = |format: &Format, codecs: &ClientCodecs, form| {
             codecs.audio(format, form).map(|audio| audio.track)
         };
         let (mp4, raw) = (MessageFormat::Mp4, MessageFormat::Raw);
-        assert_eq!(track(&format, all, mp4), Some(Track::Aac), "MP4 cannot contain G.711");
-        assert_eq!(track(&format, all, raw), Some(Track::Audio));
-        assert_eq!(track(&format, codecs(&["mp4a", "alaw"]), raw), Some(Track::Aac));
-        assert_eq!(track(&format, codecs(&["avc1", "ulaw"]), mp4), None);
+        assert_eq!(track(&format, &all, mp4), Some(Track::Aac), "MP4 cannot contain G.711");
+        assert_eq!(track(&format, &all, raw), Some(Track::Audio));
+        assert_eq!(track(&format, &codecs(&["mp4a", "alaw"]), raw), Some(Track::Aac));
+        assert_eq!(track(&format, &codecs(&["avc1", "ulaw"]), mp4), None);
         format.aac = None;
-        assert_eq!(track(&format, all, mp4), None, "the AAC is not known yet");
+        assert_eq!(track(&format, &all, mp4), None, "the AAC is not known yet");
     }
 }

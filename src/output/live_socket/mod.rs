@@ -11,7 +11,7 @@
 //! | [`feed`] | the messages for one client: which frames it gets, and which ones it misses |
 //! | [`backlog`] | whether a client is too slow |
 //! | `mp4` | frames as MP4 |
-//! | `raw` | frames for WebCodecs |
+//! | `raw` | frames for `WebCodecs` |
 
 pub(crate) mod backlog;
 pub(crate) mod codecs;

@@ -3,6 +3,7 @@
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
 
 use crate::base::error::{Error, ErrorKind};
 
@@ -43,7 +44,7 @@ pub(crate) enum MessageFormat {
     /// Fragments of MP4, for Media Source Extensions.
     #[default]
     Mp4,
-    /// Frames after a short header, for WebCodecs.
+    /// Frames after a short header, for `WebCodecs`.
     Raw,
 }
 
@@ -51,7 +52,15 @@ impl ClientMessage {
     /// Parses a message. Error: the text is not a message of a client.
     pub(crate) fn parse(text: &str) -> Result<Self, Error> {
         serde_json::from_str(text).map_err(|error| {
-            let detail = format!("cannot read the message: {error}");
+            // The text of the library's error could repeat the client's whole message.
+            let reason = match error.classify() {
+                Category::Data => {
+                    "the type is unknown, or a field is missing or has an invalid value"
+                }
+                Category::Io | Category::Syntax | Category::Eof => "it is not valid JSON",
+            };
+            let column = error.column();
+            let detail = format!("cannot read the message, at column {column}: {reason}");
             Error::new(ErrorKind::InvalidRequest, detail)
         })
     }

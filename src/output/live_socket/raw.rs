@@ -1,4 +1,4 @@
-//! Frames for WebCodecs: a header of 24 bytes, and the bytes that a decoder gets. Pure.
+//! Frames for `WebCodecs`: a header of 24 bytes, and the bytes that a decoder gets. Pure.
 
 use std::time::{Duration, SystemTime};
 

@@ -188,7 +188,7 @@ impl LiveSocket {
             match self.next().await {
                 LiveMessage::Text(message) if message["type"] == "end" => {
                     assert_ne!(message["detail"], "", "{message}");
-                    code = message["code"].as_str().expect("a code").to_owned();
+                    message["code"].as_str().expect("a code").clone_into(&mut code);
                 }
                 LiveMessage::Closed(end) => {
                     let (close_code, reason) = end.expect("a close frame");
