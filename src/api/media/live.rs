@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -62,49 +63,73 @@ async fn session(core: Arc<Core>, request: ViewRequest, socket: Socket) {
     socket::close((sender, receiver), Some(text), close_code(kind), kind.code()).await;
 }
 
-/// Opens the view while the first message of the client arrives, and then sends frames. Returns the reason of the end.
+/// Receives and sends until the session must end. Returns the reason of the end.
 async fn serve(
     core: &Arc<Core>,
     request: ViewRequest,
     sender: &mut SocketSender,
     receiver: &mut SocketReceiver,
 ) -> End {
-    let opening = async { request.open(core).await.map_err(End::Error) };
-    let (view, watch) = match tokio::try_join!(opening, first_message(receiver)) {
-        Ok(both) => both,
-        Err(end) => return end,
-    };
     let acknowledged = Acknowledged::default();
-    let counters = core.registry.resources().counters.clone();
-    let media = &view.stream().shared().media;
-    let feed = LiveFeed::new(media, &watch, acknowledged.clone(), counters);
+    let (watch, watched) = oneshot::channel();
     tokio::select! {
-        end = send(&view, feed, sender) => end,
-        end = receive(receiver, &acknowledged) => end,
-        error = view.end(core) => End::Error(error),
+        end = receive(receiver, watch, &acknowledged) => end,
+        end = send(core, request, watched, &acknowledged, sender) => end,
     }
 }
 
-/// Returns the first message of the client.
-async fn first_message(receiver: &mut SocketReceiver) -> Result<Watch, End> {
-    let late = |_| {
-        let detail = "the client has not sent the message watch in time";
-        End::Error(Error::new(ErrorKind::RequestTimeout, detail))
+/// Receives the first message of the client, passes it on to `watch`, and then receives acknowledgements until the end.
+async fn receive(
+    receiver: &mut SocketReceiver,
+    watch: oneshot::Sender<Watch>,
+    acknowledged: &Acknowledged,
+) -> End {
+    let first = match timeout(FIRST_MESSAGE, next(receiver)).await {
+        Ok(Ok(ClientMessage::Watch(first))) => first,
+        Ok(Ok(ClientMessage::Ack { .. })) => return invalid("the first message must be watch"),
+        Ok(Err(end)) => return end,
+        Err(_) => {
+            let detail = "the client has not sent the message watch in time";
+            return End::Error(Error::new(ErrorKind::RequestTimeout, detail));
+        }
     };
-    match timeout(FIRST_MESSAGE, next(receiver)).await.map_err(late)?? {
-        ClientMessage::Watch(watch) => Ok(watch),
-        ClientMessage::Ack { .. } => Err(invalid("the first message must be watch")),
+    if watch.send(first).is_err() {
+        return End::Gone;
     }
-}
-
-/// Receives acknowledgements until the end.
-async fn receive(receiver: &mut SocketReceiver, acknowledged: &Acknowledged) -> End {
     loop {
         match next(receiver).await {
             Ok(ClientMessage::Ack { number }) => acknowledged.set(number),
             Ok(ClientMessage::Watch(_)) => return invalid("watch must be sent only once"),
             Err(end) => return end,
         }
+    }
+}
+
+/// Opens the view, and then sends the frames that `watched` requests, until the end. The camera starts while the first
+/// message of the client arrives.
+async fn send(
+    core: &Arc<Core>,
+    request: ViewRequest,
+    watched: oneshot::Receiver<Watch>,
+    acknowledged: &Acknowledged,
+    sender: &mut SocketSender,
+) -> End {
+    let opening = async { request.open(core).await.map_err(End::Error) };
+    let watched = async { watched.await.map_err(|_| End::Gone) };
+    let opened = tokio::select! {
+        opened = async { tokio::try_join!(opening, watched) } => opened,
+        _ = sender.keep_alive() => Err(End::Gone),
+    };
+    let (view, watch) = match opened {
+        Ok(both) => both,
+        Err(end) => return end,
+    };
+    let counters = core.registry.resources().counters.clone();
+    let media = &view.stream().shared().media;
+    let feed = LiveFeed::new(media, &watch, acknowledged.clone(), counters);
+    tokio::select! {
+        end = send_frames(&view, feed, sender) => end,
+        error = view.end(core) => End::Error(error),
     }
 }
 
@@ -134,7 +159,7 @@ fn invalid(detail: &str) -> End {
 }
 
 /// Sends frames, and changes of the stream's state, until the end.
-async fn send(view: &LiveView, mut feed: LiveFeed, sender: &mut SocketSender) -> End {
+async fn send_frames(view: &LiveView, mut feed: LiveFeed, sender: &mut SocketSender) -> End {
     let mut liveness = view.liveness();
     let mut errors = view.stream().shared().media.errors();
     loop {
