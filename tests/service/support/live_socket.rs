@@ -1,6 +1,6 @@
 //! Acts as a client of the live socket.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
@@ -161,7 +161,9 @@ impl LiveSocket {
 
     /// Returns the next text message, and skips all frames.
     pub(crate) async fn next_text(&mut self) -> Value {
+        let deadline = Instant::now() + TIMEOUT;
         loop {
+            assert!(Instant::now() < deadline, "no text message in {TIMEOUT:?}");
             match self.next().await {
                 LiveMessage::Text(message) => return message,
                 LiveMessage::Closed(end) => panic!("the socket is closed: {end:?}"),
@@ -184,7 +186,9 @@ impl LiveSocket {
     /// Waits for the end. Returns the code in the message `end`, the close code, and the reason.
     pub(crate) async fn end(&mut self) -> (String, u16, String) {
         let mut code = String::new();
+        let deadline = Instant::now() + TIMEOUT;
         loop {
+            assert!(Instant::now() < deadline, "the socket is still open after {TIMEOUT:?}");
             match self.next().await {
                 LiveMessage::Text(message) if message["type"] == "end" => {
                     assert_ne!(message["detail"], "", "{message}");
