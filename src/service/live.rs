@@ -131,12 +131,12 @@ impl LiveView {
         LivenessChanges { status: self.stream.status_changes(), last: Liveness::Live }
     }
 
-    /// Waits until the view must end, and returns the reason: the permission has ended, or the stream has ended or does
-    /// not continue.
+    /// Waits until the view must end, and returns the reason: the permission has ended, or the stream is ending. The view
+    /// and all readers of the stream must then be dropped.
     pub(crate) async fn end(&self, core: &Arc<Core>) -> Error {
         let id = self.stream.id();
         tokio::select! {
-            () = self.stream.gone() => {
+            () = self.stream.ending() => {
                 if core.registry.is_closing() { Error::shutting_down() } else { watching::ended(id) }
             }
             error = self.refusal(core) => error,

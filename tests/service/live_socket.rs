@@ -238,6 +238,35 @@ async fn a_shutdown_ends_all_sockets_and_does_not_wait_for_clients_that_read_not
     assert!(socket.next_frame().await.is_keyframe, "a socket starts the stream of a known camera");
 }
 
+/// Opens a socket of the camera "hevc", whose video is converted, and waits for the first frame.
+async fn watch_converted(camera: &Camera, manager: &Manager) -> LiveSocket {
+    let body = json!({ "rtsp_link": camera.link("hevc-aac") });
+    assert!([200, 201].contains(&manager.put("/api/cameras/hevc", &body).await.status));
+    let mut socket = LiveSocket::watch(manager.address(), "hevc").await;
+    socket.next_frame().await;
+    socket
+}
+
+/// The transcoder runs as long as it has readers, so the end of the stream must not wait for the socket.
+#[tokio::test(flavor = "multi_thread")]
+async fn converted_video_ends_at_once_with_the_stream_and_with_the_manager() {
+    let (camera, mut manager, _nginx) = start_service(&[]).await;
+    let mut socket = watch_converted(&camera, &manager).await;
+    let began = Instant::now();
+    let ended = "stream_ended".to_owned();
+    let (stopped, end) = tokio::join!(manager.stop_stream("hevc"), socket.end());
+    assert_eq!((stopped.status, end), (200, (ended.clone(), 1000, ended)));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    let mut socket = watch_converted(&camera, &manager).await;
+    let began = Instant::now();
+    manager.signal(Signal::SIGTERM);
+    let (exit_code, end) = tokio::join!(manager.exit_code(), socket.end());
+    let closing = "shutting_down".to_owned();
+    assert_eq!((exit_code, end), (0, (closing.clone(), 1012, closing)), "{}", manager.log());
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    assert!(!manager.log().contains("did not end in time"), "{}", manager.log());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_socket_keeps_the_stream_running_and_counts_as_a_viewer() {
     let settings = [
