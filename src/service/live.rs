@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::core::Core;
 use super::watching::{self, Visitor};
@@ -16,7 +16,7 @@ use crate::camera::id::StreamId;
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
 use crate::stream::output::WantedOutput;
-use crate::stream::state::State;
+use crate::stream::state::{After, State};
 use crate::stream::status::Status;
 use crate::stream::viewers::Viewer;
 
@@ -45,9 +45,10 @@ pub(crate) struct ViewRequest {
 /// The state of a stream, as a viewer notices it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Liveness {
-    /// The camera sends frames.
+    /// The viewer gets frames.
     Live,
-    /// The camera is away for this reason, and the manager reconnects to it.
+    /// The viewer gets no frames for this reason: the camera is away, or the conversion of its video has failed. The
+    /// manager tries again.
     Reconnecting(String),
 }
 
@@ -55,6 +56,10 @@ pub(crate) enum Liveness {
 #[derive(Debug)]
 pub(crate) struct LivenessChanges {
     status: watch::Receiver<Status>,
+    /// The last error of the conversion; `None` if it has worked since, or does not run.
+    conversion: watch::Receiver<Option<Error>>,
+    /// When the stream became live last; `None` if it has not been live yet.
+    live_since: Option<Instant>,
     last: Liveness,
 }
 
@@ -97,26 +102,48 @@ impl LivenessChanges {
     /// called again without losing a change.
     pub(crate) async fn next(&mut self) -> Liveness {
         loop {
-            let now = Liveness::of(&self.status.borrow_and_update());
-            if now != self.last {
+            let now = self.now().filter(|now| *now != self.last);
+            if let Some(now) = now {
                 self.last = now.clone();
                 return now;
             }
-            if self.status.changed().await.is_err() {
+            let changed = tokio::select! {
+                changed = self.status.changed() => changed,
+                changed = self.conversion.changed() => changed,
+            };
+            if changed.is_err() {
                 return std::future::pending().await;
             }
         }
     }
+
+    fn now(&mut self) -> Option<Liveness> {
+        let conversion = self.conversion.borrow_and_update();
+        let status = self.status.borrow_and_update();
+        self.live_since = status.live_since.or(self.live_since);
+        // An error from before the stream was live is not the reason why it is not live now.
+        let is_new = |at: Instant| self.live_since.is_none_or(|since| at >= since);
+        let error = status.last_error.as_ref().filter(|(_, at)| is_new(*at));
+        Liveness::of(status.state, error.map(|(error, _)| error), conversion.as_ref())
+    }
 }
 
 impl Liveness {
-    fn of(status: &Status) -> Self {
-        if status.state == State::Live {
-            return Self::Live;
+    /// Returns the liveness of a stream in this state; `None` if the stream ends, so that the viewer gets the reason of
+    /// the end instead. `error` is the error of the interruption, and `conversion` the error of the conversion.
+    fn of(state: State, error: Option<&Error>, conversion: Option<&Error>) -> Option<Self> {
+        match state {
+            State::Live => Some(conversion.map_or(Self::Live, Self::reconnecting)),
+            State::Starting | State::Backoff | State::Stopping(After::Retry | After::Replace) => {
+                let starting = || Self::Reconnecting("the stream is starting again".to_owned());
+                Some(error.map_or_else(starting, Self::reconnecting))
+            }
+            State::Stopping(After::End | After::Fail) | State::Failed | State::Gone => None,
         }
-        let error = status.last_error.as_ref().map(|(error, _)| error.detail.clone());
-        let detail = error.unwrap_or_else(|| "the camera's stream is starting again".to_owned());
-        Self::Reconnecting(detail)
+    }
+
+    fn reconnecting(error: &Error) -> Self {
+        Self::Reconnecting(error.detail.clone())
     }
 }
 
@@ -126,9 +153,15 @@ impl LiveView {
         &self.stream
     }
 
-    /// Returns the changes of the stream's state from now on. The stream counts as live now.
+    /// Returns the changes of the stream's state. The viewer counts as a viewer of a live stream at first, so that
+    /// another state now is the first change.
     pub(crate) fn liveness(&self) -> LivenessChanges {
-        LivenessChanges { status: self.stream.status_changes(), last: Liveness::Live }
+        LivenessChanges {
+            status: self.stream.status_changes(),
+            conversion: self.stream.shared().media.conversion_error(),
+            live_since: None,
+            last: Liveness::Live,
+        }
     }
 
     /// Waits until the view must end, and returns the reason: the permission has ended, or the stream is ending. The view
@@ -165,5 +198,30 @@ impl LiveView {
     fn note_presence(&self) -> Result<(), Error> {
         let Self { permit, address, player, .. } = self;
         self.stream.note_viewer(&Viewer { user: permit.user(), address, player })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::ErrorKind;
+
+    #[test]
+    fn only_a_stream_that_continues_is_reconnecting() {
+        let away = Error::new(ErrorKind::SourceUnreachable, "the camera is away");
+        let failed = Error::new(ErrorKind::Internal, "the conversion failed");
+        let reconnecting = |detail: &str| Some(Liveness::Reconnecting(detail.to_owned()));
+        let of = |state, conversion| Liveness::of(state, Some(&away), conversion);
+        assert_eq!(of(State::Live, None), Some(Liveness::Live));
+        assert_eq!(of(State::Live, Some(&failed)), reconnecting("the conversion failed"));
+        for after in [After::Retry, After::Replace] {
+            assert_eq!(of(State::Stopping(after), None), reconnecting("the camera is away"));
+        }
+        assert_eq!(of(State::Backoff, Some(&failed)), reconnecting("the camera is away"));
+        let starting = Liveness::of(State::Starting, None, None);
+        assert_eq!(starting, reconnecting("the stream is starting again"));
+        for state in [State::Stopping(After::End), State::Failed, State::Gone] {
+            assert_eq!(of(state, None), None, "{state:?}");
+        }
     }
 }

@@ -101,6 +101,12 @@ impl PlayableMedia {
         PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
     }
 
+    /// Returns a receiver of the transcoder's last error, which is `None` if the transcoder has worked since, or does
+    /// not run.
+    pub(crate) fn conversion_error(&self) -> watch::Receiver<Option<Error>> {
+        self.0.rendition.errors()
+    }
+
     /// Waits for a limited time until the transcoder has ended. All readers must have been dropped.
     pub(super) async fn finish(&self) {
         self.0.rendition.finish().await;
@@ -195,6 +201,20 @@ impl PlayableErrors {
             return std::future::pending().await;
         };
         errors.borrow_and_update().clone()
+    }
+
+    /// Waits until the video turns out to be not playable, although it must not be converted, and returns the error.
+    /// Errors of the transcoder do not count, because the transcoder starts again.
+    pub(crate) async fn refusal(&mut self) -> Error {
+        loop {
+            if self.refused.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let error = self.refused.borrow_and_update().clone();
+            if let Some(error) = error {
+                return error;
+            }
+        }
     }
 }
 

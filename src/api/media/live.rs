@@ -172,10 +172,7 @@ async fn send_frames(view: &LiveView, mut feed: LiveFeed, sender: &mut SocketSen
                 Err(error) => return End::Error(error),
             },
             now = liveness.next() => Outgoing::Text(state_message(&now)),
-            error = errors.next() => match error {
-                Some(error) => return End::Error(error),
-                None => continue,
-            },
+            error = errors.refusal() => return End::Error(error),
             _ = sender.keep_alive() => return End::Gone,
         };
         let sending = async {
