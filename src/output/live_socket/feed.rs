@@ -157,7 +157,9 @@ impl LiveFeed {
     fn take(&mut self, frame: &Arc<Frame>) -> Result<(), Error> {
         let now = Instant::now();
         let is_video = frame.track == Track::Video;
-        let is_late = now.saturating_duration_since(self.waits_since(frame)) > MAX_AGE;
+        // Audio alone never makes a client skip, because the picture would stop until the next keyframe.
+        let is_late =
+            is_video && now.saturating_duration_since(self.waits_since(frame)) > MAX_AGE;
         let is_too_slow = is_video && self.backlog.is_too_long(now);
         let is_skipping = self.missed.is_some() || is_late || is_too_slow;
         if is_skipping && (is_late || is_too_slow || !frame.is_entry_point()) {
@@ -176,9 +178,12 @@ impl LiveFeed {
         frame.received_at.max(self.joined_at)
     }
 
-    /// Notes that the client does not get this frame, and no other one until the next keyframe.
+    /// Notes that the client does not get this frame. If the frame is video, the client gets nothing until the next
+    /// keyframe.
     fn miss(&mut self, frame: &Frame) {
-        self.count_missed(u64::from(frame.track == Track::Video));
+        if frame.track == Track::Video {
+            self.count_missed(1);
+        }
     }
 
     fn count_missed(&mut self, frames: u64) {
