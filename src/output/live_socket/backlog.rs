@@ -13,9 +13,12 @@ use tokio::time::Instant;
 
 /// The greatest age of a frame that waits to be sent. If a frame is older, the client skips to the next keyframe.
 pub(super) const MAX_AGE: Duration = Duration::from_secs(1);
-/// The longest time for which a message can be without acknowledgement, if the client acknowledges at all. Clients
-/// acknowledge at least once per second.
+/// The longest time for which a picture can be without acknowledgement, if the client acknowledges at all. Clients
+/// should acknowledge every 250 ms. So a client can be behind by more than a second.
 const MAX_UNACKNOWLEDGED: Duration = Duration::from_millis(1500);
+/// The longest time for which a skipping client waits for an acknowledgement. At the first keyframe after this time,
+/// the client gets frames again. Its acknowledgement may never come, because a decoder can fail to show a picture.
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(3);
 /// The shortest time between two messages whose times are noted.
 const NOTE_INTERVAL: Duration = Duration::from_millis(100);
 /// The largest number of times that are noted. If a client acknowledges nothing for longer, it is too slow anyway.
@@ -25,11 +28,11 @@ const MAX_NOTES: usize = 32;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Acknowledged(Arc<AtomicU64>);
 
-/// The messages that a client has not acknowledged.
+/// The pictures that a client has not acknowledged.
 #[derive(Debug, Default)]
 pub(super) struct Backlog {
     acknowledged: Acknowledged,
-    /// Numbers of messages, and when they were sent, from the oldest to the newest.
+    /// Numbers of messages with pictures, and when they were sent, from the oldest to the newest.
     notes: VecDeque<(u32, Instant)>,
 }
 
@@ -51,7 +54,7 @@ impl Backlog {
         Self { acknowledged, notes: VecDeque::new() }
     }
 
-    /// Notes that a message is sent at `now`.
+    /// Notes that a message with a picture is sent at `now`.
     pub(super) fn sent(&mut self, number: u32, now: Instant) {
         if self.notes.back().is_some_and(|(_, at)| now.duration_since(*at) < NOTE_INTERVAL) {
             return;
@@ -60,6 +63,11 @@ impl Backlog {
             self.notes.pop_front();
         }
         self.notes.push_back((number, now));
+    }
+
+    /// Waits for none of the acknowledgements that are missing now.
+    pub(super) fn forget(&mut self) {
+        self.notes.clear();
     }
 
     /// Returns whether the client acknowledges messages, and has not acknowledged one that was sent too long ago.
@@ -102,6 +110,19 @@ mod tests {
         acknowledged.set(0);
         assert!(!backlog.is_too_long(Instant::now()), "a number cannot be taken back");
         acknowledged.set(u64::MAX);
+        assert!(!backlog.is_too_long(Instant::now()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn acknowledgements_that_never_come_are_forgotten() {
+        let acknowledged = Acknowledged::default();
+        let mut backlog = Backlog::new(acknowledged.clone());
+        backlog.sent(1, Instant::now());
+        backlog.sent(2, Instant::now() + NOTE_INTERVAL);
+        acknowledged.set(1);
+        tokio::time::advance(Duration::from_secs(2)).await;
+        assert!(backlog.is_too_long(Instant::now()));
+        backlog.forget();
         assert!(!backlog.is_too_long(Instant::now()));
     }
 }

@@ -1,7 +1,7 @@
 //! The messages for one client: the frames since the last keyframe, then each frame as soon as it arrives.
 //!
-//! A client that is too slow gets no frames until the next keyframe, and then learns how many frames of video it has
-//! missed. No message waits for a slow client, except the one that is being sent. In the meantime,
+//! A client that is too slow gets no frames until the next keyframe. It learns at once that it misses frames of video,
+//! so that it shows what it has, and before the keyframe it learns how many it has missed. No message waits for a slow client, except the one that is being sent. In the meantime,
 //! [`LiveFeed::discard_late`] drops the frames that become too old.
 
 use std::collections::VecDeque;
@@ -12,7 +12,7 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, sleep_until};
 
-use super::backlog::{Acknowledged, Backlog, MAX_AGE};
+use super::backlog::{Acknowledged, Backlog, MAX_AGE, MAX_WAIT};
 use super::codecs::{ChosenAudio, ClientCodecs};
 use super::mp4::Mp4Writer;
 use super::protocol::{MessageFormat, ServerMessage, Watch};
@@ -55,9 +55,19 @@ pub(crate) struct LiveFeed {
     /// The number of the last message with a frame.
     number: u32,
     backlog: Backlog,
-    /// The number of frames of video that the client has missed since it became too slow; `None` if it is not.
-    missed: Option<u64>,
+    /// `None` if the client does not skip.
+    skip: Option<Skip>,
     counters: Counters,
+}
+
+/// A client's way to the next keyframe, because it has missed frames.
+#[derive(Debug)]
+struct Skip {
+    since: Instant,
+    /// The number of missed frames of video that the client was not told of.
+    frames: u64,
+    /// True if the client was told that it misses frames.
+    is_announced: bool,
 }
 
 /// What the client was told about the frames, and the state of writing them.
@@ -90,7 +100,7 @@ impl LiveFeed {
             current: None,
             number: 0,
             backlog: Backlog::new(acknowledged),
-            missed: None,
+            skip: None,
             counters,
         }
     }
@@ -101,6 +111,9 @@ impl LiveFeed {
         loop {
             if let Some(message) = self.made.pop_front() {
                 return Ok(Some(message));
+            }
+            if self.announce_skip() {
+                continue;
             }
             if self.ahead.is_empty() && !self.read().await {
                 return Ok(None);
@@ -160,14 +173,17 @@ impl LiveFeed {
         // Audio alone never makes a client skip, because the picture would stop until the next keyframe.
         let is_late =
             is_video && now.saturating_duration_since(self.waits_since(frame)) > MAX_AGE;
+        let skips_for = self.skip.as_ref().map(|skip| now.saturating_duration_since(skip.since));
+        if frame.is_entry_point() && skips_for.is_some_and(|time| time >= MAX_WAIT) {
+            self.backlog.forget();
+        }
         let is_too_slow = is_video && self.backlog.is_too_long(now);
-        let is_skipping = self.missed.is_some() || is_late || is_too_slow;
-        if is_skipping && (is_late || is_too_slow || !frame.is_entry_point()) {
+        if is_late || is_too_slow || (self.skip.is_some() && !frame.is_entry_point()) {
             self.miss(frame);
             return Ok(());
         }
         if frame.is_entry_point() {
-            self.end_gap();
+            self.end_skip();
             self.describe(frame)?;
         }
         self.add(frame, now).map_err(unusable)
@@ -187,18 +203,30 @@ impl LiveFeed {
     }
 
     fn count_missed(&mut self, frames: u64) {
-        *self.missed.get_or_insert(0) += frames;
+        let begin = || Skip { since: Instant::now(), frames: 0, is_announced: false };
+        self.skip.get_or_insert_with(begin).frames += frames;
         self.counters.live_frames_skipped(frames);
     }
 
-    /// Tells the client how many frames it has missed, if it has missed any.
-    fn end_gap(&mut self) {
-        let Some(frames) = self.missed.take() else { return };
-        if let Some(mp4) = self.current.as_mut().and_then(|current| current.mp4.as_mut()) {
+    /// Tells the client that it misses frames, if the client has not been told. Returns whether a message was made.
+    fn announce_skip(&mut self) -> bool {
+        let has_media = self.current.is_some();
+        let skip = self.skip.as_mut().filter(|skip| has_media && !skip.is_announced);
+        let Some(skip) = skip else { return false };
+        skip.is_announced = true;
+        self.made.push_back(gap(std::mem::take(&mut skip.frames)));
+        true
+    }
+
+    /// Ends a skip with a keyframe: tells the client of the missed frames that it was not told of.
+    fn end_skip(&mut self) {
+        let Some(skip) = self.skip.take() else { return };
+        let Some(current) = &mut self.current else { return };
+        if let Some(mp4) = &mut current.mp4 {
             mp4.skip();
         }
-        if self.current.is_some() {
-            self.made.push_back(Outgoing::Text(ServerMessage::Gap { frames }.text()));
+        if skip.frames > 0 || !skip.is_announced {
+            self.made.push_back(gap(skip.frames));
         }
     }
 
@@ -254,7 +282,7 @@ impl LiveFeed {
         if !is_wanted || frame.format.epoch != current.format.epoch {
             return Ok(());
         }
-        let first = self.number + 1;
+        let first = self.number.wrapping_add(1);
         let mut add = |message: [Bytes; 2], number: &mut u32| {
             *number = number.wrapping_add(1);
             self.made.push_back(Outgoing::Bytes(message));
@@ -275,11 +303,17 @@ impl LiveFeed {
                 }
             }
         }
-        if self.number >= first {
-            self.backlog.sent(self.number, now);
+        // Only pictures are acknowledged by all clients.
+        if is_video {
+            self.backlog.sent(first, now);
         }
         Ok(())
     }
+}
+
+/// Returns the message about this number of missed frames.
+fn gap(frames: u64) -> Outgoing {
+    Outgoing::Text(ServerMessage::Gap { frames }.text())
 }
 
 /// Returns the error of video that cannot be written.
