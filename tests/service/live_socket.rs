@@ -132,6 +132,10 @@ async fn raw_frames_can_be_decoded_and_the_audio_is_as_the_camera_sends_it() {
     assert!(video[old..].iter().all(|frame| !frame.is_old), "only the burst is old");
     assert!(old > 0 || video[0].age() < 0.5, "the burst is not marked");
     assert!(video[old].age() < 3.5, "the last frame of the burst is the newest");
+    let sound: Vec<_> = frames.iter().filter(|frame| !frame.is_video).collect();
+    let old = sound.iter().take_while(|frame| frame.is_old).count();
+    assert!(sound[old..].iter().all(|frame| !frame.is_old), "only the burst is old");
+    assert!(old > 0 || sound[0].age() < 0.5, "the burst of the audio is not marked");
     let bytes: usize =
         frames.iter().filter(|frame| !frame.is_video).map(|frame| frame.data.len()).sum();
     assert!(bytes > 20_000, "8000 bytes per second for 3 s: {bytes}");

@@ -290,7 +290,10 @@ impl LiveFeed {
         let number = &mut self.number;
         match &mut current.mp4 {
             None => {
-                let is_old = is_video && self.ahead.iter().any(|it| it.track == Track::Video);
+                // Only the audio that a joiner gets at once is old. Later audio is played even if more audio waits.
+                let can_be_old = is_video || frame.received_at < self.joined_at;
+                let is_old =
+                    can_be_old && self.ahead.iter().any(|later| later.track == frame.track);
                 add(raw::message(frame, first, is_old), number);
             }
             Some(mp4) => {
