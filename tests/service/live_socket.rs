@@ -109,6 +109,25 @@ async fn a_joiner_gets_the_last_keyframe_at_once_and_then_each_frame() {
     assert_eq!(metrics.value("stream_manager_live_frames_skipped_total"), Some(0.0));
 }
 
+/// Of a group of pictures that is too long, the manager keeps only the keyframe.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_joiner_of_a_long_group_of_pictures_gets_a_gap_after_the_keyframe() {
+    let camera = Camera::start_with(&["--gop-seconds", "20"]).await;
+    let manager = Manager::start(&[]).await;
+    manager.play("cam", &camera.link("h264-aac")).await;
+    until("the group of pictures is too long", || async {
+        manager.status("cam").await["uptime_seconds"].as_f64() > Some(13.5)
+    })
+    .await;
+    let mut socket = LiveSocket::watch(manager.address(), "cam").await;
+    assert!(socket.next_frame().await.is_keyframe);
+    let (missed, last, _) = until_gap(&mut socket).await;
+    assert!((300..600).contains(&missed), "{missed}");
+    assert!(last < 50, "the gap is filled with silence: {last}");
+    let next = socket.next_frame().await;
+    assert!(next.is_keyframe && next.age() < 1.0, "{} s", next.age());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn raw_frames_can_be_decoded_and_the_audio_is_as_the_camera_sends_it() {
     let (_camera, manager, nginx) = start_live("h264-pcmu", &[]).await;

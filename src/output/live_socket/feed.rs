@@ -7,6 +7,7 @@
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
@@ -27,6 +28,11 @@ use crate::stream::playable::{PlayableMedia, PlayableReader};
 /// The largest number of bytes of frames by which the feed can be behind the hub. As a rule, the feed is not behind,
 /// because it takes all frames that a joiner gets at once, and drops frames that are too old.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
+
+/// The shortest time without video before a keyframe that counts as a gap. At low frame rates, a gap is at least as long
+/// as [`GAP_FRAMES`] frames.
+const MIN_GAP: Duration = Duration::from_secs(1);
+const GAP_FRAMES: u32 = 3;
 
 /// A message for a client.
 #[derive(Debug)]
@@ -75,6 +81,8 @@ struct Skip {
 struct Described {
     format: Arc<Format>,
     audio: Option<ChosenAudio>,
+    /// The last frame of video; `None` before the first one.
+    last: Option<Arc<Frame>>,
     /// `None` if frames are raw.
     mp4: Option<Mp4Writer>,
 }
@@ -183,6 +191,7 @@ impl LiveFeed {
             return Ok(());
         }
         if frame.is_entry_point() {
+            self.note_gap(frame);
             self.end_skip();
             self.describe(frame)?;
         }
@@ -206,6 +215,23 @@ impl LiveFeed {
         let begin = || Skip { since: Instant::now(), frames: 0, is_announced: false };
         self.skip.get_or_insert_with(begin).frames += frames;
         self.counters.live_frames_skipped(frames);
+    }
+
+    /// Begins a skip before this keyframe if the stream has no video for some time before it: the camera has paused, or
+    /// the hub has kept only the keyframe of a group of pictures that is too long. Players cannot play across such a gap,
+    /// and silence for the whole gap would be thousands of messages.
+    fn note_gap(&mut self, keyframe: &Frame) {
+        let Some(last) = self.current.as_ref().and_then(|current| current.last.as_ref()) else {
+            return;
+        };
+        let gap = keyframe.decode_time.saturating_sub(last.decode_time + last.duration);
+        let is_same_clock = last.format.epoch == keyframe.format.epoch;
+        if !is_same_clock || gap < MIN_GAP.max(last.duration * GAP_FRAMES) || self.skip.is_some() {
+            return;
+        }
+        let frames = gap.as_nanos() / last.duration.as_nanos().max(1);
+        let frames = u64::try_from(frames).unwrap_or(u64::MAX);
+        self.skip = Some(Skip { since: Instant::now(), frames, is_announced: false });
     }
 
     /// Tells the client that it misses frames, if the client has not been told. Returns whether a message was made.
@@ -256,7 +282,7 @@ impl LiveFeed {
         self.made.push_back(Outgoing::Text(message.text()));
         let (mp4, init) = mp4.unzip();
         self.made.extend(init.map(|init| Outgoing::Bytes([init, Bytes::new()])));
-        self.current = Some(Described { format, audio, mp4 });
+        self.current = Some(Described { format, audio, last: None, mp4 });
         Ok(())
     }
 
@@ -308,6 +334,7 @@ impl LiveFeed {
         }
         // Only pictures are acknowledged by all clients.
         if is_video {
+            current.last = Some(Arc::clone(frame));
             self.backlog.sent(first, now);
         }
         Ok(())

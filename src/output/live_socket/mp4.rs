@@ -62,7 +62,13 @@ impl Mp4Writer {
         frame: &Arc<Frame>,
         number: u32,
     ) -> Result<[Bytes; 2], Mp4Error> {
-        let begin = self.video_begin(frame);
+        if self.end_before(frame).is_some_and(|end| frame.decode_time - end >= MAX_VIDEO_GAP) {
+            self.skip();
+        }
+        // If the frame before has ended earlier, this one begins at that end, and the picture is still shown at its
+        // time. If decode times had a gap, browsers would drop all frames after it up to the next keyframe (Media Source
+        // Extensions, coded frame processing).
+        let begin = self.end_before(frame).unwrap_or(frame.decode_time);
         let end = (frame.decode_time + frame.duration).max(begin);
         let decode_time = ticks(begin, VIDEO_TIMESCALE);
         let shown = i128::from(ticks(frame.presentation_time, VIDEO_TIMESCALE));
@@ -78,14 +84,10 @@ impl Mp4Writer {
         Ok([head.into(), frame.data.clone()])
     }
 
-    /// Returns the decode time of the next frame of video: the end of the frame before it, if they are apart. The
-    /// picture is still shown at its time. If decode times had a gap, browsers would drop all frames after it up to the
-    /// next keyframe (Media Source Extensions, coded frame processing).
-    fn video_begin(&self, frame: &Frame) -> Duration {
-        let begin = frame.decode_time;
+    /// Returns the end of the video so far, if it is before this frame.
+    fn end_before(&self, frame: &Frame) -> Option<Duration> {
         let end = self.video.as_ref().map(|(_, end)| *end);
-        let is_gap = |end: &Duration| *end < begin && begin.saturating_sub(*end) < MAX_VIDEO_GAP;
-        end.filter(is_gap).unwrap_or(begin)
+        end.filter(|end| *end < frame.decode_time)
     }
 
     /// Returns the audio to send now: the frames in `arrived`, and silence where the camera's audio is missing. Must
@@ -148,7 +150,8 @@ mod tests {
     use mp4_atom::{Decode as _, Header, Moof};
 
     use super::*;
-    use crate::media::frame::testing;
+    use crate::media::aac::AacConfig;
+    use crate::media::frame::{Track, testing};
 
     /// Returns the sequence number, the decode time, the duration, and the offset of the picture in a message.
     fn read(message: &[Bytes; 2]) -> (u32, u64, u32, i64) {
@@ -182,5 +185,21 @@ mod tests {
         assert_eq!(write(3, 1120), (3, 97_200, 7200, 3600));
         assert_eq!(write(4, 1150), (4, 103_500, 3600, 0), "a short frame");
         assert_eq!(write(5, 60_000), (5, 5_400_000, 3600, 0), "a jump of the clock");
+    }
+
+    #[test]
+    fn a_long_gap_is_not_filled_with_silence() {
+        let format = testing::format(7);
+        let codec = AudioCodec::Aac(AacConfig::low_complexity(48_000, 1).expect("AAC"));
+        let audio = ChosenAudio { track: Track::Audio, codec };
+        let (mut writer, ..) = Mp4Writer::new(&format, Some(&audio)).expect("a writer");
+        let mut sounds_after = |time| {
+            let frame = Arc::new(testing::video(&format, true, time, 40));
+            writer.video(&frame, 1).expect("a message");
+            writer.sounds(None).len()
+        };
+        sounds_after(0);
+        assert!(sounds_after(9_000) > 300, "a short gap");
+        assert!(sounds_after(60_000) < 10, "a long gap");
     }
 }
