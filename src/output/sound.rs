@@ -177,6 +177,7 @@ impl Sound {
             presentation_time: begin,
             duration: packet,
             is_keyframe: true,
+            taken_at: like.date_at(begin),
             data,
             ..like.clone()
         }));
@@ -316,6 +317,18 @@ mod tests {
             "silence was added although the audio may still arrive"
         );
         assert_eq!(play(&mut sound, 1200, &[&[], &[]]), [-1000, -1128, -1256]);
+    }
+
+    #[test]
+    fn each_frame_of_silence_has_the_date_of_its_own_time() {
+        let mut sound = Sound::new(Duration::from_secs(1));
+        let picture = testing::video(&testing::format(7), true, 1960, 40);
+        let end = Duration::from_secs(2);
+        let frames = sound.complete_at_once(Vec::new(), &config(), (&picture, end));
+        assert!(frames.len() > 5);
+        for frame in frames {
+            assert_eq!(frame.taken_at, std::time::SystemTime::UNIX_EPOCH + frame.decode_time);
+        }
     }
 
     #[test]

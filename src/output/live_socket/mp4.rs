@@ -132,9 +132,12 @@ impl Mp4Writer {
 fn place(frame: &Arc<Frame>, end: Option<Duration>) -> Arc<Frame> {
     let is_near = |end: &Duration| end.abs_diff(frame.decode_time) < frame.duration * 3 / 4;
     match end.filter(is_near) {
-        Some(end) => {
-            Arc::new(Frame { decode_time: end, presentation_time: end, ..Frame::clone(frame) })
-        }
+        Some(end) => Arc::new(Frame {
+            decode_time: end,
+            presentation_time: end,
+            taken_at: frame.date_at(end),
+            ..Frame::clone(frame)
+        }),
         None => Arc::clone(frame),
     }
 }
