@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::timeout;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::playlists::visitor;
 use crate::api::reply::Reply;
 use crate::api::route::Call;
 use crate::api::websocket::handshake::Handshake;
 use crate::api::websocket::socket::{
-    self, CloseCode, Received, Silence, Socket, SocketReceiver, SocketSender,
+    self, CloseCode, Lost, Received, Silence, Socket, SocketReceiver, SocketSender,
 };
 use crate::base::error::{Error, ErrorKind, chain};
 use crate::camera::id::StreamId;
@@ -183,9 +183,14 @@ async fn send_frames(view: &LiveView, mut feed: LiveFeed, sender: &mut SocketSen
         };
         tokio::select! {
             biased;
-            sent = sending => if sent.is_err() {
+            sent = sending => match sent {
+                Ok(()) => {}
                 // The receiver knows the reason.
-                return std::future::pending().await;
+                Err(Lost::Connection) => return std::future::pending().await,
+                Err(Lost::Stalled) => {
+                    debug!("a client has taken nothing for too long; the live socket is closed");
+                    return End::Gone;
+                }
             },
             never = feed.discard_late() => match never {},
         }

@@ -12,8 +12,10 @@
 //! |---|---|
 //! | [`handshake`] | checking and accepting the request |
 //! | [`origin`] | the check that protects cookies from pages of other origins |
+//! | `progress` | whether the client takes what is sent |
 //! | [`socket`] | messages, pings, the idle limit, closing |
 
 pub(super) mod handshake;
 mod origin;
+mod progress;
 pub(super) mod socket;

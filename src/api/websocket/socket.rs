@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
+use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,6 +19,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
 
+use super::progress::{Progress, Watched};
 use crate::api::connection::Closing;
 
 pub(in crate::api) use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -27,7 +28,8 @@ pub(in crate::api) use tokio_tungstenite::tungstenite::protocol::frame::coding::
 pub(in crate::api) const MAX_RECEIVED: usize = 4 * 1024;
 /// The interval between two pings. Proxies close connections on which nothing is sent; the usual limit is 60 s.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
-/// The time after which a client from which nothing has arrived counts as gone. Browsers respond to pings.
+/// The time after which a client from which nothing has arrived counts as gone, unless it has taken data that waited for
+/// it. Browsers respond to pings, but the ping to a client whose line is slow can arrive late.
 const SILENCE: Duration = Duration::from_secs(30);
 /// The size of the pieces in which a long message is sent, in bytes.
 const PIECE: usize = 32 * 1024;
@@ -48,15 +50,17 @@ pub(in crate::api) struct Socket<S = TokioIo<Upgraded>> {
 
 /// Sends messages to the client.
 pub(in crate::api) struct SocketSender<S = TokioIo<Upgraded>> {
-    sink: SplitSink<WebSocketStream<S>, Message>,
+    sink: SplitSink<WebSocketStream<Watched<S>>, Message>,
     pings: Interval,
+    progress: Progress,
     /// True while only some pieces of a message have been sent.
     is_within_message: bool,
 }
 
 /// Receives messages from the client.
 pub(in crate::api) struct SocketReceiver<S = TokioIo<Upgraded>> {
-    stream: SplitStream<WebSocketStream<S>>,
+    stream: SplitStream<WebSocketStream<Watched<S>>>,
+    progress: Progress,
     /// When something arrived from the client last.
     heard_at: Instant,
 }
@@ -83,9 +87,14 @@ pub(in crate::api) enum Silence {
     Broken,
 }
 
-/// The connection is lost. The receiver reports the reason.
+/// The reason why nothing more can be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::api) struct Lost;
+pub(in crate::api) enum Lost {
+    /// The connection is lost. The receiver reports the reason.
+    Connection,
+    /// The client has taken nothing for `progress::STALLED`.
+    Stalled,
+}
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     /// Creates the server's end of a WebSocket whose handshake is complete.
@@ -96,22 +105,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             .write_buffer_size(PIECE)
             .max_message_size(Some(MAX_RECEIVED))
             .max_frame_size(Some(MAX_RECEIVED));
+        let (connection, progress) = Watched::new(connection);
         let stream = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
         let (sink, stream) = stream.split();
         let mut pings = interval_at(Instant::now() + PING_INTERVAL, PING_INTERVAL);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Self {
-            sender: SocketSender { sink, pings, is_within_message: false },
-            receiver: SocketReceiver { stream, heard_at: Instant::now() },
+            sender: SocketSender {
+                sink,
+                pings,
+                progress: progress.clone(),
+                is_within_message: false,
+            },
+            receiver: SocketReceiver { stream, progress, heard_at: Instant::now() },
             closing,
         }
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> SocketSender<S> {
-    /// Sends text.
+    /// Sends text. Waits as long as the client is slow.
     pub(in crate::api) async fn send_text(&mut self, text: String) -> Result<(), Lost> {
-        self.sink.send(Message::text(text)).await.map_err(|_| Lost)
+        let progress = self.progress.clone();
+        unless_stalled(&progress, self.feed_text(text)).await
     }
 
     /// Sends a message that consists of these bytes, one after the other. Waits as long as the client is slow. If the
@@ -120,6 +136,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketSender<S> {
         &mut self,
         parts: [Bytes; N],
     ) -> Result<(), Lost> {
+        let progress = self.progress.clone();
+        unless_stalled(&progress, self.feed_bytes(parts)).await
+    }
+
+    async fn feed_text(&mut self, text: String) -> Result<(), tungstenite::Error> {
+        self.feed_due_ping().await?;
+        self.sink.send(Message::text(text)).await
+    }
+
+    async fn feed_bytes<const N: usize>(
+        &mut self,
+        parts: [Bytes; N],
+    ) -> Result<(), tungstenite::Error> {
+        self.feed_due_ping().await?;
         self.is_within_message = true;
         let mut kind = Data::Binary;
         let mut parts = parts.into_iter().filter(|part| !part.is_empty()).peekable();
@@ -128,24 +158,47 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketSender<S> {
                 let piece = part.split_to(part.len().min(PIECE));
                 let is_last = part.is_empty() && parts.peek().is_none();
                 let frame = Frame::message(piece, OpCode::Data(kind), is_last);
-                self.sink.feed(Message::Frame(frame)).await.map_err(|_| Lost)?;
+                self.sink.feed(Message::Frame(frame)).await?;
                 kind = Data::Continue;
             }
         }
-        self.sink.flush().await.map_err(|_| Lost)?;
+        self.sink.flush().await?;
         self.is_within_message = false;
         Ok(())
     }
 
-    /// Sends pings at the right times. Returns only if the connection is lost. A session runs this while it has nothing
+    /// Sends a ping before the next message if a ping is due. Otherwise, a client that messages always wait for would get
+    /// no pings.
+    async fn feed_due_ping(&mut self) -> Result<(), tungstenite::Error> {
+        if self.pings.tick().now_or_never().is_some() {
+            self.sink.feed(Message::Ping(Bytes::new())).await?;
+        }
+        Ok(())
+    }
+
+    /// Sends pings at the right times. Returns only if nothing more can be sent. A session runs this while it has nothing
     /// else to send, and can drop the future at any time.
     pub(in crate::api) async fn keep_alive(&mut self) -> Lost {
+        let progress = self.progress.clone();
         loop {
             self.pings.tick().await;
-            if self.sink.send(Message::Ping(Bytes::new())).await.is_err() {
-                return Lost;
+            let ping = self.sink.send(Message::Ping(Bytes::new()));
+            if let Err(lost) = unless_stalled(&progress, ping).await {
+                return lost;
             }
         }
+    }
+}
+
+/// Completes `sending`, unless the client stops taking data.
+async fn unless_stalled(
+    progress: &Progress,
+    sending: impl Future<Output = Result<(), tungstenite::Error>>,
+) -> Result<(), Lost> {
+    tokio::select! {
+        biased;
+        sent = sending => sent.map_err(|_| Lost::Connection),
+        () = progress.stalled() => Err(Lost::Stalled),
     }
 }
 
@@ -155,7 +208,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketReceiver<S> {
         loop {
             let next = timeout_at(self.heard_at + SILENCE, self.stream.next());
             let message = match next.await {
-                Err(_) => return Err(Silence::Idle),
+                Err(_) => match self.progress.taken_at().filter(|at| *at > self.heard_at) {
+                    Some(at) => {
+                        self.heard_at = at;
+                        continue;
+                    }
+                    None => return Err(Silence::Idle),
+                },
                 Ok(None | Some(Ok(Message::Close(_)))) => return Err(Silence::Gone),
                 Ok(Some(Err(error))) => return Err(Silence::of(&error)),
                 Ok(Some(Ok(message))) => message,
@@ -198,7 +257,8 @@ pub(in crate::api) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
             sender.send_text(text).await?;
         }
         let frame = CloseFrame { code, reason: reason.into() };
-        sender.sink.send(Message::Close(Some(frame))).await.map_err(|_| Lost)?;
+        let closing = sender.sink.send(Message::Close(Some(frame))).await;
+        closing.map_err(|_| Lost::Connection)?;
         // If the connection were closed while data from the client is unread, the client would get a reset and might
         // lose the last messages.
         while receiver.stream.next().await.is_some_and(|message| message.is_ok()) {}
@@ -209,10 +269,11 @@ pub(in crate::api) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::{DuplexStream, duplex};
+    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
     use tokio::sync::watch;
 
     use super::*;
+    use crate::api::websocket::progress::STALLED;
 
     /// Returns both ends of a socket whose connection holds this many bytes.
     async fn sockets(buffer: usize) -> (Socket<DuplexStream>, WebSocketStream<DuplexStream>) {
@@ -261,6 +322,56 @@ mod tests {
         let began = Instant::now();
         close((sender, receiver), Some("bye".into()), CloseCode::Restart, "shutting_down").await;
         assert_eq!(began.elapsed(), CLOSE_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_is_gone_after_some_time() {
+        let (Socket { mut sender, mut receiver, .. }, mut client) = sockets(1000).await;
+        let sending = sender.send_bytes([Bytes::from(vec![0; 100_000])]);
+        // The client is alive, but does not read.
+        let pinging = async {
+            for _ in 0..100 {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                client.send(Message::Ping(Bytes::new())).await.expect("sent");
+            }
+        };
+        let receiving = receiver.next();
+        let began = Instant::now();
+        tokio::select! {
+            sent = sending => assert_eq!(sent, Err(Lost::Stalled)),
+            silence = receiving => panic!("the client sends pings: {silence:?}"),
+            () = pinging => unreachable!(),
+        }
+        assert_eq!(began.elapsed(), STALLED);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_gets_pings_between_messages_and_is_not_idle() {
+        let (Socket { mut sender, mut receiver, .. }, mut client) = sockets(1000).await;
+        let sending = async {
+            for _ in 0..6 {
+                let sent = sender.send_bytes([Bytes::from(vec![0; 2000])]).await;
+                sent.expect("the client reads");
+            }
+        };
+        // A line so slow that no response to a ping arrives in time.
+        let reading = async {
+            let mut bytes = Vec::new();
+            loop {
+                tokio::time::sleep(Duration::from_secs(7)).await;
+                let mut some = vec![0; 1000];
+                let count = client.get_mut().read(&mut some).await.expect("bytes");
+                bytes.extend_from_slice(&some[..count]);
+                if bytes.len() > 12_000 {
+                    return bytes;
+                }
+            }
+        };
+        let bytes = tokio::select! {
+            (bytes, ()) = async { tokio::join!(reading, sending) } => bytes,
+            silence = receiver.next() => panic!("{silence:?}"),
+        };
+        assert!(bytes.windows(2).any(|pair| pair == [0x89, 0]), "a ping between messages");
     }
 
     #[tokio::test(start_paused = true)]
