@@ -344,6 +344,17 @@ async fn the_end_of_a_stream_and_errors_of_a_start_are_reported_with_their_reaso
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_client_is_confirmed() {
+    let (_camera, manager, nginx) = start_live("h264", &[]).await;
+    for address in [manager.address().to_owned(), nginx.address()] {
+        let mut socket = LiveSocket::watch(&address, "cam").await;
+        socket.next_frame().await;
+        // A close frame without a code is confirmed without a code, which is reported as 1005.
+        assert_eq!(socket.close().await, Some(1005));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn wrong_messages_end_only_their_own_socket() {
     let (_camera, manager, nginx) = start_live("h264", &[]).await;
     let mut healthy = LiveSocket::watch(manager.address(), "cam").await;

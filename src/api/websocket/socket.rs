@@ -10,7 +10,7 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout, timeout_at};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
@@ -63,6 +63,8 @@ pub(in crate::api) struct SocketReceiver<S = TokioIo<Upgraded>> {
     progress: Progress,
     /// When something arrived from the client last.
     heard_at: Instant,
+    /// True if the library has given up reading, because the client does not follow the protocol.
+    has_given_up: bool,
 }
 
 /// A message from a client.
@@ -117,7 +119,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
                 progress: progress.clone(),
                 is_within_message: false,
             },
-            receiver: SocketReceiver { stream, progress, heard_at: Instant::now() },
+            receiver: SocketReceiver {
+                stream,
+                progress,
+                heard_at: Instant::now(),
+                has_given_up: false,
+            },
             closing,
         }
     }
@@ -215,8 +222,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketReceiver<S> {
                     }
                     None => return Err(Silence::Idle),
                 },
-                Ok(None | Some(Ok(Message::Close(_)))) => return Err(Silence::Gone),
-                Ok(Some(Err(error))) => return Err(Silence::of(&error)),
+                Ok(None) => return Err(Silence::Gone),
+                Ok(Some(Ok(Message::Close(_)))) => {
+                    self.confirm_close().await;
+                    return Err(Silence::Gone);
+                }
+                Ok(Some(Err(error))) => {
+                    self.has_given_up = true;
+                    return Err(Silence::of(&error));
+                }
                 Ok(Some(Ok(message))) => message,
             };
             self.heard_at = Instant::now();
@@ -227,6 +241,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> SocketReceiver<S> {
                 _ => {}
             }
         }
+    }
+
+    /// Confirms the end that the client has requested, for at most [`CLOSE_TIMEOUT`].
+    async fn confirm_close(&mut self) {
+        // The library sends the confirmation when it is asked for the next message, and then has no further message.
+        let confirming = async { while let Some(Ok(_)) = self.stream.next().await {} };
+        let _ = timeout(CLOSE_TIMEOUT, confirming).await;
     }
 }
 
@@ -261,15 +282,27 @@ pub(in crate::api) async fn close<S: AsyncRead + AsyncWrite + Unpin>(
         closing.map_err(|_| Lost::Connection)?;
         // If the connection were closed while data from the client is unread, the client would get a reset and might
         // lose the last messages.
-        while receiver.stream.next().await.is_some_and(|message| message.is_ok()) {}
+        if receiver.has_given_up {
+            if let Ok(mut stream) = receiver.stream.reunite(sender.sink) {
+                discard(stream.get_mut()).await;
+            }
+        } else {
+            while receiver.stream.next().await.is_some_and(|message| message.is_ok()) {}
+        }
         Ok::<_, Lost>(())
     })
     .await;
 }
 
+/// Reads and discards everything until the client closes the connection.
+async fn discard(connection: &mut (impl AsyncRead + Unpin)) {
+    let mut bytes = [0; READ_BUFFER];
+    while connection.read(&mut bytes).await.is_ok_and(|count| count > 0) {}
+}
+
 #[cfg(test)]
 mod tests {
-    use tokio::io::{AsyncReadExt as _, DuplexStream, duplex};
+    use tokio::io::{DuplexStream, duplex};
     use tokio::sync::watch;
 
     use super::*;
@@ -392,6 +425,43 @@ mod tests {
         };
         assert_eq!(silence, Err(Silence::Idle));
         assert_eq!(began.elapsed(), Duration::from_secs(90) + SILENCE);
+    }
+
+    #[tokio::test]
+    async fn the_end_that_a_client_requests_is_confirmed() {
+        let (mut socket, mut client) = sockets(1000).await;
+        let frame = CloseFrame { code: CloseCode::Normal, reason: "".into() };
+        client.close(Some(frame.clone())).await.expect("sent");
+        assert_eq!(socket.receiver.next().await, Err(Silence::Gone));
+        drop(socket);
+        let reply = client.next().await.expect("a reply").expect("a reply");
+        assert_eq!(reply, Message::Close(Some(frame)));
+    }
+
+    #[tokio::test]
+    async fn what_a_client_still_sends_after_a_message_that_is_too_long_is_read() {
+        let (mut socket, mut client) = sockets(1000).await;
+        let sending = async {
+            let text = Message::text("x".repeat(MAX_RECEIVED + 1));
+            for _ in 0..20 {
+                client.feed(text.clone()).await.expect("the server reads");
+            }
+            client.flush().await.expect("the server reads");
+            while let Some(Ok(message)) = client.next().await {
+                if message.is_close() {
+                    return Some(message);
+                }
+            }
+            None
+        };
+        let ending = async {
+            assert_eq!(socket.receiver.next().await, Err(Silence::TooLong));
+            let Socket { sender, receiver, .. } = socket;
+            close((sender, receiver), Some("bye".into()), CloseCode::Size, "body_too_large").await;
+        };
+        let (end, ()) = tokio::join!(sending, ending);
+        let frame = CloseFrame { code: CloseCode::Size, reason: "body_too_large".into() };
+        assert_eq!(end, Some(Message::Close(Some(frame))));
     }
 
     #[tokio::test]

@@ -183,6 +183,22 @@ impl LiveSocket {
         }
     }
 
+    /// Ends the socket, and waits until the server confirms the end. Returns the close code of the server.
+    pub(crate) async fn close(&mut self) -> Option<u16> {
+        self.stream.close(None).await.expect("an open socket");
+        let deadline = Instant::now() + TIMEOUT;
+        loop {
+            assert!(Instant::now() < deadline, "the end is not confirmed after {TIMEOUT:?}");
+            match timeout(TIMEOUT, self.stream.next()).await.expect("an end") {
+                Some(Ok(Message::Close(frame))) => {
+                    return Some(frame.map_or(1005, |frame| frame.code.into()));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(_)) | None => return None,
+            }
+        }
+    }
+
     /// Waits for the end. Returns the code in the message `end`, the close code, and the reason.
     pub(crate) async fn end(&mut self) -> (String, u16, String) {
         let mut code = String::new();
