@@ -128,7 +128,7 @@ error_kinds! {
     TooManyStarts "too_many_starts"
         "Too many streams are waiting to start, so this stream could not start in time."
     TooManyViewers "too_many_viewers"
-        "The stream has reached its viewer limit."
+        "The stream has reached its viewer limit, or this viewer has too many live sockets open."
     ShuttingDown "shutting_down"
         "The manager is shutting down."
     Internal "internal"

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::core::Core;
+use super::live_places::LivePlace;
 use super::watching::{self, Visitor};
 use super::{permission, streams};
 use crate::access::permit::Permit;
@@ -28,6 +29,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) struct LiveView {
     stream: StreamHandle,
     _interest: Interest,
+    _place: LivePlace,
     permit: Permit,
     address: String,
     player: String,
@@ -37,6 +39,7 @@ pub(crate) struct LiveView {
 #[derive(Debug)]
 pub(crate) struct ViewRequest {
     id: StreamId,
+    place: LivePlace,
     permit: Permit,
     address: String,
     player: String,
@@ -63,7 +66,8 @@ pub(crate) struct LivenessChanges {
     last: Liveness,
 }
 
-/// Returns a request for a view. Fails if the visitor is not permitted to watch, or if the camera is unknown.
+/// Returns a request for a view. Fails if the visitor is not permitted to watch or has too many views, or if the camera is
+/// unknown.
 pub(crate) async fn request(
     core: &Core,
     id: &StreamId,
@@ -71,10 +75,12 @@ pub(crate) async fn request(
 ) -> Result<ViewRequest, Error> {
     let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
     streams::known_camera(core, id).await?;
+    let address = visitor.shown.address.unwrap_or_default();
     Ok(ViewRequest {
         id: id.clone(),
+        place: core.live_places.take(permit.user(), address)?,
         permit,
-        address: visitor.shown.address.unwrap_or_default().to_owned(),
+        address: address.to_owned(),
         player: visitor.player.to_owned(),
     })
 }
@@ -83,14 +89,15 @@ impl ViewRequest {
     /// Returns a view of the stream. Starts the stream if it is not running, and waits for its first keyframe. Fails
     /// if the stream cannot start, if it has reached its viewer limit, or if the permission has ended.
     pub(crate) async fn open(self, core: &Core) -> Result<LiveView, Error> {
-        let Self { id, permit, address, player } = self;
+        let Self { id, place, permit, address, player } = self;
         let running = core.registry.get(&id).filter(|stream| stream.is_live(WantedOutput::None));
         let stream = match running {
             Some(stream) => stream,
             None => watching::start(core, &id, WantedOutput::None).await?,
         };
         let interest = stream.interest(Purpose::View);
-        let view = LiveView { stream, _interest: interest, permit, address, player };
+        let view =
+            LiveView { stream, _interest: interest, _place: place, permit, address, player };
         view.note_presence()?;
         permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
         Ok(view)
