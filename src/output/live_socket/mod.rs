@@ -1,5 +1,6 @@
-//! The live socket: sends each frame of a stream in a message of its own, as soon as the frame arrives. Frames are
-//! not copied for each viewer; all messages share the memory of the frames in the hub.
+//! The live socket: sends each frame of a stream in a message of its own, as soon as the frame arrives. With the format
+//! `mp4`, frames are not copied for each viewer: all messages share the memory of the frames in the hub. With `raw`, the
+//! video is copied into the form of Annex B while it is sent, one frame at a time.
 //!
 //! `docs/guide/live-socket.md` describes the protocol. This module decides which messages a client gets.
 //! `api::media::live` sends them.
