@@ -325,8 +325,10 @@ async fn the_end_of_a_stream_and_errors_of_a_start_are_reported_with_their_reaso
     let mut socket = LiveSocket::watch(&nginx.address(), "cam").await;
     socket.next_frame().await;
     assert_eq!(manager.stop_stream("cam").await.status, 200);
-    let ended = "stream_ended".to_owned();
-    assert_eq!(socket.end().await, (ended.clone(), 1000, ended));
+    let last = socket.next_text().await;
+    let is_end = last["type"] == "end" && last["code"] == "stream_ended";
+    assert!(is_end, "a state precedes the end: {last}");
+    assert_eq!(socket.end().await, (String::new(), 1000, "stream_ended".to_owned()));
 
     let missing = json!({ "rtsp_link": camera.link("missing") });
     assert_eq!(manager.put("/api/cameras/broken", &missing).await.status, 201);
@@ -597,63 +599,103 @@ async fn a_slow_client_skips_to_a_keyframe_without_acknowledging() {
     assert_eq!(next.number, frames.last().expect("frames").number + 1);
 }
 
-/// Opens `count` sockets that read, and `stuck` that never read. Returns the greatest age of the frames that the first
-/// ones get during `time`, and the memory of the manager in bytes before and after.
-async fn with_stuck_clients(
-    (manager, nginx): (&Manager, &Nginx),
-    (count, stuck): (usize, usize),
-    time: Duration,
-) -> (f64, [f64; 2]) {
-    let mut unread = Vec::new();
-    for number in 0..stuck {
-        let address = if number % 2 == 0 { manager.address().to_owned() } else { nginx.address() };
+/// Starts the service with a camera "cam" that sends 8 Mbit/s, so that the buffers of a client that does not read are full
+/// in less than a second.
+async fn start_large() -> (Camera, Manager, Nginx) {
+    let size = ["--width", "1920", "--height", "1080", "--bitrate", "8000"];
+    let camera = Camera::start_with(&size).await;
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    manager.play("cam", &camera.link("h264")).await;
+    (camera, manager, nginx)
+}
+
+/// Returns the address for the socket of this number: of the manager, or of nginx.
+fn address_for(number: usize, manager: &Manager, nginx: &Nginx) -> String {
+    if number.is_multiple_of(2) { manager.address().to_owned() } else { nginx.address() }
+}
+
+/// Opens sockets that read, and returns the greatest age of their frames during `time` in seconds.
+async fn greatest_age(manager: &Manager, nginx: &Nginx, time: Duration) -> f64 {
+    let readers = (0..6).map(|number| async move {
+        let mut socket = LiveSocket::watch(&address_for(number, manager, nginx), "cam").await;
+        // The burst of the joiner is old.
+        record_for(&mut socket, Duration::from_secs(3)).await;
+        let (until, mut oldest) = (Instant::now() + time, 0.0_f64);
+        while Instant::now() < until {
+            oldest = oldest.max(socket.next_frame().await.age());
+        }
+        oldest
+    });
+    join_all(readers).await.into_iter().fold(0.0, f64::max)
+}
+
+/// Opens sockets that never read.
+async fn stuck_sockets(manager: &Manager, nginx: &Nginx) -> Vec<LiveSocket> {
+    let opening = (0..4).map(|number| async move {
+        let address = address_for(number, manager, nginx);
         let mut socket = LiveSocket::connect_with_small_buffer(&address, PATH).await;
         socket.request(mp4()).await;
-        unread.push(socket);
-    }
-    let memory = async || {
-        let metrics = Metrics::fetch(manager).await;
-        metrics.value("process_resident_memory_bytes").expect("a number")
-    };
-    let readers = (0..count).map(|number| {
-        let address = if number % 2 == 0 { manager.address().to_owned() } else { nginx.address() };
-        async move {
-            let mut socket = LiveSocket::watch(&address, "cam").await;
-            // The burst of the joiner is old.
-            record_for(&mut socket, Duration::from_secs(3)).await;
-            let (until, mut oldest) = (Instant::now() + time, 0.0_f64);
-            while Instant::now() < until {
-                oldest = oldest.max(socket.next_frame().await.age());
-            }
-            oldest
-        }
+        socket
     });
-    let measure = async {
-        tokio::time::sleep(Duration::from_secs(3)).await;
-        let before = memory().await;
-        tokio::time::sleep(time).await;
-        [before, memory().await]
-    };
-    let (ages, memory) = tokio::join!(join_all(readers), measure);
-    (ages.into_iter().fold(0.0, f64::max), memory)
+    join_all(opening).await
+}
+
+/// Returns the memory of the manager in bytes, and the number of frames that clients have missed.
+async fn memory_and_skipped(manager: &Manager) -> (f64, f64) {
+    let metrics = Metrics::fetch(manager).await;
+    let value = |name| metrics.value(name).expect("a number");
+    (value("process_resident_memory_bytes"), value("stream_manager_live_frames_skipped_total"))
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn clients_that_read_nothing_affect_no_others() {
-    let (_camera, manager, nginx) = start_live("h264", &[]).await;
-    let time = Duration::from_secs(8);
-    let (age, [before, after]) = with_stuck_clients((&manager, &nginx), (15, 5), time).await;
-    assert!(age < 1.5, "{age} s");
+async fn clients_that_read_nothing_affect_no_others_and_are_closed() {
+    let (_camera, manager, nginx) = start_large().await;
+    let time = Duration::from_secs(5);
+    let alone = greatest_age(&manager, &nginx, time).await;
+    let (before, skipped_before) = memory_and_skipped(&manager).await;
+    let mut stuck = stuck_sockets(&manager, &nginx).await;
+    let age = greatest_age(&manager, &nginx, time).await;
+    let (after, skipped) = memory_and_skipped(&manager).await;
+    assert!(age < alone + 0.5, "{age} s instead of {alone} s");
+    // In 8 s, each of the four misses up to 200 frames.
+    assert!(skipped - skipped_before > 200.0, "{skipped_before} {skipped}");
     assert!(after - before < 8e6, "memory grew from {before} to {after} bytes");
+    // Pings show that a client is alive, but not that it takes anything.
+    let pinging = async {
+        for _ in 0..20 {
+            for socket in &mut stuck {
+                socket.ping().await;
+            }
+            tokio::time::sleep(Duration::from_secs(3)).await;
+        }
+    };
+    let closed = Metrics::until(&manager, "the sockets are closed", |metrics| {
+        metrics.value("stream_manager_live_sockets") == Some(0.0)
+    });
+    tokio::select! {
+        _ = closed => {}
+        () = pinging => panic!("the sockets are still open"),
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes five minutes"]
 async fn clients_that_read_nothing_for_minutes_affect_no_others() {
-    let (_camera, manager, nginx) = start_live("h264", &[]).await;
-    let time = Duration::from_mins(5);
-    let (age, [before, after]) = with_stuck_clients((&manager, &nginx), (15, 5), time).await;
-    assert!(age < 1.5, "{age} s");
+    let (_camera, manager, nginx) = start_large().await;
+    let alone = greatest_age(&manager, &nginx, Duration::from_secs(5)).await;
+    let (before, _) = memory_and_skipped(&manager).await;
+    // The manager closes a socket that takes nothing, so the clients come again.
+    let sticking = async {
+        for _ in 0..12 {
+            let _stuck = stuck_sockets(&manager, &nginx).await;
+            tokio::time::sleep(Duration::from_secs(25)).await;
+        }
+    };
+    let watching = greatest_age(&manager, &nginx, Duration::from_mins(5));
+    let (age, ()) = tokio::join!(watching, sticking);
+    let (after, _) = memory_and_skipped(&manager).await;
+    assert!(age < alone + 0.5, "{age} s instead of {alone} s");
     assert!(after - before < 8e6, "memory grew from {before} to {after} bytes");
 }
 

@@ -126,6 +126,11 @@ impl LiveSocket {
         self.stream.send(Message::binary(bytes)).await.expect("an open socket");
     }
 
+    /// Sends a ping, unless the socket is closed.
+    pub(crate) async fn ping(&mut self) {
+        let _ = self.stream.send(Message::Ping(Vec::new().into())).await;
+    }
+
     /// Acknowledges a message.
     pub(crate) async fn acknowledge(&mut self, number: u32) {
         self.send(json!({ "type": "ack", "number": number })).await;
