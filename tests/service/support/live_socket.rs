@@ -128,7 +128,7 @@ impl LiveSocket {
 
     /// Sends a ping, unless the socket is closed.
     pub(crate) async fn ping(&mut self) {
-        let _ = self.stream.send(Message::Ping(Vec::new().into())).await;
+        let _ = self.stream.send(Message::Ping(bytes::Bytes::new())).await;
     }
 
     /// Acknowledges a message.
