@@ -218,5 +218,20 @@ impl PlayableErrors {
     }
 }
 
+/// Playable frames for tests of their consumers.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::ingest::rendition::testing::NoTranscoder;
+    use crate::media::frame_budget::FrameBudget;
+
+    /// Returns the playable frames of the stream that is published in `hub`. No video is converted.
+    pub(crate) fn playable(hub: &FrameHub) -> PlayableMedia {
+        let (transcoder, frames) = (Arc::new(NoTranscoder), FrameBudget::new(u64::MAX));
+        let rendition = Rendition::new(transcoder, hub.clone(), frames, Arc::default());
+        PlayableMedia::new(hub.clone(), rendition, Hevc::Copy)
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -351,3 +351,6 @@ fn unusable(error: Mp4Error) -> Error {
     Error::new(ErrorKind::SourceUnsupported, "the camera's video cannot be sent to players")
         .caused_by(error)
 }
+
+#[cfg(test)]
+mod tests;
