@@ -96,8 +96,7 @@ impl ViewRequest {
             None => watching::start(core, &id, WantedOutput::None).await?,
         };
         let interest = stream.interest(Purpose::View);
-        let view =
-            LiveView { stream, _interest: interest, _place: place, permit, address, player };
+        let view = LiveView { stream, _interest: interest, _place: place, permit, address, player };
         view.note_presence()?;
         permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
         Ok(view)

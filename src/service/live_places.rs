@@ -1,4 +1,4 @@
-//! The limit of the connections that one viewer keeps open, such as WebSockets. Each of them costs memory, and has a
+//! The limit of the connections that one viewer keeps open, such as `WebSocket`s. Each of them costs memory, and has a
 //! share of the connections that the manager accepts.
 
 use std::collections::HashMap;

@@ -179,8 +179,7 @@ impl LiveFeed {
         let now = Instant::now();
         let is_video = frame.track == Track::Video;
         // Audio alone never makes a client skip, because the picture would stop until the next keyframe.
-        let is_late =
-            is_video && now.saturating_duration_since(self.waits_since(frame)) > MAX_AGE;
+        let is_late = is_video && now.saturating_duration_since(self.waits_since(frame)) > MAX_AGE;
         let skips_for = self.skip.as_ref().map(|skip| now.saturating_duration_since(skip.since));
         if frame.is_entry_point() && skips_for.is_some_and(|time| time >= MAX_WAIT) {
             self.backlog.forget();

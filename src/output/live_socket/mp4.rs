@@ -62,7 +62,10 @@ impl Mp4Writer {
         frame: &Arc<Frame>,
         number: u32,
     ) -> Result<[Bytes; 2], Mp4Error> {
-        if self.end_before(frame).is_some_and(|end| frame.decode_time - end >= MAX_VIDEO_GAP) {
+        if self
+            .end_before(frame)
+            .is_some_and(|end| frame.decode_time.saturating_sub(end) >= MAX_VIDEO_GAP)
+        {
             self.skip();
         }
         // If the frame before has ended earlier, this one begins at that end, and the picture is still shown at its
