@@ -40,6 +40,7 @@ use crate::reachability::monitor::ReachabilityMonitor;
 use crate::service::checking;
 use crate::service::core::Core;
 use crate::service::keeping;
+use crate::service::live_places::LivePlaces;
 use crate::service::readiness::Readiness;
 use crate::store::seal::SealKeyError;
 use crate::store::{Cameras, StoreError};
@@ -153,8 +154,16 @@ impl Service {
             Arc::new(Readiness::new(ffmpeg, layout, disk, database, ended_tasks.clone()));
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
-        let core =
-            Arc::new(Core { access, cameras, registry, hls, snapshots, playback, reachability });
+        let core = Arc::new(Core {
+            access,
+            cameras,
+            registry,
+            hls,
+            snapshots,
+            playback,
+            live_places: LivePlaces::default(),
+            reachability,
+        });
         let router = router(config, &core, &readiness, &disk_budget, &spawner);
         Ok(Self {
             router,

@@ -38,6 +38,7 @@ targets! {
     import_frigate
     import_go2rtc
     import_mediamtx
+    live_socket
     nut
     onvif_address
     onvif_xml

@@ -83,9 +83,11 @@ fn convert(frames: &[Frame]) -> Vec<Frame> {
     let arguments = rendition_arguments(&first.picture, &shape);
     let output = ffmpeg(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), input);
     let mut converted = Vec::new();
+    let now = Instant::now();
     for item in items(&output) {
-        demuxer.take_video(item, Instant::now(), &mut converted).expect("H.264");
+        demuxer.take_video(item, now, &mut converted).expect("H.264");
     }
+    assert!(converted.iter().all(|frame| frame.received_at == now), "published now");
     converted
 }
 

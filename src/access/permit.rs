@@ -82,7 +82,7 @@ impl Permit {
                 return;
             }
             // If the sender is gone, the permission can no longer be revoked.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         };
         tokio::select! {
             () = over => {}

@@ -14,6 +14,7 @@
 //! | [`route`] | the type of a row, the look-up of a row, and the request as handlers get it |
 //! | [`context`] | the parts of the manager that handlers use |
 //! | [`credentials`] | the headers of a request that show the sender and the sender's credentials |
+//! | [`websocket`] | opening a WebSocket, and its messages |
 //! | [`input`] | reading the input of a request, within limits |
 //! | [`reply`] | responses, and the HTTP status of each kind of error |
 //! | [`wire`] | JSON types that several resources use |
@@ -45,4 +46,5 @@ pub(crate) mod server;
 pub(crate) mod sessions;
 pub(crate) mod streams;
 pub(crate) mod system;
+mod websocket;
 mod wire;

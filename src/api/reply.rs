@@ -172,6 +172,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
             StatusCode::NOT_FOUND
         }
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorKind::CodecUnsupported => StatusCode::NOT_ACCEPTABLE,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::Stopped
         | ErrorKind::CameraExists

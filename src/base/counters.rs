@@ -1,13 +1,14 @@
-//! Counters of the starts, interruptions, output and snapshots of streams since the manager started. Each
+//! Counters of the starts, interruptions, outputs and snapshots of streams since the manager started. Each
 //! counter covers all cameras, so that no counter disappears when a stream ends.
 //!
-//! The registry, the supervisors, the HLS output and the snapshots decide what to count.
+//! The registry, the supervisors, the outputs and the snapshots decide what to count.
 
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -65,6 +66,8 @@ pub struct Counters {
     fragments: Counter,
     media_bytes: Counter,
     skipped: Counter,
+    live_sockets: Gauge,
+    live_skipped: Counter,
     snapshots: Counter,
     snapshot_failures: Family<Cause, Counter>,
     snapshot_duration: Histogram,
@@ -74,6 +77,16 @@ pub struct Counters {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Cause {
     code: String,
+}
+
+/// A live socket that counts as open until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct OpenSocket(Gauge);
+
+impl Drop for OpenSocket {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Cause {
@@ -103,6 +116,8 @@ impl Default for Counters {
             fragments: Counter::default(),
             media_bytes: Counter::default(),
             skipped: Counter::default(),
+            live_sockets: Gauge::default(),
+            live_skipped: Counter::default(),
             snapshots: Counter::default(),
             snapshot_failures,
             snapshot_duration: Histogram::new(SNAPSHOT_SECONDS),
@@ -135,6 +150,9 @@ impl Counters {
             "Frames skipped because segments were written more slowly than the camera sent frames";
         // The name is from a time when fragments were counted. Dashboards use it.
         to.register("fragments_skipped", help, self.skipped.clone());
+        to.register("live_sockets", "Open live sockets", self.live_sockets.clone());
+        let help = "Frames that clients of live sockets missed because they were too slow";
+        to.register("live_frames_skipped", help, self.live_skipped.clone());
         let help =
             "Pictures decoded for snapshots; requests that get an earlier picture are not counted";
         to.register("snapshots", help, self.snapshots.clone());
@@ -192,6 +210,17 @@ impl Counters {
     /// Counts frames that were skipped on the way to the packager.
     pub fn skipped(&self, frames: u64) {
         self.skipped.inc_by(frames);
+    }
+
+    /// Counts a live socket as open until the returned value is dropped.
+    pub(crate) fn live_socket(&self) -> OpenSocket {
+        self.live_sockets.inc();
+        OpenSocket(self.live_sockets.clone())
+    }
+
+    /// Counts frames that a client of a live socket has missed.
+    pub(crate) fn live_frames_skipped(&self, frames: u64) {
+        self.live_skipped.inc_by(frames);
     }
 
     /// Counts a picture that was decoded for a snapshot. Decoding took the time `took`.

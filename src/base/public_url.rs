@@ -59,6 +59,11 @@ impl PublicUrl {
         !self.origin.is_empty()
     }
 
+    /// Returns whether `origin` is the scheme, host and port of the address.
+    pub(crate) fn is_origin(&self, origin: &str) -> bool {
+        self.is_known() && self.origin == origin
+    }
+
     /// Returns whether browsers reach the service over TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.origin.starts_with("https:")

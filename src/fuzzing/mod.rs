@@ -7,6 +7,7 @@
 
 mod access;
 mod imports;
+mod live_socket;
 mod media;
 mod mp4;
 mod onvif;
@@ -15,6 +16,7 @@ mod support;
 
 pub use access::{api_keys, id, playback_token, public_keys};
 pub use imports::{import_csv, import_frigate, import_go2rtc, import_mediamtx};
+pub use live_socket::live_socket;
 pub use media::nut;
 pub use mp4::{annex_b, audio_config, sps};
 pub use onvif::{http_auth, onvif_address, onvif_xml, soap_answer, ws_discovery_answer};

@@ -55,6 +55,14 @@ impl Frame {
     pub fn is_entry_point(&self) -> bool {
         self.track == Track::Video && self.is_keyframe
     }
+
+    /// Estimates the wall-clock time of what is shown at `time` on the epoch's clock, from the time of this frame.
+    pub(crate) fn date_at(&self, time: Duration) -> SystemTime {
+        let shown = self.presentation_time;
+        let (later, earlier) = (time.saturating_sub(shown), shown.saturating_sub(time));
+        let date = self.taken_at.checked_add(later).and_then(|date| date.checked_sub(earlier));
+        date.unwrap_or(self.taken_at)
+    }
 }
 
 /// The description of a stream's tracks. Each epoch, and each change of parameters, creates a new description.

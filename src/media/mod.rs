@@ -18,6 +18,7 @@
 //! | [`access_unit`] | pictures of H.264 and H.265, in the form that MP4 needs |
 //! | `video_track` | pictures, made of the packets of one NUT stream |
 //! | `jpeg` | size and sampling of a picture of Motion JPEG |
+//! | [`annex_b`] | pictures of H.264 and H.265 with start codes |
 //! | [`nal`] | NAL units, the elements of H.264 and H.265 |
 //! | [`parameter_set`] | parameter sets of H.264 and H.265 |
 //! | [`bits`] | fields of a NAL unit, and of AAC's configuration |
@@ -29,6 +30,7 @@
 
 pub(crate) mod aac;
 pub(crate) mod access_unit;
+pub(crate) mod annex_b;
 pub(crate) mod bits;
 mod camera_clock;
 pub(crate) mod codec;

@@ -1,13 +1,11 @@
 //! Writes video as NUT, which an FFmpeg reads from a pipe. Pure.
 
+use crate::media::annex_b::{append_sets, append_units};
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
-use crate::media::nal::Framing;
 use crate::media::nut::stream::{NutKind, NutStream, TimeBase};
 use crate::media::nut::writer::{nut_headers, write_nut_frame};
 
-/// The bytes before each NAL unit.
-const START_CODE: [u8; 4] = [0, 0, 0, 1];
 /// Ticks per second of the times in the stream.
 const TICKS_PER_SECOND: u32 = 1_000_000;
 
@@ -51,9 +49,9 @@ impl VideoMuxer {
         let version = Some(frame.format.version);
         if self.version != version {
             self.version = version;
-            append_all(frame.format.parameter_sets.units().map(AsRef::as_ref), &mut unit);
+            append_sets(&frame.format, &mut unit);
         }
-        append_all(Framing::Lengths(4).units(&frame.data), &mut unit);
+        append_units(&frame.data, &mut unit);
         write_nut_frame(0, self.time(frame), frame.is_keyframe, &unit, out);
     }
 }
@@ -61,7 +59,7 @@ impl VideoMuxer {
 fn description(format: &Format, time_base: TimeBase) -> NutStream {
     let picture = &format.picture;
     let mut codec_private = Vec::new();
-    append_all(format.parameter_sets.units().map(AsRef::as_ref), &mut codec_private);
+    append_sets(format, &mut codec_private);
     NutStream {
         kind: NutKind::Video { width: picture.width.into(), height: picture.height.into() },
         tag: match format.codec() {
@@ -77,14 +75,6 @@ fn description(format: &Format, time_base: TimeBase) -> NutStream {
 
 fn ticks(frame: &Frame) -> u64 {
     u64::try_from(frame.presentation_time.as_micros()).unwrap_or(u64::MAX)
-}
-
-/// Appends NAL units with start codes.
-fn append_all<'a>(units: impl Iterator<Item = &'a [u8]>, out: &mut Vec<u8>) {
-    for unit in units {
-        out.extend_from_slice(&START_CODE);
-        out.extend_from_slice(unit);
-    }
 }
 
 #[cfg(test)]

@@ -115,7 +115,7 @@ impl RenditionDemuxer {
         let is_due = |audio: &Arc<Frame>| audio.decode_time <= frame.decode_time;
         while self.audio.front().is_some_and(is_due) {
             let audio = self.next_audio();
-            frames.extend(audio.map(|audio| with_format(&audio, &format)));
+            frames.extend(audio.map(|audio| published_at(now, &audio, &format)));
         }
         frames.push(frame);
     }
@@ -155,6 +155,8 @@ fn has_same_audio(one: &Format, other: &Format) -> bool {
     audio(one) == audio(other)
 }
 
-fn with_format(audio: &Frame, format: &Arc<Format>) -> Frame {
-    Frame { format: Arc::clone(format), ..audio.clone() }
+/// Returns a frame of audio with the rendition's format. Like the video, the frame arrives when the rendition publishes
+/// it. Otherwise consumers would take the time of the conversion for a delay of their own.
+fn published_at(now: Instant, audio: &Frame, format: &Arc<Format>) -> Frame {
+    Frame { format: Arc::clone(format), received_at: now, ..audio.clone() }
 }

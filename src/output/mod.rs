@@ -3,9 +3,13 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`hls`] | low-latency HLS: segments on disk, playlists in memory |
+//! | [`live_socket`] | the live socket: one message per frame |
+//! | `sound` | continuous audio, with silence where the camera sends none |
 //! | [`blocking`] | running work that may block its thread |
 //! | [`disk_budget`] | the disk space that the files of all streams use, and its limits |
 
 pub(crate) mod blocking;
 pub(crate) mod disk_budget;
 pub(crate) mod hls;
+pub(crate) mod live_socket;
+mod sound;

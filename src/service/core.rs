@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::output::hls::output::Hls;
 use crate::pictures::snapshots::Snapshots;
@@ -24,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) snapshots: Snapshots,
     /// The playback sessions.
     pub(crate) playback: Playback,
+    /// The connections that viewers keep open.
+    pub(crate) live_places: LivePlaces,
     /// The reachability of the cameras; `None` if `CHECK_INTERVAL_SECONDS` is not set.
     pub(crate) reachability: Option<Arc<ReachabilityMonitor>>,
 }

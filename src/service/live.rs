@@ -4,9 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::core::Core;
+use super::live_places::LivePlace;
 use super::watching::{self, Visitor};
 use super::{permission, streams};
 use crate::access::permit::Permit;
@@ -15,6 +17,8 @@ use crate::camera::id::StreamId;
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
 use crate::stream::output::WantedOutput;
+use crate::stream::state::{After, State};
+use crate::stream::status::Status;
 use crate::stream::viewers::Viewer;
 
 /// The time between two checks of a viewer's permission. Each check also notes that the viewer is present.
@@ -25,35 +29,128 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) struct LiveView {
     stream: StreamHandle,
     _interest: Interest,
+    _place: LivePlace,
     permit: Permit,
     address: String,
     player: String,
 }
 
-/// Returns a view of a stream. Starts the stream if it is not running, and waits for its first keyframe. Fails if the
-/// visitor is not permitted to watch, if the stream cannot start, or if it has reached its viewer limit.
-pub(crate) async fn watch(
+/// A request for a view that is permitted.
+#[derive(Debug)]
+pub(crate) struct ViewRequest {
+    id: StreamId,
+    place: LivePlace,
+    permit: Permit,
+    address: String,
+    player: String,
+}
+
+/// The state of a stream, as a viewer notices it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Liveness {
+    /// The viewer gets frames.
+    Live,
+    /// The viewer gets no frames for this reason: the camera is away, or the conversion of its video has failed. The
+    /// manager tries again.
+    Reconnecting(String),
+}
+
+/// The changes of a stream's state.
+#[derive(Debug)]
+pub(crate) struct LivenessChanges {
+    status: watch::Receiver<Status>,
+    /// The last error of the conversion; `None` if it has worked since, or does not run.
+    conversion: watch::Receiver<Option<Error>>,
+    /// When the stream became live last; `None` if it has not been live yet.
+    live_since: Option<Instant>,
+    last: Liveness,
+}
+
+/// Returns a request for a view. Fails if the visitor is not permitted to watch or has too many views, or if the camera is
+/// unknown.
+pub(crate) async fn request(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
-) -> Result<LiveView, Error> {
+) -> Result<ViewRequest, Error> {
     let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
     streams::known_camera(core, id).await?;
-    let running = core.registry.get(id).filter(|stream| stream.is_live(WantedOutput::None));
-    let stream = match running {
-        Some(stream) => stream,
-        None => watching::start(core, id, WantedOutput::None).await?,
-    };
-    let view = LiveView {
-        _interest: stream.interest(Purpose::View),
-        stream,
+    let address = visitor.shown.address.unwrap_or_default();
+    Ok(ViewRequest {
+        id: id.clone(),
+        place: core.live_places.take(permit.user(), address)?,
         permit,
-        address: visitor.shown.address.unwrap_or_default().to_owned(),
+        address: address.to_owned(),
         player: visitor.player.to_owned(),
-    };
-    view.note_presence()?;
-    permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
-    Ok(view)
+    })
+}
+
+impl ViewRequest {
+    /// Returns a view of the stream. Starts the stream if it is not running, and waits for its first keyframe. Fails
+    /// if the stream cannot start, if it has reached its viewer limit, or if the permission has ended.
+    pub(crate) async fn open(self, core: &Core) -> Result<LiveView, Error> {
+        let Self { id, place, permit, address, player } = self;
+        let running = core.registry.get(&id).filter(|stream| stream.is_live(WantedOutput::None));
+        let stream = match running {
+            Some(stream) => stream,
+            None => watching::start(core, &id, WantedOutput::None).await?,
+        };
+        let interest = stream.interest(Purpose::View);
+        let view = LiveView { stream, _interest: interest, _place: place, permit, address, player };
+        view.note_presence()?;
+        permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
+        Ok(view)
+    }
+}
+
+impl LivenessChanges {
+    /// Waits until the state has changed, and returns it. Never returns when the stream has ended. Can be cancelled and
+    /// called again without losing a change.
+    pub(crate) async fn next(&mut self) -> Liveness {
+        loop {
+            let now = self.now().filter(|now| *now != self.last);
+            if let Some(now) = now {
+                self.last = now.clone();
+                return now;
+            }
+            let changed = tokio::select! {
+                changed = self.status.changed() => changed,
+                changed = self.conversion.changed() => changed,
+            };
+            if changed.is_err() {
+                return std::future::pending().await;
+            }
+        }
+    }
+
+    fn now(&mut self) -> Option<Liveness> {
+        let conversion = self.conversion.borrow_and_update();
+        let status = self.status.borrow_and_update();
+        self.live_since = status.live_since.or(self.live_since);
+        // An error from before the stream was live is not the reason why it is not live now.
+        let is_new = |at: Instant| self.live_since.is_none_or(|since| at >= since);
+        let error = status.last_error.as_ref().filter(|(_, at)| is_new(*at));
+        Liveness::of(status.state, error.map(|(error, _)| error), conversion.as_ref())
+    }
+}
+
+impl Liveness {
+    /// Returns the liveness of a stream in this state; `None` if the stream ends, so that the viewer gets the reason of
+    /// the end instead. `error` is the error of the interruption, and `conversion` the error of the conversion.
+    fn of(state: State, error: Option<&Error>, conversion: Option<&Error>) -> Option<Self> {
+        match state {
+            State::Live => Some(conversion.map_or(Self::Live, Self::reconnecting)),
+            State::Starting | State::Backoff | State::Stopping(After::Retry | After::Replace) => {
+                let starting = || Self::Reconnecting("the stream is starting again".to_owned());
+                Some(error.map_or_else(starting, Self::reconnecting))
+            }
+            State::Stopping(After::End | After::Fail) | State::Failed | State::Gone => None,
+        }
+    }
+
+    fn reconnecting(error: &Error) -> Self {
+        Self::Reconnecting(error.detail.clone())
+    }
 }
 
 impl LiveView {
@@ -62,12 +159,25 @@ impl LiveView {
         &self.stream
     }
 
-    /// Waits until the view must end, and returns the reason: the permission has ended, or the stream has ended or does
-    /// not continue.
+    /// Returns the changes of the stream's state. The viewer counts as a viewer of a live stream at first, so that
+    /// another state now is the first change.
+    pub(crate) fn liveness(&self) -> LivenessChanges {
+        LivenessChanges {
+            status: self.stream.status_changes(),
+            conversion: self.stream.shared().media.conversion_error(),
+            live_since: None,
+            last: Liveness::Live,
+        }
+    }
+
+    /// Waits until the view must end, and returns the reason: the permission has ended, or the stream is ending. The view
+    /// and all readers of the stream must then be dropped.
     pub(crate) async fn end(&self, core: &Arc<Core>) -> Error {
         let id = self.stream.id();
         tokio::select! {
-            () = self.stream.gone() => watching::ended(id),
+            () = self.stream.ending() => {
+                if core.registry.is_closing() { Error::shutting_down() } else { watching::ended(id) }
+            }
             error = self.refusal(core) => error,
         }
     }
@@ -94,5 +204,30 @@ impl LiveView {
     fn note_presence(&self) -> Result<(), Error> {
         let Self { permit, address, player, .. } = self;
         self.stream.note_viewer(&Viewer { user: permit.user(), address, player })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::ErrorKind;
+
+    #[test]
+    fn only_a_stream_that_continues_is_reconnecting() {
+        let away = Error::new(ErrorKind::SourceUnreachable, "the camera is away");
+        let failed = Error::new(ErrorKind::Internal, "the conversion failed");
+        let reconnecting = |detail: &str| Some(Liveness::Reconnecting(detail.to_owned()));
+        let of = |state, conversion| Liveness::of(state, Some(&away), conversion);
+        assert_eq!(of(State::Live, None), Some(Liveness::Live));
+        assert_eq!(of(State::Live, Some(&failed)), reconnecting("the conversion failed"));
+        for after in [After::Retry, After::Replace] {
+            assert_eq!(of(State::Stopping(after), None), reconnecting("the camera is away"));
+        }
+        assert_eq!(of(State::Backoff, Some(&failed)), reconnecting("the camera is away"));
+        let starting = Liveness::of(State::Starting, None, None);
+        assert_eq!(starting, reconnecting("the stream is starting again"));
+        for state in [State::Stopping(After::End), State::Failed, State::Gone] {
+            assert_eq!(of(state, None), None, "{state:?}");
+        }
     }
 }

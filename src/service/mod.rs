@@ -8,6 +8,7 @@
 //! | [`streams`] | starting, joining, stopping and finding streams |
 //! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
 //! | [`live`] | viewers whose connection stays open |
+//! | [`live_places`] | the limit of such connections |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
@@ -26,6 +27,7 @@ pub(crate) mod core;
 pub(crate) mod discovery;
 pub(crate) mod keeping;
 pub(crate) mod live;
+pub(crate) mod live_places;
 pub(crate) mod permission;
 pub(crate) mod readiness;
 pub(crate) mod sessions;

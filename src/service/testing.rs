@@ -6,6 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::core::Core;
+use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::access::keys::ApiKeys;
 use crate::base::counters::Counters;
@@ -95,6 +96,7 @@ impl Setup {
                 hls,
                 snapshots,
                 playback,
+                live_places: LivePlaces::default(),
                 reachability: None,
             }),
             dir,

@@ -10,7 +10,7 @@ use super::background_starts::BackgroundStarts;
 use super::interest::{Interest, Interests, Purpose};
 use super::output::{OutputState, WantedOutput};
 use super::playable::PlayableMedia;
-use super::state::State;
+use super::state::{After, State};
 use super::status::Status;
 use super::trial::TrialLimit;
 use super::viewers::{Seen, Viewer, Viewers, Visit};
@@ -192,6 +192,21 @@ impl StreamHandle {
     /// Returns whether both are handles of the same stream. Successive streams may share a name.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
+    /// Returns a receiver of the stream's status. It closes when the stream is gone.
+    pub(crate) fn status_changes(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+
+    /// Waits until the end of the stream has begun. A consumer must then drop its readers, because the stream is gone
+    /// only when the transcoder has ended, and the transcoder runs as long as it has readers.
+    pub(crate) async fn ending(&self) {
+        let mut status = self.status.clone();
+        let is_ending =
+            |status: &Status| matches!(status.state, State::Stopping(After::End) | State::Gone);
+        // The channel is closed when the stream is gone.
+        drop(status.wait_for(is_ending).await);
     }
 
     /// Waits until the stream's process and its output have ended. Files with which the playlist can continue may be

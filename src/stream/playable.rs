@@ -97,8 +97,14 @@ impl PlayableMedia {
 
     /// Returns the errors that keep video from players: either the video is not playable and must not be
     /// converted, or the transcoder has failed.
-    pub(super) fn errors(&self) -> PlayableErrors {
+    pub(crate) fn errors(&self) -> PlayableErrors {
         PlayableErrors { refused: self.0.errors.subscribe(), rendition: self.0.rendition.errors() }
+    }
+
+    /// Returns a receiver of the transcoder's last error, which is `None` if the transcoder has worked since, or does
+    /// not run.
+    pub(crate) fn conversion_error(&self) -> watch::Receiver<Option<Error>> {
+        self.0.rendition.errors()
     }
 
     /// Waits for a limited time until the transcoder has ended. All readers must have been dropped.
@@ -178,7 +184,7 @@ impl PlayableReader {
 }
 
 /// The errors that keep video from players.
-pub(super) struct PlayableErrors {
+pub(crate) struct PlayableErrors {
     refused: watch::Receiver<Option<Error>>,
     rendition: watch::Receiver<Option<Error>>,
 }
@@ -186,7 +192,7 @@ pub(super) struct PlayableErrors {
 impl PlayableErrors {
     /// Waits for the next error, and returns it. Returns `None` if players get video again after an error.
     /// Dropping the future loses no error.
-    pub(super) async fn next(&mut self) -> Option<Error> {
+    pub(crate) async fn next(&mut self) -> Option<Error> {
         let (Ok(()), errors) = (tokio::select! {
             changed = self.refused.changed() => (changed, &mut self.refused),
             changed = self.rendition.changed() => (changed, &mut self.rendition),
@@ -195,6 +201,35 @@ impl PlayableErrors {
             return std::future::pending().await;
         };
         errors.borrow_and_update().clone()
+    }
+
+    /// Waits until the video turns out to be not playable, although it must not be converted, and returns the error.
+    /// Errors of the transcoder do not count, because the transcoder starts again.
+    pub(crate) async fn refusal(&mut self) -> Error {
+        loop {
+            if self.refused.changed().await.is_err() {
+                return std::future::pending().await;
+            }
+            let error = self.refused.borrow_and_update().clone();
+            if let Some(error) = error {
+                return error;
+            }
+        }
+    }
+}
+
+/// Playable frames for tests of their consumers.
+#[cfg(test)]
+pub(crate) mod testing {
+    use super::*;
+    use crate::ingest::rendition::testing::NoTranscoder;
+    use crate::media::frame_budget::FrameBudget;
+
+    /// Returns the playable frames of the stream that is published in `hub`. No video is converted.
+    pub(crate) fn playable(hub: &FrameHub) -> PlayableMedia {
+        let (transcoder, frames) = (Arc::new(NoTranscoder), FrameBudget::new(u64::MAX));
+        let rendition = Rendition::new(transcoder, hub.clone(), frames, Arc::default());
+        PlayableMedia::new(hub.clone(), rendition, Hevc::Copy)
     }
 }
 

@@ -281,6 +281,11 @@ impl Registry {
         true
     }
 
+    /// Returns whether the manager is shutting down, and all streams are ending.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.0.is_closing.load(Ordering::SeqCst)
+    }
+
     /// Ends all streams, refuses new ones, and waits until all are gone.
     pub(crate) async fn shutdown(&self) {
         self.0.is_closing.store(true, Ordering::SeqCst);

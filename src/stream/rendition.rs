@@ -39,7 +39,7 @@ struct Inner {
     frames: FrameBudget,
     process_log: Arc<ProcessLog>,
     state: Mutex<State>,
-    /// The last error of the transcoder; `None` if it has worked since.
+    /// The last error of the transcoder; `None` if it has worked since, or does not run.
     errors: watch::Sender<Option<Error>>,
 }
 
@@ -85,6 +85,8 @@ impl Rendition {
                 let _ = before.await;
             }
             inner.keep_running(hub, ended).await;
+            // The error concerns no later consumer.
+            inner.forget_error();
         };
         state.task = Some(tokio::spawn(task.in_current_span()));
         running
@@ -95,7 +97,8 @@ impl Rendition {
         lock(&self.0.state).current.upgrade()?.hub.flow()
     }
 
-    /// Returns a receiver of the transcoder's last error, which is `None` if the transcoder has worked since.
+    /// Returns a receiver of the transcoder's last error, which is `None` if the transcoder has worked since, or does
+    /// not run.
     pub(super) fn errors(&self) -> watch::Receiver<Option<Error>> {
         self.0.errors.subscribe()
     }
@@ -128,9 +131,7 @@ impl Inner {
                 let has_error = self.errors.borrow().is_some();
                 tokio::select! {
                     outcome = run.outcome() => break outcome,
-                    _ = frames.next(), if has_error => {
-                        self.errors.send_replace(None);
-                    }
+                    _ = frames.next(), if has_error => self.forget_error(),
                     _ = &mut ended => {
                         run.stop_now();
                         run.outcome().await;
@@ -151,6 +152,10 @@ impl Inner {
                 _ = &mut ended => return,
             }
         }
+    }
+
+    fn forget_error(&self) {
+        self.errors.send_if_modified(|error| error.take().is_some());
     }
 }
 

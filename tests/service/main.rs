@@ -22,6 +22,7 @@ mod lifetime;
 mod limits;
 mod link_local;
 mod links;
+mod live_socket;
 mod logging;
 mod low_latency;
 mod media;

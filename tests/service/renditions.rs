@@ -10,7 +10,7 @@ use stream_manager::parts::{NutItem, NutKind, NutReader, TimeBase};
 use tokio::process::Command;
 
 use crate::support::{
-    Camera, Manager, Nginx, Playlist, eventually, is_running, play, probe, project_dir,
+    Camera, LiveSocket, Manager, Nginx, Playlist, eventually, is_running, play, probe, project_dir,
     send_signal, start_service, until,
 };
 
@@ -98,6 +98,23 @@ async fn all_frames_of_motion_jpeg_and_of_h264_with_b_frames_are_converted() {
         assert!((24.0..26.0).contains(&rate), "{mount}: {rate}");
         manager.stop_stream("cam").await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_live_socket_stays_open_when_the_transcoder_is_killed() {
+    let (camera, manager, _nginx) = start_service(&[FAST]).await;
+    start(&manager, &camera, "hevc", "auto").await;
+    let mut socket = LiveSocket::watch(manager.address(), "cam").await;
+    socket.next_frame().await;
+    send_signal(transcoders(&manager)[0], Signal::SIGKILL);
+    let away = socket.next_text().await;
+    assert_eq!((&away["type"], &away["state"]), (&json!("state"), &json!("reconnecting")));
+    let mut next = away;
+    while next["state"] != "live" {
+        next = socket.next_text().await;
+        assert_ne!(next["type"], "end", "{next}");
+    }
+    socket.next_frame().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

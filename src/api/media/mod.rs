@@ -1,4 +1,4 @@
-//! Media: playlists, pictures, and nginx's requests for permission to serve a file.
+//! Media: playlists, live sockets, pictures, and nginx's requests for permission to serve a file.
 
 use hyper::Method;
 use utoipa::openapi::schema::Type;
@@ -14,6 +14,7 @@ use playlists::ReloadInput;
 use snapshot::SnapshotInput;
 
 mod files;
+mod live;
 pub(crate) mod playlists;
 pub(crate) mod snapshot;
 
@@ -61,6 +62,11 @@ pub(super) fn routes() -> Vec<Row> {
             },
         )
         .waits(),
+        // OpenAPI cannot describe WebSockets.
+        Row::internal(Method::GET, "/streams/{id}/live", Audience::Viewers, |call| {
+            Box::pin(live::open(call))
+        })
+        .without_head(),
         Row::new(
             Method::GET,
             "/streams/{id}/snapshot.jpg",

@@ -3,6 +3,8 @@
 //! The boxes are written field by field. Their sizes are calculated first, so that each fragment needs
 //! only one allocation.
 
+use std::time::{Duration, SystemTime};
+
 use super::track::{AUDIO, Mp4Error, OTHER_SAMPLE, SYNC_SAMPLE, VIDEO};
 
 /// One frame of a track, in ticks of the track's time scale.
@@ -34,7 +36,8 @@ pub fn fragment(
     audio: SampleRun<'_>,
 ) -> Result<Vec<u8>, Mp4Error> {
     let layout = Layout::new(&video, &audio)?;
-    let mut bytes = layout.head(sequence_number, layout.size());
+    let mut bytes = Vec::with_capacity(layout.size());
+    layout.write_head(sequence_number, &mut bytes);
     for sample in video.samples.iter().chain(audio.samples) {
         bytes.extend_from_slice(sample.data);
     }
@@ -49,8 +52,34 @@ pub fn fragment_head(
     audio: SampleRun<'_>,
 ) -> Result<Vec<u8>, Mp4Error> {
     let layout = Layout::new(&video, &audio)?;
-    Ok(layout.head(sequence_number, layout.moof_size + HEADER))
+    let mut bytes = Vec::with_capacity(layout.moof_size + HEADER);
+    layout.write_head(sequence_number, &mut bytes);
+    Ok(bytes)
 }
+
+/// Returns the same as [`fragment_head`], after a box `prft` with the time at which the camera took the first sample.
+/// This sample is one of the video if there is any.
+pub(crate) fn dated_fragment_head(
+    sequence_number: u32,
+    video: SampleRun<'_>,
+    audio: SampleRun<'_>,
+    taken_at: SystemTime,
+) -> Result<Vec<u8>, Mp4Error> {
+    let layout = Layout::new(&video, &audio)?;
+    let dated = if video.samples.is_empty() { &layout.audio } else { &layout.video };
+    let mut bytes = Vec::with_capacity(REFERENCE_TIME + layout.moof_size + HEADER);
+    dated.write_reference_time(&mut bytes, taken_at);
+    layout.write_head(sequence_number, &mut bytes);
+    Ok(bytes)
+}
+
+/// Bytes of a `prft`.
+const REFERENCE_TIME: usize = HEADER + 24;
+/// Version 1 of `prft`, in which the time of the media has 64 bits, and the flags for the time at which the sample was
+/// captured (ISO/IEC 14496-12, 8.16.5).
+const CAPTURED: u32 = 0x0100_0018;
+/// From 1900, with which NTP begins, to 1970, with which Unix time begins.
+const NTP_TO_UNIX: Duration = Duration::from_hours(25_567 * 24);
 
 /// Bytes of a box's size and kind.
 const HEADER: usize = 8;
@@ -97,6 +126,17 @@ impl<'a> Track<'a> {
     /// Size of a sample in the `trun`, in bytes.
     fn entry_size(&self) -> usize {
         if self.is_video { 16 } else { 8 }
+    }
+
+    /// Writes a `prft` for the first sample, which was taken at `taken_at` and is presented at the time in the box.
+    fn write_reference_time(&self, bytes: &mut Vec<u8>, taken_at: SystemTime) {
+        let offset = self.run.samples.first().map_or(0, |first| first.composition_offset);
+        let presentation_time = self.run.decode_time.saturating_add_signed(offset.into());
+        header(bytes, REFERENCE_TIME, *b"prft");
+        number(bytes, CAPTURED);
+        number(bytes, self.id);
+        bytes.extend_from_slice(&ntp_time(taken_at).to_be_bytes());
+        bytes.extend_from_slice(&presentation_time.to_be_bytes());
     }
 
     /// Writes the `traf`. The data of its samples begins `data_offset` bytes after the beginning of the `moof`.
@@ -153,19 +193,28 @@ impl<'a> Layout<'a> {
         self.moof_size + HEADER + usize::try_from(self.data_size()).unwrap_or(0)
     }
 
-    /// Returns the `moof` and the header of the `mdat`, with this capacity in bytes.
-    fn head(&self, sequence_number: u32, capacity: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(capacity);
-        header(&mut bytes, self.moof_size, *b"moof");
-        header(&mut bytes, 16, *b"mfhd");
-        number(&mut bytes, 0);
-        number(&mut bytes, sequence_number);
+    /// Writes the `moof` and the header of the `mdat`.
+    fn write_head(&self, sequence_number: u32, bytes: &mut Vec<u8>) {
+        header(bytes, self.moof_size, *b"moof");
+        header(bytes, 16, *b"mfhd");
+        number(bytes, 0);
+        number(bytes, sequence_number);
         let data_offset = saturating(self.moof_size + HEADER);
-        self.video.write(&mut bytes, data_offset);
-        self.audio.write(&mut bytes, data_offset + saturating(self.video.data_size));
-        header(&mut bytes, self.size() - self.moof_size, *b"mdat");
-        bytes
+        self.video.write(bytes, data_offset);
+        self.audio.write(bytes, data_offset + saturating(self.video.data_size));
+        header(bytes, self.size() - self.moof_size, *b"mdat");
     }
+}
+
+/// Returns a time as NTP writes it: seconds since 1900 in the upper 32 bits, and the fraction of a second in the lower
+/// ones. Zero for a time before 1900.
+fn ntp_time(time: SystemTime) -> u64 {
+    let since = time
+        .checked_add(NTP_TO_UNIX)
+        .and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let since = since.unwrap_or_default();
+    let fraction = (u64::from(since.subsec_nanos()) << 32) / 1_000_000_000;
+    (since.as_secs() << 32) + fraction
 }
 
 fn header(bytes: &mut Vec<u8>, size: usize, kind: [u8; 4]) {
@@ -197,6 +246,30 @@ mod tests {
         };
         assert_eq!(size(31).expect("less than 2 GiB"), MOVIE + TRACK + 31 * 16 + HEADER);
         assert!(matches!(size(32), Err(Mp4Error::TooLarge)));
+    }
+
+    #[test]
+    fn a_dated_fragment_begins_with_the_time_at_which_its_first_sample_was_taken() {
+        let sample =
+            Sample { duration: 3600, composition_offset: 7, is_keyframe: true, data: b"data" };
+        let samples = [sample];
+        let (video, none) =
+            (SampleRun { decode_time: 90_000, samples: &samples }, SampleRun::default());
+        // 2036-02-07 06:28:15.5 is half a second before the seconds of NTP overflow.
+        let taken_at = SystemTime::UNIX_EPOCH + Duration::from_millis(2_085_978_495_500);
+        for (track, video, audio) in [(1, video, none), (2, none, video)] {
+            let head = dated_fragment_head(3, video, audio, taken_at).expect("a fragment");
+            let (dated, fragment) = head.split_at(REFERENCE_TIME);
+            let expected = [
+                b"\0\0\0\x20prft\x01\0\0\x18\0\0\0".as_slice(),
+                &[track],
+                b"\xff\xff\xff\xff\x80\0\0\0",
+                &90_007_u64.to_be_bytes(),
+            ];
+            assert_eq!(dated, expected.concat());
+            assert_eq!(fragment, fragment_head(3, video, audio).expect("a fragment"));
+        }
+        assert_eq!(ntp_time(SystemTime::UNIX_EPOCH - NTP_TO_UNIX * 2), 0);
     }
 
     #[test]

@@ -12,8 +12,8 @@ use crate::media::mp4::fragments::{Sample, SampleRun, fragment_head};
 use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitId, InitSegment, MediaEnd};
-use crate::output::hls::sound::Sound;
 use crate::output::hls::time_line::TimeLine;
+use crate::output::sound::Sound;
 
 /// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
 /// segment has an audio track. Some players fail if an epoch's first init segment has no audio track and a later one

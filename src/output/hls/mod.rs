@@ -14,7 +14,6 @@
 //! | [`fragment`] | a fragment of MP4, and the init segment that it needs |
 //! | `fragmenter` | joining frames into fragments |
 //! | `time_line` | the times of fragments over several epochs |
-//! | `sound` | continuous audio, with silence where the camera sends none |
 //! | `segment` | a segment and its parts, as playlists describe them |
 //! | [`playlist`] | the media playlist of one stream, and its text |
 //! | `continuation` | what is needed to continue a playlist after HLS has ended |
@@ -37,6 +36,5 @@ pub(crate) mod packager;
 pub(crate) mod playlist;
 pub(crate) mod published;
 mod segment;
-mod sound;
 pub(crate) mod sweep;
 mod time_line;

@@ -207,6 +207,21 @@ async fn a_run_that_fails_is_repeated_from_the_next_keyframe() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_error_of_the_transcoder_is_known_while_the_rendition_runs() {
+    let mut setup = setup();
+    setup.hub.publish([testing::video(&mjpeg(7), true, 0, 40)]);
+    let mut reader = setup.media.read(1_000_000);
+    assert_eq!(next(&mut reader), None);
+    setup.run().await.end.send(error()).expect("a run");
+    let mut known = setup.media.conversion_error();
+    timeout(FOREVER, known.wait_for(Option::is_some)).await.expect("in time").expect("an error");
+    let joiner = setup.media.conversion_error();
+    assert_eq!(*joiner.borrow(), Some(error()), "a joiner learns the reason");
+    drop(reader);
+    timeout(FOREVER, known.wait_for(Option::is_none)).await.expect("in time").expect("no error");
+}
+
+#[tokio::test(start_paused = true)]
 async fn video_that_must_not_be_converted_is_refused() {
     let mut setup = setup();
     setup.media.set_option(VideoOption::Copy);

@@ -3,6 +3,7 @@
 mod camera;
 mod disk;
 mod events;
+mod live_socket;
 mod manager;
 mod metrics;
 mod network;
@@ -24,6 +25,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use camera::{Camera, SilentCamera};
+pub(crate) use live_socket::{LiveFrame, LiveMessage, LiveSocket};
 pub(crate) use manager::{ApiResponse, Manager};
 pub(crate) use metrics::Metrics;
 pub(crate) use network::in_own_network;

@@ -1,4 +1,4 @@
-//! The sound of the fragments: continuous, although a camera's audio may be late, pause or end. Pure
+//! The sound of fragments of MP4: continuous, although a camera's audio may be late, pause or end. Pure
 //! functions without I/O.
 //!
 //! Players wait for audio as long as the init segment describes an audio track. So the fragments contain
@@ -42,7 +42,7 @@ const DELAY_WINDOW: Duration = Duration::from_secs(5);
 
 /// The sound of one epoch.
 #[derive(Debug)]
-pub(super) struct Sound {
+pub(in crate::output) struct Sound {
     /// The end of the audio so far, on the epoch's clock.
     end: Duration,
     /// The last frames of audio so far, which belong to later fragments.
@@ -57,7 +57,7 @@ pub(super) struct Sound {
 
 impl Sound {
     /// Creates the sound of an epoch whose video begins at `begin`.
-    pub(super) fn new(begin: Duration) -> Self {
+    pub(in crate::output) fn new(begin: Duration) -> Self {
         Self {
             end: begin,
             waiting: VecDeque::new(),
@@ -70,7 +70,7 @@ impl Sound {
 
     /// Creates the sound that continues earlier sound, which ended at `end`. The earlier video ended at
     /// `video_end`. The rest of the earlier sound is lost, so silence replaces it.
-    pub(super) fn continuing(end: Duration, video_end: Duration) -> Self {
+    pub(in crate::output) fn continuing(end: Duration, video_end: Duration) -> Self {
         let mut sound =
             Self { arrived_at: video_end, silent_until: Some(video_end), ..Self::new(end) };
         sound.delay = Delay::new(video_end);
@@ -84,13 +84,38 @@ impl Sound {
     /// already filled is left out. Each frame begins at the end of the previous frame.
     ///
     /// If there are more than two channels, returns the `arrived` frames as they are.
-    pub(super) fn complete(
+    pub(in crate::output) fn complete(
         &mut self,
         arrived: Vec<Arc<Frame>>,
         config: &AacConfig,
         (last, video_end): (&Frame, Duration),
     ) -> Vec<Arc<Frame>> {
         let Some(silence) = config.silent_frame() else { return arrived };
+        self.continue_with(arrived, config, silence, (last, video_end));
+        self.release(video_end, config.frame_duration())
+    }
+
+    /// Returns the same audio as [`Sound::complete`], but keeps no frame for later. So the delay of the audio is as
+    /// short as possible, but differs from fragment to fragment.
+    pub(in crate::output) fn complete_at_once(
+        &mut self,
+        arrived: Vec<Arc<Frame>>,
+        config: &AacConfig,
+        (last, video_end): (&Frame, Duration),
+    ) -> Vec<Arc<Frame>> {
+        let Some(silence) = config.silent_frame() else { return arrived };
+        self.continue_with(arrived, config, silence, (last, video_end));
+        self.waiting.drain(..).collect()
+    }
+
+    /// Adds the audio that arrived, and silence where there are gaps.
+    fn continue_with(
+        &mut self,
+        arrived: Vec<Arc<Frame>>,
+        config: &AacConfig,
+        silence: &'static [u8],
+        (last, video_end): (&Frame, Duration),
+    ) {
         let packet = config.frame_duration();
         if !arrived.is_empty() {
             self.arrived_at = video_end;
@@ -119,11 +144,10 @@ impl Sound {
         if video_end.saturating_sub(self.arrived_at) > patience {
             self.fill(video_end, packet, last, silence);
         }
-        self.release(video_end, packet)
     }
 
     /// Returns the longest time by which the audio of a fragment is behind the end of its video.
-    pub(super) fn delay(&self, config: &AacConfig) -> Duration {
+    pub(in crate::output) fn delay(&self, config: &AacConfig) -> Duration {
         self.delay.greatest() + config.frame_duration() / 2
     }
 
@@ -153,6 +177,7 @@ impl Sound {
             presentation_time: begin,
             duration: packet,
             is_keyframe: true,
+            taken_at: like.date_at(begin),
             data,
             ..like.clone()
         }));
@@ -292,6 +317,18 @@ mod tests {
             "silence was added although the audio may still arrive"
         );
         assert_eq!(play(&mut sound, 1200, &[&[], &[]]), [-1000, -1128, -1256]);
+    }
+
+    #[test]
+    fn each_frame_of_silence_has_the_date_of_its_own_time() {
+        let mut sound = Sound::new(Duration::from_secs(1));
+        let picture = testing::video(&testing::format(7), true, 1960, 40);
+        let end = Duration::from_secs(2);
+        let frames = sound.complete_at_once(Vec::new(), &config(), (&picture, end));
+        assert!(frames.len() > 5);
+        for frame in frames {
+            assert_eq!(frame.taken_at, std::time::SystemTime::UNIX_EPOCH + frame.decode_time);
+        }
     }
 
     #[test]
