@@ -34,6 +34,7 @@ use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock, LeftStream};
 use crate::pictures::decoder::Decoder;
+use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, PlaybackError, secret};
 use crate::reachability::monitor::ReachabilityMonitor;
@@ -153,13 +154,16 @@ impl Service {
         let readiness =
             Arc::new(Readiness::new(ffmpeg, layout, disk, database, ended_tasks.clone()));
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
-        let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
+        let counters = registry.resources().counters.clone();
+        let pictures = Pictures::new(decoder.clone(), counters.clone());
+        let snapshots = Snapshots::new(decoder, counters);
         let core = Arc::new(Core {
             access,
             cameras,
             registry,
             hls,
             snapshots,
+            pictures,
             playback,
             live_places: LivePlaces::default(),
             reachability,

@@ -54,6 +54,11 @@ const USUAL_SNAPSHOT_CAUSES: [ErrorKind; 7] = [
     ErrorKind::Internal,
 ];
 
+/// Causes of failures of FFmpegs that decode live pictures. Their time series exist as soon as the manager starts, for
+/// the same reason as the series of [`USUAL_CAUSES`].
+const USUAL_DECODER_CAUSES: [ErrorKind; 3] =
+    [ErrorKind::SourceUnsupported, ErrorKind::FfmpegUnavailable, ErrorKind::Internal];
+
 /// All counters. Cheap to clone; clones share the values.
 #[derive(Debug, Clone)]
 pub struct Counters {
@@ -71,6 +76,19 @@ pub struct Counters {
     snapshots: Counter,
     snapshot_failures: Family<Cause, Counter>,
     snapshot_duration: Histogram,
+    live_pictures: Counter,
+    picture_decoders: Gauge,
+    picture_decoder_failures: Family<Cause, Counter>,
+}
+
+/// Counts one running decoder of live pictures until it is dropped.
+#[derive(Debug)]
+pub(crate) struct RunningDecoder(Gauge);
+
+impl Drop for RunningDecoder {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 /// The label for the cause of a failure: the stable code of the API.
@@ -106,6 +124,10 @@ impl Default for Counters {
         for cause in USUAL_SNAPSHOT_CAUSES.map(Cause::of) {
             drop(Family::<Cause, Counter>::get_or_create(&snapshot_failures, &cause));
         }
+        let picture_decoder_failures = Family::default();
+        for cause in USUAL_DECODER_CAUSES.map(Cause::of) {
+            drop(Family::<Cause, Counter>::get_or_create(&picture_decoder_failures, &cause));
+        }
         Self {
             starts: Counter::default(),
             start_failures,
@@ -121,6 +143,9 @@ impl Default for Counters {
             snapshots: Counter::default(),
             snapshot_failures,
             snapshot_duration: Histogram::new(SNAPSHOT_SECONDS),
+            live_pictures: Counter::default(),
+            picture_decoders: Gauge::default(),
+            picture_decoder_failures,
         }
     }
 }
@@ -161,6 +186,12 @@ impl Counters {
         let help = "Time to decode a picture for a snapshot, including the start of FFmpeg";
         let snapshot_duration = self.snapshot_duration.clone();
         to.register_with_unit("snapshot_duration", help, Unit::Seconds, snapshot_duration);
+        let help = "Live pictures that were decoded, or that cameras sent as JPEG; viewers share each picture";
+        to.register("live_pictures", help, self.live_pictures.clone());
+        let help = "Running FFmpegs that decode live pictures";
+        to.register("picture_decoders", help, self.picture_decoders.clone());
+        let help = "Failures of FFmpegs that decode live pictures, by error code";
+        to.register("picture_decoder_failures", help, self.picture_decoder_failures.clone());
     }
 
     /// Counts a start of a stream: the first start, a start after a failure, or a start with a new source or options.
@@ -232,6 +263,22 @@ impl Counters {
     /// Counts a snapshot that could not be taken.
     pub(crate) fn snapshot_failed(&self, cause: ErrorKind) {
         self.snapshot_failures.get_or_create(&Cause::of(cause)).inc();
+    }
+
+    /// Counts a live picture.
+    pub(crate) fn live_picture(&self) {
+        self.live_pictures.inc();
+    }
+
+    /// Counts an FFmpeg that decodes live pictures, until the returned value is dropped.
+    pub(crate) fn picture_decoder_runs(&self) -> RunningDecoder {
+        self.picture_decoders.inc();
+        RunningDecoder(self.picture_decoders.clone())
+    }
+
+    /// Counts the failure of an FFmpeg that decodes live pictures.
+    pub(crate) fn picture_decoder_failed(&self, cause: ErrorKind) {
+        self.picture_decoder_failures.get_or_create(&Cause::of(cause)).inc();
     }
 
     /// Returns all counters in the OpenMetrics text format.

@@ -42,8 +42,13 @@ impl VideoMuxer {
     /// Writes a frame to `out`. The first frame, and each frame whose format differs from the format of the
     /// previous frame, contains the parameter sets of its format, except with Motion JPEG.
     pub fn write(&mut self, frame: &Frame, out: &mut Vec<u8>) {
+        self.write_at(frame, self.time(frame), out);
+    }
+
+    /// Writes a frame to `out` as [`VideoMuxer::write`] does, but with another time, in ticks.
+    pub(crate) fn write_at(&mut self, frame: &Frame, time: u64, out: &mut Vec<u8>) {
         if frame.format.codec() == VideoCodec::Mjpeg {
-            return write_nut_frame(0, self.time(frame), frame.is_keyframe, &frame.data, out);
+            return write_nut_frame(0, time, frame.is_keyframe, &frame.data, out);
         }
         let mut unit = Vec::with_capacity(frame.data.len());
         let version = Some(frame.format.version);
@@ -52,7 +57,7 @@ impl VideoMuxer {
             append_sets(&frame.format, &mut unit);
         }
         append_units(&frame.data, &mut unit);
-        write_nut_frame(0, self.time(frame), frame.is_keyframe, &unit, out);
+        write_nut_frame(0, time, frame.is_keyframe, &unit, out);
     }
 }
 

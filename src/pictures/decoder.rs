@@ -1,5 +1,6 @@
 //! Runs an FFmpeg that decodes one picture and then ends.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tracing::debug;
 use super::args;
 use crate::base::error::{Error, ErrorKind};
 use crate::child::pipes::{PipeReader, first_of, read_up_to};
-use crate::child::spawner::{self, Spawner};
+use crate::child::spawner::{self, Process, Spawner};
 use crate::media::frame::Frame;
 use crate::media::muxer::VideoMuxer;
 
@@ -45,6 +46,21 @@ impl Decoder {
         Self { program, spawner }
     }
 
+    /// Starts an FFmpeg with these arguments, which can write to `outputs` additional pipes.
+    pub(super) async fn spawn(
+        &self,
+        arguments: Vec<String>,
+        outputs: usize,
+    ) -> Result<Process, Error> {
+        let spawned = self.spawner.spawn(&self.program, arguments, outputs).await;
+        spawned.map_err(|error| self.cannot_run(error))
+    }
+
+    /// Returns the error that FFmpeg cannot be run for this `reason`.
+    pub(super) fn cannot_run(&self, reason: impl Display) -> Error {
+        spawner::cannot_run(&self.program, reason)
+    }
+
     /// Decodes the frame that is presented last, and returns its picture as a JPEG, at most `width` pixels
     /// wide. `full_width` is the width of the camera's picture. A JPEG that is at most `SMALL_WIDTH` pixels wide
     /// has at most `MAX_SMALL_JPEG` bytes, unless even the lowest quality needs more. The first of the frames
@@ -57,15 +73,14 @@ impl Decoder {
         width: Option<u32>,
         full_width: u32,
     ) -> Result<Bytes, Error> {
-        let cannot_run = |error: std::io::Error| spawner::cannot_run(&self.program, error);
         let Some(input) = Input::new(frames) else {
             return Err(Error::new(ErrorKind::Internal, "there is no frame to decode"));
         };
         let is_small = width.unwrap_or(full_width) <= SMALL_WIDTH;
         let arguments = args::arguments(input.frames.len(), input.newest, width, is_small);
-        let spawned = self.spawner.spawn(&self.program, arguments, 0).await;
-        let mut process = spawned.map_err(cannot_run)?;
-        let (stdin, stdout, stderr) = process.take_pipes().map_err(cannot_run)?;
+        let mut process = self.spawn(arguments, 0).await?;
+        let pipes = process.take_pipes().map_err(|error| self.cannot_run(error));
+        let (stdin, stdout, stderr) = pipes?;
         let writer = PipeReader::spawn(input.write(stdin));
         let jpeg = PipeReader::spawn(read_up_to(stdout, MAX_JPEG));
         let messages = PipeReader::spawn(first_of(stderr, MAX_MESSAGES));
@@ -97,7 +112,7 @@ impl Decoder {
             return Ok(jpeg.into());
         }
         if let Some(reason) = spawner::exec_failure(status) {
-            return Err(spawner::cannot_run(&self.program, reason));
+            return Err(self.cannot_run(reason));
         }
         if is_late {
             let seconds = DECODE_WITHIN.as_secs();

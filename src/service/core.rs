@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::output::hls::output::Hls;
+use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::reachability::monitor::ReachabilityMonitor;
@@ -21,8 +22,10 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     /// The playlists of the streams.
     pub(crate) hls: Hls,
-    /// The pictures of the streams.
+    /// The single pictures of the streams.
     pub(crate) snapshots: Snapshots,
+    /// The continuous pictures of the streams.
+    pub(crate) pictures: Pictures,
     /// The playback sessions.
     pub(crate) playback: Playback,
     /// The connections that viewers keep open.

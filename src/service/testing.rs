@@ -27,6 +27,7 @@ use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::pictures::decoder::Decoder;
+use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::store::Cameras;
@@ -87,7 +88,9 @@ impl Setup {
         let access = Access::new(ApiKeys::parse(keys).expect("keys"));
         let spawner = Spawner::start(BOUNDS, &[]).expect("a thread");
         let decoder = Decoder::new("ffmpeg".into(), spawner);
-        let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
+        let counters = registry.resources().counters.clone();
+        let pictures = Pictures::new(decoder.clone(), counters.clone());
+        let snapshots = Snapshots::new(decoder, counters);
         Self {
             core: Arc::new(Core {
                 access,
@@ -95,6 +98,7 @@ impl Setup {
                 registry,
                 hls,
                 snapshots,
+                pictures,
                 playback,
                 live_places: LivePlaces::default(),
                 reachability: None,

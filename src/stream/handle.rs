@@ -190,7 +190,7 @@ impl StreamHandle {
     }
 
     /// Returns whether both are handles of the same stream. Successive streams may share a name.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 

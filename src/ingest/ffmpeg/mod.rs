@@ -24,7 +24,7 @@ pub(crate) mod check;
 mod exit;
 pub(crate) mod launcher;
 mod login;
-pub(in crate::ingest) mod pipes;
+pub(crate) mod pipes;
 pub(crate) mod probe;
 mod redirect;
 mod repeats;

@@ -28,7 +28,7 @@ use crate::media::nut::stream::NutItem;
 /// The size of a block of memory for video, in bytes. A block stays in use until all frames in it are dropped, so a
 /// block is small compared with all frames that the hub keeps. A block is also smaller than 128 KiB, because glibc
 /// does not reuse freed blocks of 128 KiB or more, but returns them to the system at once.
-pub(in crate::ingest) const VIDEO_BLOCK: usize = 120 * 1024;
+pub(crate) const VIDEO_BLOCK: usize = 120 * 1024;
 /// The size of a block of memory for audio, in bytes: enough for about half a second at 64 kbit/s.
 const AUDIO_BLOCK: usize = 4 * 1024;
 /// The wanted capacity of the pipe for video, in bytes: large enough for most keyframes, so that FFmpeg can
@@ -49,7 +49,7 @@ pub(super) struct OutputPipes {
 }
 
 /// A pipe with one NUT stream.
-pub(in crate::ingest) struct NutPipe<R> {
+pub(crate) struct NutPipe<R> {
     source: R,
     reader: NutReader,
     block_size: usize,
@@ -198,14 +198,14 @@ fn take_audio(
 
 impl<R: AsyncRead + Unpin> NutPipe<R> {
     /// Creates the reader of a pipe, which reads into blocks of this size in bytes.
-    pub(in crate::ingest) fn new(source: R, block_size: usize) -> Self {
+    pub(crate) fn new(source: R, block_size: usize) -> Self {
         let reader = NutReader::new();
         Self { source, reader, block_size, state: PipeState::Used, has_packet: false }
     }
 
     /// Appends the bytes that have arrived to the buffer, and returns their number; 0 at the end of the pipe.
     /// Can be cancelled without losing bytes.
-    pub(in crate::ingest) async fn read(&mut self) -> std::io::Result<usize> {
+    pub(crate) async fn read(&mut self) -> std::io::Result<usize> {
         let buffer = self.reader.buffer();
         if buffer.capacity() - buffer.len() < self.block_size / LEAST_FREE {
             buffer.reserve(self.block_size);
@@ -214,7 +214,7 @@ impl<R: AsyncRead + Unpin> NutPipe<R> {
     }
 
     /// Returns the next item; `None` if more has to be read first.
-    pub(in crate::ingest) fn next_item(&mut self) -> Result<Option<NutItem>, NutError> {
+    pub(crate) fn next_item(&mut self) -> Result<Option<NutItem>, NutError> {
         self.reader.next_item()
     }
 

@@ -1,0 +1,65 @@
+//! The arguments of an FFmpeg that decodes pictures continuously.
+
+use super::selection;
+use crate::child::spawner::output_pipe;
+
+/// Quality of a JPEG, from 1 (best) to 31.
+const QUALITY: &str = "5";
+
+/// Returns FFmpeg's arguments, without the program's name. There is one output for each of `widths`, which are the
+/// greatest widths of the pictures in pixels; `None` is the full width. Each output is a separate pipe, because one
+/// pipe with several sizes would hold back the pictures of all sizes but one. `skips_loop_filter` is true if the loop
+/// filter is left out.
+pub(super) fn arguments(widths: &[Option<u32>], skips_loop_filter: bool) -> Vec<String> {
+    // The loop filter takes a third of the time. Without the filter, small errors add up from frame to frame. The
+    // errors are invisible in the first seconds after a keyframe, and become visible later.
+    let skipped = if skips_loop_filter { "all" } else { "none" };
+    let input = [
+        ["-hide_banner", "-nostats"].as_slice(),
+        &["-nostdin", "-loglevel", "level+error"],
+        // FFmpeg keeps the times of its input, because the times mark the frames that become pictures.
+        &["-copyts"],
+        // The headers and the first frame contain all parameters, so FFmpeg need not probe further frames.
+        &["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"],
+        // Some cameras send keyframes that are not complete pictures according to the standard.
+        &["-flags", "+output_corrupt", "-flags2", "+showall"],
+        // Each further thread delays the pictures by a frame.
+        &["-threads", "1", "-filter_threads", "1", "-skip_loop_filter", skipped],
+        &["-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:0"],
+    ];
+    let mut arguments: Vec<_> = input.concat().into_iter().map(str::to_owned).collect();
+    for (index, width) in widths.iter().enumerate() {
+        let select = format!("select='{}'", selection::expression(index));
+        let filter = match width {
+            // Sizes are even, as 4:2:0 requires.
+            Some(width) => {
+                format!("{select},scale='trunc(min(iw,{width})/2)*2':-2:flags=fast_bilinear")
+            }
+            None => select,
+        };
+        let pipe = output_pipe(index);
+        let output = [
+            ["-map", "0:v:0", "-fps_mode", "passthrough"].as_slice(),
+            &["-enc_time_base", "-1", "-vf", &filter],
+            &["-c:v", "mjpeg", "-threads", "1", "-pix_fmt", "yuvj420p", "-q:v", QUALITY],
+            // For an index, FFmpeg would keep the position of every picture in memory.
+            &["-f", "nut", "-write_index", "0", "-flush_packets", "1", &pipe],
+        ];
+        arguments.extend(output.concat().into_iter().map(str::to_owned));
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_width_has_an_output_with_its_own_marks() {
+        let text = arguments(&[None, Some(320)], true).join(" ");
+        let full = "-vf select='mod(floor(pts/1)\\,2)' -c:v mjpeg";
+        let small = "-vf select='mod(floor(pts/2)\\,2)',scale='trunc(min(iw,320)/2)*2':-2:flags=fast_bilinear";
+        assert!(text.contains(full) && text.contains(small), "{text}");
+        assert!(text.contains("pipe:+0") && text.ends_with("pipe:+1"), "{text}");
+    }
+}

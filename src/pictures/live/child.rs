@@ -1,0 +1,231 @@
+//! One FFmpeg that decodes pictures continuously: feeding it, reading its pictures, and ending it.
+
+use std::io::Cursor;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Buf as _;
+use nix::unistd::Pid;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::unix::pipe;
+use tokio::process::ChildStdin;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until};
+use tracing::{Instrument as _, debug};
+
+use super::args;
+use super::board::Width;
+use super::selection::marked_time;
+use super::sink::Sink;
+use crate::base::error::{Error, ErrorKind};
+use crate::child::pipes::{PipeReader, first_of};
+use crate::child::spawner::{self, Process};
+use crate::ingest::ffmpeg::pipes::{NutPipe, VIDEO_BLOCK};
+use crate::media::frame::Frame;
+use crate::media::muxer::VideoMuxer;
+use crate::media::nut::stream::{NutItem, TimeBase};
+use crate::pictures::decoder::Decoder;
+
+/// The longest time from the moment at which FFmpeg gets a frame until FFmpeg writes the frame's pictures.
+const RESPONDS_WITHIN: Duration = Duration::from_secs(5);
+/// The time that FFmpeg has to end after it has closed its outputs.
+const EXITS_WITHIN: Duration = Duration::from_secs(1);
+/// The largest number of bytes of FFmpeg's messages that are logged.
+const MAX_MESSAGES: u64 = 2048;
+
+/// What FFmpeg has done.
+pub(super) enum Progress {
+    /// It has read some of the prepared bytes.
+    Written,
+    /// It has to be ended: for this reason, or because it has closed an output.
+    Failed(Option<Error>),
+}
+
+/// A running FFmpeg.
+pub(super) struct DecoderChild {
+    decoder: Decoder,
+    process: Process,
+    /// FFmpeg's input; `None` once FFmpeg has closed it.
+    stdin: Option<ChildStdin>,
+    /// The tasks that read FFmpeg's outputs. A task ends with the output, or with a reason to kill FFmpeg.
+    outputs: JoinSet<Option<Error>>,
+    stderr: PipeReader<Vec<u8>>,
+    muxer: VideoMuxer,
+    /// The bytes that have to be written to FFmpeg.
+    pending: Cursor<Vec<u8>>,
+    /// The time at which FFmpeg was to get the bytes in `pending`.
+    fed_at: Instant,
+    sink: Arc<Sink>,
+}
+
+impl DecoderChild {
+    /// Starts an FFmpeg that makes pictures of these widths, for frames from `first` on, a keyframe.
+    pub(super) async fn start(
+        decoder: &Decoder,
+        widths: &[Width],
+        skips_loop_filter: bool,
+        first: &Frame,
+        sink: Arc<Sink>,
+    ) -> Result<Self, Error> {
+        let arguments = args::arguments(widths, skips_loop_filter);
+        let mut process = decoder.spawn(arguments, widths.len()).await?;
+        let (stdin, _stdout, stderr) =
+            process.take_pipes().map_err(|error| decoder.cannot_run(error))?;
+        let mut outputs = JoinSet::new();
+        for (index, pipe) in process.take_outputs().into_iter().enumerate() {
+            outputs.spawn(read(pipe, index, Arc::clone(&sink)).in_current_span());
+        }
+        let mut headers = Vec::new();
+        Ok(Self {
+            decoder: decoder.clone(),
+            process,
+            stdin: Some(stdin),
+            outputs,
+            stderr: PipeReader::spawn(first_of(stderr, MAX_MESSAGES)),
+            muxer: VideoMuxer::begin(first, &mut headers),
+            pending: Cursor::new(headers),
+            fed_at: Instant::now(),
+            sink,
+        })
+    }
+
+    /// Returns FFmpeg's process id.
+    pub(super) fn pid(&self) -> Pid {
+        self.process.pid()
+    }
+
+    /// Returns whether FFmpeg has to read more before it gets the next frame.
+    pub(super) fn is_writing(&self) -> bool {
+        self.pending.has_remaining()
+    }
+
+    /// Prepares a frame for writing. `marked` has one bit for each output that makes a picture of the frame, and
+    /// `shows_load` is true if the picture's age shows how busy the machine is.
+    pub(super) fn feed(&mut self, frame: &Frame, marked: u64, shows_load: bool) {
+        if !self.pending.has_remaining() {
+            self.pending.get_mut().clear();
+            self.pending.set_position(0);
+        }
+        let time = marked_time(self.muxer.time(frame), marked);
+        if marked != 0 {
+            self.sink.expect(frame, Duration::from_micros(time), marked, shows_load);
+        }
+        self.muxer.write_at(frame, time, self.pending.get_mut());
+        self.fed_at = Instant::now();
+    }
+
+    /// Waits until FFmpeg has read some of the prepared bytes, or until FFmpeg has to be ended: it has closed an output,
+    /// has written something that is not a picture, or has not responded for [`RESPONDS_WITHIN`]. Can be cancelled
+    /// without losing bytes.
+    pub(super) async fn progress(&mut self) -> Progress {
+        loop {
+            let deadline = self.deadline();
+            let is_writing = self.is_writing();
+            tokio::select! {
+                ended = self.outputs.join_next() => {
+                    return Progress::Failed(ended.and_then(Result::ok).flatten());
+                }
+                () = write(&mut self.stdin, &mut self.pending), if is_writing => {
+                    return Progress::Written;
+                }
+                () = sleep_until(deadline) => {
+                    // FFmpeg may have written pictures since the deadline was computed.
+                    if self.deadline() <= Instant::now() {
+                        return Progress::Failed(Some(self.too_slow()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the time until which FFmpeg has to read its input or to write a picture. If FFmpeg has nothing to do,
+    /// returns a later time, at which the deadline has to be computed again.
+    fn deadline(&self) -> Instant {
+        let blocked_since = self.is_writing().then_some(self.fed_at);
+        let since = self.sink.waiting_since().into_iter().chain(blocked_since).min();
+        since.unwrap_or_else(Instant::now) + RESPONDS_WITHIN
+    }
+
+    /// Returns the error for an FFmpeg that has missed its deadline.
+    fn too_slow(&self) -> Error {
+        let seconds = RESPONDS_WITHIN.as_secs();
+        if self.is_writing() {
+            return failure(format!("FFmpeg did not respond within {seconds} s"));
+        }
+        let detail = format!(
+            "FFmpeg made no picture of the camera's video within {seconds} s; it may not be able to decode the video"
+        );
+        Error::new(ErrorKind::SourceUnsupported, detail)
+    }
+
+    /// Kills FFmpeg and reaps it.
+    pub(super) async fn kill(mut self) {
+        self.process.kill();
+        let _ = self.process.wait().await;
+    }
+
+    /// Ends FFmpeg, and returns the error: `fault`, or else the reason why FFmpeg has ended.
+    pub(super) async fn fail(mut self, fault: Option<Error>) -> Error {
+        self.stdin = None;
+        if fault.is_some() {
+            self.process.kill();
+        }
+        let (status, _) = self.process.wait_or_kill(EXITS_WITHIN).await;
+        let status = status.ok();
+        let messages = self.stderr.finish().await.unwrap_or_default();
+        let messages = String::from_utf8_lossy(&messages);
+        debug!(?status, ?fault, %messages, "the FFmpeg that decodes pictures has failed");
+        if let Some(fault) = fault {
+            return fault;
+        }
+        match spawner::exec_failure(status) {
+            Some(reason) => self.decoder.cannot_run(reason),
+            None => failure("FFmpeg ended unexpectedly".to_owned()),
+        }
+    }
+}
+
+/// Reads the pictures of one output, until FFmpeg closes the output. Returns the reason if FFmpeg has to be killed.
+async fn read(pipe: pipe::Receiver, index: usize, sink: Arc<Sink>) -> Option<Error> {
+    let mut pipe = NutPipe::new(pipe, VIDEO_BLOCK);
+    let mut time_base = None;
+    while let Ok(1..) = pipe.read().await {
+        loop {
+            match pipe.next_item() {
+                Ok(Some(NutItem::Streams(streams))) => {
+                    time_base = streams.first().map(|stream| stream.time_base);
+                }
+                Ok(Some(NutItem::Packet(packet))) => {
+                    let time = time_base.map(|base: TimeBase| base.time(packet.pts));
+                    // The buffer is shared by several pictures, so that a kept picture would keep all of them.
+                    let jpeg = packet.data.to_vec().into();
+                    if !time.is_some_and(|time| sink.take(index, time, jpeg)) {
+                        return Some(failure("FFmpeg wrote an invalid picture".to_owned()));
+                    }
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    return Some(failure(format!("FFmpeg's output cannot be read: {error}")));
+                }
+            }
+        }
+    }
+    None
+}
+
+fn failure(reason: String) -> Error {
+    Error::new(ErrorKind::Internal, format!("pictures cannot be decoded: {reason}"))
+}
+
+/// Writes some of the pending bytes. Drops all of them if FFmpeg has closed its input.
+async fn write(stdin: &mut Option<ChildStdin>, pending: &mut Cursor<Vec<u8>>) {
+    let is_open = match stdin {
+        Some(stdin) => stdin.write_buf(pending).await.is_ok(),
+        None => false,
+    };
+    if !is_open {
+        // FFmpeg is about to end, which closes its outputs.
+        *stdin = None;
+        pending.advance(pending.remaining());
+    }
+}
