@@ -22,7 +22,7 @@
 //! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
 //! | outputs, which serve streams | [`output`] |
-//! | single pictures | [`pictures`] |
+//! | pictures | [`pictures`] |
 //! | the lifecycle of streams | [`stream`] |
 //! | ingests, which receive video from cameras | [`ingest`] |
 //! | settings, events, checks and discovery of cameras, camera store, access | [`config`], [`events`], [`reachability`], [`onvif`], [`store`], [`access`], [`playback`] |

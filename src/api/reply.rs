@@ -1,15 +1,19 @@
 //! Responses: JSON, RFC 9457 problems, and the HTTP status of each kind of error.
 
 use std::error::Error as StdError;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
+use hyper::body::Frame;
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
+use tokio::sync::mpsc;
 use tracing::warn;
 use utoipa::ToSchema;
 
@@ -25,8 +29,7 @@ pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 /// The content type of pictures.
 pub(super) const JPEG: &str = "image/jpeg";
 
-/// The body of a response. The API's bodies are bytes in memory; only tests have bodies that are produced
-/// while the client reads them.
+/// The body of a response: bytes in memory, or bytes that are produced while the client reads them.
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;
 
 /// A response.
@@ -77,6 +80,29 @@ pub(super) fn with_body(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     reply
+}
+
+/// Returns the response 200 whose body are the bytes from this channel, which caches must not store. The response
+/// ends when the channel does. If the client leaves, the receiver is dropped.
+pub(super) fn streaming(content_type: &'static str, bytes: mpsc::Receiver<Bytes>) -> Reply {
+    let mut reply = with_body(StatusCode::OK, content_type, Bytes::new());
+    *reply.body_mut() = Streamed(bytes).boxed_unsync();
+    reply
+}
+
+/// A body that is produced while the client reads it.
+struct Streamed(mpsc::Receiver<Bytes>);
+
+impl hyper::body::Body for Streamed {
+    type Data = Bytes;
+    type Error = Box<dyn StdError + Send + Sync>;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        self.0.poll_recv(context).map(|bytes| bytes.map(|bytes| Ok(Frame::data(bytes))))
+    }
 }
 
 fn whole(bytes: Bytes) -> Body {

@@ -22,7 +22,7 @@ use tracing::Instrument as _;
 use crate::base::counters::Counters;
 use crate::base::error::Error;
 use crate::base::lock::lock;
-use crate::camera::id::StreamId;
+use crate::camera::id::{CameraId, StreamId};
 use crate::pictures::decoder::Decoder;
 use crate::stream::handle::StreamHandle;
 use board::Board;
@@ -57,12 +57,20 @@ struct Inner {
     decoder: Decoder,
     counters: Counters,
     streams: Mutex<HashMap<StreamId, DecodedStream>>,
+    /// The last known widths of streams, in pixels. At most one entry for each stream that was ever used for small
+    /// pictures.
+    widths: Mutex<HashMap<StreamId, u32>>,
 }
 
 impl Pictures {
     /// Creates the service, which runs no decoder yet.
     pub(crate) fn new(decoder: Decoder, counters: Counters) -> Self {
-        Self(Arc::new(Inner { decoder, counters, streams: Mutex::default() }))
+        Self(Arc::new(Inner {
+            decoder,
+            counters,
+            streams: Mutex::default(),
+            widths: Mutex::default(),
+        }))
     }
 
     /// Returns a reader of a stream's pictures. Starts the stream's decoder if necessary. Fails if too many different
@@ -92,7 +100,7 @@ impl Pictures {
             let this = self.clone();
             let supervise = async move {
                 supervisor::run(&decoded).await;
-                this.forget(&decoded);
+                this.remove(&decoded);
             };
             tokio::spawn(supervise.in_current_span());
             joined?
@@ -100,8 +108,23 @@ impl Pictures {
         Ok(PictureReader::new(entry, newest, interval))
     }
 
+    /// Returns the last known width of a stream's pictures, in pixels; `None` if it is not known.
+    pub(crate) fn known_width(&self, id: &StreamId) -> Option<u32> {
+        lock(&self.0.widths).get(id).copied()
+    }
+
+    /// Remembers the width of a stream's pictures, in pixels.
+    pub(crate) fn note_width(&self, id: &StreamId, width: u32) {
+        lock(&self.0.widths).insert(id.clone(), width);
+    }
+
+    /// Forgets what is known about a camera that was changed or deleted.
+    pub(crate) fn forget(&self, camera: &CameraId) {
+        lock(&self.0.widths).retain(|id, _| id.camera() != camera);
+    }
+
     /// Forgets a stream whose decoder has ended, unless another decoder has replaced it.
-    fn forget(&self, ended: &DecodedStream) {
+    fn remove(&self, ended: &DecodedStream) {
         let mut streams = lock(&self.0.streams);
         let id = ended.stream.id();
         if streams.get(id).is_some_and(|it| Arc::ptr_eq(&it.board, &ended.board)) {

@@ -156,6 +156,7 @@ pub(crate) async fn delete(core: &Arc<Core>, caller: &Caller, id: &CameraId) -> 
             core.hls.forget(&stream).await;
         }
         core.snapshots.forget(&id);
+        core.pictures.forget(&id);
         if let Some(monitor) = &core.reachability {
             monitor.forget(&id);
         }

@@ -13,7 +13,7 @@ use super::watching::{self, Visitor};
 use super::{permission, streams};
 use crate::access::permit::Permit;
 use crate::base::error::Error;
-use crate::camera::id::StreamId;
+use crate::camera::id::{Profile, StreamId};
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
 use crate::stream::output::WantedOutput;
@@ -29,17 +29,18 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 pub(crate) struct LiveView {
     stream: StreamHandle,
     _interest: Interest,
-    _place: LivePlace,
+    _place: Arc<LivePlace>,
     permit: Permit,
     address: String,
     player: String,
 }
 
 /// A request for a view that is permitted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ViewRequest {
     id: StreamId,
-    place: LivePlace,
+    /// Shared by all views that this request opens.
+    place: Arc<LivePlace>,
     permit: Permit,
     address: String,
     player: String,
@@ -78,7 +79,7 @@ pub(crate) async fn request(
     let address = visitor.shown.address.unwrap_or_default();
     Ok(ViewRequest {
         id: id.clone(),
-        place: core.live_places.take(permit.user(), address)?,
+        place: Arc::new(core.live_places.take(permit.user(), address)?),
         permit,
         address: address.to_owned(),
         player: visitor.player.to_owned(),
@@ -86,6 +87,16 @@ pub(crate) async fn request(
 }
 
 impl ViewRequest {
+    /// Returns the id of the stream.
+    pub(super) fn id(&self) -> &StreamId {
+        &self.id
+    }
+
+    /// Returns the same request for another stream of the camera.
+    pub(super) fn of_profile(&self, profile: Profile) -> Self {
+        Self { id: StreamId::new(self.id.camera().clone(), profile), ..self.clone() }
+    }
+
     /// Returns a view of the stream. Starts the stream if it is not running, and waits for its first keyframe. Fails
     /// if the stream cannot start, if it has reached its viewer limit, or if the permission has ended.
     pub(crate) async fn open(self, core: &Core) -> Result<LiveView, Error> {
@@ -154,6 +165,33 @@ impl Liveness {
 }
 
 impl LiveView {
+    async fn begin(
+        core: &Core,
+        id: &StreamId,
+        permit: Permit,
+        address: String,
+        player: String,
+    ) -> Result<Self, Error> {
+        let running = core.registry.get(id).filter(|stream| stream.is_live(WantedOutput::None));
+        let stream = match running {
+            Some(stream) => stream,
+            None => watching::start(core, id, WantedOutput::None).await?,
+        };
+        let interest = stream.interest(Purpose::View);
+        let view = Self { stream, _interest: interest, permit, address, player };
+        view.note_presence()?;
+        permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
+        Ok(view)
+    }
+
+    /// Returns a view of another stream of the same camera, for the same viewer. Starts the stream if it is not
+    /// running.
+    pub(super) async fn of_profile(&self, core: &Core, profile: Profile) -> Result<Self, Error> {
+        let id = StreamId::new(self.stream.id().camera().clone(), profile);
+        let (address, player) = (self.address.clone(), self.player.clone());
+        Self::begin(core, &id, self.permit.clone(), address, player).await
+    }
+
     /// Returns the stream.
     pub(crate) fn stream(&self) -> &StreamHandle {
         &self.stream

@@ -9,6 +9,7 @@
 //! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
 //! | [`live`] | viewers whose connection stays open |
 //! | [`live_places`] | the limit of such connections |
+//! | [`live_pictures`] | such viewers who get continuous pictures, from the stream that costs least |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
@@ -28,6 +29,7 @@ pub(crate) mod discovery;
 pub(crate) mod keeping;
 pub(crate) mod live;
 pub(crate) mod live_places;
+pub(crate) mod live_pictures;
 pub(crate) mod permission;
 pub(crate) mod readiness;
 pub(crate) mod sessions;

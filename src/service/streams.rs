@@ -234,6 +234,7 @@ pub(crate) async fn log(core: &Core, caller: &Caller, id: &StreamId) -> Result<V
 /// a stream that the camera no longer has. If one stream cannot switch, the other stream still switches, and
 /// the error is returned.
 pub(super) async fn apply_change(core: &Core, id: &CameraId) -> Result<(), Error> {
+    core.pictures.forget(id);
     let main = apply_to_stream(core, StreamId::new(id.clone(), Profile::Main)).await;
     let sub = apply_to_stream(core, StreamId::new(id.clone(), Profile::Sub)).await;
     main.and(sub)

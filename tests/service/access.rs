@@ -13,7 +13,7 @@ const KEYS: &str =
     "boss:admin:admin-secret-000001,42:user:user-secret-0000001,wall:viewer:viewer-secret-00001";
 
 /// Sends a request with an API key. If the path is `/internal/viewer?ID`, also sends the ID of the camera in
-/// a header, as nginx does.
+/// a header, as nginx does. If the response has pictures, it never ends, so its body is not read.
 async fn call(
     manager: &Manager,
     key: &str,
@@ -24,6 +24,12 @@ async fn call(
     let mut request = manager.request(method, path, body).bearer_auth(key);
     if let Some(id) = path.strip_prefix("/internal/viewer?") {
         request = request.header("x-camera-id", id);
+    }
+    if path.ends_with("/mjpeg") {
+        let response = request.send().await.expect("a response");
+        let status = response.status();
+        let body = if status == 200 { Value::Null } else { response.json().await.expect("a problem") };
+        return ApiResponse { status, body };
     }
     manager.send(request).await
 }
@@ -95,6 +101,8 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/streams/foreign/index.m3u8", empty.clone(), [200, 403, 200]),
         (Method::GET, "/streams/own/snapshot.jpg", empty.clone(), [200, 200, 200]),
         (Method::GET, "/streams/foreign/snapshot.jpg", empty.clone(), [200, 403, 200]),
+        (Method::GET, "/streams/own/mjpeg", empty.clone(), [200, 200, 200]),
+        (Method::GET, "/streams/foreign/mjpeg", empty.clone(), [200, 403, 200]),
         (Method::POST, "/api/stream/stop", stop("own"), [200, 200, 403]),
         (Method::POST, "/api/stream/stop", stop("foreign"), [200, 403, 403]),
         (Method::POST, "/api/cameras/own/stream/stop", empty.clone(), [200, 200, 403]),
@@ -202,6 +210,7 @@ async fn nginx_requires_an_api_key_for_every_file_of_a_stream() {
             format!("/streams/{id}/index.m3u8"),
             format!("/streams/{id}/{segment}"),
             format!("/streams/{id}/snapshot.jpg"),
+            format!("/streams/{id}/mjpeg"),
             format!("{}?_HLS_msn=1", playlist(id)),
         ];
         for file in files {

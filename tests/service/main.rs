@@ -27,6 +27,7 @@ mod logging;
 mod low_latency;
 mod media;
 mod metrics;
+mod mjpeg;
 mod monitoring;
 mod onvif;
 mod outputs;

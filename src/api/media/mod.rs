@@ -10,11 +10,13 @@ use super::route::{Audience, Row};
 use crate::base::error::ErrorKind;
 use crate::base::public_url::PublicUrl;
 use crate::camera::id::{STREAM_ID_PATTERN, StreamId};
+use mjpeg::MjpegInput;
 use playlists::ReloadInput;
 use snapshot::SnapshotInput;
 
 mod files;
 mod live;
+mod mjpeg;
 pub(crate) mod playlists;
 pub(crate) mod snapshot;
 
@@ -75,6 +77,14 @@ pub(super) fn routes() -> Vec<Row> {
             snapshot_operation,
         )
         .waits(),
+        Row::new(
+            Method::GET,
+            mjpeg::PATH,
+            Audience::Viewers,
+            |call| Box::pin(mjpeg::get(call)),
+            mjpeg_operation,
+        )
+        .waits(),
     ]
 }
 
@@ -97,6 +107,21 @@ fn snapshot_operation() -> Operation {
         .returns_other(JPEG, Type::String, "The picture.")
         .fails(failures::QUERY)
         .fails(&[ErrorKind::NotFound, ErrorKind::Busy])
+}
+
+fn mjpeg_operation() -> Operation {
+    operation("getMjpeg", "Returns continuous pictures of a camera")
+        .describe(
+            "The response begins with the first picture, and ends when the permission to watch or the stream ends. \
+             The stream is started if it is not running. Each part has the headers `Content-Type` (`image/jpeg`), \
+             `Content-Length` and `X-Timestamp`, the time at which the camera took the picture, in Unix seconds. A \
+             client that reads slowly gets fewer pictures. If there is no new picture for 10 s, the last one is sent \
+             again. With `Upgrade: websocket`, the path is a WebSocket with the same parameters.",
+        )
+        .query::<MjpegInput>()
+        .returns_other(mjpeg::MULTIPART, Type::String, "The pictures.")
+        .fails(failures::QUERY)
+        .fails(&[ErrorKind::TooManyViewers, ErrorKind::Busy, ErrorKind::Internal])
 }
 
 fn operation(id: &'static str, summary: &'static str) -> Operation {

@@ -17,7 +17,7 @@ use crate::pictures::picture::Picture;
 use crate::service::snapshots::{self, SnapshotRequest};
 
 /// The widths that can be requested, in pixels.
-const WIDTHS: RangeInclusive<u32> = 16..=3840;
+pub(super) const WIDTHS: RangeInclusive<u32> = 16..=3840;
 /// The ages that can be requested, in seconds.
 const MAX_AGES: RangeInclusive<u32> = 0..=86_400;
 /// The greatest age of a picture in seconds, if the request does not specify one.
@@ -67,7 +67,12 @@ impl SnapshotInput {
     }
 }
 
-fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Result<u32, Error> {
+/// Parses the value of a parameter, which must be in this range.
+pub(super) fn number(
+    name: &str,
+    value: &str,
+    range: RangeInclusive<u32>,
+) -> Result<u32, Error> {
     let number = u32::from_str(value).ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
         let detail = format!("{name} must be {} to {}", range.start(), range.end());

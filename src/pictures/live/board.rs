@@ -27,8 +27,8 @@ pub(super) struct Board {
     state: Mutex<State>,
     /// Notifies the stream's decoder that the wanted sizes have changed.
     pub(super) changed: Notify,
-    /// The reason why there are no pictures; `None` while there is no failure.
-    failure: watch::Sender<Option<Error>>,
+    /// The last failure; `None` if there was a picture since then.
+    failure: watch::Sender<Option<Failure>>,
     /// The reduction of all rates, because the machine is too busy.
     reduction: watch::Sender<Reduction>,
 }
@@ -40,6 +40,14 @@ struct State {
     last_reader: u64,
     /// True if no reader can join any more, because the stream's decoder has ended.
     is_closed: bool,
+}
+
+/// The reason why there are no pictures at the moment.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    error: Error,
+    /// The time at which the decoder starts again.
+    until: Instant,
 }
 
 /// The pictures of one size, and the readers that want them.
@@ -152,13 +160,13 @@ impl Board {
         self.failure.send_if_modified(|failure| failure.take().is_some());
     }
 
-    /// Reports a failure to all readers.
-    pub(super) fn fail(&self, error: Error) {
-        self.failure.send_replace(Some(error));
+    /// Reports a failure to all readers, and to readers that join until the decoder starts again.
+    pub(super) fn fail(&self, error: Error, until: Instant) {
+        self.failure.send_replace(Some(Failure { error, until }));
     }
 
     /// Returns a receiver of the failure.
-    pub(super) fn failure(&self) -> watch::Receiver<Option<Error>> {
+    pub(super) fn failure(&self) -> watch::Receiver<Option<Failure>> {
         self.failure.subscribe()
     }
 
@@ -183,6 +191,13 @@ impl Board {
         let now = state.load.reduction();
         drop(state);
         self.reduction.send_if_modified(|last| std::mem::replace(last, now) != now);
+    }
+}
+
+impl Failure {
+    /// Returns the error, unless the decoder has started again by now.
+    pub(super) fn current(&self) -> Option<Error> {
+        (Instant::now() < self.until).then(|| self.error.clone())
     }
 }
 
@@ -280,7 +295,12 @@ mod tests {
         let board = Arc::new(Board::new());
         let (_entry, newest) = join(&board, None, RATE).expect("an entry");
         let now = Instant::now();
-        board.fail(Error::new(ErrorKind::Internal, "a failure"));
+        let error = || Error::new(ErrorKind::Internal, "a failure");
+        board.fail(error(), now);
+        let current = || board.failure().borrow().as_ref().and_then(Failure::current);
+        assert!(current().is_none(), "the decoder has started again");
+        board.fail(error(), now + RATE * 1000);
+        assert!(current().is_some());
         for (age, expected) in [(2, 2), (3, 2), (1, 1)] {
             let at = |age: u64| now.checked_sub(Duration::from_secs(age)).expect("a time");
             board.show(&[None], &picture(at(age)));

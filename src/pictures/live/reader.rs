@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::board::{Entry, Newest};
+use super::board::{Entry, Failure, Newest};
 use crate::base::error::{Error, ErrorKind};
 use crate::pictures::picture::Picture;
 
@@ -19,7 +19,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct PictureReader {
     entry: Entry,
     newest: Newest,
-    failure: watch::Receiver<Option<Error>>,
+    failure: watch::Receiver<Option<Failure>>,
     interval: Duration,
     /// The time from which a picture is due, on the clock of the pictures' arrival; `None` before the first picture.
     due_at: Option<Instant>,
@@ -35,7 +35,8 @@ impl PictureReader {
     /// stream has ended. Can be cancelled and called again.
     pub(crate) async fn next(&mut self) -> Result<Arc<Picture>, Error> {
         loop {
-            if let Some(error) = self.failure.borrow_and_update().clone() {
+            let failure = self.failure.borrow_and_update().as_ref().and_then(Failure::current);
+            if let Some(error) = failure {
                 return Err(error);
             }
             let newest = self.newest.borrow_and_update().clone();
@@ -86,4 +87,46 @@ pub(super) fn interval_of(rate: f64) -> Duration {
 pub(super) fn ended() -> Error {
     let detail = "the stream has ended; try again in a second";
     Error::new(ErrorKind::StreamEnded, detail).retry_after(RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use bytes::Bytes;
+    use futures_util::FutureExt as _;
+
+    use super::super::board::Board;
+    use super::*;
+
+    fn reader(board: &Arc<Board>, rate: f64) -> PictureReader {
+        let interval = interval_of(rate);
+        let joined = board.join(None, interval).expect("an open board");
+        let (entry, newest) = joined.expect("an entry");
+        PictureReader::new(entry, newest, interval)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_reader_gets_pictures_at_its_own_rate_and_never_an_old_one() {
+        let board = Arc::new(Board::new());
+        let mut readers = [25.0, 10.0, 3.0].map(|rate| (reader(&board, rate), 0));
+        let mut slow = reader(&board, 25.0);
+        for number in 0..500_u64 {
+            // The times of arrival vary by up to 24 ms.
+            let received_at = Instant::now() + Duration::from_millis(number * 7 % 25);
+            let (jpeg, taken_at) = (Bytes::from(vec![0; 1]), SystemTime::now());
+            board.show(&[None], &Arc::new(Picture { jpeg, full_width: 9, received_at, taken_at }));
+            for (reader, count) in &mut readers {
+                *count += u32::from(reader.next().now_or_never().is_some());
+            }
+            tokio::time::advance(Duration::from_millis(40)).await;
+        }
+        let counts = readers.map(|(_, count)| count);
+        for (count, expected) in counts.into_iter().zip([500_u32, 200, 60]) {
+            assert!(count.abs_diff(expected) <= expected / 20, "{counts:?}");
+        }
+        let picture = slow.next().now_or_never().expect("a picture").expect("a picture");
+        assert!(picture.age() < Duration::from_millis(50), "{:?}", picture.age());
+        assert!(slow.next().now_or_never().is_none());
+    }
 }

@@ -142,8 +142,10 @@ impl Supervisor<'_> {
         let (from, wanted) = (self.from, widths.clone());
         debug!(number, ?widths, skips_loop_filter, "a decoder of pictures starts");
         let decode = async move {
-            // Fails if the stream has ended.
-            let on_first = || drop(first_pictures.send(number));
+            let on_first = || {
+                // Fails if the supervisor has ended.
+                let _ = first_pictures.send(number);
+            };
             (number, of.decode(from, wanted, skips_loop_filter, stopped, on_first).await)
         };
         self.tasks.spawn(decode.in_current_span());
@@ -185,7 +187,7 @@ impl Supervisor<'_> {
         self.starts_at = Instant::now() + pause.unwrap_or_default();
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES {
-            self.of.board.fail(error.retry_after(RETRY_AFTER));
+            self.of.board.fail(error.retry_after(RETRY_AFTER), self.starts_at);
         }
     }
 }

@@ -22,6 +22,16 @@ impl Jpeg {
         Self(bytes)
     }
 
+    /// Returns the size in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Returns whether the JPEG contains these bytes.
+    pub(crate) fn contains(&self, bytes: &[u8]) -> bool {
+        self.0.windows(bytes.len()).any(|window| window == bytes)
+    }
+
     /// Returns width and height, from the frame header.
     pub(crate) fn size(&self) -> (u16, u16) {
         let number = |at: usize| u16::from_be_bytes([self.0[at], self.0[at + 1]]);

@@ -1,0 +1,144 @@
+//! Pictures as parts of one response that never ends (`multipart/x-mixed-replace`), which browsers show in an `<img>`.
+//!
+//! A picture is sent only after the previous one was written to the connection, so the manager keeps at most one picture
+//! for a client that reads slowly. This client gets the newest picture next.
+
+use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tracing::{Instrument as _, debug};
+
+use crate::api::reply::{self, JPEG, Reply};
+use crate::base::error::Error;
+use crate::pictures::picture::Picture;
+use crate::service::live_pictures::PictureView;
+
+/// The content type.
+const CONTENT_TYPE: &str = "multipart/x-mixed-replace; boundary=picture";
+/// The beginning of the first part.
+const FIRST_BOUNDARY: &[u8] = b"--picture\r\n";
+/// The end of each part, and the beginning of the next part. Browsers show a picture only when they have received the
+/// next boundary, so it is sent with the picture.
+const BOUNDARY: &[u8] = b"\r\n--picture\r\n";
+/// The number of pieces of one part.
+const PIECES: usize = 3;
+/// If there is no new picture for this time, the last one is sent again, so that neither clients nor proxies close the
+/// connection. nginx waits 60 s by default.
+const REPEAT_AFTER: Duration = Duration::from_secs(10);
+/// The time within which a client must take a picture.
+const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+
+/// Returns the response with the pictures of `view`, beginning with `first`.
+pub(super) fn reply(view: PictureView, first: Arc<Picture>) -> Reply {
+    let (parts, body) = mpsc::channel(PIECES);
+    let send = async move {
+        let error = send_all(view, first, &parts).await;
+        debug!(reason = error.map(|error| error.detail), "a viewer's pictures have ended");
+    };
+    tokio::spawn(send.in_current_span());
+    reply::streaming(CONTENT_TYPE, body)
+}
+
+/// Sends pictures until the view ends, and returns the reason; `None` if the client has left or does not read.
+async fn send_all(
+    mut view: PictureView,
+    first: Arc<Picture>,
+    parts: &mpsc::Sender<Bytes>,
+) -> Option<Error> {
+    let mut picture = first;
+    parts.send(Bytes::from_static(FIRST_BOUNDARY)).await.ok()?;
+    loop {
+        tokio::select! {
+            sent = timeout(TAKEN_WITHIN, send(&picture, parts)) => sent.ok()??,
+            error = view.end() => return Some(error),
+            () = parts.closed() => return None,
+        }
+        tokio::select! {
+            next = timeout(REPEAT_AFTER, view.next()) => match next {
+                Ok(Ok(next)) => picture = next,
+                Ok(Err(error)) => return Some(error),
+                Err(_) => {}
+            },
+            () = parts.closed() => return None,
+        }
+    }
+}
+
+/// Sends a picture, and waits until all of it was written to the connection. Returns `None` if the client has left.
+async fn send(picture: &Picture, parts: &mpsc::Sender<Bytes>) -> Option<()> {
+    let (written, is_written) = oneshot::channel();
+    let end = Bytes::from_owner(End { _written: written });
+    for piece in [Bytes::from(head(picture)), picture.jpeg.clone(), end] {
+        parts.send(piece).await.ok()?;
+    }
+    // The sender is dropped with the bytes.
+    let _ = is_written.await;
+    Some(())
+}
+
+/// Returns the headers of a part. `X-Timestamp` is the time at which the camera took the picture, in Unix seconds.
+fn head(picture: &Picture) -> String {
+    let taken_at = picture.taken_at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!(
+        "Content-Type: {JPEG}\r\nContent-Length: {}\r\nX-Timestamp: {}.{:06}\r\n\r\n",
+        picture.jpeg.len(),
+        taken_at.as_secs(),
+        taken_at.subsec_micros()
+    )
+}
+
+/// The bytes of a [`BOUNDARY`]. They are dropped when they were written to the connection.
+struct End {
+    _written: oneshot::Sender<()>,
+}
+
+impl AsRef<[u8]> for End {
+    fn as_ref(&self) -> &[u8] {
+        BOUNDARY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn picture(millis: u64) -> Picture {
+        let taken_at = UNIX_EPOCH + Duration::from_millis(millis);
+        let jpeg = Bytes::from_static(b"jpeg");
+        Picture { jpeg, full_width: 640, received_at: Instant::now(), taken_at }
+    }
+
+    #[test]
+    fn a_part_has_length_and_time() {
+        let expected = "Content-Type: image/jpeg\r\nContent-Length: 4\r\nX-Timestamp: 1763719201.025000\r\n\r\n";
+        assert_eq!(head(&picture(1_763_719_201_025)), expected);
+        let early = Picture { taken_at: SystemTime::UNIX_EPOCH - Duration::from_secs(1), ..picture(0) };
+        assert!(head(&early).contains("X-Timestamp: 0.000000\r\n"));
+    }
+
+    #[tokio::test]
+    async fn a_picture_is_sent_when_the_connection_has_taken_all_of_it() {
+        let (parts, mut body) = mpsc::channel(PIECES);
+        let picture = picture(0);
+        let mut sending = Box::pin(send(&picture, &parts));
+        let mut received = Vec::new();
+        for _ in 0..PIECES {
+            tokio::select! {
+                biased;
+                _ = &mut sending => panic!("the connection has not taken the picture"),
+                piece = body.recv() => received.push(piece.expect("a piece")),
+            }
+        }
+        assert_eq!(received[1..].concat(), [b"jpeg", BOUNDARY].concat());
+        assert!(futures_util::poll!(&mut sending).is_pending());
+        drop(received);
+        assert_eq!(sending.await, Some(()));
+    }
+}
