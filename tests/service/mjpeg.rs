@@ -179,14 +179,13 @@ async fn a_viewer_who_reads_slowly_gets_fewer_pictures_and_no_old_ones() {
     let mut other = Multipart::open(&manager.url("/streams/cam/mjpeg?fps=30")).await;
     let pictures = other.take(Duration::from_secs(8)).await;
     assert!(pictures.len() > 150, "another viewer is not affected: {}", pictures.len());
-    let size: usize = pictures.iter().map(|picture| picture.jpeg.len()).sum();
     // What was sent in the meantime is in buffers of the kernel.
     let (mut left, mut buffer) = (0, vec![0; 65536]);
     let began = Instant::now();
     while began.elapsed() < Duration::from_millis(200) {
         left += slow.read(&mut buffer).await.expect("bytes");
     }
-    assert!(left < size / 2, "{left} of {size} bytes were kept for the slow viewer");
+    assert!(left < 500_000, "{left} bytes were kept for the slow viewer");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -224,9 +223,9 @@ async fn a_decoder_that_fails_always_is_an_error_for_viewers_and_for_nothing_els
     let mut socket = PictureSocket::open(&nginx.address(), "/streams/cam/mjpeg").await;
     assert!(matches!(socket.next().await, PictureMessage::Text(text) if text["type"] == "rate"));
     let PictureMessage::Text(error) = socket.next().await else { panic!("no error") };
-    assert_eq!((&error["type"], &error["code"]), (&json!("error"), &json!("internal")));
+    assert_eq!((&error["type"], &error["code"]), (&json!("end"), &json!("internal")));
     let PictureMessage::End(code, reason) = socket.next().await else { panic!("no end") };
-    assert_eq!((code, reason.as_str()), (1013, "internal"));
+    assert_eq!((code, reason.as_str()), (1011, "internal"));
     assert_eq!(manager.status("cam").await["state"], "live");
     until_decoders(&manager, 0).await;
     let metrics = Metrics::fetch(&manager).await;
@@ -306,7 +305,7 @@ async fn pictures_require_and_end_with_the_permission_to_watch() {
     let end = loop {
         match socket.next().await {
             PictureMessage::End(code, reason) => break (code, reason),
-            PictureMessage::Text(text) if text["type"] == "error" => {
+            PictureMessage::Text(text) if text["type"] == "end" => {
                 assert_eq!(text["code"], "unauthorized");
             }
             _ => {}

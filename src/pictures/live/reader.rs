@@ -21,14 +21,16 @@ pub(crate) struct PictureReader {
     newest: Newest,
     failure: watch::Receiver<Option<Failure>>,
     interval: Duration,
-    /// The time from which a picture is due, on the clock of the pictures' arrival; `None` before the first picture.
+    /// The time at which the last picture arrived; `None` before the first picture.
+    last_at: Option<Instant>,
+    /// The time from which a picture is due, on the clock of the pictures' arrival; `None` if any picture is due.
     due_at: Option<Instant>,
 }
 
 impl PictureReader {
     pub(super) fn new(entry: Entry, newest: Newest, interval: Duration) -> Self {
         let failure = entry.board().failure();
-        Self { entry, newest, failure, interval, due_at: None }
+        Self { entry, newest, failure, interval, last_at: None, due_at: None }
     }
 
     /// Waits for the next picture, and returns it. Fails if FFmpeg cannot decode pictures at the moment, or if the
@@ -68,10 +70,13 @@ impl PictureReader {
     /// Returns whether a picture is due. Half of the interval is tolerated, because the times of arrival
     /// vary.
     fn is_due(&self, picture: &Picture) -> bool {
-        self.due_at.is_none_or(|due_at| picture.received_at + self.interval / 2 >= due_at)
+        let received_at = picture.received_at;
+        self.last_at.is_none_or(|last_at| received_at > last_at)
+            && self.due_at.is_none_or(|due_at| received_at + self.interval / 2 >= due_at)
     }
 
     fn note(&mut self, picture: &Picture) {
+        self.last_at = Some(picture.received_at);
         let next = self.due_at.map_or(picture.received_at, |due_at| due_at) + self.interval;
         // After a pause, pictures are due at the rate from then on.
         self.due_at = Some(next.max(picture.received_at + self.interval / 2));
@@ -112,12 +117,16 @@ mod tests {
         let mut readers = [25.0, 10.0, 3.0].map(|rate| (reader(&board, rate), 0));
         let mut slow = reader(&board, 25.0);
         for number in 0..500_u64 {
-            // The times of arrival vary by up to 24 ms.
+            // The times of arrival vary by up to 24 ms, and there is a pause.
+            if number == 100 {
+                tokio::time::advance(Duration::from_millis(950)).await;
+            }
             let received_at = Instant::now() + Duration::from_millis(number * 7 % 25);
             let (jpeg, taken_at) = (Bytes::from(vec![0; 1]), SystemTime::now());
             board.show(&[None], &Arc::new(Picture { jpeg, full_width: 9, received_at, taken_at }));
             for (reader, count) in &mut readers {
                 *count += u32::from(reader.next().now_or_never().is_some());
+                assert!(reader.next().now_or_never().is_none(), "the picture was read twice");
             }
             tokio::time::advance(Duration::from_millis(40)).await;
         }

@@ -22,11 +22,6 @@ impl Jpeg {
         Self(bytes)
     }
 
-    /// Returns the size in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
     /// Returns whether the JPEG contains these bytes.
     pub(crate) fn contains(&self, bytes: &[u8]) -> bool {
         self.0.windows(bytes.len()).any(|window| window == bytes)

@@ -105,6 +105,7 @@ impl AsRef<[u8]> for End {
 mod tests {
     use std::time::SystemTime;
 
+    use futures_util::FutureExt as _;
     use tokio::time::Instant;
 
     use super::*;
@@ -137,7 +138,7 @@ mod tests {
             }
         }
         assert_eq!(received[1..].concat(), [b"jpeg", BOUNDARY].concat());
-        assert!(futures_util::poll!(&mut sending).is_pending());
+        assert!((&mut sending).now_or_never().is_none());
         drop(received);
         assert_eq!(sending.await, Some(()));
     }
