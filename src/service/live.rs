@@ -57,7 +57,7 @@ pub(crate) enum Liveness {
 }
 
 /// The changes of a stream's state.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct LivenessChanges {
     status: watch::Receiver<Status>,
     /// The last error of the conversion; `None` if it has worked since, or does not run.
@@ -165,33 +165,6 @@ impl Liveness {
 }
 
 impl LiveView {
-    async fn begin(
-        core: &Core,
-        id: &StreamId,
-        permit: Permit,
-        address: String,
-        player: String,
-    ) -> Result<Self, Error> {
-        let running = core.registry.get(id).filter(|stream| stream.is_live(WantedOutput::None));
-        let stream = match running {
-            Some(stream) => stream,
-            None => watching::start(core, id, WantedOutput::None).await?,
-        };
-        let interest = stream.interest(Purpose::View);
-        let view = Self { stream, _interest: interest, permit, address, player };
-        view.note_presence()?;
-        permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
-        Ok(view)
-    }
-
-    /// Returns a view of another stream of the same camera, for the same viewer. Starts the stream if it is not
-    /// running.
-    pub(super) async fn of_profile(&self, core: &Core, profile: Profile) -> Result<Self, Error> {
-        let id = StreamId::new(self.stream.id().camera().clone(), profile);
-        let (address, player) = (self.address.clone(), self.player.clone());
-        Self::begin(core, &id, self.permit.clone(), address, player).await
-    }
-
     /// Returns the stream.
     pub(crate) fn stream(&self) -> &StreamHandle {
         &self.stream

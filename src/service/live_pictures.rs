@@ -10,7 +10,7 @@ use tokio::time::timeout;
 use tracing::{Instrument as _, debug};
 
 use super::core::Core;
-use super::live::{self, LiveView};
+use super::live::{self, LiveView, Liveness, LivenessChanges, ViewRequest};
 use super::watching::Visitor;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{Profile, StreamId};
@@ -24,6 +24,12 @@ use crate::stream::output::WantedOutput;
 /// respond, so that the viewer learns why there are no pictures.
 const FIRST_WITHIN: Duration = Duration::from_secs(20);
 
+/// A request for a view of pictures that is permitted.
+pub(crate) struct PictureRequest {
+    main: ViewRequest,
+    spec: PictureSpec,
+}
+
 /// A viewer's view of the pictures of a camera. While it exists, the stream keeps running.
 pub(crate) struct PictureView {
     core: Arc<Core>,
@@ -31,61 +37,80 @@ pub(crate) struct PictureView {
     source: Source,
     /// The pictures of the sub stream, which replace the ones of the main stream as soon as there is one; `None` if the
     /// view does not change.
-    better: Option<Pending<Option<(Source, Arc<Picture>)>>>,
+    better: Option<Pending<Better>>,
 }
+
+/// What a viewer learns next.
+pub(crate) enum News {
+    /// A picture.
+    Picture(Arc<Picture>),
+    /// The camera is away or is back.
+    State(Liveness),
+}
+
+/// The source that replaces another one, and its first picture; `None` if it cannot be used.
+type Better = Option<(Source, Arc<Picture>)>;
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// The pictures of one stream.
 struct Source {
-    view: Arc<LiveView>,
+    liveness: LivenessChanges,
     reader: PictureReader,
     /// Resolves with the reason when the view must end.
     end: Pending<Error>,
 }
 
-/// Returns a view of the pictures of a stream. Starts the stream if it is not running. Small pictures of the main stream
-/// come from the sub stream if possible. Fails if the visitor is not permitted to watch, if the stream cannot start, or if
-/// it has reached its viewer limit.
-pub(crate) async fn watch(
-    core: &Arc<Core>,
+/// Returns a request for a view of the pictures of a stream. Fails if the visitor is not permitted to watch, or if the
+/// camera is unknown.
+pub(crate) async fn request(
+    core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
     spec: PictureSpec,
-) -> Result<PictureView, Error> {
-    if let Some(sub) = sub_stream(core, id, spec).await? {
-        let is_live = |id| core.registry.get(id).is_some_and(|it| it.is_live(WantedOutput::None));
-        // The first picture of the main stream is available at once if only the main stream is running.
-        if is_live(&sub) || !is_live(id) {
-            match live::watch(core, &sub, visitor).await {
-                Ok(view) if has_width(core, view.stream(), spec) => {
-                    return PictureView::new(core, view, spec);
-                }
-                Ok(_) => debug!(camera = %id, "the sub stream is too small"),
-                Err(error) => debug!(camera = %id, %error, "the sub stream cannot be used"),
-            }
-        } else {
-            let view = live::watch(core, id, visitor).await?;
-            let mut view = PictureView::new(core, view, spec)?;
-            view.look_for_better();
-            return Ok(view);
-        }
-    }
-    PictureView::new(core, live::watch(core, id, visitor).await?, spec)
+) -> Result<PictureRequest, Error> {
+    Ok(PictureRequest { main: live::request(core, id, visitor).await?, spec })
 }
 
-/// Returns the name of the camera's sub stream if it can have the pictures; `None` if there is no such stream.
+impl PictureRequest {
+    /// Returns a view of the pictures. Starts the stream if it is not running. Small pictures of the main stream come from
+    /// the sub stream if possible. Fails if the stream cannot start, or if it has reached its viewer limit.
+    pub(crate) async fn open(self, core: &Arc<Core>) -> Result<PictureView, Error> {
+        let Self { main, spec } = self;
+        let is_live = |id| core.registry.get(id).is_some_and(|it| it.is_live(WantedOutput::None));
+        let Some(sub) = sub_stream(core, &main, spec).await? else {
+            return PictureView::new(core, main.open(core).await?, spec);
+        };
+        // The first picture of the main stream is available at once if only the main stream is running.
+        if is_live(main.id()) && !is_live(sub.id()) {
+            let mut view = PictureView::new(core, main.open(core).await?, spec)?;
+            view.look_for_better(sub);
+            return Ok(view);
+        }
+        match sub.open(core).await {
+            Ok(view) if has_width(core, view.stream(), spec) => {
+                return PictureView::new(core, view, spec);
+            }
+            Ok(_) => debug!(camera = %main.id(), "the sub stream is too small"),
+            Err(error) => debug!(camera = %main.id(), %error, "the sub stream cannot be used"),
+        }
+        PictureView::new(core, main.open(core).await?, spec)
+    }
+}
+
+/// Returns the request for the camera's sub stream if that can have the pictures; `None` if there is no such stream.
 async fn sub_stream(
     core: &Core,
-    id: &StreamId,
+    main: &ViewRequest,
     spec: PictureSpec,
-) -> Result<Option<StreamId>, Error> {
-    let Some(width) = spec.width.filter(|_| id.profile() == Profile::Main) else { return Ok(None) };
-    let sub = StreamId::new(id.camera().clone(), Profile::Sub);
-    if core.pictures.known_width(&sub).is_some_and(|known| known < width) {
+) -> Result<Option<ViewRequest>, Error> {
+    let is_main = main.id().profile() == Profile::Main;
+    let Some(width) = spec.width.filter(|_| is_main) else { return Ok(None) };
+    let sub = main.of_profile(Profile::Sub);
+    if core.pictures.known_width(sub.id()).is_some_and(|known| known < width) {
         return Ok(None);
     }
-    Ok(core.cameras.camera_of(&sub).await?.map(|_| sub))
+    Ok(core.cameras.camera_of(sub.id()).await?.map(|_| sub))
 }
 
 /// Returns whether the stream's pictures are as wide as the pictures that the viewer wants. Remembers the width.
@@ -140,6 +165,17 @@ impl PictureView {
         (&mut self.source.end).await
     }
 
+    /// Waits for the next picture as [`PictureView::next`] does, or until the camera is away or is back.
+    pub(crate) async fn news(&mut self) -> Result<News, Error> {
+        let mut liveness = self.source.liveness.clone();
+        let news = tokio::select! {
+            picture = self.next() => return picture.map(News::Picture),
+            now = liveness.next() => now,
+        };
+        self.source.liveness = liveness;
+        Ok(News::State(news))
+    }
+
     /// Returns the number of pictures per second that the viewer gets at most. It is lower than the wanted rate while
     /// the machine is too busy.
     pub(crate) fn rate(&self) -> f64 {
@@ -158,11 +194,10 @@ impl PictureView {
     }
 
     /// Starts the sub stream, whose pictures will replace the ones of the main stream.
-    fn look_for_better(&mut self) {
+    fn look_for_better(&mut self, sub: ViewRequest) {
         let (core, spec) = (Arc::clone(&self.core), self.spec);
-        let view = Arc::clone(&self.source.view);
         let look = async move {
-            let view = view.of_profile(&core, Profile::Sub).await?;
+            let view = sub.open(&core).await?;
             if !has_width(&core, view.stream(), spec) {
                 return Ok(None);
             }
@@ -183,9 +218,8 @@ impl PictureView {
 impl Source {
     fn new(core: &Arc<Core>, view: LiveView, spec: PictureSpec) -> Result<Self, Error> {
         let reader = core.pictures.read(view.stream(), spec)?;
-        let view = Arc::new(view);
-        let (core, watched) = (Arc::clone(core), Arc::clone(&view));
-        let end = Box::pin(async move { watched.end(&core).await });
-        Ok(Self { view, reader, end })
+        let (core, liveness) = (Arc::clone(core), view.liveness());
+        let end = Box::pin(async move { view.end(&core).await });
+        Ok(Self { liveness, reader, end })
     }
 }

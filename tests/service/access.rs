@@ -28,7 +28,8 @@ async fn call(
     if path.ends_with("/mjpeg") {
         let response = request.send().await.expect("a response");
         let status = response.status();
-        let body = if status == 200 { Value::Null } else { response.json().await.expect("a problem") };
+        let body =
+            if status == 200 { Value::Null } else { response.json().await.expect("a problem") };
         return ApiResponse { status, body };
     }
     manager.send(request).await

@@ -30,7 +30,7 @@ use crate::service::live::{self, LiveView, Liveness, ViewRequest};
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// The reason why a session ends.
-enum End {
+pub(super) enum End {
     /// The client gets this error.
     Error(Error),
     /// The client is gone.
@@ -54,6 +54,11 @@ async fn session(core: Arc<Core>, request: ViewRequest, socket: Socket) {
         end = serve(&core, request, &mut sender, &mut receiver) => end,
         _ = closing.changed() => End::Error(Error::shutting_down()),
     };
+    finish(end, sender, receiver).await;
+}
+
+/// Sends the reason of the end, unless the client is gone, and closes the socket.
+pub(super) async fn finish(end: End, sender: SocketSender, receiver: SocketReceiver) {
     let End::Error(error) = end else { return };
     if error.source.is_some() {
         warn!(code = error.kind.code(), error = chain(&error), "a live socket has ended");
@@ -135,9 +140,14 @@ async fn send(
 
 /// Returns the next message of the client.
 async fn next(receiver: &mut SocketReceiver) -> Result<ClientMessage, End> {
+    ClientMessage::parse(&next_text(receiver).await?).map_err(End::Error)
+}
+
+/// Returns the text of the next message of the client. Can be cancelled and called again without losing a message.
+pub(super) async fn next_text(receiver: &mut SocketReceiver) -> Result<String, End> {
     let error = |kind, detail: &str| Err(End::Error(Error::new(kind, detail)));
     match receiver.next().await {
-        Ok(Received::Text(text)) => ClientMessage::parse(&text).map_err(End::Error),
+        Ok(Received::Text(text)) => Ok(text),
         Ok(Received::Binary(_)) => Err(invalid("messages to the server must be text")),
         Err(Silence::Gone) => Err(End::Gone),
         Err(Silence::Idle) => error(
@@ -197,7 +207,8 @@ async fn send_frames(view: &LiveView, mut feed: LiveFeed, sender: &mut SocketSen
     }
 }
 
-fn state_message(now: &Liveness) -> String {
+/// Returns the message for a change of the stream's state.
+pub(super) fn state_message(now: &Liveness) -> String {
     match now {
         Liveness::Live => ServerMessage::State { state: "live", detail: None },
         Liveness::Reconnecting(detail) => {

@@ -1,5 +1,7 @@
 //! Continuous pictures of cameras (Motion JPEG): as a response that never ends, and over a WebSocket.
 
+use std::sync::Arc;
+
 use hyper::header::UPGRADE;
 use utoipa::IntoParams;
 
@@ -60,21 +62,21 @@ impl MjpegInput {
     }
 }
 
-/// Returns the pictures of a camera, as soon as there is one. Starts the camera's stream if necessary.
+/// Returns the pictures of a camera, as soon as there is one, or accepts a WebSocket. Starts the camera's stream if
+/// necessary.
 pub(super) async fn get(mut call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(&call.id)?;
     let input = MjpegInput::from_query(call.head.uri.query().unwrap_or_default())?;
     let is_socket = call.head.headers.contains_key(UPGRADE);
     let handshake = if is_socket { Some(Handshake::check(&mut call)?) } else { None };
-    let mut view =
-        live_pictures::watch(&call.api.core, &id, visitor(&call), input.spec()).await?;
-    match handshake {
-        Some(handshake) => Ok(handshake.accept(|socket| socket::serve(socket, view))),
-        None => {
-            let first = view.first().await?;
-            Ok(multipart::reply(view, first))
-        }
+    let core = Arc::clone(&call.api.core);
+    let request = live_pictures::request(&core, &id, visitor(&call), input.spec()).await?;
+    if let Some(handshake) = handshake {
+        return Ok(handshake.accept(move |socket| socket::serve(core, request, socket)));
     }
+    let mut view = request.open(&core).await?;
+    let first = view.first().await?;
+    Ok(multipart::reply(view, first))
 }
 
 #[cfg(test)]

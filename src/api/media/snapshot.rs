@@ -68,11 +68,7 @@ impl SnapshotInput {
 }
 
 /// Parses the value of a parameter, which must be in this range.
-pub(super) fn number(
-    name: &str,
-    value: &str,
-    range: RangeInclusive<u32>,
-) -> Result<u32, Error> {
+pub(super) fn number(name: &str, value: &str, range: RangeInclusive<u32>) -> Result<u32, Error> {
     let number = u32::from_str(value).ok().filter(|number| range.contains(number));
     number.ok_or_else(|| {
         let detail = format!("{name} must be {} to {}", range.start(), range.end());

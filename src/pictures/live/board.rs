@@ -249,7 +249,11 @@ mod tests {
 
     const RATE: Duration = Duration::from_millis(100);
 
-    fn join(board: &Arc<Board>, width: Width, interval: Duration) -> Result<(Entry, Newest), Error> {
+    fn join(
+        board: &Arc<Board>,
+        width: Width,
+        interval: Duration,
+    ) -> Result<(Entry, Newest), Error> {
         board.join(width, interval).expect("an open board")
     }
 

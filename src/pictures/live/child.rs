@@ -150,7 +150,7 @@ impl DecoderChild {
     fn too_slow(&self) -> Error {
         let seconds = RESPONDS_WITHIN.as_secs();
         if self.is_writing() {
-            return failure(format!("FFmpeg did not respond within {seconds} s"));
+            return failure(&format!("FFmpeg did not respond within {seconds} s"));
         }
         let detail = format!(
             "FFmpeg made no picture of the camera's video within {seconds} s; it may not be able to decode the video"
@@ -180,7 +180,7 @@ impl DecoderChild {
         }
         match spawner::exec_failure(status) {
             Some(reason) => self.decoder.cannot_run(reason),
-            None => failure("FFmpeg ended unexpectedly".to_owned()),
+            None => failure("FFmpeg ended unexpectedly"),
         }
     }
 }
@@ -200,12 +200,12 @@ async fn read(pipe: pipe::Receiver, index: usize, sink: Arc<Sink>) -> Option<Err
                     // The buffer is shared by several pictures, so that a kept picture would keep all of them.
                     let jpeg = packet.data.to_vec().into();
                     if !time.is_some_and(|time| sink.take(index, time, jpeg)) {
-                        return Some(failure("FFmpeg wrote an invalid picture".to_owned()));
+                        return Some(failure("FFmpeg wrote an invalid picture"));
                     }
                 }
                 Ok(None) => break,
                 Err(error) => {
-                    return Some(failure(format!("FFmpeg's output cannot be read: {error}")));
+                    return Some(failure(&format!("FFmpeg's output cannot be read: {error}")));
                 }
             }
         }
@@ -213,7 +213,7 @@ async fn read(pipe: pipe::Receiver, index: usize, sink: Arc<Sink>) -> Option<Err
     None
 }
 
-fn failure(reason: String) -> Error {
+fn failure(reason: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("pictures cannot be decoded: {reason}"))
 }
 

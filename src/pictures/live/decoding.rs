@@ -96,20 +96,20 @@ impl DecodedStream {
         frames.is_some_and(|frames| frames <= SHORT_GOP)
     }
 
-    /// Decodes pictures of these widths, until `stop` resolves or there is another reason to end. Calls `on_first` with
+    /// Decodes pictures of these widths, until `ending` resolves or there is another reason to end. Calls `on_first` with
     /// the first picture.
     pub(super) async fn decode(
         self,
         from: ReadFrom,
         widths: Vec<Width>,
         skips_loop_filter: bool,
-        mut stop: oneshot::Receiver<()>,
+        mut ending: oneshot::Receiver<()>,
         on_first: impl FnOnce() + Send,
     ) -> End {
         let mut frames = self.stream.shared().hub.read(from, HELD_BACK);
         let first = tokio::select! {
             first = next_keyframe(&mut frames) => first,
-            _ = &mut stop => None,
+            _ = &mut ending => None,
         };
         let Some(first) = first else { return End::Stopped };
         let (mut decoding, scaled) = Decoding::new(&self, &first, &widths);
@@ -140,7 +140,7 @@ impl DecodedStream {
         };
         let step = tokio::select! {
             step = decoding.run(&mut frames, first, &mut child) => step,
-            _ = stop => Step::End(End::Stopped),
+            _ = ending => Step::End(End::Stopped),
             step = shown => step,
             step = usage => step,
         };
@@ -280,7 +280,8 @@ impl Decoding {
         let mut marked = 0;
         for (index, (widths, selection)) in self.outputs.iter_mut().enumerate() {
             let interval = self.board.interval(widths);
-            let takes = |interval| selection.takes(frame.presentation_time, interval, frame_distance);
+            let takes =
+                |interval| selection.takes(frame.presentation_time, interval, frame_distance);
             if interval.is_some_and(takes) {
                 marked |= 1 << index;
             }

@@ -15,7 +15,7 @@ const RAISE_AFTER: Duration = Duration::from_secs(15);
 /// long.
 const PROVEN_AFTER: Duration = Duration::from_secs(30);
 /// The longest time after which the number of pictures is raised.
-const RAISE_AFTER_AT_MOST: Duration = Duration::from_secs(240);
+const RAISE_AFTER_AT_MOST: Duration = Duration::from_mins(4);
 /// The level at which FFmpeg gets only keyframes.
 const KEYFRAMES_ONLY: u32 = 4;
 

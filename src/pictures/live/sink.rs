@@ -145,7 +145,8 @@ mod tests {
         let board = Arc::new(Board::new());
         let (_entry, newest) =
             board.join(None, millis(100)).expect("an open board").expect("an entry");
-        let sink = Sink::new(Arc::clone(&board), vec![vec![None], vec![Some(9)]], Counters::default());
+        let sink =
+            Sink::new(Arc::clone(&board), vec![vec![None], vec![Some(9)]], Counters::default());
         let format = testing::format(7);
         for time in [0, 40, 80] {
             sink.expect(&testing::video(&format, time == 0, time, 40), millis(time), 0b11, true);

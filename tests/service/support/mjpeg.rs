@@ -161,7 +161,9 @@ impl PictureSocket {
             match self.next().await {
                 PictureMessage::Picture(number, picture) => return (number, picture),
                 PictureMessage::Text(_) => {}
-                PictureMessage::End(code, reason) => panic!("the socket has ended: {code} {reason}"),
+                PictureMessage::End(code, reason) => {
+                    panic!("the socket has ended: {code} {reason}")
+                }
             }
         }
     }

@@ -120,7 +120,8 @@ mod tests {
     fn a_part_has_length_and_time() {
         let expected = "Content-Type: image/jpeg\r\nContent-Length: 4\r\nX-Timestamp: 1763719201.025000\r\n\r\n";
         assert_eq!(head(&picture(1_763_719_201_025)), expected);
-        let early = Picture { taken_at: SystemTime::UNIX_EPOCH - Duration::from_secs(1), ..picture(0) };
+        let early =
+            Picture { taken_at: SystemTime::UNIX_EPOCH - Duration::from_secs(1), ..picture(0) };
         assert!(head(&early).contains("X-Timestamp: 0.000000\r\n"));
     }
 

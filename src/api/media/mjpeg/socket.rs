@@ -11,13 +11,14 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
-use tracing::debug;
 
 use super::pace::Pace;
-use crate::api::websocket::socket::{self, CloseCode, Lost, Received, Silence, Socket};
+use crate::api::media::live::{self, End};
+use crate::api::websocket::socket::{Lost, Socket, SocketReceiver, SocketSender};
 use crate::base::error::{Error, ErrorKind};
 use crate::pictures::picture::Picture;
-use crate::service::live_pictures::PictureView;
+use crate::service::core::Core;
+use crate::service::live_pictures::{News, PictureRequest, PictureView};
 
 /// The size of the header of a picture, in bytes.
 const HEADER: usize = 12;
@@ -26,14 +27,12 @@ const REPORTED_CHANGE: f64 = 0.05;
 /// The time within which a client must take a picture.
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
-/// A message to the client.
+/// A message to the client, in addition to the messages of the live socket that report the state and the end.
 #[derive(Debug, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
-enum Message<'a> {
+enum Message {
     /// The largest number of pictures per second from now on.
     Rate { value: f64 },
-    /// The reason why the socket ends.
-    Error { code: ErrorKind, detail: &'a str },
 }
 
 /// A message from the client.
@@ -44,49 +43,56 @@ enum Input {
     Ack { number: u32 },
 }
 
-/// The reason why a session ends.
-enum End {
-    /// The client has left, or the connection is lost.
-    Gone,
-    /// The view has ended for this reason.
-    View(Error),
-    /// The client has sent something that is not permitted.
-    Message(&'static str),
-    /// The manager shuts down.
-    Closing,
+/// Serves one client until its end.
+pub(super) async fn serve(core: Arc<Core>, request: PictureRequest, mut socket: Socket) {
+    let end = tokio::select! {
+        end = session(&core, request, &mut socket.sender, &mut socket.receiver) => end,
+        _ = socket.closing.changed() => End::Error(Error::shutting_down()),
+    };
+    live::finish(end, socket.sender, socket.receiver).await;
 }
 
-/// Sends pictures until the view or the client ends the session.
-pub(super) async fn serve(mut socket: Socket, mut view: PictureView) {
-    let Err(end) = run(&mut socket, &mut view).await;
-    drop(view);
-    let pair = (socket.sender, socket.receiver);
-    match end {
-        End::Gone => {}
-        End::View(error) => {
-            debug!(reason = error.detail, "a viewer's pictures have ended");
-            let text = text(&Message::Error { code: error.kind, detail: &error.detail });
-            let code = match error.kind {
-                ErrorKind::Unauthorized | ErrorKind::Forbidden => CloseCode::Policy,
-                _ => CloseCode::Again,
-            };
-            socket::close(pair, Some(text), code, error.kind.code()).await;
-        }
-        End::Message(detail) => {
-            let code = ErrorKind::InvalidRequest;
-            let text = text(&Message::Error { code, detail });
-            socket::close(pair, Some(text), CloseCode::Policy, code.code()).await;
-        }
-        End::Closing => {
-            let code = ErrorKind::ShuttingDown.code();
-            socket::close(pair, None, CloseCode::Restart, code).await;
-        }
+/// Opens the view, and sends pictures. Returns the reason of the end.
+async fn session(
+    core: &Arc<Core>,
+    request: PictureRequest,
+    sender: &mut SocketSender,
+    receiver: &mut SocketReceiver,
+) -> End {
+    let opened = tokio::select! {
+        opened = request.open(core) => opened,
+        end = refuse(receiver) => return end,
+        Lost = sender.keep_alive() => return End::Gone,
+    };
+    let mut view = match opened {
+        Ok(view) => view,
+        Err(error) => return End::Error(error),
+    };
+    let mut client =
+        Client { sender, receiver, pace: Pace::new(view.wanted_rate(), Instant::now()) };
+    match run(&mut client, &mut view).await {
+        Ok(never) => match never {},
+        Err(end) => end,
     }
 }
 
-/// Returns only with the reason why the session ends.
-async fn run(socket: &mut Socket, view: &mut PictureView) -> Result<Infallible, End> {
-    let mut pace = Pace::new(view.wanted_rate(), Instant::now());
+/// Waits for the end of a client that must not send anything yet.
+async fn refuse(receiver: &mut SocketReceiver) -> End {
+    match live::next_text(receiver).await {
+        Ok(_) => invalid("there was no picture to acknowledge yet"),
+        Err(end) => end,
+    }
+}
+
+/// A client that gets pictures.
+struct Client<'a> {
+    sender: &'a mut SocketSender,
+    receiver: &'a mut SocketReceiver,
+    pace: Pace,
+}
+
+/// Sends pictures. Returns only with the reason of the end.
+async fn run(client: &mut Client<'_>, view: &mut PictureView) -> Result<Infallible, End> {
     let mut reported = None;
     let mut last: Option<Arc<Picture>> = None;
     let mut was_slow = false;
@@ -94,89 +100,83 @@ async fn run(socket: &mut Socket, view: &mut PictureView) -> Result<Infallible, 
         let rate = view.rate();
         if reported.is_none_or(|reported: f64| (rate - reported).abs() > REPORTED_CHANGE) {
             reported = Some(rate);
-            let text = text(&Message::Rate { value: (rate * 10.0).round() / 10.0 });
-            let sent = timeout(TAKEN_WITHIN, socket.sender.send_text(text)).await;
-            sent.map_err(|_| End::Gone)?.map_err(|Lost| End::Gone)?;
+            let value = (rate * 10.0).round() / 10.0;
+            client.send_text(text(&Message::Rate { value })).await?;
         }
-        let (picture, has_waited) = next_picture(socket, view, &mut pace).await?;
+        let (picture, has_waited) = client.next_picture(view).await?;
         let interval = Duration::from_secs(1).div_f64(rate);
         // A picture replaces another one if more than one and a half intervals have passed since the last one.
-        let is_late = last.is_some_and(|last| picture.received_at > last.received_at + interval * 3 / 2)
-            && (was_slow || has_waited);
+        let is_late = (was_slow || has_waited)
+            && last.is_some_and(|last| picture.received_at > last.received_at + interval * 3 / 2);
         let began_at = Instant::now();
-        send(socket, view, &mut pace, &picture).await?;
+        client.send(view, &picture).await?;
         was_slow = began_at.elapsed() > interval;
         last = Some(picture);
-        let before = pace.rate();
-        pace.note_sent(is_late, Instant::now());
-        if (pace.rate() - before).abs() > REPORTED_CHANGE {
-            view.set_rate(pace.rate());
+        let before = client.pace.rate();
+        client.pace.note_sent(is_late, Instant::now());
+        if (client.pace.rate() - before).abs() > REPORTED_CHANGE {
+            view.set_rate(client.pace.rate());
         }
     }
 }
 
-/// Waits until a picture can be sent, and returns the newest one, and whether it had to wait for the client.
-async fn next_picture(
-    socket: &mut Socket,
-    view: &mut PictureView,
-    pace: &mut Pace,
-) -> Result<(Arc<Picture>, bool), End> {
-    let mut has_waited = false;
-    loop {
-        let can_send = pace.can_send();
-        has_waited |= !can_send;
-        tokio::select! {
-            picture = next_if(view, can_send) => {
-                return picture.map(|picture| (picture, has_waited)).map_err(End::View);
+impl Client<'_> {
+    async fn send_text(&mut self, text: String) -> Result<(), End> {
+        let sent = timeout(TAKEN_WITHIN, self.sender.send_text(text)).await;
+        sent.map_err(|_| End::Gone)?.map_err(|Lost| End::Gone)
+    }
+
+    /// Waits until a picture can be sent, and returns the newest one, and whether it had to wait for the client. Reports
+    /// changes of the camera's state in the meantime.
+    async fn next_picture(&mut self, view: &mut PictureView) -> Result<(Arc<Picture>, bool), End> {
+        let mut has_waited = false;
+        loop {
+            let can_send = self.pace.can_send();
+            has_waited |= !can_send;
+            tokio::select! {
+                news = next_if(view, can_send) => match news.map_err(End::Error)? {
+                    News::Picture(picture) => return Ok((picture, has_waited)),
+                    News::State(now) => self.send_text(live::state_message(&now)).await?,
+                },
+                text = live::next_text(self.receiver) => take(&text?, &mut self.pace)?,
+                Lost = self.sender.keep_alive() => return Err(End::Gone),
             }
-            message = socket.receiver.next() => take(message, pace)?,
-            Lost = socket.sender.keep_alive() => return Err(End::Gone),
-            _ = socket.closing.changed() => return Err(End::Closing),
+        }
+    }
+
+    /// Sends a picture. Waits as long as the client is slow, but at most for [`TAKEN_WITHIN`].
+    async fn send(&mut self, view: &mut PictureView, picture: &Picture) -> Result<(), End> {
+        let message = [header(self.pace.next_number(), picture), picture.jpeg.clone()];
+        let sending = timeout(TAKEN_WITHIN, self.sender.send_bytes(message));
+        tokio::pin!(sending);
+        loop {
+            tokio::select! {
+                sent = &mut sending => {
+                    return sent.map_err(|_| End::Gone)?.map_err(|Lost| End::Gone);
+                }
+                error = view.end() => return Err(End::Error(error)),
+                text = live::next_text(self.receiver) => take(&text?, &mut self.pace)?,
+            }
         }
     }
 }
 
-/// Returns the next picture if one can be sent. Otherwise, waits only for the end of the view.
-async fn next_if(view: &mut PictureView, can_send: bool) -> Result<Arc<Picture>, Error> {
-    if can_send { view.next().await } else { Err(view.end().await) }
+/// Returns the next picture if one can be sent, or the next change of the camera's state. Error: the view has ended.
+async fn next_if(view: &mut PictureView, can_send: bool) -> Result<News, Error> {
+    if can_send { view.news().await } else { Err(view.end().await) }
 }
 
-/// Sends a picture. Waits as long as the client is slow, but at most for [`TAKEN_WITHIN`].
-async fn send(
-    socket: &mut Socket,
-    view: &mut PictureView,
-    pace: &mut Pace,
-    picture: &Picture,
-) -> Result<(), End> {
-    let message = [header(pace.next_number(), picture), picture.jpeg.clone()];
-    let sending = timeout(TAKEN_WITHIN, socket.sender.send_bytes(message));
-    tokio::pin!(sending);
-    loop {
-        tokio::select! {
-            sent = &mut sending => return sent.map_err(|_| End::Gone)?.map_err(|Lost| End::Gone),
-            error = view.end() => return Err(End::View(error)),
-            message = socket.receiver.next() => take(message, pace)?,
-            _ = socket.closing.changed() => return Err(End::Closing),
-        }
-    }
-}
-
-/// Takes a message of the client, or the reason why there are no more messages.
-fn take(message: Result<Received, Silence>, pace: &mut Pace) -> Result<(), End> {
-    let text = match message {
-        Ok(Received::Text(text)) => text,
-        Ok(Received::Binary(_)) => return Err(End::Message("messages must be text")),
-        Err(Silence::TooLong) => return Err(End::Message("the message is too long")),
-        Err(Silence::Broken) => return Err(End::Message("the message is not valid")),
-        Err(Silence::Gone | Silence::Idle) => return Err(End::Gone),
-    };
-    match serde_json::from_str(&text) {
+/// Takes a message of the client.
+fn take(text: &str, pace: &mut Pace) -> Result<(), End> {
+    match serde_json::from_str(text) {
         Ok(Input::Ack { number }) => pace.acknowledge(number),
-        Err(_) => {
-            return Err(End::Message(r#"the message must be {"type":"ack","number":N}"#));
-        }
+        Err(_) => return Err(invalid(r#"the message must be {"type":"ack","number":N}"#)),
     }
     Ok(())
+}
+
+fn invalid(detail: &str) -> End {
+    End::Error(Error::new(ErrorKind::InvalidRequest, detail))
 }
 
 /// Returns the header of a binary message.
@@ -188,7 +188,7 @@ fn header(number: u32, picture: &Picture) -> Bytes {
     header.freeze()
 }
 
-fn text(message: &Message<'_>) -> String {
+fn text(message: &Message) -> String {
     serde_json::to_string(message).unwrap_or_default()
 }
 
@@ -212,8 +212,7 @@ mod tests {
     fn only_acknowledgements_are_accepted() {
         let mut pace = Pace::new(10.0, Instant::now());
         pace.next_number();
-        let received = |text: &str| Ok(Received::Text(text.to_owned()));
-        assert!(take(received(r#"{"type":"ack","number":1,"more":[]}"#), &mut pace).is_ok());
+        assert!(take(r#"{"type":"ack","number":1,"more":[]}"#, &mut pace).is_ok());
         for hostile in [
             "",
             "ack",
@@ -227,10 +226,8 @@ mod tests {
             r#"{"type":"ack","number":1}{}"#,
             &"[".repeat(4000),
         ] {
-            let end = take(received(hostile), &mut pace);
-            assert!(matches!(end, Err(End::Message(_))), "{hostile}");
+            let end = take(hostile, &mut pace);
+            assert!(matches!(end, Err(End::Error(_))), "{hostile}");
         }
-        let binary = Ok(Received::Binary(Bytes::new()));
-        assert!(matches!(take(binary, &mut pace), Err(End::Message(_))));
     }
 }
