@@ -10,11 +10,11 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::pace::Pace;
 use crate::api::media::live::{self, End};
-use crate::api::websocket::socket::{Lost, Socket, SocketReceiver, SocketSender};
+use crate::api::websocket::socket::{Socket, SocketReceiver, SocketSender};
 use crate::base::error::{Error, ErrorKind};
 use crate::pictures::picture::Picture;
 use crate::service::core::Core;
@@ -24,8 +24,6 @@ use crate::service::live_pictures::{News, PictureRequest, PictureView};
 const HEADER: usize = 12;
 /// A rate is reported again if it differs from the last one by more than this.
 const REPORTED_CHANGE: f64 = 0.05;
-/// The time within which a client must take a picture.
-const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// A message to the client, in addition to the messages of the live socket that report the state and the end.
 #[derive(Debug, Serialize)]
@@ -62,7 +60,7 @@ async fn session(
     let opened = tokio::select! {
         opened = request.open(core) => opened,
         end = refuse(receiver) => return end,
-        Lost = sender.keep_alive() => return End::Gone,
+        _ = sender.keep_alive() => return End::Gone,
     };
     let mut view = match opened {
         Ok(view) => view,
@@ -122,8 +120,7 @@ async fn run(client: &mut Client<'_>, view: &mut PictureView) -> Result<Infallib
 
 impl Client<'_> {
     async fn send_text(&mut self, text: String) -> Result<(), End> {
-        let sent = timeout(TAKEN_WITHIN, self.sender.send_text(text)).await;
-        sent.map_err(|_| End::Gone)?.map_err(|Lost| End::Gone)
+        self.sender.send_text(text).await.map_err(|_| End::Gone)
     }
 
     /// Waits until a picture can be sent, and returns the newest one, and whether it had to wait for the client. Reports
@@ -139,21 +136,19 @@ impl Client<'_> {
                     News::State(now) => self.send_text(live::state_message(&now)).await?,
                 },
                 text = live::next_text(self.receiver) => take(&text?, &mut self.pace)?,
-                Lost = self.sender.keep_alive() => return Err(End::Gone),
+                _ = self.sender.keep_alive() => return Err(End::Gone),
             }
         }
     }
 
-    /// Sends a picture. Waits as long as the client is slow, but at most for [`TAKEN_WITHIN`].
+    /// Sends a picture. Waits as long as the client is slow, unless it takes nothing for a long time.
     async fn send(&mut self, view: &mut PictureView, picture: &Picture) -> Result<(), End> {
         let message = [header(self.pace.next_number(), picture), picture.jpeg.clone()];
-        let sending = timeout(TAKEN_WITHIN, self.sender.send_bytes(message));
+        let sending = self.sender.send_bytes(message);
         tokio::pin!(sending);
         loop {
             tokio::select! {
-                sent = &mut sending => {
-                    return sent.map_err(|_| End::Gone)?.map_err(|Lost| End::Gone);
-                }
+                sent = &mut sending => return sent.map_err(|_| End::Gone),
                 error = view.end() => return Err(End::Error(error)),
                 text = live::next_text(self.receiver) => take(&text?, &mut self.pace)?,
             }
