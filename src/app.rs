@@ -33,6 +33,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock, LeftStream};
+use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, PlaybackError, secret};
@@ -153,8 +154,17 @@ impl Service {
             Arc::new(Readiness::new(ffmpeg, layout, disk, database, ended_tasks.clone()));
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
-        let core =
-            Arc::new(Core { access, cameras, registry, hls, snapshots, playback, reachability });
+        let webrtc = WebRtc::start(&settings::webrtc(config));
+        let core = Arc::new(Core {
+            access,
+            cameras,
+            registry,
+            hls,
+            webrtc,
+            snapshots,
+            playback,
+            reachability,
+        });
         let router = router(config, &core, &readiness, &disk_budget, &spawner);
         Ok(Self {
             router,
@@ -235,6 +245,9 @@ fn start_tasks(
     let numbers = core.cameras.numbers().clone();
     let reservation = async move { numbers.run().await };
     tasks.spawn(ended.watch("reservation of segment numbers", reservation));
+    if let Some(sockets) = core.webrtc.serve() {
+        tasks.spawn(ended.watch("WebRTC sockets", sockets));
+    }
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
         let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));
         let checker = checking::run(core, config.camera_nets(), monitor, interval);
@@ -351,8 +364,15 @@ fn router(
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),
         settings::cookie_attributes(config),
-        Exporter::new(registry, disk_budget.clone(), core.reachability.clone(), table.labels()),
+        Exporter::new(
+            registry,
+            disk_budget.clone(),
+            core.reachability.clone(),
+            &core.webrtc,
+            table.labels(),
+        ),
         config.public_url.clone(),
+        settings::ice_servers(config),
     );
     Arc::new(Router::new(api, table, config.trusted_proxies.clone()))
 }

@@ -33,6 +33,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Exporter>,
     /// The address at which browsers reach the service.
     pub(crate) public_url: PublicUrl,
+    /// The ICE servers that WebRTC players can use, as values of the header `Link`.
+    pub(crate) ice_servers: Vec<String>,
     /// When the manager started.
     pub(crate) started_at: Instant,
     /// The OpenAPI document; empty until the first request for it.
@@ -49,6 +51,7 @@ impl Api {
         cookie_attributes: CookieAttributes,
         metrics: Exporter,
         public_url: PublicUrl,
+        ice_servers: Vec<String>,
     ) -> Self {
         Self {
             core,
@@ -58,6 +61,7 @@ impl Api {
             cookie_attributes,
             metrics: Arc::new(metrics),
             public_url,
+            ice_servers,
             started_at: Instant::now(),
             document: OnceLock::new(),
         }

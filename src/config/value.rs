@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::ice_server::IceServers;
 use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
@@ -133,6 +134,35 @@ pub(super) fn one_of<T: Copy + 'static>(
 /// Allows TCP ports. With port 0, the system selects a free port.
 pub(super) fn port() -> Kind<u16> {
     number("a port", 0..=u16::MAX).note("0 selects a free port")
+}
+
+/// Allows TCP and UDP ports, and `off`.
+pub(super) fn port_or_off() -> Kind<Option<u16>> {
+    let allowed = format!("{}; or off", port().allowed);
+    Kind::new(allowed, |text| match text {
+        "off" => Some(None),
+        _ => text.parse().ok().map(Some),
+    })
+}
+
+/// IP addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses(pub(crate) Vec<IpAddr>);
+
+/// Allows IP addresses, separated by commas or white space.
+pub(super) fn addresses() -> Kind<Addresses> {
+    Kind::new("IP addresses, e.g. 192.168.1.10, 203.0.113.7", |text| {
+        let entries = text.split(|c: char| c == ',' || c.is_whitespace());
+        let entries = entries.filter(|entry| !entry.is_empty());
+        let addresses = entries.map(|entry| entry.trim_matches(['[', ']']).parse().ok());
+        addresses.collect::<Option<_>>().map(Addresses)
+    })
+}
+
+/// Allows STUN and TURN servers. Messages do not contain the value, because it may contain a password.
+pub(super) fn ice_servers() -> Kind<IceServers> {
+    let allowed = "URLs, e.g. stun:stun.example.com:3478, turn:USER:PASSWORD@turn.example.com:3478?transport=udp";
+    Kind { is_secret: true, ..parsed(allowed.to_owned()) }
 }
 
 /// Allows IP addresses. IPv6 addresses may be in brackets.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::access::Access;
 use crate::output::hls::output::Hls;
+use crate::output::webrtc::server::WebRtc;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::reachability::monitor::ReachabilityMonitor;
@@ -20,6 +21,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     /// The playlists of the streams.
     pub(crate) hls: Hls,
+    /// The WebRTC sessions of the streams.
+    pub(crate) webrtc: WebRtc,
     /// The pictures of the streams.
     pub(crate) snapshots: Snapshots,
     /// The playback sessions.

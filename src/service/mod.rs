@@ -9,6 +9,7 @@
 //! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
 //! | [`live`] | viewers whose connection stays open |
 //! | [`watching`] | requests of viewers for playlists and files |
+//! | [`webrtc`] | viewers who watch over WebRTC |
 //! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
 //! | [`certificate`] | the check of the certificate of a camera's ONVIF service |
@@ -34,3 +35,4 @@ pub(crate) mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod watching;
+pub(crate) mod webrtc;

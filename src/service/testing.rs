@@ -25,6 +25,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
+use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
@@ -89,6 +90,7 @@ impl Setup {
         let snapshots = Snapshots::new(decoder, registry.resources().counters.clone());
         Self {
             core: Arc::new(Core {
+                webrtc: WebRtc::off(),
                 access,
                 cameras,
                 registry,

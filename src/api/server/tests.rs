@@ -151,7 +151,8 @@ impl Served {
             start_timeout: PATIENCE,
             stale_timeout: PATIENCE,
         };
-        let metrics = Exporter::new(core.registry.clone(), budget, None, table.labels());
+        let metrics =
+            Exporter::new(core.registry.clone(), budget, None, &core.webrtc, table.labels());
         let api = Api::new(
             core,
             Finder::new(CameraNetworks::default()),
@@ -160,6 +161,7 @@ impl Served {
             CookieAttributes { text: "Path=/".to_owned(), is_secure: false },
             metrics,
             PublicUrl::default(),
+            Vec::new(),
         );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let router = Arc::new(Router::new(api, table, Networks::default()));

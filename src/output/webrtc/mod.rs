@@ -1,0 +1,23 @@
+//! The WebRTC output. Viewers negotiate a session by WHEP, and then get a stream's frames as RTP.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`addresses`] | the addresses that offers are answered with |
+//! | [`routes`] | which session gets which datagram |
+//! | [`socket`] | the sockets of all sessions: one UDP port, and TCP on the same number |
+//! | [`tcp`] | connections of viewers whose network blocks UDP |
+//! | [`offer`] | the check of an offer, and its answer |
+//! | [`timeline`] | the RTP times of a session's frames |
+//! | [`packets`] | sending a session's packets |
+//! | [`session`] | one viewer's session, from the answer to its end |
+//! | [`server`] | all sessions, and their limits |
+
+pub(crate) mod addresses;
+pub(crate) mod offer;
+mod packets;
+mod routes;
+pub(crate) mod server;
+pub(crate) mod session;
+mod socket;
+mod tcp;
+mod timeline;

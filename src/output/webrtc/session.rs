@@ -1,0 +1,421 @@
+//! One viewer's session, from the answer to its end.
+
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use str0m::media::{Frequency, MediaTime};
+use str0m::net::{Protocol, Receive};
+use str0m::{Event, IceConnectionState, Input, Output};
+use tokio::time::sleep_until;
+use tracing::debug;
+
+use super::offer::Negotiated;
+use super::packets::Packets;
+use super::routes::{Datagram, Inbox, Path};
+use super::socket::Sockets;
+use super::timeline::{Arrival, Timeline};
+use crate::base::error::Error;
+use crate::media::codec::VideoCodec;
+use crate::media::frame::{Frame, Track};
+use crate::media::hub::{Gap, HubReader};
+use crate::media::nal::Framing;
+use crate::media::parameter_set::sets::ParameterSets;
+use crate::stream::playable::PlayableReader;
+
+/// The time within which a viewer must connect after the answer.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The time after the last datagram of a viewer after which the viewer has vanished. Browsers send at least every 5 s.
+const VANISHED_AFTER: Duration = Duration::from_secs(10);
+/// The time in which the viewer can receive the news of the end.
+const CLOSE_TIME: Duration = Duration::from_millis(200);
+/// The largest number of steps between two waits. A keyframe of 1 MB has 900 packets.
+const MAX_STEPS: usize = 20_000;
+/// The start code in front of each NAL unit.
+const START_CODE: &[u8] = &[0, 0, 0, 1];
+
+/// The frames of a session.
+pub(crate) enum Frames {
+    /// The frames that players can play.
+    Playable(PlayableReader),
+    /// The frames as the camera sends them.
+    Original(HubReader),
+}
+
+impl Frames {
+    async fn next(&mut self) -> Result<Option<Arc<Frame>>, Gap> {
+        match self {
+            Self::Playable(reader) => reader.next().await,
+            Self::Original(reader) => reader.next().await,
+        }
+    }
+}
+
+/// The reason why a session ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum SessionEnd {
+    /// The viewer has ended the session.
+    Left,
+    /// The viewer did not connect in time.
+    NeverConnected,
+    /// Nothing has arrived from the viewer for some time.
+    Vanished,
+    /// The frames cannot be sent to this viewer.
+    Unsupported(&'static str),
+    /// The view has ended, for example because the permission has.
+    View(Error),
+    /// The protocol was violated.
+    Failed(String),
+}
+
+impl SessionEnd {
+    /// Returns a label for metrics and logs.
+    pub(crate) fn label(&self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::NeverConnected => "never_connected",
+            Self::Vanished => "vanished",
+            Self::Unsupported(_) => "unsupported",
+            Self::View(_) => "ended",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// A session.
+pub(crate) struct Session {
+    negotiated: Negotiated,
+    inbox: Inbox,
+    packets: Packets,
+    created_at: Instant,
+    is_connected: Arc<AtomicBool>,
+    /// The time of the viewer's last datagram; `None` before the connection.
+    last_heard: Option<Instant>,
+    /// The viewer's address to which the last packet was sent.
+    viewer: Option<SocketAddr>,
+    /// `None` before the connection.
+    timeline: Option<Timeline>,
+    /// The presentation time of the latest picture, and its epoch.
+    latest: Option<(u64, Duration)>,
+    awaits_keyframe: bool,
+}
+
+impl Session {
+    /// Creates a session that waits for its viewer's connection.
+    pub(super) fn new(
+        negotiated: Negotiated,
+        inbox: Inbox,
+        sockets: Arc<Sockets>,
+        is_connected: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            negotiated,
+            inbox,
+            packets: Packets::new(sockets),
+            created_at: Instant::now(),
+            is_connected,
+            last_heard: None,
+            viewer: None,
+            timeline: None,
+            latest: None,
+            awaits_keyframe: true,
+        }
+    }
+
+    /// Runs the session until the viewer leaves or `end` is ready. Reads the frames that `read` returns as soon as the
+    /// viewer is connected. Returns the reason of the end, and the number of packets that were sent.
+    pub(crate) async fn run(
+        mut self,
+        mut read: impl FnMut() -> Frames + Send,
+        end: impl Future<Output = SessionEnd> + Send,
+    ) -> (SessionEnd, u64) {
+        let mut end = pin!(end);
+        let mut frames: Option<Frames> = None;
+        let reason = loop {
+            let wake_at = match self.progress().await {
+                Ok(wake_at) => wake_at.min(self.deadline()),
+                Err(reason) => break reason,
+            };
+            if self.deadline() <= Instant::now() {
+                let is_connected = self.last_heard.is_some();
+                break if is_connected { SessionEnd::Vanished } else { SessionEnd::NeverConnected };
+            }
+            if self.timeline.is_some() && frames.is_none() {
+                frames = Some(read());
+            }
+            let next = async {
+                match &mut frames {
+                    Some(frames) => frames.next().await,
+                    None => std::future::pending().await,
+                }
+            };
+            let result = tokio::select! {
+                reason = &mut end => Err(reason),
+                datagram = self.inbox.next() => self.receive(datagram),
+                next = next => self.send_next(next),
+                () = sleep_until(wake_at.into()) => self.handle(Input::Timeout(Instant::now())),
+            };
+            if let Err(reason) = result {
+                break reason;
+            }
+        };
+        self.close().await;
+        (reason, self.packets.sent)
+    }
+
+    /// Returns the time at which the session ends unless the viewer connects or sends something.
+    fn deadline(&self) -> Instant {
+        self.last_heard.map_or(self.created_at + CONNECT_TIMEOUT, |heard| heard + VANISHED_AFTER)
+    }
+
+    /// Sends everything that is due. Returns the time of the next step.
+    async fn progress(&mut self) -> Result<Instant, SessionEnd> {
+        for _ in 0..MAX_STEPS {
+            match self.negotiated.rtc.poll_output().map_err(failed)? {
+                Output::Timeout(at) => {
+                    let now = Instant::now();
+                    if at > now {
+                        self.packets.flush().await;
+                        return Ok(at);
+                    }
+                    self.handle(Input::Timeout(now))?;
+                }
+                Output::Transmit(packet) => {
+                    // Before a connection, only the replies to requests with the right password are sent.
+                    if self.viewer != Some(packet.destination) {
+                        self.inbox.admit(packet.destination);
+                        self.viewer = Some(packet.destination);
+                    }
+                    self.packets.send(packet).await;
+                }
+                Output::Event(event) => self.note(&event)?,
+            }
+        }
+        self.packets.flush().await;
+        Ok(Instant::now())
+    }
+
+    fn note(&mut self, event: &Event) -> Result<(), SessionEnd> {
+        match event {
+            Event::Connected => {
+                let now = Instant::now();
+                self.last_heard = Some(now);
+                self.is_connected.store(true, Ordering::Relaxed);
+                self.timeline = Some(Timeline::new(now));
+            }
+            Event::Closed => return Err(SessionEnd::Left),
+            Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
+                return Err(SessionEnd::Vanished);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, input: Input<'_>) -> Result<(), SessionEnd> {
+        self.negotiated.rtc.handle_input(input).map_err(failed)
+    }
+
+    /// Handles a datagram and those that have arrived with it.
+    fn receive(&mut self, first: Datagram) -> Result<(), SessionEnd> {
+        let mut next = Some(first);
+        while let Some(datagram) = next {
+            self.receive_one(&datagram)?;
+            next = self.inbox.try_next();
+        }
+        Ok(())
+    }
+
+    fn receive_one(&mut self, datagram: &Datagram) -> Result<(), SessionEnd> {
+        let Datagram { source, path, received_at, bytes } = datagram;
+        let (proto, local) = match path {
+            Path::Udp(local) => (Protocol::Udp, *local),
+            Path::Tcp(local, _) => (Protocol::Tcp, Some(*local)),
+        };
+        let Some(destination) = self.destination(proto, *source, local) else { return Ok(()) };
+        let Ok(receive) = Receive::new(proto, *source, destination, bytes) else { return Ok(()) };
+        let input = Input::Receive(*received_at, receive);
+        if !self.negotiated.rtc.accepts(&input) || !self.packets.note_path(*source, path.clone()) {
+            return Ok(());
+        }
+        if self.last_heard.is_some() {
+            self.last_heard = Some(*received_at);
+        }
+        self.handle(input)
+    }
+
+    /// Returns the announced address at which a datagram arrived. Behind a translation of addresses, the local address
+    /// is not announced, and the datagram counts as sent to the first announced address of this family.
+    fn destination(
+        &self,
+        protocol: Protocol,
+        source: SocketAddr,
+        local: Option<IpAddr>,
+    ) -> Option<SocketAddr> {
+        let of_family = || {
+            let all = self.negotiated.local.iter().filter(move |it| it.0 == protocol);
+            all.map(|it| it.1).filter(move |it| it.is_ipv6() == source.is_ipv6())
+        };
+        of_family().find(|address| Some(address.ip()) == local).or_else(|| of_family().next())
+    }
+
+    fn send_next(&mut self, next: Result<Option<Arc<Frame>>, Gap>) -> Result<(), SessionEnd> {
+        match next {
+            Ok(Some(frame)) => self.send(&frame),
+            // The view ends in a moment.
+            Ok(None) => Err(SessionEnd::Left),
+            Err(Gap(missed)) => {
+                debug!(missed, "a WebRTC viewer missed frames");
+                self.catch_up();
+                Ok(())
+            }
+        }
+    }
+
+    fn catch_up(&mut self) {
+        self.awaits_keyframe = true;
+        if let Some(timeline) = &mut self.timeline {
+            timeline.catch_up(Instant::now());
+        }
+    }
+
+    fn send(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
+        match frame.track {
+            Track::Video => self.send_picture(frame),
+            Track::Audio => self.send_audio(frame),
+            Track::Aac => Ok(()),
+        }
+    }
+
+    fn send_picture(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
+        self.ensure_order(frame)?;
+        // A connection that is too slow would show older and older pictures.
+        if self.viewer.is_some_and(|viewer| self.packets.is_congested(viewer)) {
+            self.catch_up();
+        }
+        if self.awaits_keyframe {
+            let is_idle = self.viewer.is_none_or(|viewer| self.packets.is_idle(viewer));
+            if !frame.is_keyframe || !is_idle {
+                return Ok(());
+            }
+            self.awaits_keyframe = false;
+        }
+        let format = &frame.format;
+        let profile = h264_profile(&format.parameter_sets);
+        let section = &self.negotiated.video;
+        let Some(payload_type) = section.payload_type(format.codec(), profile) else {
+            return Err(SessionEnd::Unsupported(
+                "the player does not accept the codec of the video",
+            ));
+        };
+        let mid = section.mid;
+        let Some(timeline) = &mut self.timeline else { return Ok(()) };
+        let time = timeline.picture(arrival(frame), Instant::now());
+        let moment = timeline.moment(time);
+        let Some(writer) = self.negotiated.rtc.writer(mid) else { return Ok(()) };
+        let writer = writer.playout_delay(MediaTime::ZERO, MediaTime::ZERO);
+        writer
+            .write(payload_type, moment, media_time(time, 90_000), with_start_codes(frame))
+            .map_err(failed)?;
+        self.handle(Input::Timeout(Instant::now()))
+    }
+
+    /// Returns an error if the pictures are not sent in the order in which they are shown.
+    fn ensure_order(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
+        let epoch = frame.format.epoch;
+        let is_earlier = |(last, time)| last == epoch && frame.presentation_time < time;
+        if self.latest.is_some_and(is_earlier) {
+            return Err(SessionEnd::Unsupported(B_FRAMES));
+        }
+        self.latest = Some((epoch, frame.presentation_time));
+        Ok(())
+    }
+
+    fn send_audio(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
+        let Some(section) = &self.negotiated.audio else { return Ok(()) };
+        let Some(format) = &frame.format.audio else { return Ok(()) };
+        let Some((payload_type, rate)) = section.payload_type(format) else { return Ok(()) };
+        let Some(timeline) = self.timeline.as_mut().filter(|_| !self.awaits_keyframe) else {
+            return Ok(());
+        };
+        let Some(time) = timeline.audio(arrival(frame)) else { return Ok(()) };
+        let moment = timeline.moment(time);
+        let Some(writer) = self.negotiated.rtc.writer(section.mid) else { return Ok(()) };
+        let time = media_time(time, rate);
+        writer.write(payload_type, moment, time, &*frame.data).map_err(failed)?;
+        self.handle(Input::Timeout(Instant::now()))
+    }
+
+    /// Tells the viewer that the session has ended, for a limited time.
+    async fn close(&mut self) {
+        if self.last_heard.is_none() || self.negotiated.rtc.close().is_err() {
+            return;
+        }
+        let until = tokio::time::Instant::now() + CLOSE_TIME;
+        let _ = tokio::time::timeout_at(until, async {
+            while self.negotiated.rtc.is_alive() {
+                match self.negotiated.rtc.poll_output() {
+                    Ok(Output::Transmit(packet)) => self.packets.send(packet).await,
+                    Ok(Output::Event(_)) => {}
+                    Ok(Output::Timeout(at)) => {
+                        self.packets.flush().await;
+                        let at = tokio::time::Instant::from_std(at).min(until);
+                        sleep_until(at).await;
+                        if self.handle(Input::Timeout(Instant::now())).is_err() {
+                            break;
+                        }
+                    }
+                    Err(_) => break,
+                }
+            }
+            self.packets.flush().await;
+        })
+        .await;
+    }
+}
+
+/// The reason for which video with B-frames is refused.
+pub(crate) const B_FRAMES: &str = "the video has B-frames, which players do not show over WebRTC";
+
+fn failed(error: impl std::fmt::Display) -> SessionEnd {
+    SessionEnd::Failed(error.to_string())
+}
+
+fn arrival(frame: &Frame) -> Arrival {
+    Arrival {
+        epoch: frame.format.epoch,
+        time: frame.presentation_time,
+        received_at: frame.received_at.into_std(),
+    }
+}
+
+/// Returns a time in units of a clock with this rate.
+fn media_time(time: Duration, rate: u64) -> MediaTime {
+    let rate = match rate {
+        8000 => Frequency::EIGHT_KHZ,
+        48_000 => Frequency::FORTY_EIGHT_KHZ,
+        _ => Frequency::NINETY_KHZ,
+    };
+    let units = time.as_nanos() * u128::from(rate.get()) / 1_000_000_000;
+    MediaTime::new(u64::try_from(units).unwrap_or(u64::MAX), rate)
+}
+
+/// Returns the profile of H.264; `None` for other codecs.
+fn h264_profile(sets: &ParameterSets) -> Option<u8> {
+    let set = (sets.codec() == VideoCodec::H264).then(|| sets.units().next())??;
+    set.get(1).copied()
+}
+
+/// Returns a picture as NAL units with start codes. A keyframe follows its parameter sets.
+fn with_start_codes(frame: &Frame) -> Arc<[u8]> {
+    let sets = frame.format.parameter_sets.units().filter(|_| frame.is_keyframe);
+    let units = sets.map(|set| &**set).chain(Framing::Lengths(4).units(&frame.data));
+    let mut bytes = Vec::with_capacity(frame.data.len() + 256);
+    for unit in units {
+        bytes.extend_from_slice(START_CODE);
+        bytes.extend_from_slice(unit);
+    }
+    bytes.into()
+}
