@@ -33,14 +33,14 @@ pub(crate) struct Opened {
 }
 
 /// Opens a session for a visitor, and answers the visitor's offer. Starts the stream if it is not running, and waits
-/// for its first keyframe. The session ends with the permission.
+/// for its first keyframe. The session ends with the permission. The caller must have checked the permission with
+/// [`ensure_permitted`], because an offer that cannot be used is refused before the stream starts.
 pub(crate) async fn open(
     core: &Arc<Core>,
     id: &StreamId,
     visitor: Visitor<'_>,
     offer: &str,
 ) -> Result<Opened, Error> {
-    permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
     // An offer that cannot be used starts no stream.
     let negotiated = core.webrtc.negotiate(offer)?;
     let view = live::watch(core, id, visitor).await?;
@@ -63,14 +63,17 @@ pub(crate) async fn close(
     if core.webrtc.close(id, session) { Ok(()) } else { Err(unknown_session(id)) }
 }
 
-/// Fails if the visitor is not permitted to watch the camera, or if there is no such session.
-pub(crate) async fn ensure_exists(
+/// Fails if the visitor is not permitted to watch the camera.
+pub(crate) async fn ensure_permitted(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
-    session: &str,
 ) -> Result<(), Error> {
-    permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
+    permission::permit_to_watch(core, &visitor.shown, id.camera()).await.map(drop)
+}
+
+/// Fails if the stream has no such session.
+pub(crate) fn ensure_exists(core: &Core, id: &StreamId, session: &str) -> Result<(), Error> {
     if core.webrtc.has(id, session) { Ok(()) } else { Err(unknown_session(id)) }
 }
 

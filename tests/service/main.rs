@@ -43,3 +43,4 @@ mod support;
 mod testing;
 mod tls;
 mod webhooks;
+mod webrtc;

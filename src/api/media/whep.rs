@@ -24,6 +24,7 @@ pub(super) const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 /// Opens a session.
 pub(super) async fn open(mut call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(&call.id)?;
+    webrtc::ensure_permitted(&call.api.core, &id, visitor(&call)).await?;
     ensure_type(&call, SDP)?;
     let offer = input::read_body(&mut call.body, MAX_OFFER).await?;
     let offer = String::from_utf8(offer)
@@ -67,9 +68,10 @@ pub(super) async fn close(call: Call<'_>) -> Result<Reply, Error> {
 /// packet. Refuses to restart ICE.
 pub(super) async fn patch(mut call: Call<'_>) -> Result<Reply, Error> {
     let id = StreamId::parse(&call.id)?;
+    webrtc::ensure_permitted(&call.api.core, &id, visitor(&call)).await?;
     ensure_type(&call, FRAGMENT)?;
     input::read_body(&mut call.body, MAX_OFFER).await?;
-    webrtc::ensure_exists(&call.api.core, &id, visitor(&call), session(&call)).await?;
+    webrtc::ensure_exists(&call.api.core, &id, session(&call))?;
     // A player that restarts ICE does not know the new credentials, and so accepts any.
     let restarts = text(&call.head.headers, IF_MATCH.as_str())
         .is_some_and(|tag| tag.trim().trim_matches('"') == "*");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use str0m::net::Transmit;
+use tokio::sync::mpsc;
 
 use super::routes::Path;
 use super::socket::Sockets;
@@ -59,9 +60,10 @@ impl Packets {
         matches!(self.paths.get(&address), Some(Path::Tcp(_, outbox)) if outbox.capacity() < OUTBOX / 2)
     }
 
-    /// Returns true if nothing waits to be sent to this address.
-    pub(super) fn is_idle(&self, address: SocketAddr) -> bool {
-        !matches!(self.paths.get(&address), Some(Path::Tcp(_, outbox)) if outbox.capacity() < OUTBOX)
+    /// Returns true if hardly anything waits to be sent to this address.
+    pub(super) fn is_free(&self, address: SocketAddr) -> bool {
+        let is_busy = |outbox: &mpsc::Sender<Bytes>| outbox.capacity() < OUTBOX - OUTBOX / 16;
+        !matches!(self.paths.get(&address), Some(Path::Tcp(_, outbox)) if is_busy(outbox))
     }
 
     /// Sends a packet, now or with the next [`flush`](Self::flush).

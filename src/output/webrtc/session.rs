@@ -296,8 +296,8 @@ impl Session {
             self.catch_up();
         }
         if self.awaits_keyframe {
-            let is_idle = self.viewer.is_none_or(|viewer| self.packets.is_idle(viewer));
-            if !frame.is_keyframe || !is_idle {
+            let is_free = self.viewer.is_none_or(|viewer| self.packets.is_free(viewer));
+            if !frame.is_keyframe || !is_free {
                 return Ok(());
             }
             self.awaits_keyframe = false;
