@@ -372,8 +372,8 @@ fn router(
             table.labels(),
         ),
         config.public_url.clone(),
-        settings::ice_servers(config),
     );
+    let api = api.with_ice_servers(settings::ice_servers(config));
     Arc::new(Router::new(api, table, config.trusted_proxies.clone()))
 }
 

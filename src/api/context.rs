@@ -51,7 +51,6 @@ impl Api {
         cookie_attributes: CookieAttributes,
         metrics: Exporter,
         public_url: PublicUrl,
-        ice_servers: Vec<String>,
     ) -> Self {
         Self {
             core,
@@ -61,10 +60,15 @@ impl Api {
             cookie_attributes,
             metrics: Arc::new(metrics),
             public_url,
-            ice_servers,
+            ice_servers: Vec::new(),
             started_at: Instant::now(),
             document: OnceLock::new(),
         }
+    }
+
+    /// Adds the ICE servers that WebRTC players can use, as values of the header `Link`.
+    pub(crate) fn with_ice_servers(self, ice_servers: Vec<String>) -> Self {
+        Self { ice_servers, ..self }
     }
 
     /// Returns the time limit of every request. It is long enough for a start that first waits for

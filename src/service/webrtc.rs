@@ -152,7 +152,7 @@ async fn run(
             () = place.left() => SessionEnd::Left,
         }
     };
-    let (end, packets) = session.run(read, end).await;
+    let (end, packets) = Box::pin(session.run(read, end)).await;
     place.note_end(&end, packets);
     if let (SessionEnd::Unsupported(B_FRAMES), Some(flow)) = (&end, stream.shared().hub.flow()) {
         core.webrtc.note_reordering(stream.id(), flow.format.epoch);

@@ -103,12 +103,12 @@ async fn plays_what_the_camera_sends(tcp: bool) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_gets_what_the_camera_sends_over_udp() {
-    plays_what_the_camera_sends(false).await;
+    Box::pin(plays_what_the_camera_sends(false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_gets_what_the_camera_sends_over_tcp() {
-    plays_what_the_camera_sends(true).await;
+    Box::pin(plays_what_the_camera_sends(true)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -161,7 +161,6 @@ impl Served {
             CookieAttributes { text: "Path=/".to_owned(), is_secure: false },
             metrics,
             PublicUrl::default(),
-            Vec::new(),
         );
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let router = Arc::new(Router::new(api, table, Networks::default()));

@@ -175,7 +175,7 @@ impl WebRtc {
     /// Ends a session of a stream. Returns false if there is no such session.
     pub(crate) fn close(&self, stream: &StreamId, id: &str) -> bool {
         let mut sessions = lock(&self.0.sessions);
-        if !sessions.get(id).is_some_and(|entry| entry.stream == *stream) {
+        if sessions.get(id).is_none_or(|entry| entry.stream != *stream) {
             return false;
         }
         // The session notices that the sender is gone.

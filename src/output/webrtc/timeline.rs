@@ -68,7 +68,7 @@ impl Timeline {
             None => real(now),
             Some(last) if is_late => last.output + CLOSE,
             Some(last) if last.epoch == frame.epoch && frame.time >= last.input => {
-                let next = last.output + (frame.time - last.input);
+                let next = last.output + frame.time.saturating_sub(last.input);
                 let arrival = real(frame.received_at);
                 let is_near = next < arrival + MAX_DRIFT && arrival < next + MAX_DRIFT;
                 if is_near { next } else { arrival }
@@ -117,14 +117,14 @@ mod tests {
         let mut times: Vec<_> =
             (0..=50).map(|n| timeline.picture(frame(start, 1, n * 40), now)).collect();
         assert_eq!(times[0], BEGIN);
-        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == CLOSE));
+        assert!(times.windows(2).all(|pair| pair[1] == pair[0] + CLOSE));
         assert_eq!(
             timeline.audio(frame(start, 1, 2000)),
             None,
             "audio waits until it has caught up"
         );
         times = (51..60).map(|n| timeline.picture(frame(start, 1, n * 40), now)).collect();
-        assert!(times.windows(2).all(|pair| pair[1] - pair[0] == MS * 40));
+        assert!(times.windows(2).all(|pair| pair[1] == pair[0] + MS * 40));
         let audio = timeline.audio(frame(start, 1, 59 * 40 + 7)).expect("caught up");
         assert_eq!(audio, times[8] + MS * 7);
         assert_eq!(timeline.audio(frame(start, 1, 59 * 40 + 7)), None, "not the same time twice");

@@ -155,7 +155,7 @@ impl WhepViewer {
             match self.rtc.poll_output().expect("a healthy client") {
                 Output::Timeout(at) => break at,
                 Output::Transmit(packet) => {
-                    self.link.send(&packet.contents, packet.destination).await
+                    self.link.send(&packet.contents, packet.destination).await;
                 }
                 Output::Event(Event::MediaData(media)) => {
                     let is_video = media.mid == self.video;

@@ -106,7 +106,7 @@ export type DiscoveryInput = {
 
 export type Effect = "created" | "updated" | "unchanged";
 
-export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "shutting_down" | "internal";
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
   code: ErrorKind;
@@ -150,6 +150,7 @@ export type HealthOutput = {
   status: string;
   uptime_seconds: number;
   version: string;
+  webrtc: Webrtc;
 };
 
 export type IdInput = {
@@ -426,3 +427,8 @@ export type VendorsOutput = {
 export type VideoOption = "auto" | "copy" | "h264";
 
 export type WantedOutput = "hls" | "none";
+
+export type Webrtc = {
+  port?: number | null;
+  reason?: string | null;
+};
