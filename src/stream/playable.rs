@@ -161,6 +161,11 @@ impl PlayableReader {
         }
     }
 
+    /// Notes that the reader needs a keyframe. The rendition has a keyframe where the stream has one.
+    pub(crate) fn need_keyframe(&self) {
+        self.frames.need_keyframe();
+    }
+
     /// If the format of the stream's video has changed, decides which frames the reader returns from now on.
     fn note(&mut self, frame: &Frame) {
         let is_same = |format: &Arc<Format>| Arc::ptr_eq(format, &frame.format);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use stream_manager::parts::Framing;
 
 use crate::support::whep::{self, Offer, WhepViewer};
-use crate::support::{Camera, Manager, Metrics, Nginx, until};
+use crate::support::{Camera, Manager, Metrics, Nginx, OnvifDevice, until};
 
 /// The viewer and the manager are on the same machine.
 const ON: &[(&str, &str)] = &[("WEBRTC_PORT", "0"), ("WEBRTC_ADDRESSES", "127.0.0.1")];
@@ -319,6 +319,24 @@ async fn audio_is_sent_as_it_is_to_viewers_who_want_it() {
         silent.until("pictures", |it| it.pictures.len() > 20).await;
         assert!(silent.audio.is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_lost_pictures_gets_a_keyframe_from_the_camera() {
+    let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", "60"]).await;
+    let login = ["--user", "viewer", "--password", camera.password()];
+    let device = OnvifDevice::start_for(&camera, &login).await;
+    let manager = Manager::start(ON).await;
+    let link = camera.link_with_credentials("h264");
+    let body = json!({ "rtsp_link": link, "onvif": device.address_and_port() });
+    assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
+    let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    viewer.until("pictures", |it| it.pictures.len() > 20).await;
+    let before = (device.events("keyframe").len(), viewer.pictures.len());
+    viewer.request_keyframe();
+    let is_keyframe = |it: &whep::Received| units(it).len() == 3;
+    viewer.until("a keyframe", |it| it.pictures[before.1..].iter().any(is_keyframe)).await;
+    assert_eq!(device.events("keyframe").len(), before.0 + 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

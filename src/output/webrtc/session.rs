@@ -33,6 +33,8 @@ const VANISHED_AFTER: Duration = Duration::from_secs(10);
 const CLOSE_TIME: Duration = Duration::from_millis(200);
 /// The largest number of steps between two waits. A keyframe of 1 MB has 900 packets.
 const MAX_STEPS: usize = 20_000;
+/// The age of a keyframe from which on the session asks for another one.
+const MAX_KEYFRAME_AGE: Duration = Duration::from_secs(12);
 /// The start code in front of each NAL unit.
 const START_CODE: &[u8] = &[0, 0, 0, 1];
 
@@ -49,6 +51,13 @@ impl Frames {
         match self {
             Self::Playable(reader) => reader.next().await,
             Self::Original(reader) => reader.next().await,
+        }
+    }
+
+    fn need_keyframe(&self) {
+        match self {
+            Self::Playable(reader) => reader.need_keyframe(),
+            Self::Original(reader) => reader.need_keyframe(),
         }
     }
 }
@@ -100,6 +109,8 @@ pub(crate) struct Session {
     /// The presentation time of the latest picture, and its epoch.
     latest: Option<(u64, Duration)>,
     awaits_keyframe: bool,
+    /// True if the player has asked for a keyframe.
+    needs_keyframe: bool,
 }
 
 impl Session {
@@ -121,6 +132,7 @@ impl Session {
             timeline: None,
             latest: None,
             awaits_keyframe: true,
+            needs_keyframe: false,
         }
     }
 
@@ -144,6 +156,10 @@ impl Session {
             }
             if self.timeline.is_some() && frames.is_none() {
                 frames = Some(read());
+            }
+            if let Some(frames) = frames.as_ref().filter(|_| self.needs_keyframe) {
+                frames.need_keyframe();
+                self.needs_keyframe = false;
             }
             let next = async {
                 match &mut frames {
@@ -205,6 +221,7 @@ impl Session {
                 self.is_connected.store(true, Ordering::Relaxed);
                 self.timeline = Some(Timeline::new(now));
             }
+            Event::KeyframeRequest(_) => self.needs_keyframe = true,
             Event::Closed => return Err(SessionEnd::Left),
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
                 return Err(SessionEnd::Vanished);
@@ -301,6 +318,8 @@ impl Session {
                 return Ok(());
             }
             self.awaits_keyframe = false;
+            // The hub does not keep the frames after such a keyframe.
+            self.needs_keyframe |= frame.received_at.elapsed() > MAX_KEYFRAME_AGE;
         }
         let format = &frame.format;
         let profile = h264_profile(&format.parameter_sets);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use reqwest::{Client, Method, Response};
 use str0m::change::SdpAnswer;
-use str0m::media::{Direction, MediaData, MediaKind, Mid};
+use str0m::media::{Direction, KeyframeRequestKind, MediaData, MediaKind, Mid};
 use str0m::net::{Protocol, Receive, TcpType};
 use str0m::{Candidate, Event, Input, Output, Rtc};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -181,6 +181,12 @@ impl WhepViewer {
             Err(_) => {}
         }
         self.rtc.handle_input(Input::Timeout(Instant::now())).expect("a healthy client");
+    }
+
+    /// Asks for a keyframe (PLI).
+    pub(crate) fn request_keyframe(&mut self) {
+        let mut writer = self.rtc.writer(self.video).expect("a section");
+        writer.request_keyframe(None, KeyframeRequestKind::Pli).expect("a request");
     }
 
     /// Ends the session with DELETE. Returns the status.
