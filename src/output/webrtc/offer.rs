@@ -90,6 +90,11 @@ impl Negotiated {
         &self.fragment
     }
 
+    /// Returns the state of the session, for fuzzing.
+    pub(crate) fn into_rtc(self) -> Rtc {
+        self.rtc
+    }
+
     /// Returns whether the viewer accepts video of this codec.
     pub(crate) fn accepts(&self, codec: VideoCodec) -> bool {
         self.video.payload_type(codec, None).is_some()
