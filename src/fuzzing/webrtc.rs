@@ -35,9 +35,8 @@ pub fn sdp_offer(data: &[u8]) {
 /// the datagram does not have the session's password.
 pub fn webrtc_datagram(data: &[u8]) {
     /// One session for all inputs, because its creation takes much longer than the rest.
-    static SESSION: LazyLock<Mutex<Rtc>> = LazyLock::new(|| {
-        Mutex::new(into_rtc(negotiate(OFFER, &LOCAL).expect("a good offer")))
-    });
+    static SESSION: LazyLock<Mutex<Rtc>> =
+        LazyLock::new(|| Mutex::new(into_rtc(negotiate(OFFER, &LOCAL).expect("a good offer"))));
     let mut rtc = lock(&SESSION);
     let source = SocketAddr::from(([198, 51, 100, 1], 5000));
     let destination = SocketAddr::from(([192, 0, 2, 1], 8189));

@@ -38,25 +38,43 @@ pub(crate) async fn watch(
     visitor: Visitor<'_>,
 ) -> Result<LiveView, Error> {
     let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
-    streams::known_camera(core, id).await?;
-    let running = core.registry.get(id).filter(|stream| stream.is_live(WantedOutput::None));
-    let stream = match running {
-        Some(stream) => stream,
-        None => watching::start(core, id, WantedOutput::None).await?,
-    };
-    let view = LiveView {
-        _interest: stream.interest(Purpose::View),
-        stream,
-        permit,
-        address: visitor.shown.address.unwrap_or_default().to_owned(),
-        player: visitor.player.to_owned(),
-    };
-    view.note_presence()?;
-    permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
-    Ok(view)
+    let address = visitor.shown.address.unwrap_or_default().to_owned();
+    LiveView::begin(core, id, permit, address, visitor.player.to_owned()).await
 }
 
 impl LiveView {
+    /// Returns a view of another stream of the same camera, for the same viewer. Fails as [`watch`] does.
+    pub(crate) fn also_watch(
+        &self,
+        core: Arc<Core>,
+        id: StreamId,
+    ) -> impl Future<Output = Result<Self, Error>> + Send + use<> {
+        let Self { permit, address, player, .. } = self;
+        let (permit, address, player) = (permit.clone(), address.clone(), player.clone());
+        async move { Self::begin(&core, &id, permit, address, player).await }
+    }
+
+    /// Begins a view with a permission that was checked.
+    async fn begin(
+        core: &Core,
+        id: &StreamId,
+        permit: Permit,
+        address: String,
+        player: String,
+    ) -> Result<Self, Error> {
+        streams::known_camera(core, id).await?;
+        let running = core.registry.get(id).filter(|stream| stream.is_live(WantedOutput::None));
+        let stream = match running {
+            Some(stream) => stream,
+            None => watching::start(core, id, WantedOutput::None).await?,
+        };
+        let interest = stream.interest(Purpose::View);
+        let view = Self { _interest: interest, stream, permit, address, player };
+        view.note_presence()?;
+        permission::ensure_still_valid(core, &view.permit, id.camera()).await?;
+        Ok(view)
+    }
+
     /// Returns the stream.
     pub(crate) fn stream(&self) -> &StreamHandle {
         &self.stream

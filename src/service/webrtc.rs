@@ -1,5 +1,6 @@
 //! Use cases of viewers who watch over WebRTC: they open a session with an offer, and end it.
 
+use std::pin::Pin;
 use std::sync::Arc;
 
 use tracing::{debug, info};
@@ -9,14 +10,13 @@ use super::live::{self, LiveView};
 use super::permission;
 use super::watching::Visitor;
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::id::StreamId;
+use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::VideoOption;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
 use crate::media::hub::ReadFrom;
-use crate::output::webrtc::offer::Negotiated;
 use crate::output::webrtc::server::Place;
-use crate::output::webrtc::session::{B_FRAMES, Frames, Session, SessionEnd};
+use crate::output::webrtc::session::{B_FRAMES, Frames, Outcome, Session, SessionEnd};
 use crate::stream::handle::StreamHandle;
 
 /// The largest number of bytes by which a viewer can be behind. A group of pictures of 12 s with 10 Mbit/s has 15 MB.
@@ -44,7 +44,7 @@ pub(crate) async fn open(
     // An offer that cannot be used starts no stream.
     let negotiated = core.webrtc.negotiate(offer)?;
     let view = live::watch(core, id, visitor).await?;
-    let is_original = choose_frames(core, view.stream(), &negotiated)?;
+    let is_original = choose_frames(core, view.stream(), |codec| negotiated.accepts(codec))?;
     let (answer, fragment) = (negotiated.answer.clone(), negotiated.fragment().to_owned());
     let (session, place) = core.webrtc.open(id, negotiated)?;
     let opened = Opened { id: place.id().to_owned(), answer, fragment };
@@ -87,16 +87,16 @@ fn unknown_session(id: &StreamId) -> Error {
 fn choose_frames(
     core: &Core,
     stream: &StreamHandle,
-    negotiated: &Negotiated,
+    accepts: impl Fn(VideoCodec) -> bool,
 ) -> Result<bool, Error> {
     let shared = stream.shared();
     let Some(flow) = shared.hub.flow() else { return Ok(false) };
     let format = &flow.format;
     let is_forced = stream.status().camera.options.video == VideoOption::H264;
     // Without this, H.265 would be converted although the viewer can play it.
-    let is_original = !is_forced && is_plain_h265(format) && negotiated.accepts(VideoCodec::H265);
+    let is_original = !is_forced && is_plain_h265(format) && accepts(VideoCodec::H265);
     let codec = if is_original { Some(VideoCodec::H265) } else { shared.media.codec() };
-    if !codec.is_some_and(|codec| negotiated.accepts(codec)) {
+    if !codec.is_some_and(&accepts) {
         return Err(unsupported(stream.id(), "the player does not accept the codec of the video"));
     }
     let is_copied = codec == Some(format.codec());
@@ -129,30 +129,41 @@ fn unsupported(id: &StreamId, reason: &str) -> Error {
     Error::new(ErrorKind::WebrtcUnsupported, detail)
 }
 
-/// Runs a session until it ends.
+/// Returns the frames of a stream, as the camera sends them or as all players can play them.
+fn frames(stream: &StreamHandle, is_original: bool) -> Frames {
+    let shared = stream.shared();
+    if is_original {
+        Frames::Original(shared.hub.read(ReadFrom::LastKeyframe, MAX_BEHIND))
+    } else {
+        Frames::Playable(shared.media.read(MAX_BEHIND))
+    }
+}
+
+/// Runs a session until it ends. If the network is too slow for the main stream, continues with the sub stream.
 async fn run(
     core: Arc<Core>,
-    view: LiveView,
-    session: Session,
+    mut view: LiveView,
+    mut session: Session,
     mut place: Place,
     is_original: bool,
 ) {
-    let stream = view.stream().clone();
-    let read = || {
-        let shared = stream.shared();
-        if is_original {
-            Frames::Original(shared.hub.read(ReadFrom::LastKeyframe, MAX_BEHIND))
-        } else {
-            Frames::Playable(shared.media.read(MAX_BEHIND))
-        }
-    };
-    let end = async {
+    let mut sub = SubStream::Unused;
+    let end = loop {
+        let stream = view.stream().clone();
         tokio::select! {
-            error = view.end(&core) => SessionEnd::View(error),
-            () = place.left() => SessionEnd::Left,
+            outcome = Box::pin(session.run(|| frames(&stream, is_original))) => match outcome {
+                Outcome::End(end) => break end,
+                Outcome::TooSlow => sub.open(&core, &view),
+            },
+            opened = sub.opened() => if let Some(opened) = use_sub(&core, &mut session, opened) {
+                view = opened;
+            },
+            error = view.end(&core) => break SessionEnd::View(error),
+            () = place.left() => break SessionEnd::Left,
         }
     };
-    let (end, packets) = Box::pin(session.run(read, end)).await;
+    session.close().await;
+    let (stream, packets) = (view.stream(), session.packets());
     place.note_end(&end, packets);
     if let (SessionEnd::Unsupported(B_FRAMES), Some(flow)) = (&end, stream.shared().hub.flow()) {
         core.webrtc.note_reordering(stream.id(), flow.format.epoch);
@@ -162,5 +173,56 @@ async fn run(
         info!(%camera, reason = ?end, packets, "a WebRTC session has ended");
     } else {
         debug!(%camera, reason = ?end, "a WebRTC session has ended before its connection");
+    }
+}
+
+/// The sub stream of a session that began with the main stream.
+enum SubStream {
+    Unused,
+    Opening(Pin<Box<dyn Future<Output = Result<LiveView, Error>> + Send>>),
+    /// It is used, or cannot be used.
+    Decided,
+}
+
+impl SubStream {
+    /// Begins to open the sub stream, unless that was tried before.
+    fn open(&mut self, core: &Arc<Core>, view: &LiveView) {
+        let id = view.stream().id();
+        if !matches!(self, Self::Unused) || id.profile() == Profile::Sub {
+            return;
+        }
+        let sub = StreamId::new(id.camera().clone(), Profile::Sub);
+        *self = Self::Opening(Box::pin(view.also_watch(Arc::clone(core), sub)));
+    }
+
+    /// Waits until the sub stream is open.
+    async fn opened(&mut self) -> Result<LiveView, Error> {
+        let Self::Opening(opening) = self else { return std::future::pending().await };
+        let opened = opening.await;
+        *self = Self::Decided;
+        opened
+    }
+}
+
+/// Makes a session continue with the sub stream, and returns the view of it; `None` if the sub stream cannot be used.
+fn use_sub(
+    core: &Core,
+    session: &mut Session,
+    opened: Result<LiveView, Error>,
+) -> Option<LiveView> {
+    let chosen = opened.and_then(|view| {
+        let is_original = choose_frames(core, view.stream(), |codec| session.accepts(codec))?;
+        Ok((view, is_original))
+    });
+    match chosen {
+        Ok((view, is_original)) => {
+            info!(camera = %view.stream().id(), "a WebRTC session continues with the sub stream, because the network is slow");
+            session.switch_to(frames(view.stream(), is_original));
+            Some(view)
+        }
+        Err(error) => {
+            info!(%error, "the network of a WebRTC session is too slow, and the sub stream cannot be used");
+            None
+        }
     }
 }

@@ -9,10 +9,12 @@
 //! | [`offer`] | the check of an offer, and its answer |
 //! | [`timeline`] | the RTP times of a session's frames |
 //! | [`packets`] | sending a session's packets |
+//! | [`capacity`] | whether the network is fast enough for the video |
 //! | [`session`] | one viewer's session, from the answer to its end |
 //! | [`server`] | all sessions, and their limits |
 
 pub(crate) mod addresses;
+mod capacity;
 pub(crate) mod offer;
 mod packets;
 mod routes;

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
@@ -31,6 +31,8 @@ const FRAGMENT_LENGTH: usize = 16;
 const PLAYOUT_DELAY: u8 = 14;
 /// The size of a UDP datagram with media, in bytes, which passes tunnels.
 const MTU: usize = 1200;
+/// The time between two reports about lost packets.
+const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// Payload types for H.264 with packetization mode 1, those for packets that are sent again, and profiles with level 3.1:
 /// Baseline, Constrained Baseline, Main and High. The answer contains the payload types of the offer instead. Mode 0 cannot
 /// send pictures that are larger than a datagram.
@@ -188,6 +190,7 @@ fn config(local: &Local, credentials: IceCreds) -> RtcConfig {
         .set_local_ice_credentials(credentials)
         .set_ice_lite(true)
         .set_extension_map(extensions)
+        .set_stats_interval(Some(STATS_INTERVAL))
         .set_send_buffer_video(RESEND)
         .set_mtu(MTU..=MTU)
         .clear_codecs()

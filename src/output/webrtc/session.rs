@@ -1,7 +1,6 @@
 //! One viewer's session, from the answer to its end.
 
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::time::sleep_until;
 use tracing::debug;
 
+use super::capacity::Capacity;
 use super::offer::Negotiated;
 use super::packets::Packets;
 use super::routes::{Datagram, Inbox, Path};
@@ -93,6 +93,15 @@ impl SessionEnd {
     }
 }
 
+/// The result of running a session.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// The session ends for this reason.
+    End(SessionEnd),
+    /// The session continues, but the network is too slow for the video.
+    TooSlow,
+}
+
 /// A session.
 pub(crate) struct Session {
     negotiated: Negotiated,
@@ -111,6 +120,9 @@ pub(crate) struct Session {
     awaits_keyframe: bool,
     /// True if the player has asked for a keyframe.
     needs_keyframe: bool,
+    /// The frames that are sent; `None` before the connection.
+    frames: Option<Frames>,
+    capacity: Capacity,
 }
 
 impl Session {
@@ -133,52 +145,72 @@ impl Session {
             latest: None,
             awaits_keyframe: true,
             needs_keyframe: false,
+            frames: None,
+            capacity: Capacity::default(),
         }
     }
 
-    /// Runs the session until the viewer leaves or `end` is ready. Reads the frames that `read` returns as soon as the
-    /// viewer is connected. Returns the reason of the end, and the number of packets that were sent.
-    pub(crate) async fn run(
-        mut self,
-        mut read: impl FnMut() -> Frames + Send,
-        end: impl Future<Output = SessionEnd> + Send,
-    ) -> (SessionEnd, u64) {
-        let mut end = pin!(end);
-        let mut frames: Option<Frames> = None;
-        let reason = loop {
+    /// Runs the session until it ends, or until the network turns out to be too slow for the video. Reads the frames that
+    /// `read` returns as soon as the viewer is connected. Can be cancelled and called again; packets that are lost by that
+    /// are sent again when the player requests them.
+    pub(crate) async fn run(&mut self, read: impl Fn() -> Frames + Send) -> Outcome {
+        loop {
             let wake_at = match self.progress().await {
                 Ok(wake_at) => wake_at.min(self.deadline()),
-                Err(reason) => break reason,
+                Err(end) => return Outcome::End(end),
             };
             if self.deadline() <= Instant::now() {
                 let is_connected = self.last_heard.is_some();
-                break if is_connected { SessionEnd::Vanished } else { SessionEnd::NeverConnected };
+                let end =
+                    if is_connected { SessionEnd::Vanished } else { SessionEnd::NeverConnected };
+                return Outcome::End(end);
             }
-            if self.timeline.is_some() && frames.is_none() {
-                frames = Some(read());
+            if self.capacity.take_shortage() {
+                return Outcome::TooSlow;
             }
-            if let Some(frames) = frames.as_ref().filter(|_| self.needs_keyframe) {
+            if self.timeline.is_some() && self.frames.is_none() {
+                self.frames = Some(read());
+            }
+            if let Some(frames) = self.frames.as_ref().filter(|_| self.needs_keyframe) {
                 frames.need_keyframe();
                 self.needs_keyframe = false;
             }
+            let frames = &mut self.frames;
             let next = async {
-                match &mut frames {
+                match frames {
                     Some(frames) => frames.next().await,
                     None => std::future::pending().await,
                 }
             };
             let result = tokio::select! {
-                reason = &mut end => Err(reason),
                 datagram = self.inbox.next() => self.receive(datagram),
                 next = next => self.send_next(next),
                 () = sleep_until(wake_at.into()) => self.handle(Input::Timeout(Instant::now())),
             };
-            if let Err(reason) = result {
-                break reason;
+            if let Err(end) = result {
+                return Outcome::End(end);
             }
-        };
-        self.close().await;
-        (reason, self.packets.sent)
+        }
+    }
+
+    /// Continues with other frames, which begin with a keyframe.
+    pub(crate) fn switch_to(&mut self, frames: Frames) {
+        self.frames = Some(frames);
+        self.latest = None;
+        self.catch_up();
+        if let Some(timeline) = &mut self.timeline {
+            timeline.switch();
+        }
+    }
+
+    /// Returns whether the viewer accepts video of this codec.
+    pub(crate) fn accepts(&self, codec: VideoCodec) -> bool {
+        self.negotiated.accepts(codec)
+    }
+
+    /// Returns the number of packets that were sent.
+    pub(crate) fn packets(&self) -> u64 {
+        self.packets.sent
     }
 
     /// Returns the time at which the session ends unless the viewer connects or sends something.
@@ -220,6 +252,9 @@ impl Session {
                 self.last_heard = Some(now);
                 self.is_connected.store(true, Ordering::Relaxed);
                 self.timeline = Some(Timeline::new(now));
+            }
+            Event::MediaEgressStats(stats) if stats.mid == self.negotiated.video.mid => {
+                self.capacity.note_loss(stats.loss);
             }
             Event::KeyframeRequest(_) => self.needs_keyframe = true,
             Event::Closed => return Err(SessionEnd::Left),
@@ -310,6 +345,7 @@ impl Session {
         self.ensure_order(frame)?;
         // A connection that is too slow would show older and older pictures.
         if self.viewer.is_some_and(|viewer| self.packets.is_congested(viewer)) {
+            self.capacity.note_skip();
             self.catch_up();
         }
         if self.awaits_keyframe {
@@ -368,7 +404,7 @@ impl Session {
     }
 
     /// Tells the viewer that the session has ended, for a limited time.
-    async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if self.last_heard.is_none() || self.negotiated.rtc.close().is_err() {
             return;
         }

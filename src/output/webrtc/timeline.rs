@@ -14,6 +14,9 @@ const BEGIN: Duration = Duration::from_secs(1);
 /// bursts, so a smaller difference is usual.
 const MAX_DRIFT: Duration = Duration::from_secs(2);
 
+/// A number that is not the number of any epoch.
+const OTHER_STREAM: u64 = u64::MAX;
+
 /// The clock of a session.
 #[derive(Debug)]
 pub(super) struct Timeline {
@@ -58,6 +61,13 @@ impl Timeline {
     /// Notes that the session has missed frames. The frames that arrived before `now` are late.
     pub(super) fn catch_up(&mut self, now: Instant) {
         (self.catches_up_until, self.is_catching_up) = (now, true);
+    }
+
+    /// Notes that the next frames are from another stream, whose epochs have clocks of their own.
+    pub(super) fn switch(&mut self) {
+        if let Some(last) = &mut self.last {
+            last.epoch = OTHER_STREAM;
+        }
     }
 
     /// Returns the time of a picture.

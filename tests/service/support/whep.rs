@@ -45,6 +45,8 @@ pub(crate) struct WhepViewer {
     pub pictures: Vec<Received>,
     /// All packets of audio so far.
     pub audio: Vec<Received>,
+    /// The share of media packets that the viewer loses.
+    pub loss: f64,
     /// True once the manager has closed the session.
     pub is_closed: bool,
 }
@@ -138,7 +140,7 @@ impl WhepViewer {
         let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
         rtc.sdp_api().accept_answer(pending, answer).expect("an answer that fits");
         let (pictures, audio) = (Vec::new(), Vec::new());
-        Self { rtc, link, local, video, session, pictures, audio, is_closed: false }
+        Self { rtc, link, local, video, session, pictures, audio, loss: 0.0, is_closed: false }
     }
 
     /// Runs the client until `condition` is met.
@@ -170,6 +172,8 @@ impl WhepViewer {
         let received = tokio::time::timeout(wait, self.link.receive()).await;
         let now = Instant::now();
         match received {
+            // RTP and RTCP begin with these bits.
+            Ok(Some((_, bytes))) if bytes[0] >> 6 == 2 && fastrand::f64() < self.loss => {}
             Ok(Some((source, bytes))) => {
                 let protocol = self.link.protocol();
                 if let Ok(receive) = Receive::new(protocol, source, self.local, &bytes) {
