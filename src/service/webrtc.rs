@@ -15,8 +15,10 @@ use crate::camera::options::VideoOption;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
 use crate::media::hub::ReadFrom;
+use crate::output::webrtc::frames::Frames;
+use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SessionEnd};
 use crate::output::webrtc::server::Place;
-use crate::output::webrtc::session::{B_FRAMES, Frames, Outcome, Session, SessionEnd};
+use crate::output::webrtc::session::Session;
 use crate::stream::handle::StreamHandle;
 
 /// The largest number of bytes by which a viewer can be behind. A group of pictures of 12 s with 10 Mbit/s has 15 MB.

@@ -9,13 +9,17 @@
 //! | [`offer`] | the check of an offer, and its answer |
 //! | [`timeline`] | the RTP times of a session's frames |
 //! | [`packets`] | sending a session's packets |
+//! | [`frames`] | the frames of a session, in the form that the library takes |
 //! | [`capacity`] | whether the network is fast enough for the video |
 //! | [`session`] | one viewer's session, from the answer to its end |
+//! | [`outcome`] | why a session ends |
 //! | [`server`] | all sessions, and their limits |
 
 pub(crate) mod addresses;
 mod capacity;
+pub(crate) mod frames;
 pub(crate) mod offer;
+pub(crate) mod outcome;
 mod packets;
 mod routes;
 pub(crate) mod server;

@@ -16,8 +16,9 @@ use tracing::{info, warn};
 
 use super::addresses;
 use super::offer::{self, Local, Negotiated};
+use super::outcome::SessionEnd;
 use super::routes::Routes;
-use super::session::{CONNECT_TIMEOUT, Session, SessionEnd};
+use super::session::{CONNECT_TIMEOUT, Session};
 use super::socket::Sockets;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;

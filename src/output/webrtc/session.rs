@@ -5,25 +5,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use str0m::media::{Frequency, MediaTime};
+use str0m::media::MediaTime;
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::time::sleep_until;
 use tracing::debug;
 
 use super::capacity::Capacity;
+use super::frames::{Frames, arrival, h264_profile, media_time, with_start_codes};
 use super::offer::Negotiated;
+use super::outcome::{B_FRAMES, Outcome, SessionEnd};
 use super::packets::Packets;
 use super::routes::{Datagram, Inbox, Path};
 use super::socket::Sockets;
-use super::timeline::{Arrival, Timeline};
-use crate::base::error::Error;
+use super::timeline::Timeline;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Frame, Track};
-use crate::media::hub::{Gap, HubReader};
-use crate::media::nal::Framing;
-use crate::media::parameter_set::sets::ParameterSets;
-use crate::stream::playable::PlayableReader;
+use crate::media::hub::Gap;
 
 /// The time within which a viewer must connect after the answer.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -35,72 +33,6 @@ const CLOSE_TIME: Duration = Duration::from_millis(200);
 const MAX_STEPS: usize = 20_000;
 /// The age of a keyframe from which on the session asks for another one.
 const MAX_KEYFRAME_AGE: Duration = Duration::from_secs(12);
-/// The start code in front of each NAL unit.
-const START_CODE: &[u8] = &[0, 0, 0, 1];
-
-/// The frames of a session.
-pub(crate) enum Frames {
-    /// The frames that players can play.
-    Playable(PlayableReader),
-    /// The frames as the camera sends them.
-    Original(HubReader),
-}
-
-impl Frames {
-    async fn next(&mut self) -> Result<Option<Arc<Frame>>, Gap> {
-        match self {
-            Self::Playable(reader) => reader.next().await,
-            Self::Original(reader) => reader.next().await,
-        }
-    }
-
-    fn need_keyframe(&self) {
-        match self {
-            Self::Playable(reader) => reader.need_keyframe(),
-            Self::Original(reader) => reader.need_keyframe(),
-        }
-    }
-}
-
-/// The reason why a session ends.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum SessionEnd {
-    /// The viewer has ended the session.
-    Left,
-    /// The viewer did not connect in time.
-    NeverConnected,
-    /// Nothing has arrived from the viewer for some time.
-    Vanished,
-    /// The frames cannot be sent to this viewer.
-    Unsupported(&'static str),
-    /// The view has ended, for example because the permission has.
-    View(Error),
-    /// The protocol was violated.
-    Failed(String),
-}
-
-impl SessionEnd {
-    /// Returns a label for metrics and logs.
-    pub(crate) fn label(&self) -> &'static str {
-        match self {
-            Self::Left => "left",
-            Self::NeverConnected => "never_connected",
-            Self::Vanished => "vanished",
-            Self::Unsupported(_) => "unsupported",
-            Self::View(_) => "ended",
-            Self::Failed(_) => "failed",
-        }
-    }
-}
-
-/// The result of running a session.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// The session ends for this reason.
-    End(SessionEnd),
-    /// The session continues, but the network is too slow for the video.
-    TooSlow,
-}
 
 /// A session.
 pub(crate) struct Session {
@@ -316,8 +248,7 @@ impl Session {
     fn send_next(&mut self, next: Result<Option<Arc<Frame>>, Gap>) -> Result<(), SessionEnd> {
         match next {
             Ok(Some(frame)) => self.send(&frame),
-            // The view ends in a moment.
-            Ok(None) => Err(SessionEnd::Left),
+            Ok(None) => Err(SessionEnd::StreamEnded),
             Err(Gap(missed)) => {
                 debug!(missed, "a WebRTC viewer missed frames");
                 self.catch_up();
@@ -431,46 +362,6 @@ impl Session {
     }
 }
 
-/// The reason for which video with B-frames is refused.
-pub(crate) const B_FRAMES: &str = "the video has B-frames, which players do not show over WebRTC";
-
 fn failed(error: impl std::fmt::Display) -> SessionEnd {
     SessionEnd::Failed(error.to_string())
-}
-
-fn arrival(frame: &Frame) -> Arrival {
-    Arrival {
-        epoch: frame.format.epoch,
-        time: frame.presentation_time,
-        received_at: frame.received_at.into_std(),
-    }
-}
-
-/// Returns a time in units of a clock with this rate.
-fn media_time(time: Duration, rate: u64) -> MediaTime {
-    let rate = match rate {
-        8000 => Frequency::EIGHT_KHZ,
-        48_000 => Frequency::FORTY_EIGHT_KHZ,
-        _ => Frequency::NINETY_KHZ,
-    };
-    let units = time.as_nanos() * u128::from(rate.get()) / 1_000_000_000;
-    MediaTime::new(u64::try_from(units).unwrap_or(u64::MAX), rate)
-}
-
-/// Returns the profile of H.264; `None` for other codecs.
-fn h264_profile(sets: &ParameterSets) -> Option<u8> {
-    let set = (sets.codec() == VideoCodec::H264).then(|| sets.units().next())??;
-    set.get(1).copied()
-}
-
-/// Returns a picture as NAL units with start codes. A keyframe follows its parameter sets.
-fn with_start_codes(frame: &Frame) -> Arc<[u8]> {
-    let sets = frame.format.parameter_sets.units().filter(|_| frame.is_keyframe);
-    let units = sets.map(|set| &**set).chain(Framing::Lengths(4).units(&frame.data));
-    let mut bytes = Vec::with_capacity(frame.data.len() + 256);
-    for unit in units {
-        bytes.extend_from_slice(START_CODE);
-        bytes.extend_from_slice(unit);
-    }
-    bytes.into()
 }
