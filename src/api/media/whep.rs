@@ -13,7 +13,7 @@ use crate::camera::id::StreamId;
 use crate::service::webrtc::{self, Opened};
 
 /// The largest offer, in bytes. Browsers send up to 10 kB.
-const MAX_OFFER: usize = 64 * 1024;
+const MAX_OFFER: usize = 32 * 1024;
 /// The path of a stream's WHEP endpoint.
 pub(super) const PATH: &str = "/streams/{id}/whep";
 /// The path of a session.

@@ -7,7 +7,6 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use str0m::change::SdpOffer;
 use str0m::config::DtlsCert;
 use str0m::crypto::CryptoProvider;
 use str0m::format::Codec;
@@ -20,11 +19,6 @@ use crate::base::error::{Error, ErrorKind};
 use crate::media::codec::VideoCodec;
 use crate::media::frame::AudioFormat;
 
-/// The largest number of media sections. Browsers offer one for video and one for audio.
-const MAX_SECTIONS: usize = 8;
-/// Lines that are ignored: the viewer's candidates, which are not used, and several encodings of one track.
-const IGNORED: [&str; 5] =
-    ["a=candidate:", "a=end-of-candidates", "a=simulcast:", "a=rid:", "a=ssrc-group:SIM"];
 /// The length of the user name fragment. A request with it finds its session.
 const FRAGMENT_LENGTH: usize = 16;
 /// The id of the header extension that sets the delay with which players show pictures.
@@ -129,7 +123,7 @@ impl AudioSection {
 
 /// Checks an offer, and answers it.
 pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error> {
-    let (offer, names) = parse(offer)?;
+    let (offer, names) = text::parse(offer)?;
     let credentials = IceCreds {
         ufrag: (0..FRAGMENT_LENGTH).map(|_| fastrand::alphanumeric()).collect(),
         ..IceCreds::new()
@@ -148,7 +142,7 @@ pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error>
         }
     }
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| invalid(&error.to_string()))?;
-    let (video, audio) = sections(&mut rtc, &names);
+    let (video, audio) = sections(&mut rtc, &names)?;
     let video = video.filter(|video| !video.types.is_empty()).ok_or_else(|| {
         let detail = "the offer has no video that the manager can send: it needs an active video section \
                       with H.264 in packetization mode 1";
@@ -156,24 +150,6 @@ pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error>
     })?;
     let answer = answer.to_sdp_string();
     Ok(Negotiated { rtc, answer, fragment, local: announced, video, audio })
-}
-
-/// Parses an offer. Returns the names of its media sections as well.
-fn parse(text: &str) -> Result<(SdpOffer, Vec<Mid>), Error> {
-    let lines = || text.lines().map(str::trim_end).filter(|line| !line.is_empty());
-    let sections = lines().filter(|line| line.starts_with("m=")).count();
-    if sections > MAX_SECTIONS {
-        let detail = format!("it has {sections} media sections, more than {MAX_SECTIONS}");
-        return Err(invalid(&detail));
-    }
-    if lines().any(|line| line.starts_with("m=application")) {
-        return Err(invalid("it has a data channel, which the manager does not support"));
-    }
-    let used = lines().filter(|line| !IGNORED.iter().any(|ignored| line.starts_with(ignored)));
-    let text: String = used.flat_map(|line| [line, "\r\n"]).collect();
-    let offer = SdpOffer::from_sdp_string(&text).map_err(|error| invalid(&error.to_string()))?;
-    let names = lines().filter_map(|line| line.strip_prefix("a=mid:"));
-    Ok((offer, names.take(MAX_SECTIONS).map(Mid::from).collect()))
 }
 
 fn invalid(reason: &str) -> Error {
@@ -204,8 +180,11 @@ fn config(local: &Local, credentials: IceCreds) -> RtcConfig {
     config
 }
 
-/// Returns the first active sections for video and audio, of those with these names.
-fn sections(rtc: &mut Rtc, names: &[Mid]) -> (Option<VideoSection>, Option<AudioSection>) {
+/// Returns the active sections for video and audio, of those with these names. Fails if there are two of a kind.
+fn sections(
+    rtc: &mut Rtc,
+    names: &[Mid],
+) -> Result<(Option<VideoSection>, Option<AudioSection>), Error> {
     let (mut video, mut audio) = (None, None);
     for mid in names {
         let mid = *mid;
@@ -234,11 +213,15 @@ fn sections(rtc: &mut Rtc, names: &[Mid]) -> (Option<VideoSection>, Option<Audio
                 let types = writer.payload_params().map(|it| (it.spec().codec, it.pt())).collect();
                 audio = Some(AudioSection { mid, types });
             }
-            MediaKind::Video | MediaKind::Audio => {}
+            MediaKind::Video | MediaKind::Audio => {
+                return Err(invalid("it has two active sections for media of the same kind"));
+            }
         }
     }
-    (video, audio)
+    Ok((video, audio))
 }
+
+mod text;
 
 #[cfg(test)]
 mod tests;
