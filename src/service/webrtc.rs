@@ -16,6 +16,7 @@ use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
 use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::Frames;
+use crate::output::webrtc::order::PictureOrder;
 use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SessionEnd};
 use crate::output::webrtc::server::Place;
 use crate::output::webrtc::session::Session;
@@ -104,7 +105,7 @@ fn choose_frames(
     let is_copied = codec == Some(format.codec());
     let has_reordering = || {
         core.webrtc.has_reordering(stream.id(), format.epoch)
-            || format.picture.may_reorder && is_reordered(&shared.hub.last_pictures())
+            || is_reordered(&shared.hub.last_pictures())
     };
     if is_copied && has_reordering() {
         return Err(unsupported(stream.id(), B_FRAMES));
@@ -120,10 +121,8 @@ fn is_plain_h265(format: &Format) -> bool {
 }
 
 fn is_reordered(pictures: &[Arc<Frame>]) -> bool {
-    pictures.windows(2).any(|pair| match pair {
-        [first, second] => second.presentation_time < first.presentation_time,
-        _ => false,
-    })
+    let mut order = PictureOrder::default();
+    pictures.iter().any(|picture| order.note(picture))
 }
 
 fn unsupported(id: &StreamId, reason: &str) -> Error {
@@ -167,8 +166,8 @@ async fn run(
     session.close().await;
     let (stream, packets) = (view.stream(), session.packets());
     place.note_end(&end, packets);
-    if let (SessionEnd::Unsupported(B_FRAMES), Some(flow)) = (&end, stream.shared().hub.flow()) {
-        core.webrtc.note_reordering(stream.id(), flow.format.epoch);
+    if let SessionEnd::Reordered(epoch) = end {
+        core.webrtc.note_reordering(stream.id(), epoch);
     }
     let camera = stream.id();
     if place.is_connected() {

@@ -8,6 +8,7 @@
 //! | [`tcp`] | connections of viewers whose network blocks UDP |
 //! | [`offer`] | the check of an offer, and its answer |
 //! | [`timeline`] | the RTP times of a session's frames |
+//! | [`order`] | whether pictures arrive in the order in which they are shown |
 //! | [`packets`] | sending a session's packets |
 //! | [`frames`] | the frames of a session, in the form that the library takes |
 //! | [`capacity`] | whether the network is fast enough for the video |
@@ -19,6 +20,7 @@ pub(crate) mod addresses;
 mod capacity;
 pub(crate) mod frames;
 pub(crate) mod offer;
+pub(crate) mod order;
 pub(crate) mod outcome;
 mod packets;
 mod routes;

@@ -16,6 +16,8 @@ pub(crate) enum SessionEnd {
     Vanished,
     /// The frames cannot be sent to this viewer.
     Unsupported(&'static str),
+    /// The video of this epoch has B-frames.
+    Reordered(u64),
     /// The stream has ended.
     StreamEnded,
     /// The view has ended, for example because the permission has.
@@ -31,7 +33,7 @@ impl SessionEnd {
             Self::Left => "left",
             Self::NeverConnected => "never_connected",
             Self::Vanished => "vanished",
-            Self::Unsupported(_) => "unsupported",
+            Self::Unsupported(_) | Self::Reordered(_) => "unsupported",
             Self::StreamEnded | Self::View(_) => "ended",
             Self::Failed(_) => "failed",
         }

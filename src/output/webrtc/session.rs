@@ -14,7 +14,8 @@ use tracing::debug;
 use super::capacity::Capacity;
 use super::frames::{Frames, arrival, h264_profile, media_time, with_start_codes};
 use super::offer::Negotiated;
-use super::outcome::{B_FRAMES, Outcome, SessionEnd};
+use super::order::PictureOrder;
+use super::outcome::{Outcome, SessionEnd};
 use super::packets::Packets;
 use super::routes::{Datagram, Inbox, Path};
 use super::socket::Sockets;
@@ -47,8 +48,7 @@ pub(crate) struct Session {
     viewer: Option<SocketAddr>,
     /// `None` before the connection.
     timeline: Option<Timeline>,
-    /// The presentation time of the latest picture, and its epoch.
-    latest: Option<(u64, Duration)>,
+    order: PictureOrder,
     awaits_keyframe: bool,
     /// True if the player has asked for a keyframe.
     needs_keyframe: bool,
@@ -74,7 +74,7 @@ impl Session {
             last_heard: None,
             viewer: None,
             timeline: None,
-            latest: None,
+            order: PictureOrder::default(),
             awaits_keyframe: true,
             needs_keyframe: false,
             frames: None,
@@ -128,7 +128,7 @@ impl Session {
     /// Continues with other frames, which begin with a keyframe.
     pub(crate) fn switch_to(&mut self, frames: Frames) {
         self.frames = Some(frames);
-        self.latest = None;
+        self.order = PictureOrder::default();
         self.catch_up();
         if let Some(timeline) = &mut self.timeline {
             timeline.switch();
@@ -273,7 +273,9 @@ impl Session {
     }
 
     fn send_picture(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
-        self.ensure_order(frame)?;
+        if self.order.note(frame) {
+            return Err(SessionEnd::Reordered(frame.format.epoch));
+        }
         // A connection that is too slow would show older and older pictures.
         if self.viewer.is_some_and(|viewer| self.packets.is_congested(viewer)) {
             self.capacity.note_skip();
@@ -306,17 +308,6 @@ impl Session {
             .write(payload_type, moment, media_time(time, 90_000), with_start_codes(frame))
             .map_err(failed)?;
         self.handle(Input::Timeout(Instant::now()))
-    }
-
-    /// Returns an error if the pictures are not sent in the order in which they are shown.
-    fn ensure_order(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
-        let epoch = frame.format.epoch;
-        let is_earlier = |(last, time)| last == epoch && frame.presentation_time < time;
-        if self.latest.is_some_and(is_earlier) {
-            return Err(SessionEnd::Unsupported(B_FRAMES));
-        }
-        self.latest = Some((epoch, frame.presentation_time));
-        Ok(())
     }
 
     fn send_audio(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
