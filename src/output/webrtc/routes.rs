@@ -1,5 +1,5 @@
 //! Which session gets which datagram. All sessions share the sockets. A session is found by the user name fragment of
-//! its ICE credentials, which the viewer learns from the answer, and later by the viewer's address.
+//! its ICE credentials, which the viewer learns from the answer, and later by the protocol and the viewer's address.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use str0m::ice::StunMessage;
-use tokio::sync::mpsc;
+use str0m::net::Protocol;
+use tokio::sync::{Semaphore, mpsc};
 
 use crate::base::lock::lock;
 
@@ -16,6 +17,8 @@ use crate::base::lock::lock;
 const INBOX: usize = 64;
 /// The largest number of addresses of one session that are known at the same time.
 const MAX_ADDRESSES: usize = 16;
+/// The largest number of TCP connections of one session at the same time. A browser opens one for each of its addresses.
+const MAX_CONNECTIONS: usize = 4;
 /// The longest datagram, in bytes.
 pub(super) const MAX_DATAGRAM: usize = 2000;
 
@@ -41,14 +44,49 @@ pub(super) enum Path {
     Tcp(IpAddr, mpsc::Sender<Bytes>),
 }
 
+impl Path {
+    /// Returns the protocol.
+    pub(super) fn protocol(&self) -> Protocol {
+        match self {
+            Self::Udp(_) => Protocol::Udp,
+            Self::Tcp(..) => Protocol::Tcp,
+        }
+    }
+}
+
+/// The two ends of a path, by which the library names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pair {
+    /// The protocol.
+    pub(super) protocol: Protocol,
+    /// The viewer's address.
+    pub(super) remote: SocketAddr,
+    /// The announced address at which the viewer's datagrams arrive.
+    pub(super) local: SocketAddr,
+}
+
+/// Returns whether a datagram is a message of ICE, and not of DTLS or RTP (RFC 7983).
+pub(super) fn is_stun(bytes: &[u8]) -> bool {
+    bytes.first().is_some_and(|byte| *byte < 4)
+}
+
+/// The route to a session. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    /// The session's inbox.
+    pub(super) inbox: mpsc::Sender<Datagram>,
+    /// The session's free TCP connections.
+    pub(super) connections: Arc<Semaphore>,
+}
+
 /// The routes to all sessions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Routes(Arc<Mutex<Known>>);
 
 #[derive(Debug, Default)]
 struct Known {
-    by_fragment: HashMap<String, mpsc::Sender<Datagram>>,
-    by_address: HashMap<SocketAddr, mpsc::Sender<Datagram>>,
+    by_fragment: HashMap<String, Route>,
+    by_address: HashMap<(Protocol, SocketAddr), Route>,
 }
 
 /// A session's inbox. While it exists, the session gets its datagrams.
@@ -56,30 +94,35 @@ struct Known {
 pub(super) struct Inbox {
     routes: Routes,
     fragment: String,
-    addresses: Vec<SocketAddr>,
-    sender: mpsc::Sender<Datagram>,
+    addresses: Vec<(Protocol, SocketAddr)>,
+    route: Route,
     datagrams: mpsc::Receiver<Datagram>,
 }
 
 impl Routes {
     /// Creates the inbox of the session with this user name fragment.
     pub(super) fn open(&self, fragment: &str) -> Inbox {
-        let (sender, datagrams) = mpsc::channel(INBOX);
+        let (inbox, datagrams) = mpsc::channel(INBOX);
+        let route = Route { inbox, connections: Arc::new(Semaphore::new(MAX_CONNECTIONS)) };
         let fragment = fragment.to_owned();
-        lock(&self.0).by_fragment.insert(fragment.clone(), sender.clone());
-        Inbox { routes: self.clone(), fragment, addresses: Vec::new(), sender, datagrams }
+        lock(&self.0).by_fragment.insert(fragment.clone(), route.clone());
+        Inbox { routes: self.clone(), fragment, addresses: Vec::new(), route, datagrams }
     }
 
-    /// Returns the inbox for a datagram: for a STUN request, that of the session whose user name fragment the request
-    /// contains; otherwise that of the session to which the sender's address belongs.
-    pub(super) fn find(&self, source: SocketAddr, bytes: &[u8]) -> Option<mpsc::Sender<Datagram>> {
-        // RFC 7983: the first byte of STUN is 0 to 3.
-        if bytes.first().is_some_and(|byte| *byte < 4) {
+    /// Returns the route of a datagram: for a STUN request, that of the session whose user name fragment the request
+    /// contains; otherwise that of the session to which the sender's address belongs with this protocol.
+    pub(super) fn find(
+        &self,
+        protocol: Protocol,
+        source: SocketAddr,
+        bytes: &[u8],
+    ) -> Option<Route> {
+        if is_stun(bytes) {
             let message = StunMessage::parse(bytes).ok()?;
             let (fragment, _) = message.split_username()?;
             return lock(&self.0).by_fragment.get(fragment).cloned();
         }
-        lock(&self.0).by_address.get(&source).cloned()
+        lock(&self.0).by_address.get(&(protocol, source)).cloned()
     }
 
     /// Returns the number of user name fragments and of addresses that are known.
@@ -107,24 +150,25 @@ impl Inbox {
 
     /// From now on, the session gets everything from this address, because the address has proved by ICE that it
     /// belongs to the viewer. The oldest of too many addresses is forgotten.
-    pub(super) fn admit(&mut self, address: SocketAddr) {
+    pub(super) fn admit(&mut self, protocol: Protocol, address: SocketAddr) {
+        let address = (protocol, address);
         if self.addresses.contains(&address) {
             return;
         }
         let mut known = lock(&self.routes.0);
         if self.addresses.len() >= MAX_ADDRESSES {
             let oldest = self.addresses.remove(0);
-            known.forget(oldest, &self.sender);
+            known.forget(oldest, &self.route);
         }
         self.addresses.push(address);
-        known.by_address.insert(address, self.sender.clone());
+        known.by_address.insert(address, self.route.clone());
     }
 }
 
 impl Known {
     /// Removes the route of an address, unless the address belongs to another session by now.
-    fn forget(&mut self, address: SocketAddr, sender: &mpsc::Sender<Datagram>) {
-        if self.by_address.get(&address).is_some_and(|it| it.same_channel(sender)) {
+    fn forget(&mut self, address: (Protocol, SocketAddr), route: &Route) {
+        if self.by_address.get(&address).is_some_and(|it| it.inbox.same_channel(&route.inbox)) {
             self.by_address.remove(&address);
         }
     }
@@ -135,7 +179,7 @@ impl Drop for Inbox {
         let mut known = lock(&self.routes.0);
         known.by_fragment.remove(&self.fragment);
         for address in &self.addresses {
-            known.forget(*address, &self.sender);
+            known.forget(*address, &self.route);
         }
     }
 }
@@ -151,12 +195,18 @@ mod tests {
         let routes = Routes::default();
         let (mut first, mut second) = (routes.open("aaaa"), routes.open("bbbb"));
         let address = "192.0.2.1:5000".parse().expect("an address");
-        assert!(routes.find(address, DTLS).is_none(), "unknown");
-        first.admit(address);
-        assert!(routes.find(address, DTLS).expect("known").same_channel(&first.sender));
-        second.admit(address);
+        let is_found = |protocol, inbox: &Inbox| {
+            let found = routes.find(protocol, address, DTLS);
+            found.is_some_and(|route| route.inbox.same_channel(&inbox.route.inbox))
+        };
+        assert!(routes.find(Protocol::Udp, address, DTLS).is_none(), "unknown");
+        first.admit(Protocol::Udp, address);
+        assert!(is_found(Protocol::Udp, &first));
+        second.admit(Protocol::Tcp, address);
+        assert!(is_found(Protocol::Udp, &first) && is_found(Protocol::Tcp, &second));
+        second.admit(Protocol::Udp, address);
         drop(first);
-        assert!(routes.find(address, DTLS).expect("known").same_channel(&second.sender));
+        assert!(is_found(Protocol::Udp, &second));
         drop(second);
         assert_eq!(routes.count(), (0, 0));
     }
@@ -166,7 +216,7 @@ mod tests {
         let routes = Routes::default();
         let mut inbox = routes.open("aaaa");
         for port in 1..1000 {
-            inbox.admit(SocketAddr::from(([192, 0, 2, 1], port)));
+            inbox.admit(Protocol::Udp, SocketAddr::from(([192, 0, 2, 1], port)));
         }
         assert_eq!(routes.count(), (1, MAX_ADDRESSES));
     }
@@ -177,7 +227,7 @@ mod tests {
         let _inbox = routes.open("aaaa");
         let source = "192.0.2.1:5000".parse().expect("an address");
         for length in 0..40 {
-            assert!(routes.find(source, &vec![0; length]).is_none());
+            assert!(routes.find(Protocol::Udp, source, &vec![0; length]).is_none());
         }
     }
 }

@@ -8,18 +8,21 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
+use str0m::net::Protocol as IceProtocol;
 use tokio::io::Interest;
 use tokio::net::{TcpListener, UdpSocket};
 use tracing::debug;
 
 use super::routes::{Datagram, MAX_DATAGRAM, Path, Routes};
-use super::tcp;
+use super::tcp::{self, Places};
 
 /// The sizes of the socket's buffers in bytes, if the system permits them. Every viewer who joins gets the frames since
 /// the last keyframe at once.
 const BUFFER: usize = 2 * 1024 * 1024;
-/// The number of datagrams that one system call receives.
-const BATCH: usize = 32;
+/// The number of buffers that one system call fills.
+const BATCH: usize = 8;
+/// The size of each of these buffers. The system puts several datagrams of one sender into one buffer (GRO).
+const RECEIVE_BUFFER: usize = 64 * 1024;
 /// The number of connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 /// The pause after a failure to receive, so that a permanent failure does not use a whole core.
@@ -90,11 +93,12 @@ impl Sockets {
             let (this, routes) = (Arc::clone(&self), routes.clone());
             tasks.spawn(async move { this.receive(index, &routes).await });
         }
+        let places = Places::default();
         for index in 0..self.tcp.len() {
-            let (this, routes) = (Arc::clone(&self), routes.clone());
+            let (this, routes, places) = (Arc::clone(&self), routes.clone(), places.clone());
             tasks.spawn(async move {
                 if let Some(listener) = this.tcp.get(index) {
-                    tcp::accept(listener, &routes).await;
+                    tcp::accept(listener, &routes, &places).await;
                 }
             });
         }
@@ -103,7 +107,7 @@ impl Sockets {
 
     async fn receive(&self, index: usize, routes: &Routes) {
         let Some(udp) = self.udp.get(index) else { return };
-        let mut buffer = vec![0; BATCH * MAX_DATAGRAM];
+        let mut buffer = vec![0; BATCH * RECEIVE_BUFFER];
         loop {
             if let Err(error) = udp.receive(&mut buffer, routes).await {
                 debug!(%error, "cannot receive WebRTC datagrams");
@@ -156,7 +160,7 @@ impl Udp {
     async fn receive(&self, buffer: &mut [u8], routes: &Routes) -> io::Result<()> {
         self.socket.readable().await?;
         let mut metas = [RecvMeta::default(); BATCH];
-        let mut buffers: Vec<_> = buffer.chunks_mut(MAX_DATAGRAM).map(IoSliceMut::new).collect();
+        let mut buffers: Vec<_> = buffer.chunks_mut(RECEIVE_BUFFER).map(IoSliceMut::new).collect();
         let received = self.socket.try_io(Interest::READABLE, || {
             self.state.recv((&self.socket).into(), &mut buffers, &mut metas)
         });
@@ -166,15 +170,14 @@ impl Udp {
             Err(error) => return Err(error),
         };
         let received_at = Instant::now();
-        for (meta, buffer) in metas.iter().zip(buffer.chunks(MAX_DATAGRAM)).take(count) {
+        for (meta, buffer) in metas.iter().zip(buffer.chunks(RECEIVE_BUFFER)).take(count) {
             let bytes = buffer.get(..meta.len).unwrap_or_default();
-            // With GRO, the buffer contains several datagrams of one sender.
-            for bytes in bytes.chunks(meta.stride.max(1)) {
-                let Some(session) = routes.find(meta.addr, bytes) else { continue };
+            for bytes in bytes.chunks(meta.stride.max(1)).filter(|it| it.len() <= MAX_DATAGRAM) {
+                let Some(route) = routes.find(IceProtocol::Udp, meta.addr, bytes) else { continue };
                 let bytes = Bytes::copy_from_slice(bytes);
                 let path = Path::Udp(meta.dst_ip);
                 // A full inbox loses datagrams, like a network does.
-                let _ = session.try_send(Datagram { source: meta.addr, path, received_at, bytes });
+                let _ = route.inbox.try_send(Datagram { source: meta.addr, path, received_at, bytes });
             }
         }
         Ok(())
