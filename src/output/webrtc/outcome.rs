@@ -5,6 +5,10 @@ use crate::base::error::Error;
 /// The reason for which video with B-frames is refused.
 pub(crate) const B_FRAMES: &str = "the video has B-frames, which players do not show over WebRTC";
 
+/// The reason for which H.265 with several parameter sets of a kind is refused.
+pub(crate) const SEVERAL_SETS: &str =
+    "the video has several parameter sets of the same kind, which cannot be sent over WebRTC";
+
 /// The reason why a session ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionEnd {
@@ -14,6 +18,8 @@ pub(crate) enum SessionEnd {
     NeverConnected,
     /// Nothing has arrived from the viewer for some time.
     Vanished,
+    /// The viewer's address has changed.
+    Moved,
     /// The frames cannot be sent to this viewer.
     Unsupported(&'static str),
     /// The video of this epoch has B-frames.
@@ -27,12 +33,17 @@ pub(crate) enum SessionEnd {
 }
 
 impl SessionEnd {
+    /// All labels.
+    pub(super) const LABELS: [&str; 7] =
+        ["left", "never_connected", "vanished", "moved", "unsupported", "ended", "failed"];
+
     /// Returns a label for metrics and logs.
     pub(crate) fn label(&self) -> &'static str {
         match self {
             Self::Left => "left",
             Self::NeverConnected => "never_connected",
             Self::Vanished => "vanished",
+            Self::Moved => "moved",
             Self::Unsupported(_) | Self::Reordered(_) => "unsupported",
             Self::StreamEnded | Self::View(_) => "ended",
             Self::Failed(_) => "failed",
