@@ -11,6 +11,8 @@
 //! | [`order`] | whether pictures arrive in the order in which they are shown |
 //! | [`packets`] | sending a session's packets |
 //! | [`frames`] | the frames of a session, in the form that the library takes |
+//! | [`keyframes`] | when a session asks the camera for a keyframe |
+//! | [`lag`] | whether a viewer with a TCP connection has fallen behind |
 //! | [`capacity`] | whether the network is fast enough for the video |
 //! | [`session`] | one viewer's session, from the answer to its end |
 //! | [`outcome`] | why a session ends |
@@ -19,6 +21,8 @@
 pub(crate) mod addresses;
 mod capacity;
 pub(crate) mod frames;
+mod keyframes;
+mod lag;
 pub(crate) mod offer;
 pub(crate) mod order;
 pub(crate) mod outcome;

@@ -10,17 +10,21 @@ use std::time::{Duration, Instant};
 use str0m::config::DtlsCert;
 use str0m::crypto::CryptoProvider;
 use str0m::format::Codec;
+use str0m::ice::StunMessage;
 use str0m::media::{MediaKind, Mid, Pt};
 use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::random;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::AudioFormat;
 
 /// The length of the user name fragment. A request with it finds its session.
 const FRAGMENT_LENGTH: usize = 16;
+/// The length of the password. 22 characters have 128 bits.
+const PASSWORD_LENGTH: usize = 24;
 /// The id of the header extension that sets the delay with which players show pictures.
 const PLAYOUT_DELAY: u8 = 14;
 /// The size of a UDP datagram with media, in bytes, which passes tunnels.
@@ -34,6 +38,10 @@ const H264: [(u8, u8, u32); 4] =
     [(127, 121, 0x42_001f), (108, 109, 0x42_e01f), (123, 119, 0x4d_001f), (114, 115, 0x64_001f)];
 /// The number of packets that are kept to be sent again. A group of pictures of 2 s with 4 Mbit/s has 900.
 const RESEND: usize = 1200;
+/// The age up to which packets are sent again.
+const RESEND_AGE: Duration = Duration::from_secs(3);
+/// The largest share of packets that are sent again.
+const MAX_RESENT: f32 = 0.4;
 
 /// The identity of the manager in all sessions, and the addresses at which it can be reached.
 #[derive(Debug, Clone)]
@@ -55,8 +63,9 @@ pub(crate) struct Negotiated {
     pub(super) rtc: Rtc,
     /// The answer.
     pub(crate) answer: String,
-    /// The manager's user name fragment.
-    fragment: String,
+    /// The manager's ICE credentials, of which the answer contains a copy.
+    credentials: IceCreds,
+    crypto: Arc<CryptoProvider>,
     /// The announced addresses.
     pub(super) local: Vec<(Protocol, SocketAddr)>,
     /// The section for video.
@@ -83,7 +92,17 @@ pub(super) struct AudioSection {
 impl Negotiated {
     /// Returns the manager's user name fragment.
     pub(crate) fn fragment(&self) -> &str {
-        &self.fragment
+        &self.credentials.ufrag
+    }
+
+    /// Returns whether a datagram is an ICE request of a viewer who knows the password in the answer.
+    pub(super) fn is_request(&self, bytes: &[u8]) -> bool {
+        let Ok(message) = StunMessage::parse(bytes) else { return false };
+        let name = message.split_username().map(|(local, _)| local);
+        let hmac = self.crypto.sha1_hmac_provider;
+        message.is_binding_request()
+            && name == Some(self.fragment())
+            && message.verify(self.credentials.pass.as_bytes(), |key, parts| hmac.sha1_hmac(key, parts))
     }
 
     /// Returns the state of the session, for fuzzing.
@@ -124,12 +143,9 @@ impl AudioSection {
 /// Checks an offer, and answers it.
 pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error> {
     let (offer, names) = text::parse(offer)?;
-    let credentials = IceCreds {
-        ufrag: (0..FRAGMENT_LENGTH).map(|_| fastrand::alphanumeric()).collect(),
-        ..IceCreds::new()
-    };
-    let fragment = credentials.ufrag.clone();
-    let mut rtc = config(local, credentials).build(Instant::now());
+    let credentials =
+        IceCreds { ufrag: random::text(FRAGMENT_LENGTH)?, pass: random::text(PASSWORD_LENGTH)? };
+    let mut rtc = config(local, credentials.clone()).build(Instant::now());
     let mut announced = Vec::new();
     for address in &local.addresses {
         let address = SocketAddr::new(*address, local.port);
@@ -148,8 +164,13 @@ pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error>
                       with H.264 in packetization mode 1";
         Error::new(ErrorKind::WebrtcUnsupported, detail)
     })?;
-    let answer = answer.to_sdp_string();
-    Ok(Negotiated { rtc, answer, fragment, local: announced, video, audio })
+    // By default, no packet is sent again once a seventh of all packets are. A network that loses more has to be seen by
+    // the check of the capacity, and not by a picture that stays damaged.
+    if let Some(stream) = rtc.direct_api().stream_tx_by_mid(video.mid, None) {
+        stream.set_rtx_cache(RESEND, RESEND_AGE, Some(MAX_RESENT));
+    }
+    let (answer, crypto) = (answer.to_sdp_string(), Arc::clone(&local.crypto));
+    Ok(Negotiated { rtc, answer, credentials, crypto, local: announced, video, audio })
 }
 
 fn invalid(reason: &str) -> Error {

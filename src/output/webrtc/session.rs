@@ -12,13 +12,15 @@ use tokio::time::sleep_until;
 use tracing::debug;
 
 use super::capacity::Capacity;
-use super::frames::{Frames, arrival, h264_profile, media_time, with_start_codes};
+use super::frames::{Frames, arrival, can_send_sets, h264_profile, media_time, with_start_codes};
+use super::keyframes::KeyframeRequests;
+use super::lag::{self, Lag};
 use super::offer::Negotiated;
 use super::order::PictureOrder;
-use super::outcome::{Outcome, SessionEnd};
+use super::outcome::{Outcome, SEVERAL_SETS, SessionEnd};
 use super::packets::Packets;
-use super::routes::{Datagram, Inbox, Path};
-use super::socket::Sockets;
+use super::routes::{Datagram, Inbox, Pair, Path, is_stun};
+use super::tcp::OUTBOX;
 use super::timeline::Timeline;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Frame, Track};
@@ -26,14 +28,18 @@ use crate::media::hub::Gap;
 
 /// The time within which a viewer must connect after the answer.
 pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
-/// The time after the last datagram of a viewer after which the viewer has vanished. Browsers send at least every 5 s.
+/// The time after the viewer's last request over the path of the media after which the viewer has vanished. Browsers send
+/// a request at least every 6 s.
 const VANISHED_AFTER: Duration = Duration::from_secs(10);
+/// The time after which a viewer who sends requests only from another address has moved there. The library keeps the old
+/// path, so the player has to open a new session.
+const MOVED_AFTER: Duration = Duration::from_secs(7);
 /// The time in which the viewer can receive the news of the end.
 const CLOSE_TIME: Duration = Duration::from_millis(200);
 /// The largest number of steps between two waits. A keyframe of 1 MB has 900 packets.
 const MAX_STEPS: usize = 20_000;
-/// The age of a keyframe from which on the session asks for another one.
-const MAX_KEYFRAME_AGE: Duration = Duration::from_secs(12);
+/// The number of places in the queue of a TCP connection that must be free before the next frame.
+const ROOM: usize = OUTBOX - 64;
 
 /// A session.
 pub(crate) struct Session {
@@ -42,16 +48,16 @@ pub(crate) struct Session {
     packets: Packets,
     created_at: Instant,
     is_connected: Arc<AtomicBool>,
-    /// The time of the viewer's last datagram; `None` before the connection.
+    /// The time of the viewer's last request over the path of the media; `None` before the connection.
     last_heard: Option<Instant>,
-    /// The viewer's address to which the last packet was sent.
-    viewer: Option<SocketAddr>,
     /// `None` before the connection.
     timeline: Option<Timeline>,
     order: PictureOrder,
     awaits_keyframe: bool,
-    /// True if the player has asked for a keyframe.
-    needs_keyframe: bool,
+    /// True if the session has skipped frames because they were old, and must not continue with an old keyframe.
+    awaits_new: bool,
+    keyframes: KeyframeRequests,
+    lag: Lag,
     /// The frames that are sent; `None` before the connection.
     frames: Option<Frames>,
     capacity: Capacity,
@@ -62,21 +68,22 @@ impl Session {
     pub(super) fn new(
         negotiated: Negotiated,
         inbox: Inbox,
-        sockets: Arc<Sockets>,
+        packets: Packets,
         is_connected: Arc<AtomicBool>,
     ) -> Self {
         Self {
             negotiated,
             inbox,
-            packets: Packets::new(sockets),
+            packets,
             created_at: Instant::now(),
             is_connected,
             last_heard: None,
-            viewer: None,
             timeline: None,
             order: PictureOrder::default(),
             awaits_keyframe: true,
-            needs_keyframe: false,
+            awaits_new: false,
+            keyframes: KeyframeRequests::default(),
+            lag: Lag::default(),
             frames: None,
             capacity: Capacity::default(),
         }
@@ -103,16 +110,24 @@ impl Session {
             if self.timeline.is_some() && self.frames.is_none() {
                 self.frames = Some(read());
             }
-            if let Some(frames) = self.frames.as_ref().filter(|_| self.needs_keyframe) {
-                frames.need_keyframe();
-                self.needs_keyframe = false;
+            if self.packets.outbox().is_some_and(|outbox| outbox.capacity() < ROOM) {
+                self.keyframes.postpone(Instant::now());
             }
-            let frames = &mut self.frames;
+            if let Some(frames) = &self.frames
+                && self.keyframes.take_due(Instant::now())
+            {
+                frames.need_keyframe();
+            }
+            let wake_at = self.keyframes.deadline().map_or(wake_at, |at| wake_at.min(at));
+            let (frames, outbox) = (&mut self.frames, self.packets.outbox());
             let next = async {
-                match frames {
-                    Some(frames) => frames.next().await,
-                    None => std::future::pending().await,
+                let Some(frames) = frames else { return std::future::pending().await };
+                // Frames wait in the hub, where they are shared, and not in the connection's queue, where they become
+                // old unnoticed. An error means that the connection has ended.
+                if let Some(outbox) = outbox {
+                    drop(outbox.reserve_many(ROOM).await);
                 }
+                frames.next().await
             };
             let result = tokio::select! {
                 datagram = self.inbox.next() => self.receive(datagram),
@@ -128,7 +143,7 @@ impl Session {
     /// Continues with other frames, which begin with a keyframe.
     pub(crate) fn switch_to(&mut self, frames: Frames) {
         self.frames = Some(frames);
-        self.order = PictureOrder::default();
+        (self.order, self.keyframes) = (PictureOrder::default(), KeyframeRequests::default());
         self.catch_up();
         if let Some(timeline) = &mut self.timeline {
             timeline.switch();
@@ -162,14 +177,7 @@ impl Session {
                     }
                     self.handle(Input::Timeout(now))?;
                 }
-                Output::Transmit(packet) => {
-                    // Before a connection, only the replies to requests with the right password are sent.
-                    if self.viewer != Some(packet.destination) {
-                        self.inbox.admit(packet.destination);
-                        self.viewer = Some(packet.destination);
-                    }
-                    self.packets.send(packet).await;
-                }
+                Output::Transmit(packet) => self.packets.send(packet).await,
                 Output::Event(event) => self.note(&event)?,
             }
         }
@@ -188,7 +196,7 @@ impl Session {
             Event::MediaEgressStats(stats) if stats.mid == self.negotiated.video.mid => {
                 self.capacity.note_loss(stats.loss);
             }
-            Event::KeyframeRequest(_) => self.needs_keyframe = true,
+            Event::KeyframeRequest(_) => self.keyframes.need(),
             Event::Closed => return Err(SessionEnd::Left),
             Event::IceConnectionStateChange(IceConnectionState::Disconnected) => {
                 return Err(SessionEnd::Vanished);
@@ -214,20 +222,44 @@ impl Session {
 
     fn receive_one(&mut self, datagram: &Datagram) -> Result<(), SessionEnd> {
         let Datagram { source, path, received_at, bytes } = datagram;
-        let (proto, local) = match path {
-            Path::Udp(local) => (Protocol::Udp, *local),
-            Path::Tcp(local, _) => (Protocol::Tcp, Some(*local)),
+        let local = match path {
+            Path::Udp(local) => *local,
+            Path::Tcp(local, _) => Some(*local),
         };
-        let Some(destination) = self.destination(proto, *source, local) else { return Ok(()) };
-        let Ok(receive) = Receive::new(proto, *source, destination, bytes) else { return Ok(()) };
-        let input = Input::Receive(*received_at, receive);
-        if !self.negotiated.rtc.accepts(&input) || !self.packets.note_path(*source, path.clone()) {
+        let (protocol, remote) = (path.protocol(), *source);
+        let Some(local) = self.destination(protocol, remote, local) else { return Ok(()) };
+        let pair = Pair { protocol, remote, local };
+        if is_stun(bytes) {
+            if !self.negotiated.is_request(bytes) {
+                return Ok(());
+            }
+            self.note_request(pair, *received_at)?;
+            if !self.packets.permits(remote.ip()) {
+                return Ok(());
+            }
+            self.packets.note_path(pair, path.clone());
+            self.inbox.admit(protocol, remote);
+        } else if !self.packets.is_known(pair) {
             return Ok(());
         }
-        if self.last_heard.is_some() {
-            self.last_heard = Some(*received_at);
+        let Ok(receive) = Receive::new(protocol, remote, local, bytes) else { return Ok(()) };
+        let input = Input::Receive(*received_at, receive);
+        if !self.negotiated.rtc.accepts(&input) {
+            return Ok(());
         }
         self.handle(input)
+    }
+
+    /// Notes a request with the right password. After the connection, only requests over the path of the media show that
+    /// the viewer gets the media.
+    fn note_request(&mut self, pair: Pair, at: Instant) -> Result<(), SessionEnd> {
+        let Some(last_heard) = self.last_heard else { return Ok(()) };
+        if self.packets.media() == Some(pair) {
+            self.last_heard = Some(at);
+        } else if at.saturating_duration_since(last_heard) > MOVED_AFTER {
+            return Err(SessionEnd::Moved);
+        }
+        Ok(())
     }
 
     /// Returns the announced address at which a datagram arrived. Behind a translation of addresses, the local address
@@ -251,12 +283,19 @@ impl Session {
             Ok(None) => Err(SessionEnd::StreamEnded),
             Err(Gap(missed)) => {
                 debug!(missed, "a WebRTC viewer missed frames");
-                self.catch_up();
+                self.skip();
                 Ok(())
             }
         }
     }
 
+    /// Notes that the viewer missed frames, and so needs a keyframe.
+    fn skip(&mut self) {
+        self.catch_up();
+        self.keyframes.need();
+    }
+
+    /// Continues with a keyframe, and with frames that follow each other closely until they are new again.
     fn catch_up(&mut self) {
         self.awaits_keyframe = true;
         if let Some(timeline) = &mut self.timeline {
@@ -276,21 +315,31 @@ impl Session {
         if self.order.note(frame) {
             return Err(SessionEnd::Reordered(frame.format.epoch));
         }
+        let (now, received_at) = (Instant::now(), frame.received_at.into_std());
+        let age = now.saturating_duration_since(received_at);
+        if frame.is_keyframe {
+            self.keyframes.note_keyframe(received_at);
+        }
         // A connection that is too slow would show older and older pictures.
-        if self.viewer.is_some_and(|viewer| self.packets.is_congested(viewer)) {
+        let is_tcp = self.packets.outbox().is_some();
+        if is_tcp && !self.awaits_keyframe && self.lag.note(age, now) {
             self.capacity.note_skip();
-            self.catch_up();
+            self.skip();
+            self.awaits_new = true;
         }
         if self.awaits_keyframe {
-            let is_free = self.viewer.is_none_or(|viewer| self.packets.is_free(viewer));
-            if !frame.is_keyframe || !is_free {
+            if !frame.is_keyframe || self.awaits_new && age >= lag::OLD {
                 return Ok(());
             }
-            self.awaits_keyframe = false;
-            // The hub does not keep the frames after such a keyframe.
-            self.needs_keyframe |= frame.received_at.elapsed() > MAX_KEYFRAME_AGE;
+            (self.awaits_keyframe, self.awaits_new) = (false, false);
+            self.keyframes.begin(received_at, now);
+        } else {
+            self.keyframes.note_other();
         }
         let format = &frame.format;
+        if !can_send_sets(format) {
+            return Err(SessionEnd::Unsupported(SEVERAL_SETS));
+        }
         let profile = h264_profile(&format.parameter_sets);
         let section = &self.negotiated.video;
         let Some(payload_type) = section.payload_type(format.codec(), profile) else {
