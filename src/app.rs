@@ -214,6 +214,8 @@ impl Service {
         // from now on.
         readiness.close();
         info!("shutting down");
+        // Tells the viewers, while the sockets still work.
+        core.webrtc.shutdown().await;
         drop(tasks);
         // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and all files are
         // deleted except those with which the playlists can continue after a restart.

@@ -111,7 +111,7 @@ fn caller(call: &Call<'_>) -> Reply {
 
 /// The health of the service.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct HealthOutput<'a> {
+pub(crate) struct HealthOutput {
     /// `healthy`, or `shutting_down`.
     status: &'static str,
     /// Number of streams that are starting, running or ending, or that wait to reconnect.
@@ -121,28 +121,31 @@ pub(crate) struct HealthOutput<'a> {
     /// The program's version.
     version: &'static str,
     /// Whether players can watch over WebRTC.
-    webrtc: WebrtcOutput<'a>,
+    webrtc: WebrtcOutput,
 }
 
 /// Whether players can watch over WebRTC.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Webrtc)]
-pub(crate) struct WebrtcOutput<'a> {
+pub(crate) struct WebrtcOutput {
     /// The port, with UDP and TCP; null if WebRTC is off.
     port: Option<u16>,
     /// The reason why WebRTC is off, and what to do about it; null if WebRTC is on.
-    reason: Option<&'a str>,
+    reason: Option<String>,
 }
 
 fn health(call: &Call<'_>) -> Reply {
     let api = call.api;
-    let port = api.core.webrtc.port();
+    let (port, reason) = match api.core.webrtc.port() {
+        Ok(port) => (Some(port), None),
+        Err(reason) => (None, Some(reason)),
+    };
     reply::json(&HealthOutput {
         status: if api.readiness.is_closing() { "shutting_down" } else { "healthy" },
         active_streams: api.core.registry.active(),
         uptime_seconds: api.started_at.elapsed().as_secs_f64().round(),
         version: env!("CARGO_PKG_VERSION"),
-        webrtc: WebrtcOutput { port: port.ok(), reason: port.err() },
+        webrtc: WebrtcOutput { port, reason },
     })
 }
 

@@ -15,10 +15,10 @@ use crate::camera::options::VideoOption;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
 use crate::media::hub::ReadFrom;
-use crate::output::webrtc::frames::Frames;
+use crate::output::webrtc::frames::{Frames, can_send_sets};
 use crate::output::webrtc::order::PictureOrder;
-use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SessionEnd};
-use crate::output::webrtc::server::Place;
+use crate::output::webrtc::outcome::{B_FRAMES, SEVERAL_SETS, Outcome, SessionEnd};
+use crate::output::webrtc::server::{Place, SessionViewer};
 use crate::output::webrtc::session::Session;
 use crate::stream::handle::StreamHandle;
 
@@ -44,26 +44,46 @@ pub(crate) async fn open(
     visitor: Visitor<'_>,
     offer: &str,
 ) -> Result<Opened, Error> {
-    // An offer that cannot be used starts no stream.
+    // A viewer with too many sessions, and an offer that cannot be used, start no stream.
+    let user = user(core, id, &visitor).await?;
+    let address = visitor.shown.address.unwrap_or_default().to_owned();
+    let place = core.webrtc.reserve(id, SessionViewer { user, address })?;
     let negotiated = core.webrtc.negotiate(offer)?;
     let view = live::watch(core, id, visitor).await?;
     let is_original = choose_frames(core, view.stream(), |codec| negotiated.accepts(codec))?;
     let (answer, fragment) = (negotiated.answer.clone(), negotiated.fragment().to_owned());
-    let (session, place) = core.webrtc.open(id, negotiated)?;
+    let session = core.webrtc.open(negotiated, &place)?;
     let opened = Opened { id: place.id().to_owned(), answer, fragment };
     tokio::spawn(run(Arc::clone(core), view, session, place, is_original));
     Ok(opened)
 }
 
-/// Ends a session. Fails if the visitor is not permitted to watch the camera, or if there is no such session.
+/// Ends a session. Fails if the visitor is not permitted to watch the camera, or has no such session.
 pub(crate) async fn close(
     core: &Core,
     id: &StreamId,
     visitor: Visitor<'_>,
     session: &str,
 ) -> Result<(), Error> {
-    permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
-    if core.webrtc.close(id, session) { Ok(()) } else { Err(unknown_session(id)) }
+    let user = user(core, id, &visitor).await?;
+    if core.webrtc.close(id, session, &user) { Ok(()) } else { Err(unknown_session(id)) }
+}
+
+/// Returns the name of a session's ICE credentials. Fails as [`close`] does.
+pub(crate) async fn fragment(
+    core: &Core,
+    id: &StreamId,
+    visitor: Visitor<'_>,
+    session: &str,
+) -> Result<String, Error> {
+    let user = user(core, id, &visitor).await?;
+    core.webrtc.fragment(id, session, &user).ok_or_else(|| unknown_session(id))
+}
+
+/// Returns the user who has the visitor's permission to watch the camera.
+async fn user(core: &Core, id: &StreamId, visitor: &Visitor<'_>) -> Result<String, Error> {
+    let permit = permission::permit_to_watch(core, &visitor.shown, id.camera()).await?;
+    Ok(permit.user().to_owned())
 }
 
 /// Fails if the visitor is not permitted to watch the camera.
@@ -75,13 +95,8 @@ pub(crate) async fn ensure_permitted(
     permission::permit_to_watch(core, &visitor.shown, id.camera()).await.map(drop)
 }
 
-/// Fails if the stream has no such session.
-pub(crate) fn ensure_exists(core: &Core, id: &StreamId, session: &str) -> Result<(), Error> {
-    if core.webrtc.has(id, session) { Ok(()) } else { Err(unknown_session(id)) }
-}
-
 fn unknown_session(id: &StreamId) -> Error {
-    let detail = format!("camera {id} has no such WebRTC session; it may have ended");
+    let detail = format!("you have no such WebRTC session of camera {id}; it may have ended");
     Error::new(ErrorKind::NotFound, detail)
 }
 
@@ -97,12 +112,18 @@ fn choose_frames(
     let format = &flow.format;
     let is_forced = stream.status().camera.options.video == VideoOption::H264;
     // Without this, H.265 would be converted although the viewer can play it.
-    let is_original = !is_forced && is_plain_h265(format) && accepts(VideoCodec::H265);
+    let is_original = !is_forced
+        && is_plain_h265(format)
+        && can_send_sets(format)
+        && accepts(VideoCodec::H265);
     let codec = if is_original { Some(VideoCodec::H265) } else { shared.media.codec() };
     if !codec.is_some_and(&accepts) {
         return Err(unsupported(stream.id(), "the player does not accept the codec of the video"));
     }
     let is_copied = codec == Some(format.codec());
+    if is_copied && !can_send_sets(format) {
+        return Err(unsupported(stream.id(), SEVERAL_SETS));
+    }
     let has_reordering = || {
         core.webrtc.has_reordering(stream.id(), format.epoch)
             || is_reordered(&shared.hub.last_pictures())
@@ -165,7 +186,7 @@ async fn run(
     };
     session.close().await;
     let (stream, packets) = (view.stream(), session.packets());
-    place.note_end(&end, packets);
+    place.note_end(&end);
     if let SessionEnd::Reordered(epoch) = end {
         core.webrtc.note_reordering(stream.id(), epoch);
     }

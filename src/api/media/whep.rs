@@ -71,12 +71,12 @@ pub(super) async fn patch(mut call: Call<'_>) -> Result<Reply, Error> {
     webrtc::ensure_permitted(&call.api.core, &id, visitor(&call)).await?;
     ensure_type(&call, FRAGMENT)?;
     input::read_body(&mut call.body, MAX_OFFER).await?;
-    webrtc::ensure_exists(&call.api.core, &id, session(&call))?;
-    // A player that restarts ICE does not know the new credentials, and so accepts any.
-    let restarts = text(&call.head.headers, IF_MATCH.as_str())
-        .is_some_and(|tag| tag.trim().trim_matches('"') == "*");
-    if restarts {
-        let detail = "the manager does not restart ICE; open a new session";
+    let fragment =
+        webrtc::fragment(&call.api.core, &id, visitor(&call), session(&call)).await?;
+    // A player that restarts ICE does not know the new credentials, and sends `*`.
+    let is_own = |tags: &str| tags.split(',').any(|tag| tag.trim().trim_matches('"') == fragment);
+    if text(&call.head.headers, IF_MATCH.as_str()).is_some_and(|tags| !is_own(tags)) {
+        let detail = "If-Match is not the ETag of this session, and the manager does not restart ICE; open a new session";
         return Err(Error::new(ErrorKind::WebrtcUnsupported, detail));
     }
     Ok(reply::no_content())
