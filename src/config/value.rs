@@ -149,12 +149,21 @@ pub(super) fn port_or_off() -> Kind<Option<u16>> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses(pub(crate) Vec<IpAddr>);
 
-/// Allows IP addresses, separated by commas or white space.
+/// Allows IP addresses of machines that clients anywhere can reach, separated by commas or white space.
 pub(super) fn addresses() -> Kind<Addresses> {
-    Kind::new("IP addresses, e.g. 192.168.1.10, 203.0.113.7", |text| {
+    let is_usable = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_broadcast(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    };
+    let is_usable = move |address: &IpAddr| {
+        is_usable(address) && !address.is_unspecified() && !address.is_multicast()
+    };
+    let allowed = "IP addresses, e.g. 192.168.1.10, 203.0.113.7, but not 0.0.0.0, ::, or link-local ones";
+    Kind::new(allowed, move |text| {
         let entries = text.split(|c: char| c == ',' || c.is_whitespace());
         let entries = entries.filter(|entry| !entry.is_empty());
-        let addresses = entries.map(|entry| entry.trim_matches(['[', ']']).parse().ok());
+        let addresses =
+            entries.map(|entry| entry.trim_matches(['[', ']']).parse().ok().filter(is_usable));
         addresses.collect::<Option<_>>().map(Addresses)
     })
 }
