@@ -343,6 +343,16 @@ mod tests {
     }
 
     #[test]
+    fn addresses_that_no_viewer_can_reach_are_refused() {
+        let parse = |text: &str| addresses().parse(text).ok().map(|addresses| addresses.0.len());
+        assert_eq!(parse("192.168.1.10, [fd00::1] 127.0.0.1"), Some(3));
+        assert_eq!(parse(""), Some(0));
+        for text in ["0.0.0.0", "::", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "x"] {
+            assert_eq!(parse(&format!("192.168.1.10,{text}")), None, "{text}");
+        }
+    }
+
+    #[test]
     fn both_ends_of_a_range_are_allowed() {
         let kind = seconds(0.1..=60.0);
         for (text, expected) in [("0.1", Some(100)), ("60", Some(60_000)), ("0.09", None)] {

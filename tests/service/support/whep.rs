@@ -41,6 +41,8 @@ pub(crate) struct WhepViewer {
     video: Mid,
     /// The address of the session.
     pub session: String,
+    /// The session's `ETag`.
+    pub tag: String,
     /// All pictures so far.
     pub pictures: Vec<Received>,
     /// All packets of audio so far.
@@ -131,6 +133,7 @@ impl WhepViewer {
         let response = post_with(client, &manager.url(path), &offer).await;
         assert_eq!(response.status(), 201, "{response:?}");
         let session = response.headers()["location"].to_str().expect("text").to_owned();
+        let tag = response.headers()["etag"].to_str().expect("text").to_owned();
         assert_eq!(response.headers()["content-type"], "application/sdp");
         let answer = response.text().await.expect("an answer");
         let unused = if options.tcp { " udp " } else { " tcp " };
@@ -140,7 +143,18 @@ impl WhepViewer {
         let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
         rtc.sdp_api().accept_answer(pending, answer).expect("an answer that fits");
         let (pictures, audio) = (Vec::new(), Vec::new());
-        Self { rtc, link, local, video, session, pictures, audio, loss: 0.0, is_closed: false }
+        let (loss, is_closed) = (0.0, false);
+        Self { rtc, link, local, video, session, tag, pictures, audio, loss, is_closed }
+    }
+
+    /// Returns the viewer's address.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Sends from another port from now on, as after a router has forgotten the viewer's port.
+    pub(crate) async fn change_port(&mut self) {
+        self.link = Link::Udp(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
     }
 
     /// Runs the client until `condition` is met.
