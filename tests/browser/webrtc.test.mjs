@@ -134,4 +134,28 @@ describe("WebRTC", () => {
     await fetch(`${parts.origin}/api/stream/stop`, { method: "POST", body });
     await shows(viewer, "the end", (it) => it.state === "closed");
   });
+
+  test("ends with the playback session", async (t) => {
+    const viewer = await Viewer.openFor(t, browser, parts.origin);
+    const sessions = `${parts.origin}/api/playback/sessions`;
+    const headers = { "Content-Type": "application/json" };
+    const body = JSON.stringify({ user: "anna", cameras: ["front"] });
+    const created = await (await fetch(sessions, { method: "POST", headers, body })).json();
+    const url = `${parts.origin}/play/${created.token}/front/whep`;
+    const { session } = await viewer.page.evaluate(watch, { url });
+    assert.ok(session.includes(`/play/${created.token}/front/whep/`), session);
+    await shows(viewer, "pictures", (it) => it.pictures > 10);
+    assert.ok((await fetch(`${sessions}/${created.session_id}`, { method: "DELETE" })).ok);
+    await shows(viewer, "the end", (it) => it.state === "closed");
+  });
+
+  test("learns that the manager shuts down, and plays after its restart", async (t) => {
+    const viewer = await Viewer.openFor(t, browser, parts.origin);
+    await viewer.page.evaluate(watch, { url: whep("front") });
+    await parts.manager.end();
+    await shows(viewer, "the end", (it) => it.state === "closed");
+    await parts.startManager(SETTINGS);
+    await viewer.page.evaluate(watch, { url: whep("front") });
+    await shows(viewer, "pictures", (it) => it.pictures > 25);
+  });
 });

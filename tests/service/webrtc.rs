@@ -116,6 +116,24 @@ async fn a_viewer_gets_what_the_camera_sends_over_tcp() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_joins_over_tcp_gets_a_large_group_at_once() {
+    let options = ["--gop-seconds", "60", "--bitrate", "8000"];
+    let camera = Camera::start_with(&options).await;
+    let manager = Manager::start(ON).await;
+    manager.play("cam", &camera.link("h264")).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    let began = Instant::now();
+    let options = Offer { tcp: true, ..Offer::default() };
+    let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
+    viewer.until("the group", |it| it.pictures.len() > 100).await;
+    let bytes: usize = viewer.pictures.iter().map(|it| it.media.data.len()).sum();
+    assert!(bytes > 1_300_000, "the group is too small for this test: {bytes}");
+    assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
+    let keyframes = viewer.pictures.iter().filter(|it| units(it).len() == 3).count();
+    assert_eq!(keyframes, 1, "pictures were skipped");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_who_vanishes_leaves_nothing() {
     let (_camera, manager) =
         start("h264", &[("CLEANUP_DELAY_SECONDS", "2"), ("CLEANUP_INTERVAL_SECONDS", "0.2")]).await;
