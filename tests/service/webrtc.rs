@@ -422,6 +422,29 @@ async fn a_player_that_lost_pictures_gets_a_keyframe_from_the_camera() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_for_whom_only_an_old_keyframe_is_kept_gets_another_one() {
+    let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", "60"]).await;
+    let login = ["--user", "viewer", "--password", camera.password()];
+    let device = OnvifDevice::start_for(&camera, &login).await;
+    let manager = Manager::start(ON).await;
+    let link = camera.link_with_credentials("h264");
+    let body = json!({ "rtsp_link": link, "onvif": device.address_and_port() });
+    assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
+    let mut first = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    // The hub keeps groups of up to 12 s.
+    tokio::select! {
+        () = tokio::time::sleep(Duration::from_secs(15)) => {}
+        () = first.until("never", |_| false) => {}
+    }
+    let before = device.events("keyframe").len();
+    let began = Instant::now();
+    let mut second = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    second.until("pictures", |it| it.pictures.len() > 10).await;
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+    assert_eq!(device.events("keyframe").len(), before + 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_with_a_slow_network_continues_with_the_sub_stream() {
     let main = Camera::start().await;
     let small = Camera::start_with(&["--width", "320", "--height", "180"]).await;

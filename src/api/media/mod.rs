@@ -86,7 +86,7 @@ pub(super) fn routes() -> Vec<Row> {
             whep::SESSION_PATH,
             Audience::Viewers,
             |call| Box::pin(whep::close(call)),
-            || session_operation("closeWebrtc", "Ends a WebRTC session").returns_nothing("The session has ended."),
+            || session_operation("closeWebrtc", "Ends a WebRTC session").describe("Only the user who opened the session can end it.").returns_nothing("The session has ended."),
         ),
         Row::new(
             Method::PATCH,
@@ -125,7 +125,7 @@ fn open_operation() -> Operation {
             "The body is an SDP offer that can receive video, and optionally audio. The answer contains the \
              addresses at which the player reaches the manager. The manager sends H.264 in packetization mode 1, H.265 \
              if the player offers it, and audio if the camera sends Opus or G.711. The session ends when the player does not \
-             connect within 15 s, when nothing arrives from the player for 10 s, and when the permission to watch \
+             connect within 15 s, when no ICE request arrives from the player for 10 s, and when the permission to watch \
              ends.",
         )
         .takes_other(SDP, Type::String, "The SDP offer.")
@@ -149,7 +149,10 @@ fn open_operation() -> Operation {
 
 fn patch_operation() -> Operation {
     session_operation("patchWebrtc", "Accepts the further ICE candidates of a WebRTC player")
-        .describe("The candidates are not needed and are ignored. A restart of ICE is refused.")
+        .describe(
+            "The candidates are not needed and are ignored. A restart of ICE is refused, and so is a request whose \
+             `If-Match` is not the `ETag` of the session.",
+        )
         .takes_other(whep::FRAGMENT, Type::String, "An SDP fragment.")
         .returns_nothing("The candidates are accepted.")
         .fails(&[ErrorKind::WebrtcUnsupported])

@@ -164,8 +164,8 @@ pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error>
                       with H.264 in packetization mode 1";
         Error::new(ErrorKind::WebrtcUnsupported, detail)
     })?;
-    // By default, no packet is sent again once a seventh of all packets are. A network that loses more has to be seen by
-    // the check of the capacity, and not by a picture that stays damaged.
+    // By default, the library stops to send packets again as soon as they are 15 % of all packets, and the picture stays
+    // damaged. The check of the capacity notices such a network.
     if let Some(stream) = rtc.direct_api().stream_tx_by_mid(video.mid, None) {
         stream.set_rtx_cache(RESEND, RESEND_AGE, Some(MAX_RESENT));
     }
