@@ -148,19 +148,19 @@ impl Inbox {
         self.datagrams.try_recv().ok()
     }
 
-    /// From now on, the session gets everything from this address, because the address has proved by ICE that it
-    /// belongs to the viewer. The oldest of too many addresses is forgotten.
+    /// From now on, the session gets everything from this address, because a request with the session's password came from
+    /// it. The oldest of too many addresses is forgotten.
     pub(super) fn admit(&mut self, protocol: Protocol, address: SocketAddr) {
         let address = (protocol, address);
-        if self.addresses.contains(&address) {
-            return;
-        }
         let mut known = lock(&self.routes.0);
-        if self.addresses.len() >= MAX_ADDRESSES {
-            let oldest = self.addresses.remove(0);
-            known.forget(oldest, &self.route);
+        if !self.addresses.contains(&address) {
+            if self.addresses.len() >= MAX_ADDRESSES {
+                let oldest = self.addresses.remove(0);
+                known.forget(oldest, &self.route);
+            }
+            self.addresses.push(address);
         }
-        self.addresses.push(address);
+        // Another session's viewer can have forged this address.
         known.by_address.insert(address, self.route.clone());
     }
 }
@@ -204,6 +204,9 @@ mod tests {
         assert!(is_found(Protocol::Udp, &first));
         second.admit(Protocol::Tcp, address);
         assert!(is_found(Protocol::Udp, &first) && is_found(Protocol::Tcp, &second));
+        second.admit(Protocol::Udp, address);
+        first.admit(Protocol::Udp, address);
+        assert!(is_found(Protocol::Udp, &first), "the session takes its address back");
         second.admit(Protocol::Udp, address);
         drop(first);
         assert!(is_found(Protocol::Udp, &second));
