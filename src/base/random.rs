@@ -12,7 +12,8 @@ pub(crate) fn text(length: usize) -> Result<String, Error> {
         let mut bytes = [0; 64];
         getrandom::fill(&mut bytes).map_err(|error| {
             let detail = "the operating system provides no random numbers";
-            Error::new(ErrorKind::Internal, detail).caused_by(std::io::Error::other(error.to_string()))
+            Error::new(ErrorKind::Internal, detail)
+                .caused_by(std::io::Error::other(error.to_string()))
         })?;
         // The remainders of larger numbers would be more frequent than others.
         let usable = bytes.iter().filter(|byte| **byte < 248);

@@ -158,7 +158,8 @@ pub(super) fn addresses() -> Kind<Addresses> {
     let is_usable = move |address: &IpAddr| {
         is_usable(address) && !address.is_unspecified() && !address.is_multicast()
     };
-    let allowed = "IP addresses, e.g. 192.168.1.10, 203.0.113.7, but not 0.0.0.0, ::, or link-local ones";
+    let allowed =
+        "IP addresses, e.g. 192.168.1.10, 203.0.113.7, but not 0.0.0.0, ::, or link-local ones";
     Kind::new(allowed, move |text| {
         let entries = text.split(|c: char| c == ',' || c.is_whitespace());
         let entries = entries.filter(|entry| !entry.is_empty());

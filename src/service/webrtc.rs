@@ -17,7 +17,7 @@ use crate::media::frame::{Format, Frame};
 use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::{Frames, can_send_sets};
 use crate::output::webrtc::order::PictureOrder;
-use crate::output::webrtc::outcome::{B_FRAMES, SEVERAL_SETS, Outcome, SessionEnd};
+use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SEVERAL_SETS, SessionEnd};
 use crate::output::webrtc::server::{Place, SessionViewer};
 use crate::output::webrtc::session::Session;
 use crate::stream::handle::StreamHandle;
@@ -112,10 +112,8 @@ fn choose_frames(
     let format = &flow.format;
     let is_forced = stream.status().camera.options.video == VideoOption::H264;
     // Without this, H.265 would be converted although the viewer can play it.
-    let is_original = !is_forced
-        && is_plain_h265(format)
-        && can_send_sets(format)
-        && accepts(VideoCodec::H265);
+    let is_original =
+        !is_forced && is_plain_h265(format) && can_send_sets(format) && accepts(VideoCodec::H265);
     let codec = if is_original { Some(VideoCodec::H265) } else { shared.media.codec() };
     if !codec.is_some_and(&accepts) {
         return Err(unsupported(stream.id(), "the player does not accept the codec of the video"));

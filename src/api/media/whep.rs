@@ -71,8 +71,7 @@ pub(super) async fn patch(mut call: Call<'_>) -> Result<Reply, Error> {
     webrtc::ensure_permitted(&call.api.core, &id, visitor(&call)).await?;
     ensure_type(&call, FRAGMENT)?;
     input::read_body(&mut call.body, MAX_OFFER).await?;
-    let fragment =
-        webrtc::fragment(&call.api.core, &id, visitor(&call), session(&call)).await?;
+    let fragment = webrtc::fragment(&call.api.core, &id, visitor(&call), session(&call)).await?;
     // A player that restarts ICE does not know the new credentials, and sends `*`.
     let is_own = |tags: &str| tags.split(',').any(|tag| tag.trim().trim_matches('"') == fragment);
     if text(&call.head.headers, IF_MATCH.as_str()).is_some_and(|tags| !is_own(tags)) {

@@ -135,7 +135,8 @@ mod tests {
             rest = after;
         }
         assert!(rest.is_empty());
-        let in_start_codes: Vec<_> = Framing::StartCodes.units(&[START_CODE, &unit].concat()).map(<[u8]>::len).collect();
+        let in_start_codes: Vec<_> =
+            Framing::StartCodes.units(&[START_CODE, &unit].concat()).map(<[u8]>::len).collect();
         assert_eq!(in_start_codes, [unit.len()], "nothing in it looks like a start code");
     }
 }

@@ -69,7 +69,9 @@ impl KeyframeRequests {
         }
         let is_recent = |at| now.saturating_duration_since(at) < INTERVAL;
         let is_soon = |(last, distance): (Instant, Option<Duration>)| {
-            distance.is_some_and(|distance| last + distance < now + SOON && now < last + distance + SOON)
+            distance.is_some_and(|distance| {
+                last + distance < now + SOON && now < last + distance + SOON
+            })
         };
         if self.requested_at.is_some_and(is_recent) || self.last.is_some_and(is_soon) {
             return false;

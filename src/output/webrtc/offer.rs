@@ -102,7 +102,8 @@ impl Negotiated {
         let hmac = self.crypto.sha1_hmac_provider;
         message.is_binding_request()
             && name == Some(self.fragment())
-            && message.verify(self.credentials.pass.as_bytes(), |key, parts| hmac.sha1_hmac(key, parts))
+            && message
+                .verify(self.credentials.pass.as_bytes(), |key, parts| hmac.sha1_hmac(key, parts))
     }
 
     /// Returns the state of the session, for fuzzing.

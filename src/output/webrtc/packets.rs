@@ -202,7 +202,8 @@ mod tests {
         packets.send(packet(over_udp, &[128])).await;
         assert!(sent.try_recv().is_err() && packets.outbox().is_none());
         for port in 1..100 {
-            packets.note_path(pair(Protocol::Udp, &format!("198.51.100.1:{port}")), Path::Udp(None));
+            packets
+                .note_path(pair(Protocol::Udp, &format!("198.51.100.1:{port}")), Path::Udp(None));
         }
         assert!(!packets.is_known(over_tcp) && packets.paths.len() == MAX_PATHS);
     }

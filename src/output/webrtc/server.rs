@@ -171,7 +171,7 @@ impl WebRtc {
         let help = "WebRTC sessions, including those that are not connected yet";
         registry.register("webrtc_sessions", help, metrics.sessions.clone());
         for reason in SessionEnd::LABELS {
-            metrics.ended.get_or_create(&EndLabels { reason });
+            drop(metrics.ended.get_or_create(&EndLabels { reason }));
         }
         let help = "WebRTC sessions that have ended, by reason: the player ended it (left), did not connect in time \
                     (never_connected), is gone (vanished) or has another address (moved); the video cannot be sent \

@@ -177,7 +177,8 @@ impl Udp {
                 let bytes = Bytes::copy_from_slice(bytes);
                 let path = Path::Udp(meta.dst_ip);
                 // A full inbox loses datagrams, like a network does.
-                let _ = route.inbox.try_send(Datagram { source: meta.addr, path, received_at, bytes });
+                let _ =
+                    route.inbox.try_send(Datagram { source: meta.addr, path, received_at, bytes });
             }
         }
         Ok(())

@@ -82,7 +82,8 @@ fn a_line_does_not_hide_the_next_one() {
 
 #[test]
 fn two_active_sections_of_a_kind_are_refused() {
-    let second = "m=audio 9 UDP/TLS/RTP/SAVPF 9\r\na=mid:2\r\na=recvonly\r\na=rtpmap:9 G722/8000\r\n";
+    let second =
+        "m=audio 9 UDP/TLS/RTP/SAVPF 9\r\na=mid:2\r\na=recvonly\r\na=rtpmap:9 G722/8000\r\n";
     let refused = refusal(&format!("{SHORT}{second}"));
     assert!(refused.contains("two active sections"), "{refused}");
 }

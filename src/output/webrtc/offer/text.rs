@@ -98,7 +98,8 @@ fn ensure_consistent(offer: &SdpOffer) -> Result<Vec<Mid>, Error> {
         }
         names.push(name);
         if !matches!(section.direction(), Direction::RecvOnly | Direction::Inactive) {
-            let reason = format!("media section {name} must be recvonly, because players only watch");
+            let reason =
+                format!("media section {name} must be recvonly, because players only watch");
             return Err(invalid(&reason));
         }
         for format in section.rtp_params() {
