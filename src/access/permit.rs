@@ -81,7 +81,7 @@ impl Permit {
             };
             // If the sender is gone, the permission can no longer be revoked.
             if revoked.wait_for(|revoked| *revoked).await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         };
         tokio::select! {

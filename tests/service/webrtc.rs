@@ -121,15 +121,17 @@ async fn a_viewer_who_joins_over_tcp_gets_a_large_group_at_once() {
     let camera = Camera::start_with(&options).await;
     let manager = Manager::start(ON).await;
     manager.play("cam", &camera.link("h264")).await;
-    tokio::time::sleep(Duration::from_secs(6)).await;
+    // A reader of the hub can be behind by 6 s.
+    tokio::time::sleep(Duration::from_secs(4)).await;
     let began = Instant::now();
     let options = Offer { tcp: true, ..Offer::default() };
     let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
-    viewer.until("the group", |it| it.pictures.len() > 100).await;
+    viewer.until("the group", |it| it.pictures.len() > 80).await;
     let bytes: usize = viewer.pictures.iter().map(|it| it.media.data.len()).sum();
     assert!(bytes > 1_300_000, "the group is too small for this test: {bytes}");
     assert!(began.elapsed() < Duration::from_secs(6), "{:?}", began.elapsed());
-    let keyframes = viewer.pictures.iter().filter(|it| units(it).len() == 3).count();
+    let is_keyframe = |it: &&whep::Received| units(it).iter().any(|unit| unit[0] & 0x1f == 5);
+    let keyframes = viewer.pictures.iter().filter(is_keyframe).count();
     assert_eq!(keyframes, 1, "pictures were skipped");
 }
 

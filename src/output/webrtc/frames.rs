@@ -122,8 +122,7 @@ mod tests {
         let second: &[u8] = b"\0\0\0\x01\x68\x5b\x83\xcb\x20";
         let extradata = [testing::PARAMETER_SETS, second].concat();
         let sets = ParameterSets::from_extradata(VideoCodec::H264, &extradata);
-        let lengths: Vec<_> = sets.units().map(|set| set.len()).collect();
-        assert_eq!(lengths.len(), 3);
+        assert_eq!(sets.units().count(), 3);
         let unit = aggregated(&sets).expect("a unit");
         assert_eq!(unit[0] & 0x1f, 24);
         let mut rest = &unit[1..];

@@ -109,7 +109,7 @@ mod tests {
             requests.need();
             requests.take_due(at)
         };
-        assert!(!is_due(start + S * 20 - S / 2), "due in half a second");
+        assert!(!is_due(start + S * 39 / 2), "due in half a second");
         assert!(is_due(start + S * 22), "overdue");
     }
 

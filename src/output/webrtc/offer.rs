@@ -27,8 +27,10 @@ const FRAGMENT_LENGTH: usize = 16;
 const PASSWORD_LENGTH: usize = 24;
 /// The id of the header extension that sets the delay with which players show pictures.
 const PLAYOUT_DELAY: u8 = 14;
-/// The size of a UDP datagram with media, in bytes, which passes tunnels.
+/// The size of a UDP datagram with media, in bytes, without the header extensions. It passes tunnels.
 const MTU: usize = 1200;
+/// The size from which on the library warns.
+const MAX_MTU: usize = 1280;
 /// The time between two reports about lost packets.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
 /// Payload types for H.264 with packetization mode 1, those for packets that are sent again, and profiles with level 3.1:
@@ -40,8 +42,8 @@ const H264: [(u8, u8, u32); 4] =
 const RESEND: usize = 1200;
 /// The age up to which packets are sent again.
 const RESEND_AGE: Duration = Duration::from_secs(3);
-/// The largest share of packets that are sent again.
-const MAX_RESENT: f32 = 0.4;
+/// The largest share of packets that are sent again. With more, a loss of 10 % or more would not be noticed.
+const MAX_RESENT: f32 = 0.2;
 
 /// The identity of the manager in all sessions, and the addresses at which it can be reached.
 #[derive(Debug, Clone)]
@@ -190,7 +192,7 @@ fn config(local: &Local, credentials: IceCreds) -> RtcConfig {
         .set_extension_map(extensions)
         .set_stats_interval(Some(STATS_INTERVAL))
         .set_send_buffer_video(RESEND)
-        .set_mtu(MTU..=MTU)
+        .set_mtu(MTU..=MAX_MTU)
         .clear_codecs()
         .enable_h265(true)
         .enable_opus(true, false)

@@ -102,11 +102,12 @@ fn large_offers_take_little_time() {
     let values = "a=fmtp:97 apt=96".to_owned() + &";apt=96".repeat(100);
     assert!(refusal(&format!("{SHORT}{values}\r\n")).contains("more than 32 parameters"));
     // The largest offer that the library parses.
-    let mut largest = SHORT.to_owned();
-    for number in (1..120).filter(|number| ![8, 111].contains(number)) {
-        let apt = ";apt=96".repeat(31);
-        largest.push_str(&format!("a=rtpmap:{number} rtx/90000\r\na=fmtp:{number} x=1{apt}\r\n"));
-    }
+    let numbers = (1..120).filter(|number| ![8, 111].contains(number));
+    let apt = ";apt=96".repeat(31);
+    let maps = numbers.flat_map(|number| {
+        [format!("a=rtpmap:{number} rtx/90000\r\n"), format!("a=fmtp:{number} x=1{apt}\r\n")]
+    });
+    let largest = SHORT.to_owned() + &maps.collect::<String>();
     let _ = negotiate(&largest, &local());
     let extensions = "a=extmap:1\r\n".repeat(200);
     let _ = negotiate(&format!("{SHORT}{extensions}"), &local());
