@@ -16,6 +16,7 @@ use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
+use self::text::invalid;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::random;
 use crate::media::codec::VideoCodec;
@@ -174,10 +175,6 @@ pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error>
     }
     let (answer, crypto) = (answer.to_sdp_string(), Arc::clone(&local.crypto));
     Ok(Negotiated { rtc, answer, credentials, crypto, local: announced, video, audio })
-}
-
-fn invalid(reason: &str) -> Error {
-    Error::new(ErrorKind::InvalidRequest, format!("the SDP offer cannot be used: {reason}"))
 }
 
 fn config(local: &Local, credentials: IceCreds) -> RtcConfig {

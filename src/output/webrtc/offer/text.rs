@@ -9,8 +9,7 @@ use std::collections::HashSet;
 use str0m::change::SdpOffer;
 use str0m::media::{Direction, Mid};
 
-use super::invalid;
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
 
 /// The largest number of media sections. Browsers offer one for video and one for audio.
 const MAX_SECTIONS: usize = 8;
@@ -110,4 +109,9 @@ fn ensure_consistent(offer: &SdpOffer) -> Result<Vec<Mid>, Error> {
         }
     }
     Ok(names)
+}
+
+/// Returns the error of an offer that cannot be used, for this reason.
+pub(super) fn invalid(reason: &str) -> Error {
+    Error::new(ErrorKind::InvalidRequest, format!("the SDP offer cannot be used: {reason}"))
 }
