@@ -126,6 +126,9 @@ async fn a_viewer_who_joins_over_tcp_gets_a_large_group_at_once() {
     let began = Instant::now();
     let options = Offer { tcp: true, ..Offer::default() };
     let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
+    viewer.until("a picture", |it| !it.pictures.is_empty()).await;
+    // The viewer's network pauses. The group is larger than all buffers in between.
+    tokio::time::sleep(Duration::from_millis(1500)).await;
     viewer.until("the group", |it| it.pictures.len() > 80).await;
     let bytes: usize = viewer.pictures.iter().map(|it| it.media.data.len()).sum();
     assert!(bytes > 1_300_000, "the group is too small for this test: {bytes}");
@@ -351,7 +354,8 @@ async fn a_session_ends_soon_after_its_viewer_has_moved() {
 #[tokio::test(flavor = "multi_thread")]
 async fn viewers_learn_of_the_shutdown() {
     let (_camera, manager) = start("h264", &[]).await;
-    let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    let options = Offer { tcp: true, ..Offer::default() };
+    let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
     viewer.until("pictures", |it| it.pictures.len() > 5).await;
     manager.signal(Signal::SIGTERM);
     let stopped = Instant::now();

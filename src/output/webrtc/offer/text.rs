@@ -1,7 +1,8 @@
 //! The check of an offer's text, before and after the library parses it.
 //!
-//! The library expects the offers of well-behaved players. It panics if two codecs share a payload type. The time that it needs grows with the third power of the number of
-//! attributes. So offers with too many attributes never reach it, and it uses no offer that contradicts itself.
+//! The library expects the offers of well-behaved players. It panics if two codecs share a payload type. The time that it
+//! needs grows with the third power of the number of attributes. So offers with too many attributes never reach it, and
+//! it uses no offer that contradicts itself.
 
 use std::collections::HashSet;
 
