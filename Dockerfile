@@ -68,7 +68,7 @@ ENV BIND_ADDR=:: \
     STREAM_DIR=/streams \
     DATABASE_URL=sqlite:/data/cameras.db \
     TLS_DIR=/tls
-EXPOSE 8088
+EXPOSE 8088 8189/udp 8189/tcp
 USER 10001:10001
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=5s --timeout=7s --start-period=20s --retries=3 \

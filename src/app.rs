@@ -33,6 +33,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock, LeftStream};
+use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
@@ -157,11 +158,13 @@ impl Service {
         let counters = registry.resources().counters.clone();
         let pictures = Pictures::new(decoder.clone(), counters.clone());
         let snapshots = Snapshots::new(decoder, counters);
+        let webrtc = WebRtc::start(&settings::webrtc(config));
         let core = Arc::new(Core {
             access,
             cameras,
             registry,
             hls,
+            webrtc,
             snapshots,
             pictures,
             playback,
@@ -217,6 +220,8 @@ impl Service {
         // from now on.
         readiness.close();
         info!("shutting down");
+        // Tells the viewers, while the sockets still work.
+        core.webrtc.shutdown().await;
         drop(tasks);
         // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and all files are
         // deleted except those with which the playlists can continue after a restart.
@@ -248,6 +253,9 @@ fn start_tasks(
     let numbers = core.cameras.numbers().clone();
     let reservation = async move { numbers.run().await };
     tasks.spawn(ended.watch("reservation of segment numbers", reservation));
+    if let Some(sockets) = core.webrtc.serve() {
+        tasks.spawn(ended.watch("WebRTC sockets", sockets));
+    }
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
         let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));
         let checker = checking::run(core, config.camera_nets(), monitor, interval);
@@ -364,9 +372,16 @@ fn router(
         StillTaker::new(settings::ffmpeg(config), spawner.clone()),
         Arc::clone(readiness),
         settings::cookie_attributes(config),
-        Exporter::new(registry, disk_budget.clone(), core.reachability.clone(), table.labels()),
+        Exporter::new(
+            registry,
+            disk_budget.clone(),
+            core.reachability.clone(),
+            &core.webrtc,
+            table.labels(),
+        ),
         config.public_url.clone(),
     );
+    let api = api.with_ice_servers(settings::ice_servers(config));
     Arc::new(Router::new(api, table, config.trusted_proxies.clone()))
 }
 

@@ -44,9 +44,11 @@ targets! {
     onvif_xml
     playback_token
     public_keys
+    sdp_offer
     soap_answer
     source_url
     sps
+    webrtc_datagram
     ws_discovery_answer
 }
 

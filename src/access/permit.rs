@@ -76,13 +76,13 @@ impl Permit {
             tokio::time::sleep(Duration::from_secs(until.saturating_sub(unix_now()))).await;
         };
         let revoked = async {
-            if let Some(mut revoked) = self.revoked.clone()
-                && revoked.wait_for(|revoked| *revoked).await.is_ok()
-            {
-                return;
-            }
+            let Some(mut revoked) = self.revoked.clone() else {
+                return std::future::pending().await;
+            };
             // If the sender is gone, the permission can no longer be revoked.
-            std::future::pending::<()>().await;
+            if revoked.wait_for(|revoked| *revoked).await.is_err() {
+                std::future::pending::<()>().await;
+            }
         };
         tokio::select! {
             () = over => {}

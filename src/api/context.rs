@@ -33,6 +33,8 @@ pub(crate) struct Api {
     pub(crate) metrics: Arc<Exporter>,
     /// The address at which browsers reach the service.
     pub(crate) public_url: PublicUrl,
+    /// The ICE servers that WebRTC players can use, as values of the header `Link`.
+    pub(crate) ice_servers: Vec<String>,
     /// When the manager started.
     pub(crate) started_at: Instant,
     /// The OpenAPI document; empty until the first request for it.
@@ -58,9 +60,15 @@ impl Api {
             cookie_attributes,
             metrics: Arc::new(metrics),
             public_url,
+            ice_servers: Vec::new(),
             started_at: Instant::now(),
             document: OnceLock::new(),
         }
+    }
+
+    /// Adds the ICE servers that WebRTC players can use, as values of the header `Link`.
+    pub(crate) fn with_ice_servers(self, ice_servers: Vec<String>) -> Self {
+        Self { ice_servers, ..self }
     }
 
     /// Returns the time limit of every request. It is long enough for a start that first waits for

@@ -124,6 +124,7 @@ fn http_method(method: &Method) -> Option<HttpMethod> {
         Method::POST => Some(HttpMethod::Post),
         Method::PUT => Some(HttpMethod::Put),
         Method::DELETE => Some(HttpMethod::Delete),
+        Method::PATCH => Some(HttpMethod::Patch),
         _ => None,
     }
 }

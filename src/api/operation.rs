@@ -108,6 +108,15 @@ impl Operation {
         self.body(body.build())
     }
 
+    /// Adds a required body with another content type.
+    pub(super) fn takes_other(self, content_type: &str, kind: Type, description: &str) -> Self {
+        let body = RequestBodyBuilder::new()
+            .required(Some(Required::True))
+            .description(Some(description))
+            .content(content_type, Content::new(Some(schema::of_type(kind).build())));
+        self.body(body.build())
+    }
+
     fn body(mut self, body: RequestBody) -> Self {
         self.builder = self.builder.request_body(Some(body));
         self.fails(failures::BODY)
@@ -165,6 +174,22 @@ impl Operation {
             None => created,
         };
         self.with_schema::<T>().responses(StatusCode::CREATED, created)
+    }
+
+    /// Adds the response 201 with another content type, and with these headers and their descriptions.
+    pub(super) fn creates_other(
+        self,
+        content_type: &str,
+        kind: Type,
+        description: &str,
+        headers: &[(&str, &str)],
+    ) -> Self {
+        let content = Content::new(Some(schema::of_type(kind).build()));
+        let created = response(description).content(content_type, content);
+        let created = headers.iter().fold(created, |created, (name, description)| {
+            created.header(*name, header(Type::String, description))
+        });
+        self.responses(StatusCode::CREATED, created)
     }
 
     fn responses(mut self, status: StatusCode, response: ResponseBuilder) -> Self {

@@ -26,6 +26,8 @@ pub(super) const JSON: &str = "application/json";
 pub(super) const PROBLEM: &str = "application/problem+json";
 /// The content type of playlists.
 pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
+/// The content type of WebRTC's offers and answers.
+pub(super) const SDP: &str = "application/sdp";
 /// The content type of pictures.
 pub(super) const JPEG: &str = "image/jpeg";
 
@@ -194,9 +196,11 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorKind::Forbidden | ErrorKind::SourceForbidden => StatusCode::FORBIDDEN,
         ErrorKind::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
-        ErrorKind::NotFound | ErrorKind::UnknownCamera | ErrorKind::UnknownSession => {
-            StatusCode::NOT_FOUND
-        }
+        ErrorKind::NotFound
+        | ErrorKind::UnknownCamera
+        | ErrorKind::UnknownSession
+        | ErrorKind::WebrtcUnavailable => StatusCode::NOT_FOUND,
+        ErrorKind::WebrtcUnsupported => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::CodecUnsupported => StatusCode::NOT_ACCEPTABLE,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,

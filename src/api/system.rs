@@ -120,15 +120,32 @@ pub(crate) struct HealthOutput {
     uptime_seconds: f64,
     /// The program's version.
     version: &'static str,
+    /// Whether players can watch over WebRTC.
+    webrtc: WebrtcOutput,
+}
+
+/// Whether players can watch over WebRTC.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Webrtc)]
+pub(crate) struct WebrtcOutput {
+    /// The port, with UDP and TCP; null if WebRTC is off.
+    port: Option<u16>,
+    /// The reason why WebRTC is off, and what to do about it; null if WebRTC is on.
+    reason: Option<String>,
 }
 
 fn health(call: &Call<'_>) -> Reply {
     let api = call.api;
+    let (port, reason) = match api.core.webrtc.port() {
+        Ok(port) => (Some(port), None),
+        Err(reason) => (None, Some(reason)),
+    };
     reply::json(&HealthOutput {
         status: if api.readiness.is_closing() { "shutting_down" } else { "healthy" },
         active_streams: api.core.registry.active(),
         uptime_seconds: api.started_at.elapsed().as_secs_f64().round(),
         version: env!("CARGO_PKG_VERSION"),
+        webrtc: WebrtcOutput { port, reason },
     })
 }
 

@@ -3,10 +3,11 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::child::spawner::Bounds;
-use crate::config::{Config, CookieAttributes};
+use crate::config::{Config, CookieAttributes, IceServer};
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::webrtc::server::WebRtcSettings;
 use crate::stream::limits::Limits;
 use crate::webhooks::WebhookSettings;
 
@@ -59,6 +60,15 @@ pub(super) fn segment_policy(config: &Config) -> SegmentPolicy {
         part_time: config.part_time,
         list_size: config.list_size,
     }
+}
+
+pub(super) fn webrtc(config: &Config) -> WebRtcSettings {
+    WebRtcSettings { port: config.webrtc_port, addresses: config.webrtc_addresses.0.clone() }
+}
+
+/// Returns the values of the header `Link` with the ICE servers that players can use.
+pub(super) fn ice_servers(config: &Config) -> Vec<String> {
+    config.webrtc_ice_servers.0.iter().map(IceServer::link).collect()
 }
 
 /// Returns the attributes of cookies with playback tokens: `PLAYBACK_COOKIE_ATTRIBUTES` or, if that is unset,

@@ -14,6 +14,7 @@
 //! | [`own_file`] | files that only the manager writes, such as keys and locks |
 //! | [`proc`] | CPU time, memory and open files of processes |
 //! | [`public_url`] | the address at which browsers reach the service |
+//! | [`random`] | random texts that cannot be guessed |
 //! | [`secret`] | strings that must not be shown |
 //! | [`tasks`] | waiting for several tasks, and noticing that long-lived tasks have ended |
 //! | [`time`] | Unix seconds and RFC 3339 |
@@ -32,6 +33,7 @@ pub(crate) mod open_files;
 pub(crate) mod own_file;
 pub(crate) mod proc;
 pub(crate) mod public_url;
+pub(crate) mod random;
 pub(crate) mod secret;
 pub(crate) mod tasks;
 pub(crate) mod time;

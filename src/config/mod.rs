@@ -5,6 +5,7 @@
 //! | `settings` | the declaration of each setting |
 //! | `declare` | how a setting is declared, and what is derived from the declarations |
 //! | `value` | kinds of values: numbers in a range, times, paths, secrets |
+//! | `ice_server` | the STUN and TURN servers for WebRTC |
 //! | `load` | reading the environment and `.env` |
 //!
 //! `crate::reference` renders the documentation of the settings.
@@ -13,10 +14,12 @@
 //! settings that it needs, and `crate::app` creates these structs from the [`Config`].
 
 mod declare;
+mod ice_server;
 mod load;
 mod settings;
 mod value;
 
+pub(crate) use ice_server::IceServer;
 pub(crate) use load::ConfigError;
 pub use settings::Config;
 pub(crate) use settings::{LogFormat, Tls};

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::declare::{Description, Problem, Setting, Variables, setting, settings};
-use super::value::{self, CookieAttributes, TlsNames};
+use super::ice_server::IceServers;
+use super::value::{self, Addresses, CookieAttributes, TlsNames};
 use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
@@ -266,6 +267,21 @@ settings! {
             .must_be("at most half of HLS_SEGMENT_TIME", |config: &Config| {
                 config.part_time * 2 <= config.segment_time
             });
+    }
+
+    "WebRTC" {
+        /// Port for WebRTC, with UDP and, for viewers whose network blocks UDP, with TCP. The manager listens on all
+        /// addresses. All viewers use this one port. `off` turns WebRTC off.
+        webrtc_port: Option<u16> = setting("WEBRTC_PORT", "8189", value::port_or_off());
+
+        /// Addresses at which viewers reach the port. If unset, the addresses of the machine's network interfaces. In a
+        /// container, WebRTC is off until the addresses are set. Behind a router that translates addresses, set the
+        /// public address as well.
+        webrtc_addresses: Addresses = setting("WEBRTC_ADDRESSES", "", value::addresses());
+
+        /// STUN and TURN servers that players can use. In a local network, none are necessary. Every viewer gets the
+        /// user names and passwords in these URLs.
+        webrtc_ice_servers: IceServers = setting("WEBRTC_ICE_SERVERS", "", value::ice_servers());
     }
 
     "Transcoding" {

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::ice_server::IceServers;
 use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
@@ -133,6 +134,45 @@ pub(super) fn one_of<T: Copy + 'static>(
 /// Allows TCP ports. With port 0, the system selects a free port.
 pub(super) fn port() -> Kind<u16> {
     number("a port", 0..=u16::MAX).note("0 selects a free port")
+}
+
+/// Allows TCP and UDP ports, and `off`.
+pub(super) fn port_or_off() -> Kind<Option<u16>> {
+    let allowed = format!("{}; or off", port().allowed);
+    Kind::new(allowed, |text| match text {
+        "off" => Some(None),
+        _ => text.parse().ok().map(Some),
+    })
+}
+
+/// IP addresses.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses(pub(crate) Vec<IpAddr>);
+
+/// Allows IP addresses of machines that clients anywhere can reach, separated by commas or white space.
+pub(super) fn addresses() -> Kind<Addresses> {
+    let is_usable = |address: &IpAddr| match address {
+        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_broadcast(),
+        IpAddr::V6(v6) => !v6.is_unicast_link_local(),
+    };
+    let is_usable = move |address: &IpAddr| {
+        is_usable(address) && !address.is_unspecified() && !address.is_multicast()
+    };
+    let allowed =
+        "IP addresses, e.g. 192.168.1.10, 203.0.113.7, but not 0.0.0.0, ::, or link-local ones";
+    Kind::new(allowed, move |text| {
+        let entries = text.split(|c: char| c == ',' || c.is_whitespace());
+        let entries = entries.filter(|entry| !entry.is_empty());
+        let addresses =
+            entries.map(|entry| entry.trim_matches(['[', ']']).parse().ok().filter(is_usable));
+        addresses.collect::<Option<_>>().map(Addresses)
+    })
+}
+
+/// Allows STUN and TURN servers. Messages do not contain the value, because it may contain a password.
+pub(super) fn ice_servers() -> Kind<IceServers> {
+    let allowed = "URLs, e.g. stun:stun.example.com:3478, turn:USER:PASSWORD@turn.example.com:3478?transport=udp";
+    Kind { is_secret: true, ..parsed(allowed.to_owned()) }
 }
 
 /// Allows IP addresses. IPv6 addresses may be in brackets.
@@ -300,6 +340,16 @@ mod tests {
         assert_eq!(names("").as_deref(), Some(""));
         for text in ["cameras_lan", "a..b", "https://cameras.lan", "ä.lan", "x.*.lan"] {
             assert_eq!(names(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_no_viewer_can_reach_are_refused() {
+        let parse = |text: &str| addresses().parse(text).ok().map(|addresses| addresses.0.len());
+        assert_eq!(parse("192.168.1.10, [fd00::1] 127.0.0.1"), Some(3));
+        assert_eq!(parse(""), Some(0));
+        for text in ["0.0.0.0", "::", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "x"] {
+            assert_eq!(parse(&format!("192.168.1.10,{text}")), None, "{text}");
         }
     }
 

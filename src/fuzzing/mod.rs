@@ -13,6 +13,7 @@ mod mp4;
 mod onvif;
 mod source;
 mod support;
+mod webrtc;
 
 pub use access::{api_keys, id, playback_token, public_keys};
 pub use imports::{import_csv, import_frigate, import_go2rtc, import_mediamtx};
@@ -21,3 +22,4 @@ pub use media::nut;
 pub use mp4::{annex_b, audio_config, sps};
 pub use onvif::{http_auth, onvif_address, onvif_xml, soap_answer, ws_discovery_answer};
 pub use source::{ffmpeg_stderr, source_url};
+pub use webrtc::{sdp_offer, webrtc_datagram};

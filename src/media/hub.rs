@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::base::atomic_instant::AtomicInstant;
@@ -41,6 +41,8 @@ struct Shared {
     state: Mutex<State>,
     leading: Mutex<Option<LeadingFrame>>,
     next_reader: AtomicU64,
+    /// Notified when a reader needs a keyframe.
+    keyframe_needed: Notify,
 }
 
 #[derive(Debug)]
@@ -83,6 +85,7 @@ impl FrameHub {
             state: Mutex::new(State { kept, memory, flow, epoch: None }),
             leading: Mutex::default(),
             next_reader: AtomicU64::new(0),
+            keyframe_needed: Notify::new(),
         };
         Self {
             shared: Arc::new(shared),
@@ -154,6 +157,11 @@ impl FrameHub {
         HubReader { shared: Arc::clone(&self.shared), published: self.published.subscribe(), id }
     }
 
+    /// Waits until a reader needs a keyframe. If a reader has needed one since the last call, returns at once.
+    pub(crate) async fn keyframe_needed(&self) {
+        self.shared.keyframe_needed.notified().await;
+    }
+
     /// Returns the video since the last keyframe, or only the keyframe if not all of that video is kept.
     /// The last of these frames is the newest picture that can be decoded. Returns no frames before the
     /// first keyframe.
@@ -188,6 +196,14 @@ impl HubReader {
                 return Ok(None);
             }
         }
+    }
+}
+
+impl HubReader {
+    /// Notes that the reader cannot use the next frames without a keyframe. The ingest requests one from the camera, if
+    /// the camera supports that.
+    pub(crate) fn need_keyframe(&self) {
+        self.shared.keyframe_needed.notify_one();
     }
 }
 

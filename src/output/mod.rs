@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`hls`] | low-latency HLS: segments on disk, playlists in memory |
 //! | [`live_socket`] | the live socket: one message per frame |
+//! | [`webrtc`] | WebRTC: RTP to viewers who negotiate by WHEP |
 //! | `sound` | continuous audio, with silence where the camera sends none |
 //! | [`blocking`] | running work that may block its thread |
 //! | [`disk_budget`] | the disk space that the files of all streams use, and its limits |
@@ -13,3 +14,4 @@ pub(crate) mod disk_budget;
 pub(crate) mod hls;
 pub(crate) mod live_socket;
 mod sound;
+pub(crate) mod webrtc;

@@ -26,6 +26,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
+use crate::output::webrtc::server::WebRtc;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::limits::Limits;
 use crate::stream::output::WantedOutput;
@@ -112,8 +113,13 @@ fn scrape() -> String {
         let stream = registry.start_soon(camera, WantedOutput::Hls);
         let stream = stream.expect("a stream");
         let monitor = Arc::new(ReachabilityMonitor::new(Bus::default()));
-        let exporter =
-            Exporter::new(registry, budget, Some(monitor), Table::new(routes::all()).labels());
+        let exporter = Exporter::new(
+            registry,
+            budget,
+            Some(monitor),
+            &WebRtc::off(),
+            Table::new(routes::all()).labels(),
+        );
         exporter.set_ready("ffmpeg", true);
         let log = &stream.shared().process_log;
         let used = async {

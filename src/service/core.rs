@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::output::hls::output::Hls;
+use crate::output::webrtc::server::WebRtc;
 use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
@@ -22,6 +23,8 @@ pub(crate) struct Core {
     pub(crate) registry: Registry,
     /// The playlists of the streams.
     pub(crate) hls: Hls,
+    /// The WebRTC sessions of the streams.
+    pub(crate) webrtc: WebRtc,
     /// The single pictures of the streams.
     pub(crate) snapshots: Snapshots,
     /// The continuous pictures of the streams.

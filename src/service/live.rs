@@ -92,6 +92,16 @@ impl ViewRequest {
         &self.id
     }
 
+    /// Returns the user of the viewer.
+    pub(super) fn user(&self) -> &str {
+        self.permit.user()
+    }
+
+    /// Returns the address of the viewer; empty if it is not known.
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
     /// Returns the same request for another stream of the camera.
     pub(super) fn of_profile(&self, profile: Profile) -> Self {
         Self { id: StreamId::new(self.id.camera().clone(), profile), ..self.clone() }

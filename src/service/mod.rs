@@ -11,6 +11,7 @@
 //! | [`live_places`] | the limit of such connections |
 //! | [`live_pictures`] | such viewers who get continuous pictures, from the stream that costs least |
 //! | [`watching`] | requests of viewers for playlists and files |
+//! | [`webrtc`] | viewers who watch over WebRTC |
 //! | [`cameras`] | listing, adding, changing, deleting, importing and testing cameras |
 //! | [`camera_change`] | turning a request into the record of a camera |
 //! | [`certificate`] | the check of the certificate of a camera's ONVIF service |
@@ -28,8 +29,8 @@ pub(crate) mod core;
 pub(crate) mod discovery;
 pub(crate) mod keeping;
 pub(crate) mod live;
-pub(crate) mod live_places;
 pub(crate) mod live_pictures;
+pub(crate) mod live_places;
 pub(crate) mod permission;
 pub(crate) mod readiness;
 pub(crate) mod sessions;
@@ -38,3 +39,4 @@ pub(crate) mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
 pub(crate) mod watching;
+pub(crate) mod webrtc;

@@ -26,6 +26,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
+use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
@@ -93,6 +94,7 @@ impl Setup {
         let snapshots = Snapshots::new(decoder, counters);
         Self {
             core: Arc::new(Core {
+                webrtc: WebRtc::off(),
                 access,
                 cameras,
                 registry,

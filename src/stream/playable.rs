@@ -95,6 +95,17 @@ impl PlayableMedia {
         self.0.rendition.flow().or_else(|| self.0.hub.flow())
     }
 
+    /// Returns the codec of the video that players get; `None` before the first frame of video, and if the video is not
+    /// playable.
+    pub(crate) fn codec(&self) -> Option<VideoCodec> {
+        let format = self.0.hub.flow()?.format;
+        match self.treatment(&format) {
+            Treatment::AsIs => Some(format.codec()),
+            Treatment::Convert => Some(VideoCodec::H264),
+            Treatment::Refuse => None,
+        }
+    }
+
     /// Returns the errors that keep video from players: either the video is not playable and must not be
     /// converted, or the transcoder has failed.
     pub(crate) fn errors(&self) -> PlayableErrors {
@@ -154,6 +165,11 @@ impl PlayableReader {
                 return next;
             }
         }
+    }
+
+    /// Notes that the reader needs a keyframe. The rendition has a keyframe where the stream has one.
+    pub(crate) fn need_keyframe(&self) {
+        self.frames.need_keyframe();
     }
 
     /// If the format of the stream's video has changed, decides which frames the reader returns from now on.

@@ -200,6 +200,11 @@ def pcmu_bursts(options):
     return pcmu(options, 200)
 
 
+def opus(_options):
+    """Return a stream of Opus."""
+    return audio_stream(48000, "opusenc", "rtpopuspay pt=98")
+
+
 def aac(_options, rate=48000):
     """Return a stream of AAC-LC with this sample rate."""
     encoder = f"voaacenc bitrate={min(64000, rate * 2)} ! aacparse"
@@ -221,6 +226,7 @@ MOUNTS = {
     "h264-pcma": (h264, pcma),
     "h264-pcmu": (h264, pcmu),
     "h264-pcmu-bursts": (h264, pcmu_bursts),
+    "h264-opus": (h264, opus),
     "h264-aac": (h264, aac),
     "h264-aac-16k": (h264, aac_16k),
     "h264-aac-8k": (h264, aac_8k),

@@ -104,6 +104,13 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/streams/foreign/snapshot.jpg", empty.clone(), [200, 403, 200]),
         (Method::GET, "/streams/own/mjpeg", empty.clone(), [200, 200, 200]),
         (Method::GET, "/streams/foreign/mjpeg", empty.clone(), [200, 403, 200]),
+        // WebRTC is off, and a session does not exist; but first, the permission is checked.
+        (Method::POST, "/streams/own/whep", empty.clone(), [400, 400, 400]),
+        (Method::POST, "/streams/foreign/whep", empty.clone(), [400, 403, 400]),
+        (Method::DELETE, "/streams/own/whep/none", empty.clone(), [404, 404, 404]),
+        (Method::DELETE, "/streams/foreign/whep/none", empty.clone(), [404, 403, 404]),
+        (Method::PATCH, "/streams/own/whep/none", empty.clone(), [400, 400, 400]),
+        (Method::PATCH, "/streams/foreign/whep/none", empty.clone(), [400, 403, 400]),
         (Method::POST, "/api/stream/stop", stop("own"), [200, 200, 403]),
         (Method::POST, "/api/stream/stop", stop("foreign"), [200, 403, 403]),
         (Method::POST, "/api/cameras/own/stream/stop", empty.clone(), [200, 200, 403]),

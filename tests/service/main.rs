@@ -45,3 +45,4 @@ mod support;
 mod testing;
 mod tls;
 mod webhooks;
+mod webrtc;

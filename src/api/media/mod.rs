@@ -1,12 +1,15 @@
-//! Media: playlists, live sockets, pictures, and nginx's requests for permission to serve a file.
+//! Media: playlists, live sockets, pictures, WebRTC sessions, and nginx's requests for permission to serve a file.
 
 use hyper::Method;
+use utoipa::openapi::Required;
+use utoipa::openapi::path::{ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::Type;
 
 use super::failures;
 use super::operation::Operation;
-use super::reply::{JPEG, PLAYLIST};
+use super::reply::{JPEG, PLAYLIST, SDP};
 use super::route::{Audience, Row};
+use super::schema;
 use crate::base::error::ErrorKind;
 use crate::base::public_url::PublicUrl;
 use crate::camera::id::{STREAM_ID_PATTERN, StreamId};
@@ -19,6 +22,7 @@ mod live;
 mod mjpeg;
 pub(crate) mod playlists;
 pub(crate) mod snapshot;
+mod whep;
 
 /// The path of a stream's playlist, in the manager and in nginx.
 pub(super) const PLAYLIST_PATH: &str = "/streams/{id}/stream.m3u8";
@@ -85,6 +89,28 @@ pub(super) fn routes() -> Vec<Row> {
             mjpeg_operation,
         )
         .waits(),
+        Row::new(
+            Method::POST,
+            whep::PATH,
+            Audience::Viewers,
+            |call| Box::pin(whep::open(call)),
+            open_operation,
+        )
+        .waits(),
+        Row::new(
+            Method::DELETE,
+            whep::SESSION_PATH,
+            Audience::Viewers,
+            |call| Box::pin(whep::close(call)),
+            || session_operation("closeWebrtc", "Ends a WebRTC session").describe("Only the user who opened the session can end it.").returns_nothing("The session has ended."),
+        ),
+        Row::new(
+            Method::PATCH,
+            whep::SESSION_PATH,
+            Audience::Viewers,
+            |call| Box::pin(whep::patch(call)),
+            patch_operation,
+        ),
     ]
 }
 
@@ -122,6 +148,59 @@ fn mjpeg_operation() -> Operation {
         .returns_other(mjpeg::MULTIPART, Type::String, "The pictures.")
         .fails(failures::QUERY)
         .fails(&[ErrorKind::TooManyViewers, ErrorKind::Busy, ErrorKind::Internal])
+}
+
+fn open_operation() -> Operation {
+    operation("openWebrtc", "Opens a WebRTC session by WHEP; starts the stream of a known camera if necessary")
+        .describe(
+            "The body is an SDP offer that can receive video, and optionally audio. The answer contains the \
+             addresses at which the player reaches the manager. The manager sends H.264 in packetization mode 1, H.265 \
+             if the player offers it, and audio if the camera sends Opus or G.711. The session ends when the player does not \
+             connect within 15 s, when no ICE request arrives from the player for 10 s, and when the permission to watch \
+             ends.",
+        )
+        .takes_other(SDP, Type::String, "The SDP offer.")
+        .creates_other(
+            SDP,
+            Type::String,
+            "The SDP answer.",
+            &[
+                ("Location", "The session, relative to the service. DELETE ends the session."),
+                ("ETag", "The session's ICE credentials."),
+                ("Link", "A STUN or TURN server that the player can use; one header for each server."),
+            ],
+        )
+        .fails(&[
+            ErrorKind::TooManyViewers,
+            ErrorKind::Busy,
+            ErrorKind::WebrtcUnavailable,
+            ErrorKind::WebrtcUnsupported,
+        ])
+}
+
+fn patch_operation() -> Operation {
+    session_operation("patchWebrtc", "Accepts the further ICE candidates of a WebRTC player")
+        .describe(
+            "The candidates are not needed and are ignored. A restart of ICE is refused, and so is a request whose \
+             `If-Match` is not the `ETag` of the session.",
+        )
+        .takes_other(whep::FRAGMENT, Type::String, "An SDP fragment.")
+        .returns_nothing("The candidates are accepted.")
+        .fails(&[ErrorKind::WebrtcUnsupported])
+}
+
+fn session_operation(id: &'static str, summary: &'static str) -> Operation {
+    let session = ParameterBuilder::new()
+        .name("session")
+        .parameter_in(ParameterIn::Path)
+        .required(Required::True)
+        .description(Some("The session's id, from the header `Location` of the answer."))
+        .schema(Some(schema::string(None)));
+    Operation::new("media", id, summary)
+        .of(Some(STREAM_ID_PATTERN), "The camera's id; for the sub stream, followed by `~sub`.")
+        .parameter(session)
+        .fails(failures::DATABASE)
+        .fails(&[ErrorKind::InvalidId, ErrorKind::NotFound])
 }
 
 fn operation(id: &'static str, summary: &'static str) -> Operation {

@@ -14,6 +14,7 @@ use super::requests::{RequestMetrics, RouteLabels};
 use super::streams::StreamsCollector;
 use crate::base::log_writer;
 use crate::output::disk_budget::DiskBudget;
+use crate::output::webrtc::server::WebRtc;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::registry::Registry;
 
@@ -43,6 +44,7 @@ impl Exporter {
         streams: Registry,
         budget: DiskBudget,
         monitor: Option<Arc<ReachabilityMonitor>>,
+        webrtc: &WebRtc,
         routes: impl IntoIterator<Item = RouteLabels>,
     ) -> Self {
         let mut registry = registry::Registry::default();
@@ -55,6 +57,7 @@ impl Exporter {
         let help = "Log lines that were lost because stderr was not read, or because writing to stderr failed";
         own.register("log_lines_lost", help, log_writer::lost_lines());
         streams.resources().counters.register(own);
+        webrtc.register(own);
         let requests = RequestMetrics::register(own, routes);
         own.register_collector(Box::new(StreamsCollector::new(streams, budget)));
         if let Some(monitor) = monitor {

@@ -144,7 +144,8 @@ impl Served {
             start_timeout: PATIENCE,
             stale_timeout: PATIENCE,
         };
-        let metrics = Exporter::new(core.registry.clone(), budget, None, table.labels());
+        let metrics =
+            Exporter::new(core.registry.clone(), budget, None, &core.webrtc, table.labels());
         let api = Api::new(
             core,
             Finder::new(CameraNetworks::default()),

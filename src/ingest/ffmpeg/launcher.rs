@@ -1,10 +1,13 @@
 //! Starts FFmpeg for a stream, and reports how each run ended.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use tokio::time::sleep;
 use tracing::info;
 
 use crate::base::error::{Error, ErrorKind};
@@ -19,6 +22,10 @@ use crate::ingest::ffmpeg::run::FfmpegRun;
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest, StopRequests};
 use crate::onvif::keyframe::KeyframeRequester;
+
+/// The shortest time between two requests for keyframes while a stream runs. Keyframes are large, so many of them would
+/// make a bad network worse.
+const KEYFRAME_INTERVAL: Duration = Duration::from_secs(2);
 
 /// FFmpeg as an ingest. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -98,10 +105,26 @@ impl FfmpegIngest {
         let exit = tokio::select! {
             exit = run.until_exit(stops) => exit,
             never = watching => match never {},
+            never = self.request_keyframes(request, address) => match never {},
         };
         match spawner::exec_failure(exit.status) {
             Some(reason) => Err(spawner::cannot_run(&self.program, reason)),
             None => Ok((exit, address)),
+        }
+    }
+
+    /// Requests a keyframe from the camera by ONVIF whenever a reader of the stream needs one.
+    async fn request_keyframes(&self, request: &IngestRequest, address: SocketAddr) -> Infallible {
+        loop {
+            request.hub.keyframe_needed().await;
+            if let Some(onvif) = &request.onvif {
+                let has_played = Arc::new(AtomicBool::new(false));
+                let prepared = self.keyframes.prepare(onvif, &request.source, address, has_played);
+                if let Some(keyframe) = prepared {
+                    keyframe.send();
+                }
+            }
+            sleep(KEYFRAME_INTERVAL).await;
         }
     }
 

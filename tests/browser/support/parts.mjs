@@ -42,6 +42,8 @@ export class Parts {
     const env = {
       PORT: String(this.port),
       ALLOW_ANONYMOUS: "true",
+      // Managers that run at the same time would use the same default port.
+      WEBRTC_PORT: "off",
       STREAM_DIR: streams,
       DATABASE_URL: `sqlite:${streams}.db`,
       ...variables,

@@ -25,6 +25,8 @@ export class Service {
       NGINX_PORT: "0",
       // No key is needed, unless the settings contain API_KEYS.
       ALLOW_ANONYMOUS: "true",
+      // Services that run at the same time would use the same default port.
+      WEBRTC_PORT: "off",
       DEMO_CAMERA_PORT: cameraPort,
       STREAM_DIR: join(directory, "streams"),
       DATABASE_URL: `sqlite:${join(directory, "cameras.db")}`,

@@ -64,6 +64,8 @@ impl Manager {
             .env("BIND_SOCKET", dir.join(SOCKET))
             .env("STREAM_DIR", dir.join("streams"))
             .env("ALLOW_ANONYMOUS", "true")
+            // Tests that run at the same time would use the same default port.
+            .env("WEBRTC_PORT", "off")
             .env("LOG_FORMAT", "json")
             .env("RUST_LOG", "debug")
             .envs(ffmpeg().map(|program| ("FFMPEG_BIN", program)))
@@ -368,6 +370,14 @@ impl Manager {
         let text = response.text().await.expect("a complete response");
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         ApiResponse { status, body }
+    }
+
+    /// Returns a client that sends this header with every request, as nginx does.
+    pub(crate) fn client_with(name: &'static str, value: &str) -> reqwest::Client {
+        let value = value.parse().expect("a value of a header");
+        let headers = std::iter::once((name.parse().expect("a name"), value)).collect();
+        let client = reqwest::Client::builder().timeout(TIMEOUT).default_headers(headers);
+        client.build().expect("a client")
     }
 
     pub(crate) fn client(&self) -> &reqwest::Client {

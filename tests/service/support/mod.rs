@@ -18,6 +18,7 @@ mod raw_camera;
 mod receiver;
 mod recorder;
 mod viewer;
+pub(crate) mod whep;
 
 use std::future::Future;
 use std::path::Path;

@@ -150,6 +150,7 @@ export type HealthOutput = {
   status: string;
   uptime_seconds: number;
   version: string;
+  webrtc: Webrtc;
 };
 
 export type IdInput = {
@@ -426,3 +427,8 @@ export type VendorsOutput = {
 export type VideoOption = "auto" | "copy" | "h264";
 
 export type WantedOutput = "hls" | "none";
+
+export type Webrtc = {
+  port?: number | null;
+  reason?: string | null;
+};

@@ -37,16 +37,29 @@ function Summary({ health }: { health: Health | null }) {
     [t("status.viewers"), number(sum((stream) => stream.viewers))],
     [t("status.traffic"), bitRate(sum((stream) => stream.media?.bit_rate))],
     [t("status.uptime"), health ? duration(health.uptime_seconds) : "–"],
+    [t("status.webrtc"), webrtc(health)],
     [t("status.version"), health?.version ?? "–"],
   ];
   return (
-    <dl class="figures">
-      {figures.map(([name, value]) => (
-        <div key={name}>
-          <dt>{name}</dt>
-          <dd>{value}</dd>
-        </div>
-      ))}
-    </dl>
+    <>
+      <dl class="figures">
+        {figures.map(([name, value]) => (
+          <div key={name}>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      {health?.webrtc.reason && <p class="hint">WebRTC: {health.webrtc.reason}</p>}
+    </>
   );
+}
+
+/** Returns the port of WebRTC, or that it is off. */
+function webrtc(health: Health | null): string {
+  if (!health) {
+    return "–";
+  }
+  const { port } = health.webrtc;
+  return port === null ? t("status.webrtc.off") : t("status.webrtc.on", { port: String(port) });
 }

@@ -1,0 +1,35 @@
+//! The WebRTC output. Viewers negotiate a session by WHEP, and then get a stream's frames as RTP.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`addresses`] | the addresses that offers are answered with |
+//! | [`routes`] | which session gets which datagram |
+//! | [`socket`] | the sockets of all sessions: one UDP port, and TCP on the same number |
+//! | [`tcp`] | connections of viewers whose network blocks UDP |
+//! | [`offer`] | the check of an offer, and its answer |
+//! | [`timeline`] | the RTP times of a session's frames |
+//! | [`order`] | whether pictures arrive in the order in which they are shown |
+//! | [`packets`] | sending a session's packets |
+//! | [`frames`] | the frames of a session, in the form that the library takes |
+//! | [`keyframes`] | when a session asks the camera for a keyframe |
+//! | [`lag`] | whether a viewer with a TCP connection has fallen behind |
+//! | [`capacity`] | whether the network is fast enough for the video |
+//! | [`session`] | one viewer's session, from the answer to its end |
+//! | [`outcome`] | why a session ends |
+//! | [`server`] | all sessions, and their limits |
+
+pub(crate) mod addresses;
+mod capacity;
+pub(crate) mod frames;
+mod keyframes;
+mod lag;
+pub(crate) mod offer;
+pub(crate) mod order;
+pub(crate) mod outcome;
+mod packets;
+mod routes;
+pub(crate) mod server;
+pub(crate) mod session;
+mod socket;
+mod tcp;
+mod timeline;

@@ -1,0 +1,266 @@
+//! A viewer who watches over WebRTC, with str0m as the client.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use reqwest::{Client, Method, Response};
+use str0m::change::SdpAnswer;
+use str0m::media::{Direction, KeyframeRequestKind, MediaData, MediaKind, Mid};
+use str0m::net::{Protocol, Receive, TcpType};
+use str0m::{Candidate, Event, Input, Output, Rtc};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UdpSocket};
+
+use super::{Manager, TIMEOUT};
+
+/// What a viewer offers.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Offer {
+    /// The viewer connects with TCP.
+    pub tcp: bool,
+    /// The viewer plays H.265 as well.
+    pub h265: bool,
+    /// The viewer wants audio.
+    pub audio: bool,
+}
+
+/// A picture, or a packet of audio.
+#[derive(Debug)]
+pub(crate) struct Received {
+    /// The time of arrival.
+    pub at: Instant,
+    /// What was received.
+    pub media: MediaData,
+}
+
+/// A viewer with a session.
+pub(crate) struct WhepViewer {
+    rtc: Rtc,
+    link: Link,
+    local: SocketAddr,
+    video: Mid,
+    /// The address of the session.
+    pub session: String,
+    /// The session's `ETag`.
+    pub tag: String,
+    /// All pictures so far.
+    pub pictures: Vec<Received>,
+    /// All packets of audio so far.
+    pub audio: Vec<Received>,
+    /// The share of media packets that the viewer loses.
+    pub loss: f64,
+    /// True once the manager has closed the session.
+    pub is_closed: bool,
+}
+
+enum Link {
+    Udp(UdpSocket),
+    Tcp { stream: TcpStream, buffer: Vec<u8> },
+}
+
+/// Returns an offer, and the client that made it and has yet to accept the answer.
+pub(crate) fn offer(
+    options: Offer,
+    local: SocketAddr,
+) -> (Rtc, String, str0m::change::SdpPendingOffer, Mid) {
+    let mut rtc = Rtc::builder()
+        .clear_codecs()
+        .enable_h264(true)
+        .enable_h265(options.h265)
+        .enable_opus(true, false)
+        .enable_pcmu(true, false)
+        .enable_pcma(true, false)
+        .build(Instant::now());
+    let candidate = if options.tcp {
+        Candidate::builder().tcp().host(local).tcptype(TcpType::Active).build()
+    } else {
+        Candidate::host(local, Protocol::Udp)
+    };
+    rtc.add_local_candidate(candidate.expect("a candidate"));
+    let mut changes = rtc.sdp_api();
+    let video = changes.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
+    if options.audio {
+        changes.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
+    }
+    let (offer, pending) = changes.apply().expect("an offer");
+    (rtc, offer.to_sdp_string(), pending, video)
+}
+
+/// Sends an offer.
+pub(crate) async fn post(manager: &Manager, path: &str, offer: &str) -> Response {
+    post_with(manager.client(), &manager.url(path), offer).await
+}
+
+async fn post_with(client: &Client, url: &str, offer: &str) -> Response {
+    let request = client.post(url);
+    let request = request.header("content-type", "application/sdp").body(offer.to_owned());
+    request.send().await.expect("a response")
+}
+
+/// Returns the port that the manager uses for WebRTC.
+pub(crate) async fn port(manager: &Manager) -> u16 {
+    let health = manager.get("/api/health").await.body;
+    let port = health["webrtc"]["port"].as_u64().unwrap_or_else(|| panic!("off: {health}"));
+    u16::try_from(port).expect("a port")
+}
+
+impl WhepViewer {
+    /// Opens a session.
+    pub(crate) async fn open(manager: &Manager, path: &str, options: Offer) -> Self {
+        Self::open_with(manager, manager.client(), path, options).await
+    }
+
+    /// Opens a session with this HTTP client.
+    pub(crate) async fn open_with(
+        manager: &Manager,
+        client: &Client,
+        path: &str,
+        options: Offer,
+    ) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], port(manager).await));
+        let link = if options.tcp {
+            let stream = TcpStream::connect(address).await.expect("a connection");
+            Link::Tcp { stream, buffer: Vec::new() }
+        } else {
+            Link::Udp(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"))
+        };
+        let local = match &link {
+            Link::Udp(socket) => socket.local_addr(),
+            Link::Tcp { stream, .. } => stream.local_addr(),
+        };
+        let local = local.expect("an address");
+        let (mut rtc, offer, pending, video) = offer(options, local);
+        let response = post_with(client, &manager.url(path), &offer).await;
+        assert_eq!(response.status(), 201, "{response:?}");
+        let session = response.headers()["location"].to_str().expect("text").to_owned();
+        let tag = response.headers()["etag"].to_str().expect("text").to_owned();
+        assert_eq!(response.headers()["content-type"], "application/sdp");
+        let answer = response.text().await.expect("an answer");
+        let unused = if options.tcp { " udp " } else { " tcp " };
+        let lines =
+            answer.lines().filter(|it| !it.starts_with("a=candidate") || !it.contains(unused));
+        let answer: String = lines.flat_map(|line| [line, "\r\n"]).collect();
+        let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
+        rtc.sdp_api().accept_answer(pending, answer).expect("an answer that fits");
+        let (pictures, audio) = (Vec::new(), Vec::new());
+        let (loss, is_closed) = (0.0, false);
+        Self { rtc, link, local, video, session, tag, pictures, audio, loss, is_closed }
+    }
+
+    /// Returns the viewer's address.
+    pub(crate) fn local(&self) -> SocketAddr {
+        self.local
+    }
+
+    /// Sends from another port from now on, as after a router has forgotten the viewer's port.
+    pub(crate) async fn change_port(&mut self) {
+        self.link = Link::Udp(UdpSocket::bind("127.0.0.1:0").await.expect("a socket"));
+    }
+
+    /// Runs the client until `condition` is met.
+    pub(crate) async fn until(&mut self, what: &str, condition: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + TIMEOUT;
+        while !condition(self) {
+            assert!(Instant::now() < deadline, "timeout: {what}; {} pictures", self.pictures.len());
+            self.step().await;
+        }
+    }
+
+    async fn step(&mut self) {
+        let timeout = loop {
+            match self.rtc.poll_output().expect("a healthy client") {
+                Output::Timeout(at) => break at,
+                Output::Transmit(packet) => {
+                    self.link.send(&packet.contents, packet.destination).await;
+                }
+                Output::Event(Event::MediaData(media)) => {
+                    let is_video = media.mid == self.video;
+                    let list = if is_video { &mut self.pictures } else { &mut self.audio };
+                    list.push(Received { at: Instant::now(), media });
+                }
+                Output::Event(Event::Closed) => self.is_closed = true,
+                Output::Event(_) => {}
+            }
+        };
+        let wait = timeout.saturating_duration_since(Instant::now()).min(Duration::from_millis(50));
+        let received = tokio::time::timeout(wait, self.link.receive()).await;
+        let now = Instant::now();
+        match received {
+            // RTP and RTCP begin with these bits.
+            Ok(Some((_, bytes))) if bytes[0] >> 6 == 2 && fastrand::f64() < self.loss => {}
+            Ok(Some((source, bytes))) => {
+                let protocol = self.link.protocol();
+                if let Ok(receive) = Receive::new(protocol, source, self.local, &bytes) {
+                    self.rtc.handle_input(Input::Receive(now, receive)).expect("a packet");
+                }
+            }
+            // The manager has closed the connection.
+            Ok(None) => tokio::time::sleep(wait).await,
+            Err(_) => {}
+        }
+        self.rtc.handle_input(Input::Timeout(Instant::now())).expect("a healthy client");
+    }
+
+    /// Asks for a keyframe (PLI).
+    pub(crate) fn request_keyframe(&mut self) {
+        let mut writer = self.rtc.writer(self.video).expect("a section");
+        writer.request_keyframe(None, KeyframeRequestKind::Pli).expect("a request");
+    }
+
+    /// Ends the session with DELETE. Returns the status.
+    pub(crate) async fn delete(&self, manager: &Manager) -> u16 {
+        manager.delete(&self.session).await.status.as_u16()
+    }
+
+    /// Sends further candidates, as players do. Returns the status.
+    pub(crate) async fn patch(&self, manager: &Manager, tag: &str) -> u16 {
+        let request = manager.client().request(Method::PATCH, manager.url(&self.session));
+        let request = request.header("content-type", "application/trickle-ice-sdpfrag");
+        let request = request.header("if-match", tag).body("a=mid:0\r\na=end-of-candidates\r\n");
+        request.send().await.expect("a response").status().as_u16()
+    }
+}
+
+impl Link {
+    fn protocol(&self) -> Protocol {
+        match self {
+            Self::Udp(_) => Protocol::Udp,
+            Self::Tcp { .. } => Protocol::Tcp,
+        }
+    }
+
+    async fn send(&mut self, bytes: &[u8], to: SocketAddr) {
+        match self {
+            Self::Udp(socket) => drop(socket.send_to(bytes, to).await),
+            Self::Tcp { stream, .. } => {
+                let length = u16::try_from(bytes.len()).expect("short").to_be_bytes();
+                let _ = stream.write_all(&[&length, bytes].concat()).await;
+            }
+        }
+    }
+
+    /// Returns the next datagram; `None` at the end of a connection. Can be cancelled without losing a datagram.
+    async fn receive(&mut self) -> Option<(SocketAddr, Vec<u8>)> {
+        match self {
+            Self::Udp(socket) => {
+                let mut bytes = vec![0; 2000];
+                let (length, source) = socket.recv_from(&mut bytes).await.expect("a datagram");
+                bytes.truncate(length);
+                Some((source, bytes))
+            }
+            Self::Tcp { stream, buffer } => loop {
+                if let [high, low, rest @ ..] = &buffer[..] {
+                    let length = usize::from(u16::from_be_bytes([*high, *low]));
+                    if rest.len() >= length {
+                        let datagram = rest[..length].to_vec();
+                        buffer.drain(..2 + length);
+                        return Some((stream.peer_addr().ok()?, datagram));
+                    }
+                }
+                if stream.read_buf(buffer).await.ok()? == 0 {
+                    return None;
+                }
+            },
+        }
+    }
+}
