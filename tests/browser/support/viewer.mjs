@@ -34,11 +34,17 @@ export class Viewer {
   /** The URLs of all requests of the page. */
   requests = [];
 
-  /** Opens an address in a new browser context. `options` are options of Playwright's `newContext`. */
-  static async open(browser, address, options = {}) {
+  /**
+   * Opens an address in a new browser context. `transport` is the transport that the user has chosen for all cameras,
+   * and the other options are options of Playwright's `newContext`.
+   */
+  static async open(browser, address, { transport = "auto", ...options } = {}) {
     const context = await browser.newContext(options);
     const viewer = new Viewer(await context.newPage());
     await viewer.page.addInitScript(reportViolations);
+    if (transport !== "auto") {
+      await viewer.page.addInitScript(chooseTransport, transport);
+    }
     await viewer.page.goto(address);
     return viewer;
   }
@@ -108,18 +114,31 @@ export class Viewer {
     return this.tile(id).getAttribute("data-mode");
   }
 
-  /** Waits until the video has played for `seconds` more. */
+  /** Returns the transport that a tile uses; null while it uses none. */
+  transport(id) {
+    return this.tile(id).getAttribute("data-transport");
+  }
+
+  /** Waits until the picture of the first tile is `seconds` later than now. The clock in the picture shows that. */
   async watches(seconds) {
-    const begin = (await this.video()).currentTime;
-    const hasPlayed = async () => (await this.video()).currentTime >= begin + seconds;
+    const begin = await until("a picture", SECONDS, () => this.pictureTime());
+    const hasPlayed = async () => (await this.pictureTime()) >= begin + seconds * 1000;
     await until(`${seconds} s played`, SECONDS + seconds, hasPlayed);
   }
 
-  /** Returns the position and the picture width of the first video on the page. */
+  /** Returns the position and the picture width of the visible video on the first tile. */
   video() {
     return this.page.evaluate(() => {
-      const { currentTime, videoWidth } = document.querySelector("video");
+      const { currentTime, videoWidth } = document.querySelector(".screen > video[data-shown]");
       return { currentTime, videoWidth };
+    });
+  }
+
+  /** Returns the width of the picture on the first tile; 0 while it has none. */
+  pictureWidth() {
+    return this.page.evaluate(() => {
+      const element = document.querySelector(".screen > [data-shown]");
+      return element.videoWidth ?? ("picture" in element.dataset ? element.width : 0);
     });
   }
 
@@ -167,19 +186,28 @@ function reportViolations() {
   );
 }
 
+/** Runs in the page before its own scripts. */
+function chooseTransport(transport) {
+  try {
+    localStorage.setItem("transport", transport);
+  } catch {
+    // The page is in a frame without storage.
+  }
+}
+
 /**
  * Runs in the page: reads the test camera's clock, which is a row of 32 squares at the top of the picture.
  * Returns null if there is no picture.
  */
 function readClock() {
-  const video = document.querySelector("video");
-  const width = video.videoWidth;
+  const picture = document.querySelector(".screen > [data-shown]") ?? document.querySelector("video");
+  const width = picture?.videoWidth ?? picture?.width;
   if (!width) {
     return null;
   }
   const size = width / 32;
   const context = new OffscreenCanvas(width, size).getContext("2d");
-  context.drawImage(video, 0, 0);
+  context.drawImage(picture, 0, 0);
   const { data } = context.getImageData(0, size / 2, width, 1);
   const bit = (_, square) => (data[4 * (square + 0.5) * size] > 127 ? "1" : "0");
   return Number.parseInt(Array.from({ length: 32 }, bit).join(""), 2);

@@ -90,6 +90,27 @@ export class Adaptation {
     return hasArrived;
   }
 
+  /**
+   * Selects a lower level, because a transport that measures the connection itself has found it too slow. `needed` is
+   * the bit rate of the present level.
+   */
+  tooSlow(needed: number): void {
+    if (this.quality.canLower) {
+      this.lower(needed);
+      this.onChange();
+    }
+  }
+
+  /**
+   * Records that a transport, which cannot measure more than the bit rate of the present level, gets all of its media in
+   * time. After a pause, the better level is tried.
+   */
+  steady(now: number): void {
+    if (this.quality.isLowered && now - this.evaluatedAt > EVALUATE_EVERY_MS) {
+      this.evaluate(Number.POSITIVE_INFINITY);
+    }
+  }
+
   /** Selects a better level if the connection has been fast enough for long enough. `rate` is in bits per second. */
   evaluate(rate: number): void {
     this.evaluatedAt = performance.now();

@@ -13,14 +13,14 @@ const RUN = { dataOffset: 0x1, firstFlags: 0x4, duration: 0x1_00, size: 0x2_00, 
 const RUN_COMPOSITION = 0x8_00;
 
 /** A box: its type, and the range of its content. */
-interface Box {
+export interface Box {
   type: string;
   begin: number;
   end: number;
 }
 
 /** Returns the boxes in a range of the data. Stops at a box that does not end within the range. */
-function boxes(data: DataView, begin = 0, end = data.byteLength): Box[] {
+export function boxes(data: DataView, begin = 0, end = data.byteLength): Box[] {
   const found: Box[] = [];
   for (let at = begin; at + HEADER <= end; at = found.at(-1)?.end ?? end) {
     const size = data.getUint32(at);

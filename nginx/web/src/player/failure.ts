@@ -1,7 +1,7 @@
 // Evaluates the errors of hls.js and of the service.
 import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
-import { Problem, problemOf } from "../api/problem";
+import { type Coded, Problem, problemOf } from "../api/problem";
 
 /** Errors that hls.js reports if the browser does not support a codec. A retry would not help. */
 const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
@@ -15,10 +15,17 @@ const REFUSED = [
   "source_unsupported",
 ];
 /**
- * Errors that a retry does not fix. They are refusals by the camera, and errors that the manager detects
- * without contacting the camera.
+ * Errors that a retry does not fix. They are refusals by the camera, errors that the manager detects without
+ * contacting the camera, and codecs that the browser does not support.
  */
-const FINAL = [...REFUSED, "source_forbidden", "invalid_source", "unknown_camera", "forbidden"];
+const FINAL = [
+  ...REFUSED,
+  "source_forbidden",
+  "invalid_source",
+  "unknown_camera",
+  "forbidden",
+  "unplayable",
+];
 
 /** The player recovers from at most this many media errors within RECOVERIES_WITHIN_MS without a restart. */
 const MAX_RECOVERIES = 3;
@@ -32,6 +39,17 @@ export function isRefusal({ code }: Problem): boolean {
 /** Returns whether a retry cannot help. */
 export function isFinal({ code }: Problem): boolean {
   return FINAL.includes(code);
+}
+
+/** Returns a thrown value, or an error that the service has reported, as a problem. */
+export function problemFrom(error: unknown): Problem {
+  if (error instanceof Problem) {
+    return error;
+  }
+  const { code, detail } = (error ?? {}) as Partial<Coded>;
+  return typeof code === "string"
+    ? new Problem(0, code, detail ?? null)
+    : new Problem(0, "unexpected", String(error));
 }
 
 /** Returns whether the browser does not support the codec. */

@@ -1,23 +1,25 @@
-// The player: shows one camera in one video element, and recovers from stalls, from outages of the camera
+// The player: shows one camera in a tile with the best transport, and recovers from stalls, from outages of the camera
 // and the manager, and from the computer's sleep. Signals report the player's state; the tile displays it.
 import { signal } from "@preact/signals";
-import Hls, { type ErrorData, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
 
-import { addressOf } from "../api/address";
 import { type Coded, Problem } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile } from "../api/types";
+import { findAbilities } from "./abilities";
 import { Adaptation } from "./adaptation";
-import { BackBuffer } from "./back-buffer";
-import { isFinal, isRefusal, isUnplayable, MediaErrors, problemOfMedia } from "./failure";
-import { Pace } from "./pace";
-import { addPlayer, obtainPermission, removePlayer, renew, withToken } from "./permission";
+import { type Choice, type Options, optionsOf } from "./choice";
+import { isFinal, isRefusal, problemFrom } from "./failure";
+import { addPlayer, obtainPermission, removePlayer, renew } from "./permission";
 import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
-import { settings } from "./settings";
+import { factoryOf } from "./registry";
+import { Screen, sizeOf } from "./screen";
+import { volume } from "./sound";
 import { StallWatch } from "./stall";
-import { requestStart, untilLive } from "./start";
+import { outputFor, requestStart, untilLive } from "./start";
 import { copyPicture } from "./still";
+import { TransportSwitch } from "./switch";
+import type { Job, Reason, TransportName } from "./transport";
 
 /** First pause before a retry. The pause grows with each failure in a row. */
 const RETRY_AFTER_MS = 2000;
@@ -39,7 +41,12 @@ export type State = "idle" | "starting" | "live" | "waiting" | "retrying" | "fai
 export interface PlayRequest {
   id: string;
   profile: Profile;
+  /** The transport that the user has chosen. */
+  choice: Choice;
+  /** Whether HLS is played with low latency. */
   isLowLatency: boolean;
+  /** Whether the tile is one of many. */
+  isWall: boolean;
   /**
    * Whether the start request waits until the stream is live. If the stream is still starting after the
    * response, the player polls the stream's state.
@@ -53,13 +60,19 @@ export class LivePlayer {
   readonly reason = signal<Coded | null>(null);
   /** Age of the picture in seconds; null while it is unknown, for example because no video plays. */
   readonly latency = signal<number | null>(null);
+  /** Rate of the arriving media in bits per second; null while it is unknown. */
+  readonly rate = signal<number | null>(null);
+  /** The transport that plays; null while none does. */
+  readonly transport = signal<TransportName | null>(null);
   /** Whether the canvas contains a picture, to be shown while no video plays. */
   readonly hasStill = signal(false);
   readonly adaptation = new Adaptation(() => void this.begin());
+  readonly screen: Screen;
 
-  private hls: Hls | null = null;
-  private pace: Pace | null = null;
+  private readonly transports: TransportSwitch;
+  private readonly sound = { isOn: false };
   private request: PlayRequest | null = null;
+  private options: Options = { usable: [], others: new Map() };
   /** Aborts the requests of the current attempt. `release` aborts this controller and creates another. */
   private attempt = new AbortController();
   private failures = 0;
@@ -67,22 +80,35 @@ export class LivePlayer {
   private beat: ReturnType<typeof setInterval> | undefined;
   private lastBeat = 0;
   private readonly stall = new StallWatch();
-  /** Number of the last segment in the playlist; null before the first playlist. */
-  private lastSegment: number | null = null;
+  /** Whether the camera is away, as the service reports it. */
+  private isAway = false;
   /** Whether the player has been live since `play` was called. */
   private wasLive = false;
   /** Whether the picture was live and has stopped. */
   private hasStalled = false;
-  private readonly mediaErrors = new MediaErrors();
 
   constructor(
-    private readonly video: HTMLVideoElement,
+    video: HTMLVideoElement,
     private readonly still: HTMLCanvasElement,
   ) {
-    video.addEventListener("playing", () => this.onPlaying());
-    // Without hls.js, this event is the only sign that media arrives.
-    video.addEventListener("progress", () => this.stall.arrived());
-    video.addEventListener("error", () => this.hls || this.fail(new Problem(0, "interrupted")));
+    this.screen = new Screen(video);
+    this.transports = new TransportSwitch(this.screen, factoryOf, () => this.job(), {
+      onShown: () => this.onPlaying(),
+      onHiding: () => this.saveStill(),
+      onProblem: (problem) => this.onProblem(problem),
+      onExhausted: (reason) => {
+        this.fail(new Problem(0, reason === "codec" ? "unplayable" : "interrupted"));
+      },
+      events: {
+        media: () => this.stall.arrived(),
+        grown: () => this.stall.grown(),
+        restart: () => void this.begin(),
+        away: (reason) => this.onAway(reason),
+        slow: (rate) => this.adaptation.tooSlow(rate),
+        steady: () => this.adaptation.steady(performance.now()),
+      },
+    });
+    volume.subscribe(() => this.transports.current?.applySound());
   }
 
   /**
@@ -95,6 +121,8 @@ export class LivePlayer {
     this.adaptation.begin(request.profile);
     this.failures = 0;
     this.wasLive = false;
+    this.transports.retries.forgive(true);
+    this.options = optionsOf({ abilities: findAbilities(), ...request });
     addPlayer(request.id);
     this.state.value = "starting";
     this.reason.value = null;
@@ -144,6 +172,33 @@ export class LivePlayer {
     return streamKey(id, this.adaptation.profile.value);
   }
 
+  /** Switches the sound on or off. */
+  setSound(isOn: boolean): void {
+    this.sound.isOn = isOn;
+    if (this.transports.current?.applySound() === false) {
+      this.transports.renew();
+    }
+  }
+
+  /** Returns why the transports that do not play were not taken. */
+  reasonsAgainst(): Map<TransportName, Reason> {
+    const reasons = new Map(this.options.others);
+    for (const name of this.options.usable) {
+      const reason = this.transports.retries.reason(name);
+      if (reason && name !== this.transport.value) {
+        reasons.set(name, reason);
+      }
+    }
+    return reasons;
+  }
+
+  private job(): Job {
+    const { id = "", isLowLatency = true, isWall = false } = this.request ?? {};
+    const key = streamKey(id, this.adaptation.profile.value);
+    const { screen, sound } = this;
+    return { key, screen, sound, isLowLatency, isWall, meter: this.adaptation.meter };
+  }
+
   private leave(): void {
     if (this.request) {
       removePlayer(this.request.id);
@@ -153,22 +208,26 @@ export class LivePlayer {
     this.release();
   }
 
+  /** Ends the current attempt, and removes its picture. A copy of the picture remains on the canvas. */
   private release(): void {
+    this.abort();
+    this.transports.end();
+    this.transport.value = null;
+    this.latency.value = null;
+    this.rate.value = null;
+  }
+
+  /** Ends the current attempt. Its last picture remains. */
+  private abort(): void {
     this.attempt.abort();
     this.attempt = new AbortController();
     clearTimeout(this.retry);
     this.retry = undefined;
-    this.saveStill();
-    this.hls?.destroy();
-    this.hls = null;
-    this.pace = null;
-    this.video.removeAttribute("src");
-    this.video.load();
-    this.latency.value = null;
+    this.transports.freeze();
     this.hasStalled = false;
+    this.isAway = false;
     this.stall.end();
     this.adaptation.meter.reset();
-    this.lastSegment = null;
   }
 
   private async begin(): Promise<void> {
@@ -176,26 +235,28 @@ export class LivePlayer {
     if (!request) {
       return;
     }
-    this.release();
     if (this.adaptation.level === "pictures") {
+      this.release();
       this.beginPictures(request);
       return;
     }
+    this.abort();
     const attempt = this.attempt.signal;
     if (this.state.value === "live" || this.state.value === "pictures") {
       this.state.value = "waiting";
     }
-    const hls = this.attach(request);
     try {
       await obtainPermission(request.id);
       if (attempt.aborted) {
         return;
       }
       const profile = this.adaptation.profile.value;
-      const status = await requestStart(request.id, profile, request.waits, attempt);
+      const output = outputFor(this.options.usable[0]);
+      const status = await requestStart(request.id, profile, output, request.waits, attempt);
       if (status === "starting") {
         this.showStart();
-        await untilLive(request.id, profile, attempt, (error) => (this.reason.value = error));
+        const onFailure = (error: Coded) => (this.reason.value = error);
+        await untilLive(request.id, profile, output, attempt, onFailure);
       }
     } catch (error) {
       if (!attempt.aborted) {
@@ -204,49 +265,15 @@ export class LivePlayer {
       return;
     }
     if (!attempt.aborted) {
-      this.load(request, hls);
+      this.stall.begin();
+      this.transports.begin(this.options.usable);
     }
-  }
-
-  /**
-   * Attaches hls.js to the video element, and returns hls.js; null if the browser does not support hls.js.
-   * This takes some time, and therefore happens while the stream is starting.
-   */
-  private attach(request: PlayRequest): Hls | null {
-    if (!Hls.isSupported()) {
-      return null;
-    }
-    // Each request adds the current token to the URL, so that a new token is used without a restart.
-    const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
-      xhr.open("GET", withToken(address), true);
-    const hls = new Hls({ ...settings(request.isLowLatency, this.adaptation.meter), xhrSetup });
-    this.hls = hls;
-    new BackBuffer(this.video, hls);
-    const pace = new Pace(this.video, hls, request.isLowLatency);
-    this.pace = pace;
-    hls.on(Hls.Events.BUFFER_CODECS, (_, { audio, audiovideo }) => {
-      pace.hasAudio = Boolean(audio || audiovideo);
-    });
-    hls.on(Hls.Events.ERROR, (_, error) => this.recover(hls, error));
-    hls.on(Hls.Events.FRAG_LOADED, () => this.stall.arrived());
-    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.onPlaylist(hls, details));
-    hls.attachMedia(this.video);
-    return hls;
-  }
-
-  private load(request: PlayRequest, hls: Hls | null): void {
-    this.stall.begin();
-    const url = addressOf(`streams/${this.key(request)}/stream.m3u8`);
-    if (hls) {
-      hls.loadSource(url);
-    } else {
-      this.video.src = withToken(url); // Safari on older phones plays HLS without hls.js.
-    }
-    this.resume();
   }
 
   private onPlaying(): void {
+    this.transport.value = this.transports.current?.name ?? null;
     this.hasStalled = false;
+    this.isAway = false;
     this.wasLive = true;
     this.adaptation.played();
     this.failures = 0;
@@ -266,14 +293,15 @@ export class LivePlayer {
       this.stall.arrived();
     }
     this.watchStall();
-    const isLive = this.state.value === "live";
-    if (this.video.paused && isLive && !isFullScreenOnPhone(this.video)) {
-      // The page itself never pauses live video. The browser does, for example after a phone call, or when
-      // the user leaves the browser's full screen.
-      this.resume();
+    const current = this.transports.current;
+    const { age, rate } = current?.keepUp() ?? { age: null, rate: null };
+    this.latency.value = age === null ? null : Math.round(age * 100) / 100;
+    this.rate.value = rate;
+    if (current) {
+      this.stall.note(current.motion);
     }
-    this.latency.value = this.pace?.keep() ?? null;
-    this.stall.note(this.video);
+    const stoppedFor = this.isAway ? 0 : this.stall.stoppedFor;
+    this.transports.keepUp(performance.now(), stoppedFor);
   }
 
   private beginPictures({ id }: PlayRequest): void {
@@ -297,16 +325,13 @@ export class LivePlayer {
     return sinceLast > SLEPT_MS;
   }
 
-  private resume(): void {
-    this.video.play().catch(() => {
-      // Not an error: browsers always permit muted video to play, so the player was stopped or restarted
-      // before the video could begin.
-    });
-  }
-
   private watchStall(): void {
-    const motion = this.stall.check(this.video);
-    const isPlayable = this.video.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
+    const { current } = this.transports;
+    const element = current?.element;
+    const motion = this.stall.check(current?.motion ?? NO_MOTION);
+    const isPlayable =
+      !(element instanceof HTMLVideoElement) ||
+      element.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
     if (motion === "moving" && this.hasStalled && isPlayable) {
       this.onPlaying();
     } else if (motion === "waiting" && this.state.value === "live") {
@@ -320,19 +345,27 @@ export class LivePlayer {
     }
   }
 
-  /**
-   * Compares the segment numbers of the playlist with the numbers in the previous playlist. If HLS begins again after
-   * more than a minute, or if the camera was changed while its stream did not run, the playlist contains none of the
-   * previous segments. hls.js then waits for many seconds before it loads media, so the player restarts at once.
-   */
-  private onPlaylist(hls: Hls, { startSN, endSN, advanced }: LevelDetails): void {
-    const isReplaced = this.lastSegment !== null && startSN > this.lastSegment;
-    this.lastSegment = endSN;
-    if (hls === this.hls && isReplaced) {
-      void this.begin();
-    } else if (advanced) {
-      this.stall.grown();
+  private onAway(reason: Coded | null): void {
+    this.isAway = reason !== null;
+    this.reason.value = reason;
+    if (reason && this.state.value === "live") {
+      this.hasStalled = true;
+      this.state.value = "waiting";
     }
+  }
+
+  /** Handles a failure of the stream that a transport has reported. */
+  private onProblem(problem: Coded): void {
+    if (problem.code !== "unauthorized") {
+      this.fail(problem);
+      return;
+    }
+    // The session has ended. With a new one, the picture continues at once.
+    const attempt = this.attempt.signal;
+    renew().then(
+      () => attempt.aborted || void this.begin(),
+      (error) => attempt.aborted || this.fail(error),
+    );
   }
 
   /**
@@ -346,36 +379,6 @@ export class LivePlayer {
   }
 
   /**
-   * Handles an error of hls.js. After a fatal error, the player recovers at once or calls `fail`. If the
-   * browser cannot play the video, there is no retry.
-   */
-  private recover(hls: Hls, error: ErrorData): void {
-    this.video.dispatchEvent(new CustomEvent("hlserror", { detail: error.details }));
-    if (hls !== this.hls) {
-      return;
-    }
-    if (error.response?.code === 401) {
-      renew().catch(() => {
-        // If media cannot be loaded without a new session, a fatal error follows and leads to a restart.
-      });
-    }
-    if (!error.fatal) {
-      return;
-    }
-    if (isUnplayable(error)) {
-      this.release();
-      this.state.value = "failed";
-      this.reason.value = new Problem(0, "unplayable");
-      return;
-    }
-    if (this.mediaErrors.canRecover(error)) {
-      hls.recoverMediaError();
-      return;
-    }
-    this.fail(problemOfMedia(error));
-  }
-
-  /**
    * Reports the error as the reason, and retries after a pause unless a retry cannot help. If the sub stream has
    * replaced the main stream but does not work, shows pictures of the main stream instead.
    */
@@ -385,7 +388,7 @@ export class LivePlayer {
       void this.begin();
       return;
     }
-    const problem = error instanceof Problem ? error : new Problem(0, "unexpected", String(error));
+    const problem = problemFrom(error);
     this.reason.value = problem;
     if (isFinal(problem)) {
       if (this.request && isRefusal(problem)) {
@@ -400,20 +403,16 @@ export class LivePlayer {
     this.retry = setTimeout(() => void this.begin(), pause);
   }
 
-  /**
-   * Copies the current picture to the canvas, so that the tile does not turn black until video plays again.
-   */
+  /** Copies the current picture to the canvas, so that the tile does not turn black until video plays again. */
   private saveStill(): void {
-    const { videoWidth, videoHeight } = this.video;
-    if (!videoWidth || this.video.readyState < HTMLMediaElement.HAVE_CURRENT_DATA) {
-      return;
+    const element = this.screen.shown.peek();
+    const { width, height } = sizeOf(element);
+    if (width) {
+      copyPicture(element, width, height, this.still);
+      this.hasStill.value = true;
     }
-    copyPicture(this.video, videoWidth, videoHeight, this.still);
-    this.hasStill.value = true;
   }
 }
 
-/** Returns whether the native player of an Apple phone shows the video in full screen. */
-function isFullScreenOnPhone(video: HTMLVideoElement & { webkitDisplayingFullscreen?: boolean }) {
-  return video.webkitDisplayingFullscreen ?? false;
-}
+/** Stands for the motion of the picture while no transport plays. */
+const NO_MOTION = { currentTime: 0, paused: false, seeking: false };

@@ -3,6 +3,8 @@
 // This module compares positions in the video, because events are not reliable. On a busy computer, the event
 // `playing` may arrive when the picture has already stopped again.
 
+import type { Motion as Moving } from "./transport";
+
 /** A stall is shown after this time. */
 const WAITING_AFTER_MS = 800;
 /** A picture that has stopped counts as stuck if no media has arrived for this long. */
@@ -49,6 +51,11 @@ export class StallWatch {
   /** Whether the playlist has grown after the picture stopped, and no media has arrived after that growth. */
   private hasGrown = false;
 
+  /** Milliseconds since the picture last moved; 0 if no picture is expected, or if it has never moved. */
+  get stoppedFor(): number {
+    return this.isActive && this.hasMoved ? this.stillFor : 0;
+  }
+
   begin(): void {
     this.isActive = true;
     this.checkedAt = performance.now();
@@ -72,12 +79,12 @@ export class StallWatch {
   }
 
   /** Records the current position. Call this after a seek too, because a seek is not motion. */
-  note(video: HTMLVideoElement): void {
+  note(video: Moving): void {
     this.position = video.currentTime;
   }
 
   /** Returns the motion since the previous check. After `stuck` or `missed`, the times are counted from zero again. */
-  check(video: HTMLVideoElement): Motion {
+  check(video: Moving): Motion {
     const now = performance.now();
     const step = Math.min(now - this.checkedAt, MAX_STEP_MS);
     this.checkedAt = now;

@@ -4,6 +4,7 @@ import { LONG_MS, post } from "../api/client";
 import { type Coded, Problem } from "../api/problem";
 import { hastenStreams, streamKey, streams } from "../api/streams";
 import type { Profile, Started, Stream } from "../api/types";
+import type { TransportName } from "./transport";
 
 /**
  * Interval between two start requests while the stream starts. Without requests, the service ends a stream after
@@ -16,6 +17,13 @@ const RENEW_MS = 10_000;
  */
 const MISSING_LISTS = 2;
 
+/** The output that a transport needs. With `none`, the stream is live as soon as there is a keyframe. */
+export type Output = "hls" | "none";
+
+export function outputFor(transport: TransportName | undefined): Output {
+  return transport === "hls" || transport === "native" ? "hls" : "none";
+}
+
 /**
  * Requests the start of a camera's stream, and returns the stream's status. With `waits`, the response arrives when
  * the stream is live, or when the start takes too long.
@@ -23,10 +31,12 @@ const MISSING_LISTS = 2;
 export async function requestStart(
   id: string,
   profile: Profile,
+  output: Output,
   waits: boolean,
   signal: AbortSignal,
 ): Promise<Started["status"]> {
-  const path = `cameras/${encodeURIComponent(id)}/stream/start?profile=${profile}&wait=${waits}`;
+  const query = `profile=${profile}&output=${output}&wait=${waits}`;
+  const path = `cameras/${encodeURIComponent(id)}/stream/start?${query}`;
   const patience = waits ? { signal, within: LONG_MS } : { signal };
   return (await post<Started>(path, undefined, patience)).status;
 }
@@ -44,13 +54,14 @@ export async function requestStart(
 export async function untilLive(
   id: string,
   profile: Profile,
+  output: Output,
   signal: AbortSignal,
   onFailure: (error: Coded) => void,
 ): Promise<void> {
   const key = streamKey(id, profile);
   const timer = setInterval(() => {
     // A failure of this request is ignored, because the list of streams shows the state of the stream.
-    requestStart(id, profile, false, signal).catch(() => undefined);
+    requestStart(id, profile, output, false, signal).catch(() => undefined);
   }, RENEW_MS);
   const relax = hastenStreams();
   let missing = 0;

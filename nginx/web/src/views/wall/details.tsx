@@ -6,6 +6,7 @@ import { hasRole } from "../../api/caller";
 import { type Coded, explain } from "../../api/problem";
 import { streamKey } from "../../api/streams";
 import type { Profile, Stream } from "../../api/types";
+import type { LivePlayer } from "../../player/live";
 import { addressFor } from "../../player/permission";
 import { copyText, saveFile } from "../../ui/browser";
 import { FailureText } from "../../ui/failure";
@@ -18,6 +19,7 @@ import { Badge } from "../badge";
 import type { Condition } from "../condition";
 import { report } from "../error";
 import type { WallCamera } from "./load";
+import { Playback } from "./playback";
 
 interface DetailsProps {
   camera: WallCamera;
@@ -27,6 +29,7 @@ interface DetailsProps {
   condition: Condition;
   /** The reason why the tile shows no video; null without such a reason. */
   error: Coded | null;
+  player: LivePlayer | null;
   onRemove: (() => void) | null;
   onClose: () => void;
 }
@@ -59,6 +62,7 @@ export function Details(props: DetailsProps) {
   return (
     <Dialog title={camera.name} onClose={onClose} class="narrow">
       <Facts {...props} />
+      <Playback id={camera.id} player={props.player} />
       <ul class="menu">
         {source && (
           <li>

@@ -5,6 +5,8 @@ import type { Coded } from "../../api/problem";
 import { streams, wasLive } from "../../api/streams";
 import type { Stream } from "../../api/types";
 import type { LivePlayer } from "../../player/live";
+import { type Picture, sizeOf } from "../../player/screen";
+import { setVolume, volume } from "../../player/sound";
 import { fillScreen, saveFile, timeForFile } from "../../ui/browser";
 import { bitRate, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
@@ -30,6 +32,8 @@ interface TileProps {
   /** Whether the tile is enlarged. */
   isOpen: boolean;
   isLowLatency: boolean;
+  /** Whether the page has only this tile. */
+  isOnly: boolean;
   /**
    * Whether the page has few tiles, or this tile is enlarged. Such a tile plays the main stream, and its
    * start request waits until the stream is live.
@@ -46,6 +50,7 @@ interface TileProps {
 export function Tile({
   camera,
   isOpen,
+  isOnly,
   isLowLatency,
   isFew,
   onOpen,
@@ -63,6 +68,7 @@ export function Tile({
     profile,
     hasSub: Boolean(camera.source_sub),
     isLowLatency,
+    isWall: !isOpen && !isOnly,
     isWanted,
     waits: isFew,
   });
@@ -78,7 +84,7 @@ export function Tile({
 
   const fullScreen = () => toggleFullScreen(tile.current, video.current);
   const photo = async () => {
-    const picture = video.current && (await snapshot(video.current));
+    const picture = player && (await snapshot(player.screen.shown.peek()));
     if (picture) {
       saveFile(`${id}_${timeForFile()}.jpg`, picture);
     } else {
@@ -86,6 +92,7 @@ export function Tile({
     }
   };
   const toggleMute = () => setMuted(!isMuted);
+  useEffect(() => player?.setSound(!isMuted), [player, isMuted]);
   const actions: Record<Action, (() => void) | null> = {
     stop: () => setWanted(false),
     start: () => setWanted(true),
@@ -104,6 +111,7 @@ export function Tile({
       data-state={isWanted ? state : "stopped"}
       data-condition={condition}
       data-mode={isLowLatency ? "low-latency" : "plain"}
+      data-transport={player?.transport.value ?? undefined}
       aria-label={`${name}, ${t(`condition.${condition}`)}`}
     >
       {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas takes no focus */}
@@ -112,17 +120,19 @@ export function Tile({
         class={player?.hasStill.value ? "still" : "still none"}
         aria-hidden="true"
       />
-      <video
-        ref={video}
-        poster={poster}
-        class={state === "live" ? "" : "veiled"}
-        muted={isMuted}
-        playsInline
-        autoplay
-        disableRemotePlayback
-        aria-label={t("tile.video", { name })}
-        onDblClick={fullScreen}
-      />
+      {/* The player adds further elements here, and controls the sound of all of them. */}
+      {/* biome-ignore lint/a11y/noStaticElementInteractions: the button of the tile has the same action */}
+      <div class={state === "live" ? "screen" : "screen veiled"} onDblClick={fullScreen}>
+        <video
+          ref={video}
+          poster={poster}
+          muted
+          playsInline
+          autoplay
+          disableRemotePlayback
+          aria-label={t("tile.video", { name })}
+        />
+      </div>
       <button
         type="button"
         class="tile-open"
@@ -147,7 +157,9 @@ export function Tile({
         isMuted={isMuted}
         isLive={state === "live"}
         onAction={onAction}
+        volume={volume.value}
         onMute={toggleMute}
+        onVolume={setVolume}
         onPhoto={photo}
         onDetails={() => setDetails(true)}
         onFullScreen={fullScreen}
@@ -159,6 +171,7 @@ export function Tile({
           stream={stream}
           condition={condition}
           error={error}
+          player={player}
           onRemove={onRemove}
           onClose={() => setDetails(false)}
         />
@@ -192,8 +205,11 @@ interface ControlsProps {
   action: Action | null;
   isMuted: boolean;
   isLive: boolean;
+  /** The volume of the sound, from 0 to 1. */
+  volume: number;
   onAction: (() => void) | null;
   onMute: () => void;
+  onVolume: (level: number) => void;
   onPhoto: () => void;
   onDetails: () => void;
   onFullScreen: () => void;
@@ -204,8 +220,10 @@ function Controls({
   action,
   isMuted,
   isLive,
+  volume: level,
   onAction,
   onMute,
+  onVolume,
   onPhoto,
   onDetails,
   onFullScreen,
@@ -220,6 +238,18 @@ function Controls({
         label={t(isMuted ? "tile.unmute" : "tile.mute")}
         onClick={onMute}
       />
+      {!isMuted && (
+        <input
+          class="volume"
+          type="range"
+          min={0}
+          max={1}
+          step={0.05}
+          value={level}
+          aria-label={t("tile.volume")}
+          onInput={(event) => onVolume(event.currentTarget.valueAsNumber)}
+        />
+      )}
       <IconButton icon="photo" label={t("tile.snapshot")} disabled={!isLive} onClick={onPhoto} />
       <span class="gap" />
       <IconButton
@@ -262,7 +292,7 @@ function Figures({ player, stream }: { player: LivePlayer | null; stream: Stream
   return (
     <span class="tile-figures">
       <span class="latency" title={t("tile.latency")}>
-        {latency === null ? "" : t("tile.behind", { n: number(latency, 1) })}
+        {latency === null ? "" : t("tile.behind", { n: number(latency, latency < 0.1 ? 2 : 1) })}
       </span>
       <span class="rate">{rate ? bitRate(rate) : ""}</span>
     </span>
@@ -283,11 +313,12 @@ function SlowNote({ player }: { player: LivePlayer | null }) {
 }
 
 /** Returns the current picture as a JPEG; null if there is none. */
-function snapshot(video: HTMLVideoElement): Promise<Blob> | null {
-  if (!video.videoWidth) {
+function snapshot(element: Picture): Promise<Blob> | null {
+  const { width, height } = sizeOf(element);
+  if (!width) {
     return null;
   }
-  const canvas = new OffscreenCanvas(video.videoWidth, video.videoHeight);
-  canvas.getContext("2d")?.drawImage(video, 0, 0);
+  const canvas = new OffscreenCanvas(width, height);
+  canvas.getContext("2d")?.drawImage(element, 0, 0);
   return canvas.convertToBlob({ type: "image/jpeg", quality: 0.92 });
 }

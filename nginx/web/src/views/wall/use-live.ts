@@ -6,6 +6,7 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { isReachable, streamKey, streams } from "../../api/streams";
 import type { Profile } from "../../api/types";
 import { LivePlayer } from "../../player/live";
+import { choiceFor } from "../../player/preference";
 import { forget } from "../../player/refused";
 
 /**
@@ -19,6 +20,7 @@ interface Options {
   profile: Profile;
   hasSub: boolean;
   isLowLatency: boolean;
+  isWall: boolean;
   isWanted: boolean;
   waits: boolean;
 }
@@ -72,7 +74,8 @@ export interface Live {
 }
 
 export function useLive(options: Options): Live {
-  const { id, profile, hasSub, isLowLatency, isWanted, waits } = options;
+  const { id, profile, hasSub, isLowLatency, isWall, isWanted, waits } = options;
+  const choice = choiceFor(id);
   const { ref: tile, isSeen } = useInSight();
   const video = useRef<HTMLVideoElement>(null);
   const still = useRef<HTMLCanvasElement>(null);
@@ -102,11 +105,11 @@ export function useLive(options: Options): Live {
   const plays = isWanted && isSeen;
   useEffect(() => {
     if (plays) {
-      player?.play({ id, profile, isLowLatency, waits });
+      player?.play({ id, profile, choice, isLowLatency, isWall, waits });
     } else {
       player?.stop();
     }
-  }, [player, plays, id, profile, isLowLatency, waits]);
+  }, [player, plays, id, profile, choice, isLowLatency, isWall, waits]);
 
   // The list of streams shows what the player cannot detect: whether a failed stream is live again, and
   // whether the stream of a stuck picture is live.

@@ -106,6 +106,7 @@ export function Wall() {
             key={camera.id}
             camera={camera}
             isOpen={camera === open}
+            isOnly={tiles.length === 1}
             isFew={isFew || camera === open}
             isLowLatency={isFew || camera === open || !isHttp1()}
             onOpen={() => show(camera.id)}

@@ -1,0 +1,19 @@
+// Finds out what the browser can do.
+import Hls from "hls.js/dist/hls.light.min.mjs";
+
+import type { Abilities } from "./choice";
+import { sourceClass } from "./transports/mse";
+
+const HLS_TYPE = "application/vnd.apple.mpegurl";
+const USUAL_CODEC = 'video/mp4; codecs="avc1.640029"';
+
+export function findAbilities(): Abilities {
+  return {
+    isSecure: globalThis.isSecureContext,
+    webCodecs: "VideoDecoder" in globalThis && "EncodedVideoChunk" in globalThis,
+    webRtc: "RTCPeerConnection" in globalThis,
+    mse: sourceClass()?.isTypeSupported(USUAL_CODEC) ?? false,
+    hlsJs: Hls.isSupported(),
+    nativeHls: document.createElement("video").canPlayType(HLS_TYPE) !== "",
+  };
+}

@@ -1,0 +1,19 @@
+// The transports by name.
+import type { TransportFactory, TransportName } from "./transport";
+import { HlsTransport } from "./transports/hls";
+import { MseTransport } from "./transports/mse";
+import { NativeTransport } from "./transports/native";
+import { WebCodecsTransport } from "./transports/webcodecs";
+import { WhepTransport } from "./transports/whep";
+
+const FACTORIES: Record<TransportName, TransportFactory> = {
+  webcodecs: (job, events) => new WebCodecsTransport(job, events),
+  webrtc: (job, events) => new WhepTransport(job, events),
+  mse: (job, events) => new MseTransport(job, events),
+  hls: (job, events) => new HlsTransport(job, events),
+  native: (job, events) => new NativeTransport(job, events),
+};
+
+export function factoryOf(name: TransportName): TransportFactory {
+  return FACTORIES[name];
+}

@@ -1,0 +1,288 @@
+// Changes between the transports of a tile. Shows the first one that has a picture, changes to a better one without a
+// gap, and replaces one that fails.
+import type { Coded } from "../api/problem";
+import { Retries } from "./retries";
+import type { Screen } from "./screen";
+import type {
+  Failure,
+  Reason,
+  Transport,
+  TransportEvents,
+  TransportFactory,
+  TransportName,
+} from "./transport";
+
+/** If a transport has no picture after this time, the next one is started as well. */
+const OVERTAKE_MS = 900;
+/** If a transport has no picture after this time although another one may work, it has failed. */
+const NO_PICTURE_MS = 6000;
+/** If the picture has stopped for this time, the next transport is started as well. */
+const STALLED_MS = 900;
+/** A transport that has just begun is not replaced by a better one for this time. */
+const SETTLE_MS = 2000;
+
+/** A transport that plays, or that has been started and has no picture yet. */
+interface Attempt {
+  readonly name: TransportName;
+  readonly transport: Transport;
+  readonly beganAt: number;
+  /** Whether the transport replaces the visible one even if that one is better. */
+  readonly isForced: boolean;
+  /** Whether the transport has failed or was stopped. Its last picture may still be visible. */
+  isOver: boolean;
+}
+
+export interface SwitchHost {
+  /** The first picture of a transport is visible. */
+  onShown(): void;
+  /** The picture of the visible transport is about to disappear. */
+  onHiding(): void;
+  /** The stream has failed, for a reason that concerns all transports. */
+  onProblem(problem: Coded): void;
+  /** All transports have failed. `reason` is that of the last failure. */
+  onExhausted(reason: Reason): void;
+  /** Events of the visible transport, or of the only one while none is visible. */
+  readonly events: Pick<TransportEvents, "media" | "grown" | "restart" | "away" | "slow" | "steady">;
+}
+
+export class TransportSwitch {
+  readonly retries = new Retries();
+  private usable: TransportName[] = [];
+  private shown: Attempt | null = null;
+  private attempts: Attempt[] = [];
+  private shownAt = 0;
+
+  constructor(
+    private readonly screen: Screen,
+    private readonly make: (name: TransportName) => TransportFactory,
+    private readonly job: () => Parameters<TransportFactory>[0],
+    private readonly host: SwitchHost,
+  ) {}
+
+  /** The transport that plays; null while none does. */
+  get current(): Transport | null {
+    return this.shown && !this.shown.isOver ? this.shown.transport : null;
+  }
+
+  /** The transport that plays, or the one that was started first. */
+  private get leader(): Attempt | null {
+    return this.shown && !this.shown.isOver ? this.shown : (this.attempts[0] ?? null);
+  }
+
+  /** Starts the best of these transports. The list is from the best to the worst. */
+  begin(usable: TransportName[]): void {
+    this.usable = usable;
+    this.freeze();
+    if (!this.startNext()) {
+      this.exhausted("browser");
+    }
+  }
+
+  /** Starts the visible transport again, and changes to the new one when it has a picture. */
+  renew(): void {
+    const name = this.current?.name;
+    if (name && !this.attempts.some((attempt) => attempt.name === name)) {
+      this.start(name, true);
+    }
+  }
+
+  /** Changes the list while a transport plays, and leaves a transport that is not in the list. */
+  reconsider(usable: TransportName[]): void {
+    this.usable = usable;
+    const name = this.current?.name;
+    if (name && !usable.includes(name)) {
+      this.startNext();
+    }
+  }
+
+  /** Stops all transports. The last picture stays visible. */
+  freeze(): void {
+    for (const attempt of this.attempts.splice(0)) {
+      this.discard(attempt);
+    }
+    if (this.shown && !this.shown.isOver) {
+      this.host.onHiding();
+      this.shown.isOver = true;
+      this.shown.transport.stop();
+    }
+  }
+
+  /** Stops all transports, and removes the picture. */
+  end(): void {
+    this.freeze();
+    if (this.shown) {
+      this.screen.release(this.shown.transport.element);
+      this.shown = null;
+    }
+  }
+
+  /**
+   * Replaces transports that are late or that have stalled, and tries a better one. `stillFor` is the time for which
+   * the picture has stopped, in milliseconds, although the camera sends. Call this several times a second.
+   */
+  keepUp(now: number, stillFor: number): void {
+    this.endLate(now);
+    const playing = this.shown && !this.shown.isOver ? this.shown : null;
+    if (!playing) {
+      const last = this.attempts.at(-1);
+      if (last && now - last.beganAt > OVERTAKE_MS) {
+        this.startNext();
+      }
+      return;
+    }
+    if (stillFor > STALLED_MS) {
+      if (this.attempts.length === 0) {
+        this.startNext();
+      }
+      return;
+    }
+    const time = now - this.shownAt;
+    this.retries.played(playing.name, time);
+    if (stillFor === 0) {
+      this.endWorse(playing);
+    }
+    const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
+    if (time > SETTLE_MS && this.attempts.length === 0 && !document.hidden) {
+      this.startFirst(better);
+    }
+  }
+
+  private rank(name: TransportName): number {
+    const index = this.usable.indexOf(name);
+    return index < 0 ? Number.POSITIVE_INFINITY : index;
+  }
+
+  /** Ends attempts that have no picture for too long, if there is another transport. */
+  private endLate(now: number): void {
+    for (const attempt of [...this.attempts]) {
+      const isOnly = this.current === null && this.attempts.length === 1;
+      if (now - attempt.beganAt > NO_PICTURE_MS && !isOnly && !document.hidden) {
+        this.onFailed(attempt, { reason: "no_picture" });
+      }
+    }
+  }
+
+  /** Ends attempts with worse transports, because the picture moves again. */
+  private endWorse(playing: Attempt): void {
+    const worse = this.attempts.filter(
+      ({ name, isForced }) => !isForced && this.rank(name) > this.rank(playing.name),
+    );
+    for (const attempt of worse) {
+      this.discard(attempt);
+      this.attempts = this.attempts.filter((other) => other !== attempt);
+    }
+  }
+
+  /** Starts the best transport that is not in use. Returns false if there is none. */
+  private startNext(): boolean {
+    return this.startFirst(this.usable);
+  }
+
+  private startFirst(names: TransportName[]): boolean {
+    const now = performance.now();
+    const isUsed = (name: TransportName) =>
+      this.current?.name === name || this.attempts.some((attempt) => attempt.name === name);
+    const name = names.find((each) => !isUsed(each) && !this.retries.isPausing(each, now));
+    if (name) {
+      this.start(name, false);
+    }
+    return name !== undefined;
+  }
+
+  private start(name: TransportName, isForced: boolean): void {
+    const events = this.eventsOf(() => attempt);
+    const transport = this.make(name)(this.job(), events);
+    const attempt: Attempt = {
+      name,
+      transport,
+      beganAt: performance.now(),
+      isForced,
+      isOver: false,
+    };
+    this.attempts.push(attempt);
+    transport.start();
+  }
+
+  private eventsOf(attempt: () => Attempt): TransportEvents {
+    const { events } = this.host;
+    const ifLeading = (report: () => void) => {
+      if (!attempt().isOver && this.leader === attempt()) {
+        report();
+      }
+    };
+    return {
+      picture: () => this.onPicture(attempt()),
+      failed: (failure) => this.onFailed(attempt(), failure),
+      media: () => ifLeading(events.media),
+      grown: () => ifLeading(events.grown),
+      restart: () => ifLeading(events.restart),
+      away: (reason) => ifLeading(() => events.away(reason)),
+      slow: (rate) => ifLeading(() => events.slow(rate)),
+      steady: () => ifLeading(events.steady),
+    };
+  }
+
+  private onPicture(attempt: Attempt): void {
+    if (attempt.isOver || attempt === this.shown) {
+      return;
+    }
+    const before = this.shown;
+    this.attempts = this.attempts.filter((other) => other !== attempt);
+    if (before && !before.isOver && before.name !== attempt.name) {
+      const isWorse = this.rank(attempt.name) > this.rank(before.name);
+      if (isWorse) {
+        this.retries.fail(before.name, "stalled", performance.now());
+      }
+    }
+    this.shown = attempt;
+    this.shownAt = performance.now();
+    this.screen.show(attempt.transport.element);
+    if (before) {
+      before.isOver || before.transport.stop();
+      before.isOver = true;
+      this.screen.release(before.transport.element);
+    }
+    this.endWorse(attempt);
+    this.host.onShown();
+  }
+
+  private onFailed(attempt: Attempt, { reason, problem }: Failure): void {
+    if (attempt.isOver) {
+      return;
+    }
+    const isPlaying = this.current !== null;
+    const isShown = this.shown === attempt;
+    this.attempts = this.attempts.filter((other) => other !== attempt);
+    if (isShown) {
+      this.host.onHiding();
+      attempt.isOver = true;
+      attempt.transport.stop();
+    } else {
+      this.discard(attempt);
+    }
+    if (problem && (isShown || !isPlaying)) {
+      this.host.onProblem(problem);
+      return;
+    }
+    if (attempt.name !== this.current?.name) {
+      this.retries.fail(attempt.name, reason, performance.now());
+    }
+    if (!this.current && !this.startNext() && this.attempts.length === 0) {
+      this.exhausted(reason);
+    }
+  }
+
+  private exhausted(reason: Reason): void {
+    // If nothing works, the transports are not the cause. So all of them are tried again with the next attempt.
+    this.retries.forgive();
+    this.host.onExhausted(reason);
+  }
+
+  private discard(attempt: Attempt): void {
+    if (!attempt.isOver) {
+      attempt.isOver = true;
+      attempt.transport.stop();
+    }
+    this.screen.release(attempt.transport.element);
+  }
+}

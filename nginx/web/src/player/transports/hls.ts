@@ -1,0 +1,134 @@
+// Plays HLS with hls.js.
+import Hls, { type ErrorData, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
+
+import { addressOf } from "../../api/address";
+import { BackBuffer } from "../back-buffer";
+import { isUnplayable, MediaErrors, problemOfMedia } from "../failure";
+import { Pace } from "../pace";
+import { renew, withToken } from "../permission";
+import { settings } from "../settings";
+import { applyTo } from "../sound";
+import type { Figures, Job, Transport, TransportEvents } from "../transport";
+import { onFirstFrame } from "./first-frame";
+
+export class HlsTransport implements Transport {
+  readonly name = "hls";
+  readonly element: HTMLVideoElement;
+  private readonly hls: Hls;
+  private readonly pace: Pace;
+  private readonly ended = new AbortController();
+  private readonly mediaErrors = new MediaErrors();
+  /** Number of the last segment in the playlist; null before the first playlist. */
+  private lastSegment: number | null = null;
+
+  constructor(
+    private readonly job: Job,
+    private readonly events: TransportEvents,
+  ) {
+    this.element = job.screen.takeVideo();
+    // Each request adds the current token to the URL, so that a new token is used without a restart.
+    const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
+      xhr.open("GET", withToken(address), true);
+    this.hls = new Hls({ ...settings(job.isLowLatency, job.meter), xhrSetup });
+    new BackBuffer(this.element, this.hls);
+    this.pace = new Pace(this.element, this.hls, job.isLowLatency);
+  }
+
+  get motion() {
+    return this.element;
+  }
+
+  start(): void {
+    const { element, events, hls, pace } = this;
+    const { signal } = this.ended;
+    applyTo(element, this.job.sound);
+    onFirstFrame(element, signal, () => events.picture());
+    hls.on(Hls.Events.BUFFER_CODECS, (_, { audio, audiovideo }) => {
+      pace.hasAudio = Boolean(audio || audiovideo);
+    });
+    hls.on(Hls.Events.ERROR, (_, error) => this.recover(error));
+    hls.on(Hls.Events.FRAG_LOADED, () => events.media());
+    hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.onPlaylist(details));
+    hls.attachMedia(element);
+    hls.loadSource(addressOf(`streams/${this.job.key}/stream.m3u8`));
+    this.resume();
+  }
+
+  stop(): void {
+    this.ended.abort();
+    this.hls.destroy();
+    this.job.meter.reset();
+  }
+
+  applySound(): boolean {
+    applyTo(this.element, this.job.sound);
+    return true;
+  }
+
+  keepUp(): Figures {
+    const { element } = this;
+    if (element.paused && element.readyState > 0 && !isFullScreenOnPhone(element)) {
+      // The page itself never pauses live video. The browser does, for example after a phone call, or when
+      // the user leaves the browser's full screen.
+      this.resume();
+    }
+    return { age: this.pace.keep(), rate: this.job.meter.mediaRate() };
+  }
+
+  private resume(): void {
+    this.element.play().catch(() => {
+      // Not an error: browsers always permit muted video to play, so the player was stopped or restarted
+      // before the video could begin.
+    });
+  }
+
+  /**
+   * Compares the segment numbers of the playlist with the numbers in the previous playlist. If HLS begins again after
+   * more than a minute, or if the camera was changed while its stream did not run, the playlist contains none of the
+   * previous segments. hls.js then waits for many seconds before it loads media, so the player restarts at once.
+   */
+  private onPlaylist({ startSN, endSN, advanced }: LevelDetails): void {
+    const isReplaced = this.lastSegment !== null && startSN > this.lastSegment;
+    this.lastSegment = endSN;
+    if (this.ended.signal.aborted) {
+      return;
+    }
+    if (isReplaced) {
+      this.events.restart();
+    } else if (advanced) {
+      this.events.grown();
+    }
+  }
+
+  /** Handles an error of hls.js. After a fatal error, hls.js recovers at once, or the transport has failed. */
+  private recover(error: ErrorData): void {
+    this.element.dispatchEvent(new CustomEvent("hlserror", { detail: error.details }));
+    if (this.ended.signal.aborted) {
+      return;
+    }
+    if (error.response?.code === 401) {
+      renew().catch(() => {
+        // If media cannot be loaded without a new session, a fatal error follows and leads to a restart.
+      });
+    }
+    if (!error.fatal) {
+      return;
+    }
+    if (isUnplayable(error)) {
+      this.events.failed({ reason: "codec" });
+    } else if (this.mediaErrors.canRecover(error)) {
+      this.hls.recoverMediaError();
+    } else {
+      const problem = problemOfMedia(error);
+      const isOwn = problem.code === "interrupted";
+      this.events.failed({ reason: "connection", ...(!isOwn && { problem }) });
+    }
+  }
+}
+
+/** Returns whether the native player of an Apple phone shows the video in full screen. */
+export function isFullScreenOnPhone(
+  video: HTMLVideoElement & { webkitDisplayingFullscreen?: boolean },
+) {
+  return video.webkitDisplayingFullscreen ?? false;
+}

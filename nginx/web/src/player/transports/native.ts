@@ -1,0 +1,57 @@
+// Plays HLS with the browser's own player. Safari on older phones plays HLS only in this way.
+import { addressOf } from "../../api/address";
+import { withToken } from "../permission";
+import { applyTo } from "../sound";
+import type { Figures, Job, Transport, TransportEvents } from "../transport";
+import { onFirstFrame } from "./first-frame";
+import { isFullScreenOnPhone } from "./hls";
+
+export class NativeTransport implements Transport {
+  readonly name = "native";
+  readonly element: HTMLVideoElement;
+  private readonly ended = new AbortController();
+
+  constructor(
+    private readonly job: Job,
+    private readonly events: TransportEvents,
+  ) {
+    this.element = job.screen.takeVideo();
+  }
+
+  get motion() {
+    return this.element;
+  }
+
+  start(): void {
+    const { element, events } = this;
+    const { signal } = this.ended;
+    applyTo(element, this.job.sound);
+    onFirstFrame(element, signal, () => events.picture());
+    // This event is the only sign that media arrives.
+    element.addEventListener("progress", () => events.media(), { signal });
+    element.addEventListener("error", () => events.failed({ reason: "connection" }), { signal });
+    element.src = withToken(addressOf(`streams/${this.job.key}/stream.m3u8`));
+    this.resume();
+  }
+
+  stop(): void {
+    this.ended.abort();
+  }
+
+  applySound(): boolean {
+    applyTo(this.element, this.job.sound);
+    return true;
+  }
+
+  keepUp(): Figures {
+    if (this.element.paused && !isFullScreenOnPhone(this.element)) {
+      this.resume();
+    }
+    return { age: null, rate: null };
+  }
+
+  private resume(): void {
+    // Not an error if it fails: the video was stopped before it could begin.
+    this.element.play().catch(() => undefined);
+  }
+}

@@ -1,0 +1,260 @@
+// Decodes the live socket's frames with WebCodecs, and draws each picture on a canvas as soon as it is decoded.
+import { type RawFrame, rawFrameOf } from "../raw-frames";
+import { AgeClock } from "../sync";
+import type { Figures, Job, Motion, Reason, Transport, TransportEvents } from "../transport";
+import { AudioOutput } from "./audio-output";
+import { LiveSocket, type SocketMedia } from "./socket";
+
+const CODECS = ["avc1", "avc3", "hvc1", "hev1", "ulaw", "alaw", "mp4a", "opus"];
+/** If this many frames wait for the decoder after the beginning, frames are left out until the next keyframe. */
+const MAX_WAITING = 25;
+/** Decoders can drop frames, so frames are forgotten when this many newer ones are known. */
+const MAX_KNOWN = 300;
+/** After this many such omissions within SLOW_WITHIN_MS, the computer is too slow for this transport. */
+const MAX_OMISSIONS = 3;
+const SLOW_WITHIN_MS = 30_000;
+
+/** A frame that is being decoded. */
+type Known = Pick<RawFrame, "number" | "takenAt" | "isOld">;
+
+export class WebCodecsTransport implements Transport {
+  readonly name = "webcodecs";
+  readonly element: HTMLCanvasElement;
+  private readonly context: CanvasRenderingContext2D | null;
+  private readonly socket: LiveSocket;
+  private readonly clock = new AgeClock();
+  private readonly hasAudio: boolean;
+  private video: VideoDecoder | null = null;
+  private audio: AudioDecoder | null = null;
+  private output: AudioOutput | null = null;
+  /** The frames that are being decoded, by timestamp. */
+  private readonly known = new Map<number, Known>();
+  private needsKeyframe = true;
+  private lastNumber = 0;
+  /** The number of the newest frame of video that the decoder has got. */
+  private newest = 0;
+  private hasPicture = false;
+  private shownAt: number | null = null;
+  private position = 0;
+  private omissions: number[] = [];
+  private isStopped = false;
+
+  constructor(
+    private readonly job: Job,
+    private readonly events: TransportEvents,
+  ) {
+    this.element = job.screen.takeCanvas();
+    this.context = this.element.getContext("2d", { alpha: false, desynchronized: true });
+    this.hasAudio = job.sound.isOn;
+    const listener = {
+      media: (media: SocketMedia) => this.onMedia(media),
+      data: (data: ArrayBuffer) => this.onData(data),
+      gap: () => {
+        this.needsKeyframe = true;
+        this.lastNumber = 0;
+      },
+    };
+    const request = { format: "raw", codecs: CODECS, audio: this.hasAudio } as const;
+    this.socket = new LiveSocket(job.key, request, listener, events);
+  }
+
+  get motion(): Motion {
+    return { currentTime: this.position, paused: false, seeking: false };
+  }
+
+  start(): void {
+    if (this.hasAudio) {
+      this.output = new AudioOutput();
+    }
+  }
+
+  stop(): void {
+    this.isStopped = true;
+    this.socket.close();
+    closeDecoder(this.video);
+    closeDecoder(this.audio);
+    this.output?.close();
+    this.known.clear();
+  }
+
+  applySound(): boolean {
+    const { isOn } = this.job.sound;
+    if (this.output) {
+      this.output.sound = isOn;
+    }
+    return this.hasAudio || !isOn;
+  }
+
+  keepUp(): Figures {
+    const now = performance.now();
+    this.socket.check(now);
+    const age = this.shownAt === null ? null : this.clock.age(this.shownAt);
+    return { age, rate: this.socket.meter.rate(now) };
+  }
+
+  private fail(reason: Reason): void {
+    this.socket.fail({ reason });
+  }
+
+  private onMedia({ video, audio }: SocketMedia): void {
+    if (!video || typeof video.codec !== "string") {
+      this.fail("codec");
+      return;
+    }
+    // Without a description, frames are Annex B and carry their parameter sets, so a change of the size needs nothing.
+    // Without `optimizeForLatency`, decoders keep a frame back.
+    const config: VideoDecoderConfig = { codec: video.codec, optimizeForLatency: true };
+    closeDecoder(this.video);
+    this.known.clear();
+    this.needsKeyframe = true;
+    this.video = new VideoDecoder({
+      output: (frame) => this.onPicture(frame),
+      error: () => this.fail("codec"),
+    });
+    try {
+      this.video.configure(config);
+    } catch {
+      this.fail("codec");
+    }
+    VideoDecoder.isConfigSupported(config).then(
+      ({ supported }) => supported || this.isStopped || this.fail("codec"),
+      () => this.isStopped || this.fail("codec"),
+    );
+    this.configureAudio(audio);
+  }
+
+  /** Sound that the browser cannot decode does not keep the picture from playing. */
+  private configureAudio(audio: SocketMedia["audio"]): void {
+    closeDecoder(this.audio);
+    this.audio = null;
+    if (!audio || !this.output) {
+      return;
+    }
+    const decoder = new AudioDecoder({
+      output: (data) => this.output?.play(data),
+      error: () => {
+        this.audio = null;
+      },
+    });
+    const { codec, sample_rate: sampleRate, channels: numberOfChannels, description } = audio;
+    try {
+      const config: AudioDecoderConfig = { codec, sampleRate, numberOfChannels };
+      if (description) {
+        config.description = Uint8Array.from(atob(description), (letter) => letter.charCodeAt(0));
+      }
+      decoder.configure(config);
+      this.audio = decoder;
+    } catch {
+      this.audio = null;
+    }
+  }
+
+  private onData(message: ArrayBuffer): void {
+    const frame = rawFrameOf(message);
+    if (!frame) {
+      return;
+    }
+    const now = performance.now();
+    this.clock.arrived(frame.takenAt);
+    this.socket.meter.received(now, message.byteLength, frame.takenAt);
+    this.events.media();
+    // Decoders report no error for a missing frame, and show damaged pictures. So the numbers are checked.
+    if (this.lastNumber > 0 && frame.number !== this.lastNumber + 1) {
+      this.needsKeyframe = true;
+    }
+    this.lastNumber = frame.number;
+    if (frame.isVideo) {
+      this.decodeVideo(frame, now);
+    } else {
+      this.decodeAudio(frame);
+    }
+  }
+
+  private decodeVideo(frame: RawFrame, now: number): void {
+    const { video } = this;
+    if (video?.state !== "configured") {
+      return;
+    }
+    if (video.decodeQueueSize > MAX_WAITING && !frame.isOld && this.hasPicture) {
+      this.omit(now);
+    }
+    if (this.needsKeyframe && !frame.isKeyframe) {
+      this.socket.ack(frame.number);
+      return;
+    }
+    this.needsKeyframe = false;
+    const { number, takenAt, isOld, timestamp, data, isKeyframe } = frame;
+    this.known.set(timestamp, { number, takenAt, isOld });
+    this.newest = number;
+    if (this.known.size > MAX_KNOWN) {
+      this.known.delete(this.known.keys().next().value ?? 0);
+    }
+    const type = isKeyframe ? "key" : "delta";
+    try {
+      video.decode(new EncodedVideoChunk({ type, timestamp, data }));
+    } catch {
+      this.fail("codec");
+    }
+  }
+
+  /** Leaves out frames until the next keyframe. */
+  private omit(now: number): void {
+    if (this.needsKeyframe) {
+      return;
+    }
+    this.needsKeyframe = true;
+    this.omissions = this.omissions.filter((at) => now - at < SLOW_WITHIN_MS);
+    this.omissions.push(now);
+    if (this.omissions.length >= MAX_OMISSIONS) {
+      this.fail("too_slow");
+    }
+  }
+
+  private decodeAudio({ timestamp, data, number }: RawFrame): void {
+    if (this.audio?.state === "configured") {
+      try {
+        this.audio.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
+      } catch {
+        this.audio = null;
+      }
+    }
+    this.socket.ack(number);
+  }
+
+  private onPicture(frame: VideoFrame): void {
+    const known = this.known.get(frame.timestamp);
+    this.known.delete(frame.timestamp);
+    if (known) {
+      this.socket.ack(known.number);
+    }
+    // Of the burst at the beginning, only the newest picture is shown.
+    const isHidden = known?.isOld && known.number !== this.newest;
+    if (!this.isStopped && !isHidden) {
+      this.draw(frame);
+      this.position = frame.timestamp / 1e6;
+      this.shownAt = known?.takenAt ?? this.shownAt;
+      if (!this.hasPicture) {
+        this.hasPicture = true;
+        this.element.dataset.picture = "";
+        this.events.picture();
+      }
+    }
+    frame.close();
+  }
+
+  private draw(frame: VideoFrame): void {
+    const { element } = this;
+    const { displayWidth: width, displayHeight: height } = frame;
+    if (element.width !== width || element.height !== height) {
+      element.width = width;
+      element.height = height;
+    }
+    this.context?.drawImage(frame, 0, 0, width, height);
+  }
+}
+
+function closeDecoder(decoder: VideoDecoder | AudioDecoder | null): void {
+  if (decoder && decoder.state !== "closed") {
+    decoder.close();
+  }
+}

@@ -1,0 +1,166 @@
+// Plays WebRTC, which is negotiated by WHEP: one POST with the browser's offer, and one DELETE at the end.
+import { addressOf } from "../../api/address";
+import { problemOf } from "../../api/problem";
+import { withToken } from "../permission";
+import { applyTo } from "../sound";
+import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
+import { onFirstFrame } from "./first-frame";
+import { failureOf } from "./refusal";
+
+/** Time limit for the answer of the service. */
+const ANSWER_MS = 5000;
+const STATS_EVERY_MS = 1000;
+
+/** Counters of the received video, as the browser reports them. */
+interface Counters {
+  at: number;
+  bytes: number;
+  frames: number;
+  /** Seconds that all frames together have spent in the browser, from the network to the screen. */
+  processing: number;
+}
+
+export class WhepTransport implements Transport {
+  readonly name = "webrtc";
+  readonly element: HTMLVideoElement;
+  private readonly peer = new RTCPeerConnection();
+  private readonly ended = new AbortController();
+  private readonly hasAudio: boolean;
+  /** The URL of the session; null before the answer. */
+  private session: string | null = null;
+  private counters: Counters | null = null;
+  private askedAt = 0;
+  private figures: Figures = { age: null, rate: null };
+
+  constructor(
+    private readonly job: Job,
+    private readonly events: TransportEvents,
+  ) {
+    this.element = job.screen.takeVideo();
+    this.hasAudio = job.sound.isOn;
+  }
+
+  /** The position is the number of frames, because the clock of a MediaStream also runs without pictures. */
+  get motion(): Motion {
+    const { element } = this;
+    const frames = element.getVideoPlaybackQuality().totalVideoFrames;
+    return { currentTime: frames, paused: element.paused, seeking: false };
+  }
+
+  start(): void {
+    const { element, peer } = this;
+    const { signal } = this.ended;
+    const stream = new MediaStream();
+    peer.addTransceiver("video", { direction: "recvonly" });
+    if (this.hasAudio) {
+      peer.addTransceiver("audio", { direction: "recvonly" });
+    }
+    peer.addEventListener("track", ({ track, receiver }) => {
+      // The service sends each frame when it arrives, so the browser must not wait for later ones.
+      (receiver as { jitterBufferTarget?: number | null }).jitterBufferTarget = 0;
+      stream.addTrack(track);
+    });
+    peer.addEventListener("connectionstatechange", () => {
+      if (["failed", "closed", "disconnected"].includes(peer.connectionState)) {
+        this.fail({ reason: "connection" });
+      }
+    });
+    applyTo(element, this.job.sound);
+    element.srcObject = stream;
+    onFirstFrame(element, signal, () => this.events.picture());
+    addEventListener("pagehide", () => this.leave(), { signal });
+    element.play().catch(() => undefined);
+    this.negotiate().catch(() => this.fail({ reason: "connection" }));
+  }
+
+  stop(): void {
+    this.ended.abort();
+    this.peer.close();
+    this.leave();
+  }
+
+  applySound(): boolean {
+    applyTo(this.element, this.job.sound);
+    return this.hasAudio || !this.job.sound.isOn;
+  }
+
+  keepUp(): Figures {
+    const now = performance.now();
+    if (now - this.askedAt > STATS_EVERY_MS) {
+      this.askedAt = now;
+      this.measure().catch(() => undefined);
+    }
+    if (this.element.paused) {
+      this.element.play().catch(() => undefined);
+    }
+    return this.figures;
+  }
+
+  private fail(failure: Failure): void {
+    if (!this.ended.signal.aborted) {
+      this.stop();
+      this.events.failed(failure);
+    }
+  }
+
+  private async negotiate(): Promise<void> {
+    const { peer } = this;
+    await peer.setLocalDescription();
+    const url = withToken(addressOf(`streams/${this.job.key}/whep`));
+    const response = await fetch(url, {
+      method: "POST",
+      headers: { "Content-Type": "application/sdp" },
+      body: peer.localDescription?.sdp ?? "",
+      signal: AbortSignal.any([this.ended.signal, AbortSignal.timeout(ANSWER_MS)]),
+    });
+    const body = await response.text();
+    if (!response.ok) {
+      const problem = problemOf(response.status, body);
+      this.fail(problem ? failureOf(problem) : { reason: "not_offered" });
+      return;
+    }
+    const location = response.headers.get("Location");
+    this.session = location && new URL(location, response.url).href;
+    if (this.ended.signal.aborted) {
+      this.leave();
+      return;
+    }
+    await peer.setRemoteDescription({ type: "answer", sdp: body });
+  }
+
+  /** Ends the session, so that the service does not have to wait for its time limit. */
+  private leave(): void {
+    const { session } = this;
+    this.session = null;
+    if (session) {
+      // If this request fails, the session ends after the time limit.
+      fetch(session, { method: "DELETE", keepalive: true }).catch(() => undefined);
+    }
+  }
+
+  private async measure(): Promise<void> {
+    const stats = await this.peer.getStats();
+    const entries = [...stats.values()] as Record<string, unknown>[];
+    const video = entries.find(({ type, kind }) => type === "inbound-rtp" && kind === "video");
+    if (!video) {
+      return;
+    }
+    const pair = entries.find(({ type, nominated }) => type === "candidate-pair" && nominated);
+    const roundTrip = Number(pair?.currentRoundTripTime) || 0;
+    const now: Counters = {
+      at: performance.now(),
+      bytes: Number(video.bytesReceived) || 0,
+      frames: Number(video.framesDecoded) || 0,
+      processing: Number(video.totalProcessingDelay) || 0,
+    };
+    const before = this.counters;
+    this.counters = now;
+    if (!before || now.frames <= before.frames) {
+      return;
+    }
+    this.events.media();
+    const age = (now.processing - before.processing) / (now.frames - before.frames);
+    const rate = ((now.bytes - before.bytes) * 8000) / (now.at - before.at);
+    this.figures = { age: age + roundTrip / 2, rate };
+  }
+}
