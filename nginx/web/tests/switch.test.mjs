@@ -1,0 +1,175 @@
+// Tests of TransportSwitch, which changes between transports, with simulated transports and a simulated clock.
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+
+import { load } from "./support/load.mjs";
+
+globalThis.document = { hidden: false };
+const { TransportSwitch } = await load("player/switch.ts");
+
+const BEAT_MS = 100;
+
+/** Returns a switch with simulated transports `a`, `b` and `c`, from the best to the worst. */
+function setUp(t) {
+  let now = 1000;
+  mock.method(performance, "now", () => now);
+  t.after(() => mock.restoreAll());
+  const log = [];
+  const made = [];
+  const visible = { element: null };
+  const screen = {
+    show: (element) => (visible.element = element),
+    release: (element) => log.push(`release ${element}`),
+  };
+  const make = (name) => (_, events) => {
+    const transport = {
+      name,
+      element: `${name}${made.filter((other) => other.name === name).length}`,
+      isRunning: false,
+      events,
+      start: () => (transport.isRunning = true),
+      stop: () => (transport.isRunning = false),
+    };
+    made.push(transport);
+    return transport;
+  };
+  const host = {
+    onShown: () => log.push(`shown ${visible.element}`),
+    onHiding: () => log.push("hiding"),
+    onProblem: ({ code }) => log.push(`problem ${code}`),
+    onExhausted: (reason) => log.push(`exhausted ${reason}`),
+    events: { away: () => log.push("away") },
+  };
+  const tested = new TransportSwitch(screen, make, () => ({}), host);
+  /** Lets time pass, in which the picture moves, or has stopped. */
+  const run = (milliseconds, isStopped = false) => {
+    for (const begin = now; now < begin + milliseconds; ) {
+      now += BEAT_MS;
+      tested.keepUp(now, isStopped ? now - begin : 0);
+    }
+  };
+  const running = () => made.filter(({ isRunning }) => isRunning).map(({ element }) => element);
+  const last = (name) => made.findLast((transport) => transport.name === name);
+  tested.begin(["a", "b", "c"]);
+  return { tested, run, running, last, log, visible, made };
+}
+
+test("the best transport is started first, and alone", (t) => {
+  const { run, running, last, visible } = setUp(t);
+  assert.deepEqual(running(), ["a0"]);
+  run(500);
+  last("a").events.picture();
+  run(5000);
+  assert.deepEqual(running(), ["a0"]);
+  assert.equal(visible.element, "a0");
+});
+
+test("a transport that fails before its picture is replaced at once", (t) => {
+  const { running, last, log } = setUp(t);
+  last("a").events.failed({ reason: "connection" });
+  assert.deepEqual(running(), ["b0"]);
+  last("b").events.picture();
+  assert.deepEqual(log, ["release a0", "shown b0"]);
+});
+
+test("a late transport is overtaken, and takes over when it has a picture", (t) => {
+  const { run, running, last, log } = setUp(t);
+  run(1100);
+  assert.deepEqual(running(), ["a0", "b0"]);
+  last("b").events.picture();
+  assert.deepEqual(running(), ["a0", "b0"]);
+  run(1000);
+  last("a").events.picture();
+  assert.deepEqual(running(), ["a0"]);
+  assert.deepEqual(log, ["shown b0", "shown a0", "release b0"]);
+});
+
+test("a late transport that never has a picture ends, and is tried again later", (t) => {
+  const { run, running, last, made, tested } = setUp(t);
+  run(1100);
+  last("b").events.picture();
+  run(6000);
+  assert.deepEqual(running(), ["b0"]);
+  assert.equal(tested.retries.reason("a"), "no_picture");
+  run(14_000);
+  assert.deepEqual(running(), ["b0", "a1"]);
+  // The pause grows.
+  last("a").events.failed({ reason: "connection" });
+  run(19_000);
+  assert.equal(made.length, 3);
+  run(7000);
+  assert.deepEqual(running(), ["b0", "a2"]);
+});
+
+test("a transport that fails while it plays is replaced, and its last picture stays until then", (t) => {
+  const { running, last, log } = setUp(t);
+  last("a").events.picture();
+  last("a").events.failed({ reason: "connection" });
+  assert.deepEqual(running(), ["b0"]);
+  assert.deepEqual(log, ["shown a0", "hiding"]);
+  last("b").events.picture();
+  assert.deepEqual(log, ["shown a0", "hiding", "shown b0", "release a0"]);
+});
+
+test("a picture that stops is replaced, unless it moves again first", (t) => {
+  const { run, running, last, tested } = setUp(t);
+  last("a").events.picture();
+  run(800, true);
+  assert.deepEqual(running(), ["a0"]);
+  run(1200, true);
+  assert.deepEqual(running(), ["a0", "b0"]);
+  run(200);
+  assert.deepEqual(running(), ["a0"]);
+  run(1200, true);
+  last("b").events.picture();
+  assert.deepEqual(running(), ["b1"]);
+  assert.equal(tested.retries.reason("a"), "stalled");
+});
+
+test("a failure of the stream is reported, and no other transport is started", (t) => {
+  const { running, last, log } = setUp(t);
+  last("a").events.picture();
+  last("a").events.failed({ reason: "connection", problem: { code: "stream_ended", detail: null } });
+  assert.deepEqual(running(), []);
+  assert.deepEqual(log, ["shown a0", "hiding", "problem stream_ended"]);
+});
+
+test("if all transports fail, that is reported, and all of them are tried with the next attempt", (t) => {
+  const { running, last, log, tested } = setUp(t);
+  for (const name of ["a", "b"]) {
+    last(name).events.failed({ reason: "connection" });
+  }
+  last("c").events.failed({ reason: "codec" });
+  assert.equal(log.at(-1), "exhausted codec");
+  tested.begin(["a", "b", "c"]);
+  assert.deepEqual(running(), ["a1"]);
+});
+
+test("a transport is renewed without a gap", (t) => {
+  const { running, last, log, tested } = setUp(t);
+  last("a").events.picture();
+  tested.renew();
+  assert.deepEqual(running(), ["a0", "a1"]);
+  last("a").events.picture();
+  assert.deepEqual(running(), ["a1"]);
+  assert.deepEqual(log, ["shown a0", "shown a1", "release a0"]);
+});
+
+test("a renewal that fails leaves the picture as it is", (t) => {
+  const { running, last, tested } = setUp(t);
+  last("a").events.picture();
+  tested.renew();
+  last("a").events.failed({ reason: "connection" });
+  assert.deepEqual(running(), ["a0"]);
+  assert.equal(tested.retries.reason("a"), undefined);
+});
+
+test("events of a transport that was stopped are ignored", (t) => {
+  const { last, log, tested } = setUp(t);
+  const old = last("a");
+  tested.end();
+  old.events.picture();
+  old.events.failed({ reason: "connection" });
+  old.events.away({ code: "x", detail: null });
+  assert.deepEqual(log, ["release a0"]);
+});
