@@ -81,7 +81,7 @@ test("a late transport is overtaken, and takes over when it has a picture", (t) 
   run(1000);
   last("a").events.picture();
   assert.deepEqual(running(), ["a0"]);
-  assert.deepEqual(log, ["shown b0", "shown a0", "release b0"]);
+  assert.deepEqual(log, ["shown b0", "release b0", "shown a0"]);
 });
 
 test("a late transport that never has a picture ends, and is tried again later", (t) => {
@@ -108,7 +108,7 @@ test("a transport that fails while it plays is replaced, and its last picture st
   assert.deepEqual(running(), ["b0"]);
   assert.deepEqual(log, ["shown a0", "hiding"]);
   last("b").events.picture();
-  assert.deepEqual(log, ["shown a0", "hiding", "shown b0", "release a0"]);
+  assert.deepEqual(log, ["shown a0", "hiding", "release a0", "shown b0"]);
 });
 
 test("a picture that stops is replaced, unless it moves again first", (t) => {
@@ -152,7 +152,7 @@ test("a transport is renewed without a gap", (t) => {
   assert.deepEqual(running(), ["a0", "a1"]);
   last("a").events.picture();
   assert.deepEqual(running(), ["a1"]);
-  assert.deepEqual(log, ["shown a0", "shown a1", "release a0"]);
+  assert.deepEqual(log, ["shown a0", "release a0", "shown a1"]);
 });
 
 test("a renewal that fails leaves the picture as it is", (t) => {

@@ -2,6 +2,7 @@
 import Hls, { type ErrorData } from "hls.js/dist/hls.light.min.mjs";
 
 import { type Coded, Problem, problemOf } from "../api/problem";
+import type { Reason } from "./transport";
 
 /** Errors that hls.js reports if the browser does not support a codec. A retry would not help. */
 const UNPLAYABLE = ["manifestIncompatibleCodecsError", "bufferAddCodecError"];
@@ -50,6 +51,14 @@ export function problemFrom(error: unknown): Problem {
   return typeof code === "string"
     ? new Problem(0, code, detail ?? null)
     : new Problem(0, "unexpected", String(error));
+}
+
+/** Returns the problem of a tile on which all transports have failed, the last one for this reason. */
+export function problemOfReason(reason: Reason): Problem {
+  if (reason === "codec") {
+    return new Problem(0, "unplayable");
+  }
+  return new Problem(0, "interrupted");
 }
 
 /** Returns whether the browser does not support the codec. */

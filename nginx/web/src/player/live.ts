@@ -2,13 +2,13 @@
 // and the manager, and from the computer's sleep. Signals report the player's state; the tile displays it.
 import { signal } from "@preact/signals";
 
-import { type Coded, Problem } from "../api/problem";
+import type { Coded } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile } from "../api/types";
 import { findAbilities } from "./abilities";
 import { Adaptation } from "./adaptation";
 import { type Choice, type Options, optionsOf } from "./choice";
-import { isFinal, isRefusal, problemFrom } from "./failure";
+import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
 import { addPlayer, obtainPermission, removePlayer, renew } from "./permission";
 import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
@@ -96,9 +96,7 @@ export class LivePlayer {
       onShown: () => this.onPlaying(),
       onHiding: () => this.saveStill(),
       onProblem: (problem) => this.onProblem(problem),
-      onExhausted: (reason) => {
-        this.fail(new Problem(0, reason === "codec" ? "unplayable" : "interrupted"));
-      },
+      onExhausted: (reason) => this.fail(problemOfReason(reason)),
       events: {
         media: () => this.stall.arrived(),
         grown: () => this.stall.grown(),
