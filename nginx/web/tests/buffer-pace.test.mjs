@@ -77,6 +77,9 @@ test("video that is more than a second too late jumps", () => {
   const pace = new BufferPace(TARGET);
   pace.note(0, 1.5);
   assert.equal(pace.speed(10), null);
-  pace.reset();
+  pace.reset(20);
   assert.equal(pace.speed(20), 1);
+  // Browsers stop for a moment after a jump.
+  pace.stalled(1000);
+  assert.equal(pace.wanted(2000), TARGET);
 });

@@ -14,6 +14,8 @@ const JUMP = 1;
 const RAISE = 0.03;
 const MAX_RAISE = 0.24;
 const STALL_COUNTS_MS = 60_000;
+/** Stalls within this time after the beginning or a jump do not count, because browsers then stop for other reasons. */
+const SETTLE_MS = 1500;
 
 interface Low {
   at: number;
@@ -28,6 +30,7 @@ export class BufferPace {
   private gained = 0;
   private rate = 1;
   private at: number | null = null;
+  private resetAt = Number.NEGATIVE_INFINITY;
 
   /** `target` is the wanted lowest amount of buffered video, in seconds. */
   constructor(private readonly target: number) {}
@@ -41,13 +44,16 @@ export class BufferPace {
 
   /** Records that the video has stopped, because nothing was buffered. */
   stalled(now: number): void {
-    this.stalls.push(now);
+    if (now - this.resetAt > SETTLE_MS) {
+      this.stalls.push(now);
+    }
   }
 
   /** Forgets the past, after the video has begun or has jumped. */
-  reset(): void {
+  reset(now: number): void {
     this.lows = [];
     this.rate = 1;
+    this.resetAt = now;
   }
 
   /** Returns the wanted lowest amount of buffered video, in seconds. */

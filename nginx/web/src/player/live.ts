@@ -9,7 +9,7 @@ import { findAbilities } from "./abilities";
 import { Adaptation } from "./adaptation";
 import { type Choice, type Options, optionsOf } from "./choice";
 import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
-import { addPlayer, obtainPermission, removePlayer, renew } from "./permission";
+import { addPlayer, newestSession, obtainPermission, removePlayer, renew } from "./permission";
 import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
 import { factoryOf } from "./registry";
@@ -25,6 +25,10 @@ import type { Job, Reason, TransportName } from "./transport";
 const RETRY_AFTER_MS = 2000;
 const LONGEST_RETRY_MS = 30_000;
 const KEEP_UP_EVERY_MS = 200;
+/** If a new session does not help, the player waits before it requests another one. */
+const RENEW_AGAIN_MS = 5000;
+/** Connections are replaced within this share of the lifetime of a new session. */
+const RENEW_SPREAD = 0.2;
 /**
  * If the time between two calls of `keepUp` is longer than this, the computer has slept. The wall clock
  * measures the time, because on most systems the browser's monotonic clock stops during sleep.
@@ -79,6 +83,8 @@ export class LivePlayer {
   private retry: ReturnType<typeof setTimeout> | undefined;
   private beat: ReturnType<typeof setInterval> | undefined;
   private lastBeat = 0;
+  private stopFollowing: (() => void) | null = null;
+  private renewedAt = Number.NEGATIVE_INFINITY;
   private readonly stall = new StallWatch();
   /** Whether the camera is away, as the service reports it. */
   private isAway = false;
@@ -106,7 +112,6 @@ export class LivePlayer {
         steady: () => this.adaptation.steady(performance.now()),
       },
     });
-    volume.subscribe(() => this.transports.current?.applySound());
   }
 
   /**
@@ -122,6 +127,7 @@ export class LivePlayer {
     this.transports.retries.forgive(true);
     this.options = optionsOf({ abilities: findAbilities(), ...request });
     addPlayer(request.id);
+    this.stopFollowing = this.follow();
     this.state.value = "starting";
     this.reason.value = null;
     this.lastBeat = Date.now();
@@ -202,6 +208,8 @@ export class LivePlayer {
       removePlayer(this.request.id);
     }
     this.request = null;
+    this.stopFollowing?.();
+    this.stopFollowing = null;
     clearInterval(this.beat);
     this.release();
   }
@@ -343,6 +351,27 @@ export class LivePlayer {
     }
   }
 
+  /** Applies changes of the volume, and of the session that permits to watch. Returns a function that ends this. */
+  private follow(): () => void {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stopVolume = volume.subscribe(() => this.transports.current?.applySound());
+    const before = newestSession.peek();
+    const stopSession = newestSession.subscribe((session) => {
+      // A connection ends with the session that it began with. So it is replaced before that, but the tiles of a wall
+      // do not all do so at the same moment.
+      if (session && session !== before) {
+        clearTimeout(timer);
+        const pause = Math.random() * RENEW_SPREAD * session.lifetime;
+        timer = setTimeout(() => this.transports.renew(true), pause);
+      }
+    });
+    return () => {
+      clearTimeout(timer);
+      stopVolume();
+      stopSession();
+    };
+  }
+
   private onAway(reason: Coded | null): void {
     this.isAway = reason !== null;
     this.reason.value = reason;
@@ -354,11 +383,13 @@ export class LivePlayer {
 
   /** Handles a failure of the stream that a transport has reported. */
   private onProblem(problem: Coded): void {
-    if (problem.code !== "unauthorized") {
+    const now = performance.now();
+    if (problem.code !== "unauthorized" || now - this.renewedAt < RENEW_AGAIN_MS) {
       this.fail(problem);
       return;
     }
     // The session has ended. With a new one, the picture continues at once.
+    this.renewedAt = now;
     const attempt = this.attempt.signal;
     renew().then(
       () => attempt.aborted || void this.begin(),

@@ -1,6 +1,8 @@
 // The permission to watch. If the service has API keys, the page creates a playback session for the
 // cameras on the page, and replaces the session long before it expires. Without API keys, watching needs no
 // permission.
+import { signal } from "@preact/signals";
+
 import { addressOf } from "../api/address";
 import { caller } from "../api/caller";
 import { readCamera } from "../api/cameras";
@@ -39,6 +41,9 @@ let requestedAt = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 /** The number of players of each camera on the page, by camera id. */
 const shown = new Map<string, number>();
+
+/** The lifetime of the newest session in milliseconds; null before the first session of this page. */
+export const newestSession = signal<{ lifetime: number } | null>(null);
 
 /** Returns the permission that was stored before a reload of the page; null if no permission was stored. */
 function stored(): Permission | null {
@@ -155,6 +160,7 @@ async function begin(): Promise<void> {
     renewAt: now + time * RENEW_AT,
   };
   tabStorage.setItem(STORED, JSON.stringify(current));
+  newestSession.value = { lifetime: time };
   schedule();
 }
 

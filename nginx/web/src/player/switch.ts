@@ -78,10 +78,14 @@ export class TransportSwitch {
     }
   }
 
-  /** Starts the visible transport again, and changes to the new one when it has a picture. */
-  renew(): void {
+  /**
+   * Starts the visible transport again, and changes to the new one when it has a picture. With `onlyConnections`, does
+   * so only if the transport has one connection for all of its media.
+   */
+  renew(onlyConnections = false): void {
     const name = this.current?.name;
-    if (name && !this.attempts.some((attempt) => attempt.name === name)) {
+    const isHls = name === "hls" || name === "native";
+    if (name && !(onlyConnections && isHls) && !this.attempts.some((attempt) => attempt.name === name)) {
       this.start(name, true);
     }
   }

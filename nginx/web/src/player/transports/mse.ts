@@ -285,9 +285,10 @@ export class MseTransport implements Transport {
     const { buffered } = this.element;
     if (buffered.length > 0) {
       const end = buffered.end(buffered.length - 1);
-      const before = BEGIN_BEFORE_END + this.pace.wanted(performance.now());
+      const now = performance.now();
+      const before = BEGIN_BEFORE_END + this.pace.wanted(now);
       this.element.currentTime = Math.max(buffered.start(buffered.length - 1), end - before);
-      this.pace.reset();
+      this.pace.reset(now);
     }
   }
 
