@@ -28,8 +28,8 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
   before(() => on.putCopy("yard", { name: "Yard" }, ADMIN));
 
   /** Opens the page, calls `prepare` with it, and signs in with a key. */
-  async function signIn(t, key, prepare = async () => {}) {
-    const viewer = await on.visit(t);
+  async function signIn(t, key, { prepare = async () => {}, ...options } = {}) {
+    const viewer = await on.visit(t, "", options);
     await prepare(viewer.page);
     await viewer.page.getByLabel("API key").fill(key);
     await viewer.page.getByRole("button", { name: "Sign in" }).click();
@@ -60,12 +60,13 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
   test("does not start a camera whose tile was stopped before the session was created", async (t) => {
     let letContinue;
     const mayContinue = new Promise((resolve) => (letContinue = resolve));
-    const viewer = await signIn(t, ADMIN, (page) =>
-      page.route("**/api/playback/sessions", async (route) => {
-        await mayContinue;
-        await route.continue();
-      }),
-    );
+    const viewer = await signIn(t, ADMIN, {
+      prepare: (page) =>
+        page.route("**/api/playback/sessions", async (route) => {
+          await mayContinue;
+          await route.continue();
+        }),
+    });
     const { page } = viewer;
     const countRequests = (path) => viewer.requests.filter((url) => url.includes(path)).length;
     await until(
@@ -124,42 +125,36 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     assert.equal(await page.getByRole("dialog").count(), 0);
   });
 
-  test("renews its playback session without interrupting the video", async (t) => {
-    const tokens = new Set();
-    const viewer = await signIn(t, RENEWING_VIEWER, (page) =>
-      page.route("**/api/playback/sessions", (route) => {
-        const body = { ...route.request().postDataJSON(), ttl_seconds: SESSION_SECONDS };
-        return route.continue({ postData: JSON.stringify(body) });
-      }),
-    );
-    const { page } = viewer;
-    const rejectedUrls = [];
-    page.on("request", (request) => tokens.add(/\/play\/([^/]+)\//.exec(request.url())?.[1]));
-    page.on("response", (response) => {
-      if (response.status() === 401 && response.url().includes("/play/")) {
-        rejectedUrls.push(response.url());
-      }
+  for (const transport of ["hls", "webcodecs", "mse"]) {
+    test(`renews its playback session without interrupting the video (${transport})`, async (t) => {
+      const tokens = new Set();
+      const viewer = await signIn(t, RENEWING_VIEWER, { transport, prepare: shortenSessions });
+      const { page } = viewer;
+      const rejectedUrls = [];
+      const add = (request) => tokens.add(/\/play\/([^/]+)\//.exec(request.url())?.[1]);
+      page.on("request", add);
+      page.on("websocket", (socket) => add(socket));
+      page.on("response", (response) => {
+        if (response.status() === 401 && response.url().includes("/play/")) {
+          rejectedUrls.push(response.url());
+        }
+      });
+      await viewer.sees("live");
+      await viewer.watches(2);
+      await page.evaluate(recordInterruptions);
+      await viewer.watches(3 * SESSION_SECONDS);
+      tokens.delete(undefined);
+      assert.ok(tokens.size >= 3, `only ${tokens.size} tokens were used`);
+      assert.deepEqual(
+        // A slow machine can cause buffer errors, so they do not count. A failed renewal causes request errors.
+        await page.evaluate(() =>
+          globalThis.interruptions.filter((name) => !name.startsWith("buffer")),
+        ),
+        [],
+      );
+      assert.deepEqual(rejectedUrls, []);
     });
-    await viewer.sees("live");
-    await viewer.watches(2);
-    await page.evaluate(() => {
-      globalThis.interruptions = [];
-      const video = document.querySelector("video");
-      video.addEventListener("hlserror", ({ detail }) => globalThis.interruptions.push(detail));
-      video.addEventListener("emptied", () => globalThis.interruptions.push("emptied"));
-    });
-    await viewer.watches(3 * SESSION_SECONDS);
-    tokens.delete(undefined);
-    assert.ok(tokens.size >= 3, `only ${tokens.size} tokens were used`);
-    assert.deepEqual(
-      // A slow machine can cause buffer errors, so they do not count. A failed renewal causes request errors.
-      await page.evaluate(() =>
-        globalThis.interruptions.filter((name) => !name.startsWith("buffer")),
-      ),
-      [],
-    );
-    assert.deepEqual(rejectedUrls, []);
-  });
+  }
 
   test("creates a new session after an admin has ended the current one", async (t) => {
     const watching = await signIn(t, ENDED_VIEWER);
@@ -181,6 +176,28 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     await watching.watches(2);
   });
 });
+
+/** Requests sessions of SESSION_SECONDS instead of the page's own lifetime. */
+function shortenSessions(page) {
+  return page.route("**/api/playback/sessions", (route) => {
+    const body = { ...route.request().postDataJSON(), ttl_seconds: SESSION_SECONDS };
+    return route.continue({ postData: JSON.stringify(body) });
+  });
+}
+
+/** Runs in the page: records interruptions of the first tile. A change to another connection is not one. */
+function recordInterruptions() {
+  globalThis.interruptions = [];
+  const tile = document.querySelector(".tile");
+  const element = tile.querySelector(".screen > [data-shown]");
+  element.addEventListener("hlserror", ({ detail }) => globalThis.interruptions.push(detail));
+  if (tile.dataset.transport === "hls") {
+    element.addEventListener("emptied", () => globalThis.interruptions.push("emptied"));
+  }
+  new MutationObserver(() => globalThis.interruptions.push(tile.dataset.state)).observe(tile, {
+    attributeFilter: ["data-state"],
+  });
+}
 
 describe("the page of a service without settings for access", () => {
   const on = stage({ ALLOW_ANONYMOUS: "" });

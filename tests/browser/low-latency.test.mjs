@@ -25,7 +25,7 @@ describe("hls.js", () => {
   const on = stage();
 
   test(`plays for ${PLAYING_SECONDS} s in low-latency mode without an error or a stall`, async (t) => {
-    const viewer = await on.visit(t, on.service.page);
+    const viewer = await on.visit(t, on.service.page, { transport: "hls" });
     await viewer.sees("live");
     await viewer.watches(2);
     await viewer.page.evaluate(recordProblems);

@@ -93,7 +93,7 @@ describe("new pictures appear soon", { concurrency: false }, () => {
     await until(
       "the other picture",
       SECONDS,
-      async () => (await viewer.video()).videoWidth === 320,
+      async () => (await viewer.pictureWidth()) === 320,
     );
   });
 

@@ -37,7 +37,7 @@ describe("a tile on a slow connection", () => {
   async function slowDown(t, id, subLink) {
     const main = await Camera.startFor(t, 0, ["--running", "h264", "--bitrate", String(MAIN_RATE)]);
     await on.service.put(id, { rtsp_link: main.link, ...(subLink && { rtsp_link_sub: subLink }) });
-    const viewer = await on.visit(t, `#/?cameras=${id}`);
+    const viewer = await on.visit(t, `#/?cameras=${id}`, { transport: "hls" });
     await viewer.sees("live");
     await viewer.watches(3);
     const line = await viewer.page.context().newCDPSession(viewer.page);
@@ -108,7 +108,7 @@ describe("a tile on a slow connection", () => {
     }
     const width = await viewer
       .tile()
-      .locator("canvas")
+      .locator("canvas.still")
       .evaluate((canvas) => canvas.width);
     assert.equal(width, 640);
     if (IS_LONG) {

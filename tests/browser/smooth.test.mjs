@@ -43,10 +43,15 @@ function bufferBegin(viewer) {
 describe("the picture", () => {
   const on = stage();
 
-  for (const mount of ["h264-pcmu", "h264-aac"]) {
-    test(`does not freeze if the camera sends audio (${mount})`, async (t) => {
-      await addCamera(t, on, mount, mount);
-      const viewer = await on.visit(t, `#/?cameras=${mount}`);
+  for (const [mount, transport] of [
+    ["h264-pcmu", "hls"],
+    ["h264-aac", "hls"],
+    ["h264-aac", "mse"],
+  ]) {
+    test(`does not freeze if the camera sends audio (${mount}, ${transport})`, async (t) => {
+      const id = `${mount}-${transport}`;
+      await addCamera(t, on, id, mount);
+      const viewer = await on.visit(t, `#/?cameras=${id}`, { transport });
       await viewer.sees("live");
       await viewer.watches(5);
       await recordFrames(viewer.page);
@@ -61,7 +66,7 @@ describe("the picture", () => {
     // The wait for the first keyframe takes up to 40 s.
     test(`does not freeze if keyframes are rare (${mount})`, { skip: !IS_LONG }, async (t) => {
       await addCamera(t, on, `rare-${mount}`, mount, ["--gop-seconds", "40"]);
-      const viewer = await on.visit(t, `#/?cameras=rare-${mount}`);
+      const viewer = await on.visit(t, `#/?cameras=rare-${mount}`, { transport: "hls" });
       await viewer.sees("live");
       await recordFrames(viewer.page);
       await viewer.watches(Math.max(KEPT_SECONDS + 5, PLAYING_SECONDS));
@@ -86,7 +91,7 @@ describe("the picture", () => {
 
   test("is removed from memory after it was played", async (t) => {
     await on.putCopy("removed");
-    const viewer = await on.visit(t, "#/?cameras=removed");
+    const viewer = await on.visit(t, "#/?cameras=removed", { transport: "hls" });
     await viewer.sees("live");
     await until(
       "the removal of played video",

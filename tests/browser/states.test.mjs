@@ -220,7 +220,7 @@ describe("the page", { concurrency: 4 }, () => {
 
   test("accepts the keyboard commands of a tile wherever the focus is, and asks which tile if there are several", async (t) => {
     await on.putCopy("loud", { name: "Loud" });
-    const viewer = await on.visit(t, "#/?cameras=loud");
+    const viewer = await on.visit(t, "#/?cameras=loud", { transport: "hls" });
     const { page } = viewer;
     const isMuted = (id) =>
       page.locator(`.tile[data-camera="${id}"] video`).evaluate((video) => video.muted);

@@ -35,7 +35,7 @@ describe("the wall", { concurrency: 2 }, () => {
   }
 
   test("plays nine cameras at once over HTTP/1.1, without errors", async (t) => {
-    const viewer = await on.visit(t);
+    const viewer = await on.visit(t, "", { transport: "hls" });
     await waitUntilLive(viewer, CAMERAS);
     assert.equal(await viewer.page.locator(".tile").count(), CAMERAS);
     // All pictures move at the same time.
@@ -60,7 +60,10 @@ describe("the wall", { concurrency: 2 }, () => {
     const origin = await startTls(t, on.service);
     const ids = ["cam4", "cam5", "cam6", "cam7", "cam8"];
     const address = `${origin}/#/?cameras=${ids}`;
-    const viewer = await Viewer.openFor(t, on.browser, address, { ignoreHTTPSErrors: true });
+    const viewer = await Viewer.openFor(t, on.browser, address, {
+      ignoreHTTPSErrors: true,
+      transport: "hls",
+    });
     await waitUntilLive(viewer, ids.length);
     for (const id of ids) {
       assert.equal(await viewer.mode(id), "low-latency", id);
@@ -73,7 +76,9 @@ describe("the wall", { concurrency: 2 }, () => {
   });
 
   test("enlarges a camera by keyboard, then plays its main stream, and adds its id to the address", async (t) => {
-    const viewer = await on.visit(t, "#/?cameras=cam2,cam1,demo,cam3&grid=2");
+    const viewer = await on.visit(t, "#/?cameras=cam2,cam1,demo,cam3&grid=2", {
+      transport: "hls",
+    });
     const { page } = viewer;
     await waitUntilLive(viewer, 4);
     const names = await page.locator(".tile-name").allTextContents();
@@ -237,10 +242,9 @@ describe("the wall", { concurrency: 2 }, () => {
 /** Runs in the page: records when the first picture is on the screen. */
 function recordPicture() {
   const timer = setInterval(() => {
-    const video = document.querySelector("video");
-    if (video) {
+    if (document.querySelector('.tile[data-state="live"]')) {
       clearInterval(timer);
-      video.requestVideoFrameCallback(() => (globalThis.pictureAt = Date.now()));
+      requestAnimationFrame(() => (globalThis.pictureAt = Date.now()));
     }
   }, 5);
 }

@@ -27,7 +27,7 @@ function record({ id, freezeMs }) {
   /** A timer of TICK_MS that pauses for longer than this has stalled. */
   const STALLED_MS = 120;
   const tile = document.querySelector(id ? `.tile[data-camera="${id}"]` : ".tile");
-  const video = tile.querySelector("video");
+  const video = tile.querySelector(".screen > video[data-shown]");
   const begin = performance.now();
   const freezes = [];
   const stalledFreezes = [];

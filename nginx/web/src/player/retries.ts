@@ -35,6 +35,14 @@ export class Retries {
     return now < (this.failed.get(name)?.until ?? 0);
   }
 
+  /** Returns the transport whose pause ends first, without those whose failure lasts; undefined if there is none. */
+  nextOf(names: TransportName[]): TransportName | undefined {
+    const until = (name: TransportName) => this.failed.get(name)?.until ?? 0;
+    return names
+      .filter((name) => !LASTING.includes(this.failed.get(name)?.reason ?? "connection"))
+      .sort((a, b) => until(a) - until(b))[0];
+  }
+
   /** Returns the reason of the last failure; undefined if the transport has not failed. */
   reason(name: TransportName): Reason | undefined {
     return this.failed.get(name)?.reason;

@@ -35,7 +35,7 @@ export async function requestStart(
   waits: boolean,
   signal: AbortSignal,
 ): Promise<Started["status"]> {
-  const query = `profile=${profile}&output=${output}&wait=${waits}`;
+  const query = `profile=${profile}&wait=${waits}&output=${output}`;
   const path = `cameras/${encodeURIComponent(id)}/stream/start?${query}`;
   const patience = waits ? { signal, within: LONG_MS } : { signal };
   return (await post<Started>(path, undefined, patience)).status;

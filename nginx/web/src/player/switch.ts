@@ -17,7 +17,7 @@ const OVERTAKE_MS = 900;
 /** If a transport has no picture after this time although another one may work, it has failed. */
 const NO_PICTURE_MS = 6000;
 /** If the picture has stopped for this time, the next transport is started as well. */
-const STALLED_MS = 900;
+const STALLED_MS = 700;
 /** A transport that has just begun is not replaced by a better one for this time. */
 const SETTLE_MS = 2000;
 
@@ -51,6 +51,8 @@ export class TransportSwitch {
   private shown: Attempt | null = null;
   private attempts: Attempt[] = [];
   private shownAt = 0;
+  /** Whether the picture has stopped for so long that another transport is started. */
+  private isStalled = false;
 
   constructor(
     private readonly screen: Screen,
@@ -126,16 +128,12 @@ export class TransportSwitch {
    */
   keepUp(now: number, stillFor: number): void {
     this.endLate(now);
+    this.isStalled = stillFor > STALLED_MS;
     const playing = this.shown && !this.shown.isOver ? this.shown : null;
-    if (!playing) {
+    if (!playing || this.isStalled) {
       const last = this.attempts.at(-1);
-      if (last && now - last.beganAt > OVERTAKE_MS) {
-        this.startNext();
-      }
-      return;
-    }
-    if (stillFor > STALLED_MS) {
-      if (this.attempts.length === 0) {
+      const isLate = last !== undefined && now - last.beganAt > OVERTAKE_MS;
+      if (isLate || (playing && !last)) {
         this.startNext();
       }
       return;
@@ -177,9 +175,23 @@ export class TransportSwitch {
     }
   }
 
-  /** Starts the best transport that is not in use. Returns false if there is none. */
+  /**
+   * Starts the best transport that is not in use. If no picture moves, and nothing else is left, does not wait for the
+   * pause after a failure of a stalled picture's replacement. Returns false if there is no transport to start.
+   */
   private startNext(): boolean {
-    return this.startFirst(this.usable);
+    return this.startFirst(this.usable) || (this.isStalled && this.startPausing());
+  }
+
+  /** Starts the transport whose pause ends first, unless another attempt is in progress. */
+  private startPausing(): boolean {
+    const free = this.usable.filter((name) => name !== this.current?.name);
+    const name = this.retries.nextOf(free);
+    if (!name || this.attempts.length > 0) {
+      return false;
+    }
+    this.start(name, false);
+    return true;
   }
 
   private startFirst(names: TransportName[]): boolean {
@@ -271,7 +283,8 @@ export class TransportSwitch {
     if (attempt.name !== this.current?.name) {
       this.retries.fail(attempt.name, reason, performance.now());
     }
-    if (!this.current && !this.startNext() && this.attempts.length === 0) {
+    const isNeeded = !this.current || this.isStalled;
+    if (isNeeded && !this.startNext() && !this.current && this.attempts.length === 0) {
       this.exhausted(reason);
     }
   }

@@ -11,6 +11,11 @@ import { applyTo } from "../sound";
 import type { Figures, Job, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
 
+/** If the video begins this many seconds behind its target, as in a playlist that has just begun, it jumps there. */
+const BEGIN_LATE = 0.5;
+/** Milliseconds after the first picture within which the video can jump for this reason. */
+const BEGIN_MS = 3000;
+
 export class HlsTransport implements Transport {
   readonly name = "hls";
   readonly element: HTMLVideoElement;
@@ -20,6 +25,8 @@ export class HlsTransport implements Transport {
   private readonly mediaErrors = new MediaErrors();
   /** Number of the last segment in the playlist; null before the first playlist. */
   private lastSegment: number | null = null;
+  /** The time of the first picture; infinite before it. */
+  private shownAt = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly job: Job,
@@ -42,7 +49,10 @@ export class HlsTransport implements Transport {
     const { element, events, hls, pace } = this;
     const { signal } = this.ended;
     applyTo(element, this.job.sound);
-    onFirstFrame(element, signal, () => events.picture());
+    onFirstFrame(element, signal, () => {
+      this.shownAt = performance.now();
+      events.picture();
+    });
     hls.on(Hls.Events.BUFFER_CODECS, (_, { audio, audiovideo }) => {
       pace.hasAudio = Boolean(audio || audiovideo);
     });
@@ -72,7 +82,20 @@ export class HlsTransport implements Transport {
       // the user leaves the browser's full screen.
       this.resume();
     }
+    if (this.job.isLowLatency && performance.now() - this.shownAt < BEGIN_MS) {
+      this.jumpToTarget();
+    }
     return { age: this.pace.keep(), rate: this.job.meter.mediaRate() };
+  }
+
+  /** Jumps to the target latency if the video is far behind it and the target is buffered. */
+  private jumpToTarget(): void {
+    const { buffered, currentTime, seeking } = this.element;
+    const target = this.hls.liveSyncPosition;
+    const end = buffered.length > 0 ? buffered.end(buffered.length - 1) : 0;
+    if (target && !seeking && target - currentTime > BEGIN_LATE && end > target) {
+      this.element.currentTime = target;
+    }
   }
 
   private resume(): void {
