@@ -19,30 +19,35 @@ const ALL = {
 const OLD_PHONE = { ...ALL, webCodecs: false, mse: false, hlsJs: false, nativeHls: true };
 
 /** Returns the options of a tile as objects. */
-function options({ abilities = ALL, choice = "auto", isWall = false } = {}) {
-  const { usable, others } = optionsOf({ abilities, choice, isWall });
+function options({ abilities = ALL, choice = "auto", isWall = false, hasSound = false, offersWebRtc = true } = {}) {
+  const { usable, others } = optionsOf({ abilities, choice, isWall, hasSound, offersWebRtc });
   return { usable, others: Object.fromEntries(others) };
 }
 
 test("a single tile takes the transport with the lowest age", () => {
-  assert.deepEqual(options().usable, ["webcodecs", "webrtc", "mse", "hls"]);
+  assert.deepEqual(options().usable, ["webcodecs", "webrtc", "mse", "hls", "mjpeg"]);
   assert.deepEqual(options().others, { native: "browser" });
 });
 
 test("a wall does not take WebCodecs unless the user chooses it", () => {
-  assert.deepEqual(options({ isWall: true }).usable, ["webrtc", "mse", "hls"]);
+  assert.deepEqual(options({ isWall: true }).usable, ["webrtc", "mse", "hls", "mjpeg"]);
   assert.equal(options({ isWall: true }).others.webcodecs, "wall");
   assert.deepEqual(options({ isWall: true, choice: "webcodecs" }).usable, ["webcodecs"]);
 });
 
 test("without HTTPS, a page takes what works without", () => {
   const abilities = { ...ALL, isSecure: false, webCodecs: false };
-  assert.deepEqual(options({ abilities }).usable, ["webrtc", "mse", "hls"]);
+  assert.deepEqual(options({ abilities }).usable, ["webrtc", "mse", "hls", "mjpeg"]);
   assert.equal(options({ abilities }).others.webcodecs, "insecure");
 });
 
+test("WebRTC is used only if the service offers it", () => {
+  assert.deepEqual(options({ offersWebRtc: false }).usable, ["webcodecs", "mse", "hls", "mjpeg"]);
+  assert.equal(options({ offersWebRtc: false }).others.webrtc, "not_offered");
+});
+
 test("an older phone plays HLS itself", () => {
-  assert.deepEqual(options({ abilities: OLD_PHONE }).usable, ["webrtc", "native"]);
+  assert.deepEqual(options({ abilities: OLD_PHONE }).usable, ["webrtc", "native", "mjpeg"]);
   assert.deepEqual(options({ abilities: OLD_PHONE, choice: "hls" }).usable, ["native"]);
 });
 
@@ -52,4 +57,10 @@ test("a choice of the user excludes all others", () => {
   assert.equal(others.webcodecs, "not_chosen");
   assert.equal(others.hls, "not_chosen");
   assert.deepEqual(options({ abilities: OLD_PHONE, choice: "mse" }).usable, []);
+});
+
+test("MJPEG has no sound", () => {
+  assert.deepEqual(options({ hasSound: true }).usable, ["webcodecs", "webrtc", "mse", "hls"]);
+  assert.equal(options({ hasSound: true }).others.mjpeg, "muted_only");
+  assert.deepEqual(options({ hasSound: true, choice: "mjpeg" }).usable, ["mjpeg"]);
 });

@@ -4,7 +4,7 @@ import type { Reason, TransportName } from "./transport";
 /** What the user can choose: `auto`, or a transport. `hls` includes `native`. */
 export type Choice = "auto" | Exclude<TransportName, "native">;
 
-export const CHOICES: Choice[] = ["auto", "webcodecs", "webrtc", "mse", "hls"];
+export const CHOICES: Choice[] = ["auto", "webcodecs", "webrtc", "mse", "hls", "mjpeg"];
 
 /** What the browser can do. */
 export interface Abilities {
@@ -23,6 +23,10 @@ export interface Situation {
   choice: Choice;
   /** Whether the tile is one of many. */
   isWall: boolean;
+  /** Whether the service offers WebRTC. */
+  offersWebRtc: boolean;
+  /** Whether the sound is on. */
+  hasSound: boolean;
 }
 
 export interface Options {
@@ -33,7 +37,7 @@ export interface Options {
 }
 
 /** All transports, by the age of the picture that they reach. */
-const ORDER: TransportName[] = ["webcodecs", "webrtc", "mse", "hls", "native"];
+const ORDER: TransportName[] = ["webcodecs", "webrtc", "mse", "hls", "native", "mjpeg"];
 
 /** Returns the options of a tile. */
 export function optionsOf(situation: Situation): Options {
@@ -56,6 +60,9 @@ function reasonAgainst(name: TransportName, situation: Situation): Reason | null
   if (choice !== "auto" && choice !== family) {
     return "not_chosen";
   }
+  if (name === "webrtc" && !situation.offersWebRtc) {
+    return "not_offered";
+  }
   return lack(name, situation.abilities) ?? unwanted(name, situation);
 }
 
@@ -73,13 +80,22 @@ function lack(name: TransportName, abilities: Abilities): Reason | null {
       return abilities.mse ? null : "browser";
     case "hls":
       return abilities.hlsJs ? null : "browser";
-    default:
+    case "native":
       // hls.js shows the picture sooner than the browser's own player, and reports errors.
       return abilities.nativeHls && !abilities.hlsJs ? null : "browser";
+    default:
+      return null;
   }
 }
 
-/** Without a graphics processor, drawing on canvases costs twice the processor time of a video element. */
-function unwanted(name: TransportName, { choice, isWall }: Situation): Reason | null {
-  return name === "webcodecs" && isWall && choice === "auto" ? "wall" : null;
+/** Returns why a transport that works is not used without the user's choice. */
+function unwanted(name: TransportName, { choice, isWall, hasSound }: Situation): Reason | null {
+  if (choice !== "auto") {
+    return null;
+  }
+  if (name === "webcodecs" && isWall) {
+    // Without a graphics processor, drawing on canvases costs twice the processor time of video elements.
+    return "wall";
+  }
+  return name === "mjpeg" && hasSound ? "muted_only" : null;
 }

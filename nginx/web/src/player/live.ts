@@ -9,6 +9,7 @@ import { findAbilities } from "./abilities";
 import { Adaptation } from "./adaptation";
 import { type Choice, type Options, optionsOf } from "./choice";
 import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
+import { learnOffers, offersWebRtc } from "./offers";
 import { addPlayer, newestSession, obtainPermission, removePlayer, renew } from "./permission";
 import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
@@ -66,6 +67,8 @@ export class LivePlayer {
   readonly latency = signal<number | null>(null);
   /** Rate of the arriving media in bits per second; null while it is unknown. */
   readonly rate = signal<number | null>(null);
+  /** The largest number of pictures per second; null if the service does not limit it. */
+  readonly picturesPerSecond = signal<number | null>(null);
   /** The transport that plays; null while none does. */
   readonly transport = signal<TransportName | null>(null);
   /** Whether the canvas contains a picture, to be shown while no video plays. */
@@ -107,7 +110,7 @@ export class LivePlayer {
         media: () => this.stall.arrived(),
         grown: () => this.stall.grown(),
         restart: () => void this.begin(),
-        away: (reason) => this.onAway(reason),
+        away: (isAway) => this.onAway(isAway),
         slow: (rate) => this.adaptation.tooSlow(rate),
         steady: () => this.adaptation.steady(performance.now()),
       },
@@ -125,7 +128,7 @@ export class LivePlayer {
     this.failures = 0;
     this.wasLive = false;
     this.transports.retries.forgive(true);
-    this.options = optionsOf({ abilities: findAbilities(), ...request });
+    this.options = this.findOptions(request);
     addPlayer(request.id);
     this.stopFollowing = this.follow();
     this.state.value = "starting";
@@ -179,6 +182,10 @@ export class LivePlayer {
   /** Switches the sound on or off. */
   setSound(isOn: boolean): void {
     this.sound.isOn = isOn;
+    if (this.request) {
+      this.options = this.findOptions(this.request);
+      this.transports.reconsider(this.options.usable);
+    }
     if (this.transports.current?.applySound() === false) {
       this.transports.renew();
     }
@@ -194,6 +201,11 @@ export class LivePlayer {
       }
     }
     return reasons;
+  }
+
+  private findOptions(request: PlayRequest): Options {
+    const hasSound = this.sound.isOn;
+    return optionsOf({ abilities: findAbilities(), offersWebRtc: offersWebRtc(), hasSound, ...request });
   }
 
   private job(): Job {
@@ -252,10 +264,11 @@ export class LivePlayer {
       this.state.value = "waiting";
     }
     try {
-      await obtainPermission(request.id);
+      await Promise.all([obtainPermission(request.id), learnOffers()]);
       if (attempt.aborted) {
         return;
       }
+      this.options = this.findOptions(request);
       const profile = this.adaptation.profile.value;
       const output = outputFor(this.options.usable[0]);
       const status = await requestStart(request.id, profile, output, request.waits, attempt);
@@ -300,12 +313,12 @@ export class LivePlayer {
     }
     this.watchStall();
     const current = this.transports.current;
-    const { age, rate } = current?.keepUp() ?? { age: null, rate: null };
+    const figures = current?.keepUp() ?? { age: null, rate: null };
+    const { age, rate, picturesPerSecond = null } = figures;
+    this.picturesPerSecond.value = picturesPerSecond;
     this.latency.value = age === null ? null : Math.round(age * 100) / 100;
     this.rate.value = rate;
-    if (current) {
-      this.stall.note(current.motion);
-    }
+    this.stall.note(current?.motion ?? NO_MOTION);
     const stoppedFor = this.isAway ? 0 : this.stall.stoppedFor;
     this.transports.keepUp(performance.now(), stoppedFor);
   }
@@ -372,10 +385,9 @@ export class LivePlayer {
     };
   }
 
-  private onAway(reason: Coded | null): void {
-    this.isAway = reason !== null;
-    this.reason.value = reason;
-    if (reason && this.state.value === "live") {
+  private onAway(isAway: boolean): void {
+    this.isAway = isAway;
+    if (isAway && this.state.value === "live") {
       this.hasStalled = true;
       this.state.value = "waiting";
     }

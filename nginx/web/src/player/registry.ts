@@ -1,6 +1,7 @@
 // The transports by name.
 import type { TransportFactory, TransportName } from "./transport";
 import { HlsTransport } from "./transports/hls";
+import { MjpegTransport } from "./transports/mjpeg";
 import { MseTransport } from "./transports/mse";
 import { NativeTransport } from "./transports/native";
 import { WebCodecsTransport } from "./transports/webcodecs";
@@ -11,6 +12,7 @@ const FACTORIES: Record<TransportName, TransportFactory> = {
   webrtc: (job, events) => new WhepTransport(job, events),
   mse: (job, events) => new MseTransport(job, events),
   hls: (job, events) => new HlsTransport(job, events),
+  mjpeg: (job, events) => new MjpegTransport(job, events),
   native: (job, events) => new NativeTransport(job, events),
 };
 

@@ -232,7 +232,7 @@ export class TransportSwitch {
       media: () => ifLeading(events.media),
       grown: () => ifLeading(events.grown),
       restart: () => ifLeading(events.restart),
-      away: (reason) => ifLeading(() => events.away(reason)),
+      away: (isAway) => ifLeading(() => events.away(isAway)),
       slow: (rate) => ifLeading(() => events.slow(rate)),
       steady: () => ifLeading(events.steady),
     };

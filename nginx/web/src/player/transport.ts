@@ -10,8 +10,9 @@ import type { Sound } from "./sound";
  * - `mse`: fragmented MP4 over a WebSocket, played by Media Source Extensions or ManagedMediaSource
  * - `hls`: low-latency HLS, played by hls.js
  * - `native`: HLS, played by the browser itself
+ * - `mjpeg`: JPEG pictures over a WebSocket
  */
-export type TransportName = "webcodecs" | "webrtc" | "mse" | "hls" | "native";
+export type TransportName = "webcodecs" | "webrtc" | "mse" | "hls" | "native" | "mjpeg";
 
 /**
  * The reason why a transport is not used. The first group is known before an attempt; the other reasons are results of
@@ -21,6 +22,7 @@ export type TransportName = "webcodecs" | "webrtc" | "mse" | "hls" | "native";
  * - `browser`: the browser lacks the interface
  * - `insecure`: the browser has the interface only on HTTPS and on localhost
  * - `wall`: the transport needs too much processor time for several tiles
+ * - `muted_only`: the transport has no sound, and the sound is on
  * - `not_offered`: the service does not offer the transport
  * - `codec`: the browser cannot play the codec of the stream with this transport
  * - `connection`: the connection was refused or has ended
@@ -33,6 +35,7 @@ export type Reason =
   | "browser"
   | "insecure"
   | "wall"
+  | "muted_only"
   | "not_offered"
   | "codec"
   | "connection"
@@ -56,8 +59,8 @@ export interface TransportEvents {
   grown(): void;
   /** The stream has begun again in such a way that only another attempt shows it soon. */
   restart(): void;
-  /** The camera is away, for the reason, and the service is reconnecting; null when the camera is back. */
-  away(reason: Coded | null): void;
+  /** The camera is away, and the service is reconnecting; or the camera is back. */
+  away(isAway: boolean): void;
   /** The connection is too slow for the stream, which has this bit rate. */
   slow(bitsPerSecond: number): void;
   /** The connection has been fast enough for the stream for several seconds. */
@@ -79,6 +82,8 @@ export interface Figures {
   age: number | null;
   /** Rate of the media that arrives, in bits per second; null while it is unknown. */
   rate: number | null;
+  /** The largest number of pictures per second, if the service limits it. */
+  picturesPerSecond?: number | null;
 }
 
 /** What a transport plays, and where. */

@@ -18,6 +18,8 @@ const OF_STREAM = [
 ];
 const REASONS: Record<string, Reason> = {
   codec_unsupported: "codec",
+  webrtc_unsupported: "codec",
+  webrtc_unavailable: "not_offered",
   not_found: "not_offered",
   method_not_allowed: "not_offered",
 };
@@ -26,7 +28,7 @@ const REASONS: Record<string, Reason> = {
 export function failureOf(error: Coded): Failure {
   const isOfStream = OF_STREAM.includes(error.code) || error.code.startsWith("source_");
   return {
-    reason: REASONS[error.code] ?? (/webrtc|codec/.test(error.code) ? "codec" : "connection"),
+    reason: REASONS[error.code] ?? "connection",
     ...(isOfStream && { problem: error }),
   };
 }

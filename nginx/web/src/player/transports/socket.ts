@@ -125,7 +125,8 @@ export class LiveSocket {
         this.listener.gap();
         break;
       case "state":
-        this.events.away(message.state === "live" ? null : codedOf(message, "interrupted"));
+        // The list of streams, which the page has anyway, has the reason.
+        this.events.away(message.state !== "live");
         break;
       case "end":
         this.fail(failureOf(codedOf(message, "interrupted")));

@@ -20,6 +20,19 @@ interface Counters {
   processing: number;
 }
 
+/** Returns the ICE servers that the service names in `Link` headers, as WHEP defines them. */
+export function iceServersOf(links: string): RTCIceServer[] {
+  return links.split(/,\s*(?=<)/).flatMap((link) => {
+    const [, urls] = /^<((?:stun|turn)s?:[^>]+)>/.exec(link.trim()) ?? [];
+    const value = (name: string) => new RegExp(`;\\s*${name}="?([^";]*)"?`).exec(link)?.[1];
+    if (!urls || value("rel") !== "ice-server") {
+      return [];
+    }
+    const [username, credential] = [value("username"), value("credential")];
+    return [{ urls, ...(username && { username }), ...(credential && { credential }) }];
+  });
+}
+
 export class WhepTransport implements Transport {
   readonly name = "webrtc";
   readonly element: HTMLVideoElement;
@@ -124,6 +137,10 @@ export class WhepTransport implements Transport {
     if (this.ended.signal.aborted) {
       this.leave();
       return;
+    }
+    const iceServers = iceServersOf(response.headers.get("Link") ?? "");
+    if (iceServers.length > 0) {
+      peer.setConfiguration({ ...peer.getConfiguration(), iceServers });
     }
     await peer.setRemoteDescription({ type: "answer", sdp: body });
   }

@@ -40,10 +40,12 @@ function Current({ player }: { player: LivePlayer | null }) {
   const name = player?.transport.value ?? null;
   const age = player?.latency.value ?? null;
   const rate = player?.rate.value ?? null;
+  const perSecond = player?.picturesPerSecond.value ?? null;
   const figures = [
     name && t(`transport.${name}`),
     age !== null && t("playback.age", { n: number(age, 2) }),
     rate !== null && bitRate(rate),
+    perSecond !== null && t("playback.pictures", { n: number(perSecond, 1) }),
   ].filter(Boolean);
   const reasons = player ? [...player.reasonsAgainst()] : [];
   return (
