@@ -90,11 +90,7 @@ describe("new pictures appear soon", { concurrency: false }, () => {
     ]);
     await put(other.link);
     await continues(t, viewer);
-    await until(
-      "the other picture",
-      SECONDS,
-      async () => (await viewer.pictureWidth()) === 320,
-    );
+    await until("the other picture", SECONDS, async () => (await viewer.pictureWidth()) === 320);
   });
 
   for (const signal of ["SIGTERM", "SIGKILL"]) {

@@ -34,10 +34,10 @@ describe("a tile on a slow connection", () => {
    * Adds a camera, with a sub stream if `subLink` is given, and opens it on the page. Waits for the picture, and then
    * slows down the connection.
    */
-  async function slowDown(t, id, subLink) {
+  async function slowDown(t, id, subLink, transport = "hls") {
     const main = await Camera.startFor(t, 0, ["--running", "h264", "--bitrate", String(MAIN_RATE)]);
     await on.service.put(id, { rtsp_link: main.link, ...(subLink && { rtsp_link_sub: subLink }) });
-    const viewer = await on.visit(t, `#/?cameras=${id}`, { transport: "hls" });
+    const viewer = await on.visit(t, `#/?cameras=${id}`, { transport });
     await viewer.sees("live");
     await viewer.watches(3);
     const line = await viewer.page.context().newCDPSession(viewer.page);
@@ -62,6 +62,20 @@ describe("a tile on a slow connection", () => {
 
   async function hasNoNote(viewer) {
     return (await viewer.tile().locator(".tile-note").count()) === 0;
+  }
+
+  for (const transport of ["webcodecs", "mse"]) {
+    test(`shows the sub stream if a live socket is too slow (${transport})`, async (t) => {
+      const id = `socket-${transport}`;
+      const { viewer } = await slowDown(t, id, (await startSub(t)).link, transport);
+      await notes(viewer, "The tile shows the sub stream", REACTS_SECONDS);
+      await until("the sub stream", REACTS_SECONDS, async () => {
+        return (await viewer.pictureWidth()) === 320;
+      });
+      await viewer.sees("live");
+      await viewer.watches(3);
+      assert.equal(await viewer.transport(), transport);
+    });
   }
 
   test("shows the sub stream, and the main stream when the connection is fast again", async (t) => {

@@ -227,7 +227,8 @@ describe("a tile", { concurrency: 2 }, () => {
       globalThis.waits = 0;
       document.querySelector("video").addEventListener("waiting", () => (globalThis.waits += 1));
     });
-    const begin = () => viewer.page.evaluate(() => document.querySelector("video").buffered.start(0));
+    const begin = () =>
+      viewer.page.evaluate(() => document.querySelector("video").buffered.start(0));
     const first = await begin();
     await until("the removal of played video", SECONDS, async () => (await begin()) > first + 4);
     assert.equal((await viewer.describe()).state, "live");

@@ -19,7 +19,13 @@ const ALL = {
 const OLD_PHONE = { ...ALL, webCodecs: false, mse: false, hlsJs: false, nativeHls: true };
 
 /** Returns the options of a tile as objects. */
-function options({ abilities = ALL, choice = "auto", isWall = false, hasSound = false, offersWebRtc = true } = {}) {
+function options({
+  abilities = ALL,
+  choice = "auto",
+  isWall = false,
+  hasSound = false,
+  offersWebRtc = true,
+} = {}) {
   const { usable, others } = optionsOf({ abilities, choice, isWall, hasSound, offersWebRtc });
   return { usable, others: Object.fromEntries(others) };
 }

@@ -51,10 +51,13 @@ const fragment = ({ track = 1, time = 90_000, flags = 0, offset = 0, taken = tru
 
 test("the tracks of an init segment have their timescales", () => {
   const tracks = tracksOf(INIT);
-  assert.deepEqual([...tracks], [
-    [1, { timescale: 90_000, isVideo: true }],
-    [2, { timescale: 48_000, isVideo: false }],
-  ]);
+  assert.deepEqual(
+    [...tracks],
+    [
+      [1, { timescale: 90_000, isVideo: true }],
+      [2, { timescale: 48_000, isVideo: false }],
+    ],
+  );
 });
 
 test("a fragment has a number, times and the time at which the camera took it", () => {

@@ -40,14 +40,20 @@ test("on an uneven network, pictures wait until they are shown evenly", () => {
   const { shown } = play((picture) => 30 + (picture % 5) * 20, 100);
   const late = shown.slice(60);
   const gaps = late.slice(1).map(({ at }, index) => at - late[index].at);
-  assert.ok(gaps.every((gap) => Math.abs(gap - INTERVAL_MS) <= 2), gaps.join());
+  assert.ok(
+    gaps.every((gap) => Math.abs(gap - INTERVAL_MS) <= 2),
+    gaps.join(),
+  );
 });
 
 test("pictures that arrive after a later one was shown are dropped", () => {
   const { shown, dropped } = play((picture) => (picture === 70 ? 950 : 30), 90);
   assert.ok(dropped.includes(70));
   const order = shown.map(({ picture }) => picture);
-  assert.deepEqual(order, [...order].sort((a, b) => a - b));
+  assert.deepEqual(
+    order,
+    [...order].sort((a, b) => a - b),
+  );
 });
 
 test("pictures that wait are dropped at the end", () => {

@@ -129,7 +129,10 @@ test("a picture that stops is replaced, unless it moves again first", (t) => {
 test("a failure of the stream is reported, and no other transport is started", (t) => {
   const { running, last, log } = setUp(t);
   last("a").events.picture();
-  last("a").events.failed({ reason: "connection", problem: { code: "stream_ended", detail: null } });
+  last("a").events.failed({
+    reason: "connection",
+    problem: { code: "stream_ended", detail: null },
+  });
   assert.deepEqual(running(), []);
   assert.deepEqual(log, ["shown a0", "hiding", "problem stream_ended"]);
 });
@@ -145,6 +148,25 @@ test("if all transports fail, that is reported, and all of them are tried with t
   assert.deepEqual(running(), ["a1"]);
 });
 
+test("the only transport has more time, and then its failure is reported", (t) => {
+  const { tested, run, running, log } = setUp(t);
+  tested.begin(["c"]);
+  run(29_000);
+  assert.deepEqual(running(), ["c0"]);
+  run(2000);
+  assert.equal(log.at(-1), "exhausted no_picture");
+});
+
+test("a failed transport that has stalled before does not restart, because its stream may have ended", (t) => {
+  const { tested, run, running, last, log } = setUp(t);
+  tested.begin(["c"]);
+  last("c").events.picture();
+  run(2000, true);
+  last("c").events.failed({ reason: "connection" });
+  assert.deepEqual(running(), []);
+  assert.equal(log.at(-1), "exhausted connection");
+});
+
 test("a transport is renewed without a gap", (t) => {
   const { running, last, log, tested } = setUp(t);
   last("a").events.picture();
@@ -153,6 +175,17 @@ test("a transport is renewed without a gap", (t) => {
   last("a").events.picture();
   assert.deepEqual(running(), ["a1"]);
   assert.deepEqual(log, ["shown a0", "release a0", "shown a1"]);
+});
+
+test("a renewal continues if the old connection ends first", (t) => {
+  const { running, last, log, tested } = setUp(t);
+  const old = last("a");
+  old.events.picture();
+  tested.renew();
+  old.events.failed({ reason: "connection", problem: { code: "unauthorized", detail: null } });
+  assert.deepEqual(running(), ["a1"]);
+  last("a").events.picture();
+  assert.deepEqual(log, ["shown a0", "hiding", "release a0", "shown a1"]);
 });
 
 test("a renewal that fails leaves the picture as it is", (t) => {

@@ -200,7 +200,8 @@ function chooseTransport(transport) {
  * Returns null if there is no picture.
  */
 function readClock() {
-  const picture = document.querySelector(".screen > [data-shown]") ?? document.querySelector("video");
+  const picture =
+    document.querySelector(".screen > [data-shown]") ?? document.querySelector("video");
   const width = picture?.videoWidth ?? picture?.width;
   if (!width) {
     return null;

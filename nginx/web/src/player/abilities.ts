@@ -1,13 +1,14 @@
 // Finds out what the browser can do.
 import Hls from "hls.js/dist/hls.light.min.mjs";
 
-import type { Abilities } from "./choice";
+import { type Abilities, type Choice, type Options, optionsOf } from "./choice";
+import { offersWebRtc } from "./offers";
 import { sourceClass } from "./transports/mse";
 
 const HLS_TYPE = "application/vnd.apple.mpegurl";
 const USUAL_CODEC = 'video/mp4; codecs="avc1.640029"';
 
-export function findAbilities(): Abilities {
+function findAbilities(): Abilities {
   return {
     isSecure: globalThis.isSecureContext,
     webCodecs: "VideoDecoder" in globalThis && "EncodedVideoChunk" in globalThis,
@@ -16,4 +17,13 @@ export function findAbilities(): Abilities {
     hlsJs: Hls.isSupported(),
     nativeHls: document.createElement("video").canPlayType(HLS_TYPE) !== "",
   };
+}
+
+/** Returns the options of a tile in this browser. */
+export function optionsFor(
+  { choice, isWall }: { choice: Choice; isWall: boolean },
+  hasSound: boolean,
+): Options {
+  const abilities = findAbilities();
+  return optionsOf({ abilities, offersWebRtc: offersWebRtc(), choice, isWall, hasSound });
 }

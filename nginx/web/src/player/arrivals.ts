@@ -50,7 +50,9 @@ export class ArrivalMeter {
     const recent = this.recent(now);
     const first = recent[0];
     const elapsed = first ? now - first.at : 0;
-    return elapsed < 1000 ? null : recent.reduce((sum, { bytes }) => sum + bytes, 0) * (8000 / elapsed);
+    return elapsed < 1000
+      ? null
+      : recent.reduce((sum, { bytes }) => sum + bytes, 0) * (8000 / elapsed);
   }
 
   /** Returns whether the connection is too slow for the stream. */
@@ -59,7 +61,7 @@ export class ArrivalMeter {
       return false;
     }
     const recent = this.recent(now);
-    const gaps = recent.filter(({ lost }) => lost > 0);
+    const gaps = recent.filter((arrival) => arrival.lost > 0);
     const lost = gaps.reduce((sum, gap) => sum + gap.lost, 0);
     const isSkipped = gaps.length > 1 && lost > MAX_LOST * (lost + recent.length - gaps.length);
     return isSkipped || this.lateness > MAX_LATE_MS;
@@ -68,7 +70,9 @@ export class ArrivalMeter {
   /** Returns whether the connection has been fast enough for a whole window. */
   isSteady(now: number): boolean {
     const isLong = this.beganAt !== null && now - this.beganAt >= WINDOW_MS;
-    return isLong && this.lateness < MAX_LATE_MS / 3 && this.recent(now).every(({ lost }) => lost === 0);
+    return (
+      isLong && this.lateness < MAX_LATE_MS / 3 && this.recent(now).every(({ lost }) => lost === 0)
+    );
   }
 
   private recent(now: number): Arrival[] {

@@ -5,22 +5,22 @@ import { signal } from "@preact/signals";
 import type { Coded } from "../api/problem";
 import { streamKey } from "../api/streams";
 import type { Profile } from "../api/types";
-import { findAbilities } from "./abilities";
+import { optionsFor } from "./abilities";
 import { Adaptation } from "./adaptation";
-import { type Choice, type Options, optionsOf } from "./choice";
+import type { Choice, Options } from "./choice";
 import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
-import { learnOffers, offersWebRtc } from "./offers";
-import { addPlayer, newestSession, obtainPermission, removePlayer, renew } from "./permission";
+import { follow } from "./follow";
+import { learnOffers } from "./offers";
+import { addPlayer, obtainPermission, removePlayer, renew } from "./permission";
 import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
 import { factoryOf } from "./registry";
 import { Screen, sizeOf } from "./screen";
-import { volume } from "./sound";
 import { StallWatch } from "./stall";
 import { outputFor, requestStart, untilLive } from "./start";
 import { copyPicture } from "./still";
 import { TransportSwitch } from "./switch";
-import type { Job, Reason, TransportName } from "./transport";
+import { type Job, NO_MOTION, type Reason, type TransportName } from "./transport";
 
 /** First pause before a retry. The pause grows with each failure in a row. */
 const RETRY_AFTER_MS = 2000;
@@ -28,8 +28,6 @@ const LONGEST_RETRY_MS = 30_000;
 const KEEP_UP_EVERY_MS = 200;
 /** If a new session does not help, the player waits before it requests another one. */
 const RENEW_AGAIN_MS = 5000;
-/** Connections are replaced within this share of the lifetime of a new session. */
-const RENEW_SPREAD = 0.2;
 /**
  * If the time between two calls of `keepUp` is longer than this, the computer has slept. The wall clock
  * measures the time, because on most systems the browser's monotonic clock stops during sleep.
@@ -128,9 +126,12 @@ export class LivePlayer {
     this.failures = 0;
     this.wasLive = false;
     this.transports.retries.forgive(true);
-    this.options = this.findOptions(request);
+    this.options = optionsFor(request, this.sound.isOn);
     addPlayer(request.id);
-    this.stopFollowing = this.follow();
+    this.stopFollowing = follow(
+      () => this.transports.current?.applySound(),
+      () => this.transports.renew(true),
+    );
     this.state.value = "starting";
     this.reason.value = null;
     this.lastBeat = Date.now();
@@ -183,7 +184,7 @@ export class LivePlayer {
   setSound(isOn: boolean): void {
     this.sound.isOn = isOn;
     if (this.request) {
-      this.options = this.findOptions(this.request);
+      this.options = optionsFor(this.request, isOn);
       this.transports.reconsider(this.options.usable);
     }
     if (this.transports.current?.applySound() === false) {
@@ -193,19 +194,7 @@ export class LivePlayer {
 
   /** Returns why the transports that do not play were not taken. */
   reasonsAgainst(): Map<TransportName, Reason> {
-    const reasons = new Map(this.options.others);
-    for (const name of this.options.usable) {
-      const reason = this.transports.retries.reason(name);
-      if (reason && name !== this.transport.value) {
-        reasons.set(name, reason);
-      }
-    }
-    return reasons;
-  }
-
-  private findOptions(request: PlayRequest): Options {
-    const hasSound = this.sound.isOn;
-    return optionsOf({ abilities: findAbilities(), offersWebRtc: offersWebRtc(), hasSound, ...request });
+    return new Map([...this.options.others, ...this.transports.failures()]);
   }
 
   private job(): Job {
@@ -268,7 +257,7 @@ export class LivePlayer {
       if (attempt.aborted) {
         return;
       }
-      this.options = this.findOptions(request);
+      this.options = optionsFor(request, this.sound.isOn);
       const profile = this.adaptation.profile.value;
       const output = outputFor(this.options.usable[0]);
       const status = await requestStart(request.id, profile, output, request.waits, attempt);
@@ -364,27 +353,6 @@ export class LivePlayer {
     }
   }
 
-  /** Applies changes of the volume, and of the session that permits to watch. Returns a function that ends this. */
-  private follow(): () => void {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const stopVolume = volume.subscribe(() => this.transports.current?.applySound());
-    const before = newestSession.peek();
-    const stopSession = newestSession.subscribe((session) => {
-      // A connection ends with the session that it began with. So it is replaced before that, but the tiles of a wall
-      // do not all do so at the same moment.
-      if (session && session !== before) {
-        clearTimeout(timer);
-        const pause = Math.random() * RENEW_SPREAD * session.lifetime;
-        timer = setTimeout(() => this.transports.renew(true), pause);
-      }
-    });
-    return () => {
-      clearTimeout(timer);
-      stopVolume();
-      stopSession();
-    };
-  }
-
   private onAway(isAway: boolean): void {
     this.isAway = isAway;
     if (isAway && this.state.value === "live") {
@@ -454,6 +422,3 @@ export class LivePlayer {
     }
   }
 }
-
-/** Stands for the motion of the picture while no transport plays. */
-const NO_MOTION = { currentTime: 0, paused: false, seeking: false };

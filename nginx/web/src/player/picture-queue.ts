@@ -42,7 +42,9 @@ export class PictureQueue<Picture> {
     this.waiting.push({ picture, takenAt });
     this.waiting.sort((a, b) => a.takenAt - b.takenAt);
     if (this.waiting.length > MAX_WAITING) {
-      this.waiting.splice(0, this.waiting.length - MAX_WAITING).forEach((old) => this.drop(old.picture));
+      this.waiting
+        .splice(0, this.waiting.length - MAX_WAITING)
+        .forEach((old) => this.drop(old.picture));
     }
   }
 

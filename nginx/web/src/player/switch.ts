@@ -16,6 +16,8 @@ import type {
 const OVERTAKE_MS = 900;
 /** If a transport has no picture after this time although another one may work, it has failed. */
 const NO_PICTURE_MS = 6000;
+/** The same for the only transport, because a busy computer can need many seconds. */
+const NO_PICTURE_ALONE_MS = 30_000;
 /** If the picture has stopped for this time, the next transport is started as well. */
 const STALLED_MS = 700;
 /** A transport that has just begun is not replaced by a better one for this time. */
@@ -42,7 +44,10 @@ export interface SwitchHost {
   /** All transports have failed. `reason` is that of the last failure. */
   onExhausted(reason: Reason): void;
   /** Events of the visible transport, or of the only one while none is visible. */
-  readonly events: Pick<TransportEvents, "media" | "grown" | "restart" | "away" | "slow" | "steady">;
+  readonly events: Pick<
+    TransportEvents,
+    "media" | "grown" | "restart" | "away" | "slow" | "steady"
+  >;
 }
 
 export class TransportSwitch {
@@ -66,6 +71,18 @@ export class TransportSwitch {
     return this.shown && !this.shown.isOver ? this.shown.transport : null;
   }
 
+  /** Returns why transports that could be used do not play: the reasons of their last failures. */
+  failures(): Map<TransportName, Reason> {
+    const reasons = new Map<TransportName, Reason>();
+    for (const name of this.usable) {
+      const reason = this.retries.reason(name);
+      if (reason && name !== this.current?.name) {
+        reasons.set(name, reason);
+      }
+    }
+    return reasons;
+  }
+
   /** The transport that plays, or the one that was started first. */
   private get leader(): Attempt | null {
     return this.shown && !this.shown.isOver ? this.shown : (this.attempts[0] ?? null);
@@ -87,7 +104,11 @@ export class TransportSwitch {
   renew(onlyConnections = false): void {
     const name = this.current?.name;
     const isHls = name === "hls" || name === "native";
-    if (name && !(onlyConnections && isHls) && !this.attempts.some((attempt) => attempt.name === name)) {
+    if (
+      name &&
+      !(onlyConnections && isHls) &&
+      !this.attempts.some((attempt) => attempt.name === name)
+    ) {
       this.start(name, true);
     }
   }
@@ -154,11 +175,12 @@ export class TransportSwitch {
     return index < 0 ? Number.POSITIVE_INFINITY : index;
   }
 
-  /** Ends attempts that have no picture for too long, if there is another transport. */
+  /** Ends attempts that have no picture for too long. */
   private endLate(now: number): void {
     for (const attempt of [...this.attempts]) {
       const isOnly = this.current === null && this.attempts.length === 1;
-      if (now - attempt.beganAt > NO_PICTURE_MS && !isOnly && !document.hidden) {
+      const limit = isOnly ? NO_PICTURE_ALONE_MS : NO_PICTURE_MS;
+      if (now - attempt.beganAt > limit && !document.hidden) {
         this.onFailed(attempt, { reason: "no_picture" });
       }
     }
@@ -176,8 +198,8 @@ export class TransportSwitch {
   }
 
   /**
-   * Starts the best transport that is not in use. If no picture moves, and nothing else is left, does not wait for the
-   * pause after a failure of a stalled picture's replacement. Returns false if there is no transport to start.
+   * Starts the best transport that is not in use. If the picture has stopped and all others are pausing after failures,
+   * does not wait for the end of the pause. Returns false if there is no transport to start.
    */
   private startNext(): boolean {
     return this.startFirst(this.usable) || (this.isStalled && this.startPausing());
@@ -185,9 +207,9 @@ export class TransportSwitch {
 
   /** Starts the transport whose pause ends first, unless another attempt is in progress. */
   private startPausing(): boolean {
-    const free = this.usable.filter((name) => name !== this.current?.name);
+    const free = this.usable.filter((each) => each !== this.current?.name);
     const name = this.retries.nextOf(free);
-    if (!name || this.attempts.length > 0) {
+    if (!name || !this.current || this.attempts.length > 0) {
       return false;
     }
     this.start(name, false);
@@ -196,8 +218,8 @@ export class TransportSwitch {
 
   private startFirst(names: TransportName[]): boolean {
     const now = performance.now();
-    const isUsed = (name: TransportName) =>
-      this.current?.name === name || this.attempts.some((attempt) => attempt.name === name);
+    const isUsed = (each: TransportName) =>
+      this.current?.name === each || this.attempts.some((attempt) => attempt.name === each);
     const name = names.find((each) => !isUsed(each) && !this.retries.isPausing(each, now));
     if (name) {
       this.start(name, false);
@@ -275,6 +297,9 @@ export class TransportSwitch {
       attempt.transport.stop();
     } else {
       this.discard(attempt);
+    }
+    if (isShown && this.attempts.some(({ isForced }) => isForced)) {
+      return; // Its replacement has been started, and reports what it finds.
     }
     if (problem && (isShown || !isPlaying)) {
       this.host.onProblem(problem);

@@ -76,6 +76,9 @@ export interface Motion {
   readonly seeking: boolean;
 }
 
+/** Stands for the motion of the picture while no transport plays. */
+export const NO_MOTION: Motion = { currentTime: 0, paused: false, seeking: false };
+
 /** A transport's present figures. */
 export interface Figures {
   /** Age of the picture in seconds; null while it is unknown. */

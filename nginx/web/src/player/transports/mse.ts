@@ -141,7 +141,7 @@ export class MseTransport implements Transport {
     // An endless duration marks the video as live, so that Chromium does not fill a buffer before it begins.
     this.source.duration = Number.POSITIVE_INFINITY;
     if (this.mime) {
-      this.useType();
+      this.applyType();
     }
     for (const data of this.early.splice(0)) {
       this.onData(data);
@@ -157,15 +157,15 @@ export class MseTransport implements Transport {
     const hasChanged = this.mime !== mime;
     this.mime = mime;
     if (this.isOpen && hasChanged) {
-      this.useType();
+      this.applyType();
     }
   }
 
   /** Creates the SourceBuffer, or changes its type. */
-  private useType(): void {
+  private applyType(): void {
     const { mime } = this;
     if (this.queue) {
-      this.queue.then(() => this.buffer?.changeType(mime));
+      this.queue.afterwards(() => this.buffer?.changeType(mime));
       return;
     }
     try {
@@ -175,12 +175,7 @@ export class MseTransport implements Transport {
       return;
     }
     const onError = (isFull: boolean) => this.fail(isFull ? "too_slow" : "codec");
-    this.queue = new BufferQueue(
-      this.buffer,
-      () => this.onAppended(),
-      onError,
-      this.ended.signal,
-    );
+    this.queue = new BufferQueue(this.buffer, () => this.onAppended(), onError, this.ended.signal);
   }
 
   private onData(data: ArrayBuffer): void {
@@ -250,7 +245,7 @@ export class MseTransport implements Transport {
   private shift(offset: number): void {
     this.flushBurst();
     this.offset = offset;
-    this.queue?.then(() => {
+    this.queue?.afterwards(() => {
       if (this.buffer) {
         this.buffer.timestampOffset = offset;
       }
@@ -266,7 +261,7 @@ export class MseTransport implements Transport {
   /** Begins to play at the end of the burst. */
   private begin(): void {
     this.flushBurst();
-    this.queue?.then(() => {
+    this.queue?.afterwards(() => {
       this.burst = null;
       this.jump();
       this.element.play().catch((error) => this.onRefused(error));
@@ -317,7 +312,7 @@ export class MseTransport implements Transport {
       return;
     }
     this.keyframes = this.keyframes.filter((position) => position >= key);
-    this.queue?.then(() => {
+    this.queue?.afterwards(() => {
       if (key > BEFORE_KEYFRAME) {
         this.buffer?.remove(0, key - BEFORE_KEYFRAME);
       }

@@ -40,7 +40,7 @@ export class BufferQueue {
   }
 
   /** Runs a function when all earlier operations are done. The function may change or remove. */
-  then(operation: () => void): void {
+  afterwards(operation: () => void): void {
     this.waiting.push(operation);
     this.run();
   }

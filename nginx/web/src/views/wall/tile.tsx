@@ -32,8 +32,8 @@ interface TileProps {
   /** Whether the tile is enlarged. */
   isOpen: boolean;
   isLowLatency: boolean;
-  /** Whether the page has only this tile. */
-  isOnly: boolean;
+  /** Whether the tile is one of many that are visible. */
+  isWall: boolean;
   /**
    * Whether the page has few tiles, or this tile is enlarged. Such a tile plays the main stream, and its
    * start request waits until the stream is live.
@@ -50,7 +50,7 @@ interface TileProps {
 export function Tile({
   camera,
   isOpen,
-  isOnly,
+  isWall,
   isLowLatency,
   isFew,
   onOpen,
@@ -68,7 +68,7 @@ export function Tile({
     profile,
     hasSub: Boolean(camera.source_sub),
     isLowLatency,
-    isWall: !isOpen && !isOnly,
+    isWall,
     isWanted,
     waits: isFew,
   });
@@ -111,7 +111,7 @@ export function Tile({
       data-state={isWanted ? state : "stopped"}
       data-condition={condition}
       data-mode={isLowLatency ? "low-latency" : "plain"}
-      data-transport={player?.transport.value ?? undefined}
+      data-transport={player?.transport}
       aria-label={`${name}, ${t(`condition.${condition}`)}`}
     >
       {/* biome-ignore lint/a11y/noAriaHiddenOnFocusable: a canvas takes no focus */}

@@ -106,7 +106,7 @@ export function Wall() {
             key={camera.id}
             camera={camera}
             isOpen={camera === open}
-            isOnly={tiles.length === 1}
+            isWall={tiles.length > 1 && camera !== open}
             isFew={isFew || camera === open}
             isLowLatency={isFew || camera === open || !isHttp1()}
             onOpen={() => show(camera.id)}

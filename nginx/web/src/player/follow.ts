@@ -1,0 +1,28 @@
+// Follows changes outside of a player that a playing transport needs to know.
+import { newestSession } from "./permission";
+import { volume } from "./sound";
+
+/** Connections are replaced within this share of the lifetime of a new session. */
+const RENEW_SPREAD = 0.2;
+
+/**
+ * Calls `onVolume` at each change of the volume, and `onSession` some time after a new session was made. A connection
+ * ends with the session with which it began, so it must be replaced before that, but the tiles of a wall should not all
+ * do so at the same moment. Returns a function that ends this.
+ */
+export function follow(onVolume: () => void, onSession: () => void): () => void {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const stopVolume = volume.subscribe(onVolume);
+  const before = newestSession.peek();
+  const stopSession = newestSession.subscribe((session) => {
+    if (session && session !== before) {
+      clearTimeout(timer);
+      timer = setTimeout(onSession, Math.random() * RENEW_SPREAD * session.lifetime);
+    }
+  });
+  return () => {
+    clearTimeout(timer);
+    stopVolume();
+    stopSession();
+  };
+}
