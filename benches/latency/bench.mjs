@@ -55,7 +55,14 @@ async function view(bench, candidate, moment, watch) {
   } finally {
     await player.close();
     await candidate.end();
-    await bench.camera.waitUntilIdle();
+    await waitUntilIdle(bench);
+  }
+}
+
+/** Waits until the camera has no clients, unless streams run during the whole benchmark. */
+async function waitUntilIdle({ camera, options }) {
+  if (!options.running) {
+    await camera.waitUntilIdle();
   }
 }
 
@@ -124,7 +131,7 @@ async function main() {
       progress(`starting ${name}`);
       await candidate.prepare();
     }
-    await bench.camera.waitUntilIdle();
+    await waitUntilIdle(bench);
     const results = candidates.map(({ name, title }) => ({ name, title, cold: [] }));
     await measureCold(bench, candidates, results);
     if (options.steady > 0) {

@@ -4,7 +4,7 @@
 //   title      name in the table
 //   prepare()  starts the processes that run during the whole benchmark
 //   origin     origin of the page, known after prepare()
-//   start      how the page starts the stream; see begin() in page.js
+//   start      how the page starts the stream; see begin() and openTransport() in page.js
 //   settings   additional settings of hls.js
 //   isPaced    whether the page adjusts the speed of the video, as the service's own page does
 //   begin()    starts the stream; called by the page if start.isPolled is set
@@ -15,7 +15,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";
-import { post } from "../support/api.mjs";
+import { post as send } from "../support/api.mjs";
 import { startFfmpegHls, startMediaMtx, startNginx } from "../support/servers.mjs";
 
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
@@ -46,23 +46,62 @@ class Service {
     this.origin = new URL(page).origin;
     const body = { indicator_id: ID, rtsp_link: this.camera.link };
     this.start = { post: { path: "/api/stream/start", body } };
-    await this.#post("start", body);
+    await this.post("start", body);
     this.settings = JSON.parse(readFileSync(PAGE_SETTINGS, "utf8"));
     await this.end();
   }
 
-  #post(action, body) {
-    return post(`${this.origin}/api/stream/${action}`, body);
+  post(action, body) {
+    return send(`${this.origin}/api/stream/${action}`, body);
   }
 
   end() {
-    return this.#post("stop", { indicator_id: ID });
+    return this.post("stop", { indicator_id: ID });
   }
 
   async close() {
     await this.child?.end();
   }
 }
+
+/** This service, with a transport of its own page. */
+class Transport extends Service {
+  constructor(bench, name, title) {
+    super(bench);
+    this.name = name;
+    this.title = `this service, ${title}`;
+    this.directory = join(bench.directory, name);
+    this.isRunning = bench.options.running;
+  }
+
+  async prepare() {
+    await super.prepare();
+    this.settings = {};
+    const { post } = this.start;
+    const body = { indicator_id: ID, output: this.name === "ll-hls" ? "hls" : "none" };
+    this.start = { transport: TRANSPORTS[this.name], key: ID, post: { ...post, body } };
+    if (this.isRunning) {
+      await this.begin();
+    }
+  }
+
+  begin() {
+    return this.post("start", this.start.post.body);
+  }
+
+  end() {
+    return this.isRunning ? undefined : super.end();
+  }
+}
+
+/** The names of transports in the page, by the name of the candidate. */
+export const TRANSPORTS = {
+  webcodecs: "webcodecs",
+  webrtc: "webrtc",
+  mse: "mse",
+  "ll-hls": "hls",
+  mjpeg: "mjpeg",
+};
 
 /** FFmpeg's HLS muxer, with files that nginx serves. */
 class FfmpegHls {
@@ -130,6 +169,11 @@ class MediaMtx {
 /** All candidates, by name. */
 export const CANDIDATES = {
   service: (bench) => new Service(bench),
+  webcodecs: (bench) => new Transport(bench, "webcodecs", "WebCodecs"),
+  webrtc: (bench) => new Transport(bench, "webrtc", "WebRTC"),
+  mse: (bench) => new Transport(bench, "mse", "MSE"),
+  "ll-hls": (bench) => new Transport(bench, "ll-hls", "LL-HLS on the page"),
+  mjpeg: (bench) => new Transport(bench, "mjpeg", "MJPEG"),
   "ffmpeg-copy": (bench) => {
     return new FfmpegHls(bench, "ffmpeg-copy", "FFmpeg's HLS, copied", ["-c", "copy"]);
   },

@@ -1,13 +1,16 @@
 // The command line.
 import { number as parseNumber, readOptions as parse, selection } from "../support/options.mjs";
-import { CANDIDATES } from "./candidates.mjs";
+import { CANDIDATES, TRANSPORTS } from "./candidates.mjs";
 
 const NAMES = Object.keys(CANDIDATES);
+/** The transports of the service's page are not compared by default. */
+const DEFAULT_NAMES = NAMES.filter((name) => !(name in TRANSPORTS));
 
 const USAGE = `usage: ./deploy/bench latency [OPTION]...
 
-  --only NAME,...     run only these candidates: ${NAMES.join(", ")}
+  --only NAME,...     run only these candidates: ${NAMES.join(", ")} (${DEFAULT_NAMES.join(", ")})
   --tries N           number of cold starts per candidate (10)
+  --running           measure the first picture while the stream is running; only for this service's transports
   --steady SECONDS    duration of the measurement of the picture's age (30); 0: no such measurement
   --settle SECONDS    time between the first picture and that measurement (10)
   --hls JSON          settings of hls.js that override those of every candidate; null removes a setting
@@ -22,8 +25,9 @@ path of the MediaMTX program in MEDIAMTX_BIN.
 `;
 
 const OPTIONS = {
-  only: { type: "string", default: NAMES.join(",") },
+  only: { type: "string", default: DEFAULT_NAMES.join(",") },
   tries: { type: "string", default: "10" },
+  running: { type: "boolean", default: false },
   steady: { type: "string", default: "30" },
   settle: { type: "string", default: "10" },
   hls: { type: "string", default: "{}" },
@@ -39,6 +43,10 @@ export const readOptions = () => parse(USAGE, OPTIONS, convert);
 
 function convert(values) {
   const only = selection("--only", values.only, NAMES);
+  const other = values.running && only.find((name) => !(name in TRANSPORTS));
+  if (other) {
+    throw new Error(`--running: "${other}" is not a transport of the service's page`);
+  }
   const number = (name) => parseNumber(`--${name}`, values[name]);
   const size = /^(\d+)x(\d+)$/.exec(values.size);
   if (!size) {
@@ -47,6 +55,7 @@ function convert(values) {
   return {
     only,
     tries: number("tries"),
+    running: values.running,
     steady: number("steady"),
     settle: number("settle"),
     hls: object(values, "hls"),

@@ -14,6 +14,8 @@ const MAX_AGE_MILLISECONDS = 120_000;
 const POLL_MILLISECONDS = 100;
 const RETRY_MILLISECONDS = 100;
 const SAMPLE_MILLISECONDS = 100;
+/** A longer gap between two pictures of a transport is a stall. */
+const GAP_MILLISECONDS = 200;
 /** The service's page adjusts the speed of the video at this interval, too. */
 const PACE_MILLISECONDS = 200;
 
@@ -23,6 +25,8 @@ const context = canvas.getContext("2d", { willReadFrequently: true });
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
 
 let hls;
+/** The element that shows the picture. */
+let shown = video;
 const errors = { fatal: {}, other: {} };
 
 /** Stalls since the first picture, with their start and duration in milliseconds. */
@@ -49,7 +53,7 @@ function endStall() {
 /** Returns the age of the displayed picture in milliseconds, or null if its clock is unreadable. */
 function pictureAge() {
   const now = Date.now();
-  const width = video.videoWidth;
+  const width = shown.videoWidth ?? shown.width;
   const size = width / CLOCK_BITS;
   if (!width) {
     return null;
@@ -58,7 +62,7 @@ function pictureAge() {
     canvas.width = width;
     canvas.height = size;
   }
-  context.drawImage(video, 0, 0);
+  context.drawImage(shown, 0, 0);
   const { data } = context.getImageData(0, Math.floor(size / 2), width, 1);
   let clock = 0;
   for (let bit = 0; bit < CLOCK_BITS; bit += 1) {
@@ -108,11 +112,80 @@ function onError(_, error) {
   }
 }
 
+/** The ages of a transport's pictures, each read when the picture is presented. */
+const presented = [];
+let presentedAt = null;
+
+function onPresented() {
+  const now = performance.now();
+  const age = pictureAge();
+  presented.push({ at: now, age });
+  if (presentedAt !== null && now - presentedAt > GAP_MILLISECONDS) {
+    stalls.push({ at: presentedAt, milliseconds: now - presentedAt });
+  }
+  presentedAt = now;
+}
+
+/** Calls `onPresented` with each picture that a video element presents, or that is drawn on a canvas. */
+function observe(element) {
+  if (element instanceof HTMLVideoElement) {
+    const next = () => {
+      onPresented();
+      element.requestVideoFrameCallback(next);
+    };
+    element.requestVideoFrameCallback(next);
+    return;
+  }
+  const target = element.getContext("2d");
+  target.drawImage = (...parameters) => {
+    CanvasRenderingContext2D.prototype.drawImage.apply(target, parameters);
+    onPresented();
+  };
+}
+
+/** Plays the stream with a transport of the service's page. Returns the same as `open`. */
+async function openTransport({ transport, key, post }) {
+  const startTime = performance.now();
+  await begin({ post });
+  const steps = { started: performance.now() - startTime };
+  await new Promise((resolve, reject) => {
+    const onFailure = (reason) => {
+      errors.fatal[reason] = (errors.fatal[reason] ?? 0) + 1;
+      reject(new Error(`the transport has failed: ${reason}`));
+    };
+    shown = globalThis.playTransport(transport, key, { onPicture: resolve, onFailure });
+    observe(shown);
+  });
+  steps.picture = performance.now() - startTime;
+  stalls.length = 0;
+  return { ...steps, age: pictureAge(), errors };
+}
+
+/** Measures while a transport plays. Returns the same as `watch`. */
+async function watchTransport(settleSeconds, seconds) {
+  await sleep(settleSeconds * 1000);
+  const begin = performance.now();
+  await sleep(seconds * 1000);
+  const measured = presented.filter(({ at }) => at >= begin);
+  const ages = measured.map(({ age }) => age).filter((age) => age !== null);
+  return {
+    ages,
+    unreadable: measured.length - ages.length,
+    stalls: stalls.map(({ at, milliseconds }) => ({ isSettled: at >= begin, milliseconds })),
+    wasStalled: false,
+    frames: measured.length,
+    errors,
+  };
+}
+
 /**
  * Starts and plays the stream. Returns the time of each step until the first picture, that picture's age (both in
  * milliseconds), and the errors.
  */
 async function open(start, settings) {
+  if (start.transport) {
+    return openTransport(start);
+  }
   const startTime = performance.now();
   const steps = {};
   const step = (name) => (steps[name] ??= performance.now() - startTime);
@@ -139,6 +212,9 @@ async function open(start, settings) {
  * Measures while the stream plays. During the first `settleSeconds`, only stalls and errors are recorded.
  */
 async function watch(settleSeconds, seconds) {
+  if (shown !== video || globalThis.playTransport) {
+    return watchTransport(settleSeconds, seconds);
+  }
   await sleep(settleSeconds * 1000);
   const begin = performance.now();
   const before = video.getVideoPlaybackQuality();

@@ -18,23 +18,43 @@ async function paceScript() {
   return `${code}\nglobalThis.Pace = paceModule.Pace;`;
 }
 
+/** Returns the page's transports as a script that defines the global function `playTransport`. */
+async function transportsScript() {
+  const vite = createRequire(here("../../nginx/web/package.json")).resolve("vite");
+  const { build } = await import(pathToFileURL(vite));
+  const lib = { entry: here("transports.mjs"), formats: ["iife"], name: "transports" };
+  const options = { configFile: false, logLevel: "silent", build: { write: false, lib } };
+  const [{ output }] = await build(options);
+  return output[0].code;
+}
+
 /** Time limit for the first picture. */
 const OPEN_SECONDS = 60;
 
 /** A browser page that is ready to start a stream. */
 export class Player {
   static async load(browser, candidate) {
-    const page = await browser.newPage();
+    const page = await browser.newPage({ bypassCSP: true });
     // The document has the candidate's origin, so that no candidate needs cross-origin requests. The
     // candidate does not serve the document, because its Content-Security-Policy can forbid the scripts.
     const address = new URL("/benchmark", candidate.origin).href;
-    await page.route(address, (route) => route.fulfill({ contentType: "text/html", body: HTML }));
-    await page.goto(address);
-    await page.unroute(address);
+    if (candidate.start.transport) {
+      // Chromium forbids WebSockets to local addresses on pages that did not come from a local address. So the
+      // document is the service's response to an unknown path, with another content.
+      await page.goto(address);
+      await page.setContent(HTML);
+    } else {
+      await page.route(address, (route) => route.fulfill({ contentType: "text/html", body: HTML }));
+      await page.goto(address);
+      await page.unroute(address);
+    }
     await page.exposeFunction("beginStream", () => candidate.begin());
     await page.addScriptTag({ path: HLS });
     if (candidate.isPaced) {
       await page.addScriptTag({ content: await paceScript() });
+    }
+    if (candidate.start.transport) {
+      await page.addScriptTag({ content: await transportsScript() });
     }
     await page.addScriptTag({ path: here("page.js") });
     return new Player(page, candidate);
