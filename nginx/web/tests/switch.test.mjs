@@ -148,6 +148,18 @@ test("if all transports fail, that is reported, and all of them are tried with t
   assert.deepEqual(running(), ["a1"]);
 });
 
+test("if all transports have failed for a lasting reason, another beginning tries them again", (t) => {
+  const { tested, running, last, log } = setUp(t);
+  for (const name of ["a", "b", "c"]) {
+    last(name).events.failed({ reason: "codec" });
+  }
+  assert.equal(log.at(-1), "exhausted codec");
+  tested.begin(["a", "b", "c"]);
+  assert.deepEqual(running(), ["a1"]);
+  tested.begin([]);
+  assert.equal(log.at(-1), "exhausted browser");
+});
+
 test("the only transport has more time, and then its failure is reported", (t) => {
   const { tested, run, running, log } = setUp(t);
   tested.begin(["c"]);

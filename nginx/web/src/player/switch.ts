@@ -92,8 +92,12 @@ export class TransportSwitch {
   begin(usable: TransportName[]): void {
     this.usable = usable;
     this.freeze();
-    if (!this.startNext()) {
+    if (usable.length === 0) {
       this.exhausted("browser");
+    } else if (!this.startNext()) {
+      // All of them have failed before. Something may have changed since then.
+      this.retries.forgive(true);
+      this.startNext();
     }
   }
 
