@@ -84,6 +84,13 @@ test("a late transport is overtaken, and takes over when it has a picture", (t) 
   assert.deepEqual(log, ["shown b0", "release b0", "shown a0"]);
 });
 
+test("a late transport that shows its picture first ends the next one", (t) => {
+  const { run, running, last } = setUp(t);
+  run(1100);
+  last("a").events.picture();
+  assert.deepEqual(running(), ["a0"]);
+});
+
 test("a late transport that never has a picture ends, and is tried again later", (t) => {
   const { run, running, last, made, tested } = setUp(t);
   run(1100);

@@ -23,6 +23,13 @@ const BURST_PAUSE_MS = 6;
 const BURST_MAX_MS = 200;
 /** Seconds that the video begins before the end of the buffer, in addition to the wanted amount of buffered video. */
 const BEGIN_BEFORE_END = 0.04;
+/**
+ * On a slow line, the kept frames arrive over a longer time. If more than CATCH_UP seconds are buffered within
+ * CATCH_UP_MS after the beginning, the video jumps to the end again, at most every CATCH_UP_EVERY_MS.
+ */
+const CATCH_UP = 0.5;
+const CATCH_UP_MS = 3000;
+const CATCH_UP_EVERY_MS = 300;
 /** Seconds between the end of the buffer and the next frame that are closed, so that the video does not stop there. */
 const MAX_HOLE = 0.12;
 /** Seconds of played video that are kept, beside the group of pictures that is playing. */
@@ -57,6 +64,9 @@ export class MseTransport implements Transport {
   /** The frames of the burst at the beginning; null once the video plays. */
   private burst: ArrayBuffer[] | null = [];
   private burstAt = 0;
+  /** The times at which the video began and jumped last. */
+  private beganAt = 0;
+  private jumpedAt = 0;
   private burstTimer: ReturnType<typeof setTimeout> | undefined;
   /** Seconds that are added to the times of frames. */
   private offset = 0;
@@ -216,6 +226,7 @@ export class MseTransport implements Transport {
       this.burstTimer = setTimeout(() => this.begin(), wait);
     } else {
       this.queue?.append(data);
+      this.catchUp(now);
     }
   }
 
@@ -263,6 +274,7 @@ export class MseTransport implements Transport {
     this.flushBurst();
     this.queue?.afterwards(() => {
       this.burst = null;
+      this.beganAt = performance.now();
       this.jump();
       this.element.play().catch((error) => this.onRefused(error));
     });
@@ -276,6 +288,16 @@ export class MseTransport implements Transport {
     }
   }
 
+  /** Jumps if the kept frames continue to arrive after the beginning. */
+  private catchUp(now: number): void {
+    const ahead = (this.end ?? 0) - this.element.currentTime;
+    const isEarly = now - this.beganAt < CATCH_UP_MS;
+    if (isEarly && ahead > CATCH_UP && now - this.jumpedAt > CATCH_UP_EVERY_MS) {
+      this.jumpedAt = now;
+      this.queue?.afterwards(() => this.jump());
+    }
+  }
+
   private jump(): void {
     const { buffered } = this.element;
     if (buffered.length > 0) {
@@ -283,6 +305,7 @@ export class MseTransport implements Transport {
       const now = performance.now();
       const before = BEGIN_BEFORE_END + this.pace.wanted(now);
       this.element.currentTime = Math.max(buffered.start(buffered.length - 1), end - before);
+      this.jumpedAt = now;
       this.pace.reset(now);
     }
   }
