@@ -62,17 +62,30 @@ describe("the page in WebKitGTK", { skip: !IS_LONG, concurrency: false }, () => 
   });
 });
 
-/** Runs in the page: counts the pictures that the first video presents. Returns whether there is a video. */
+/** Runs in the page: counts the pictures that the tile presents. Returns whether there is a tile. */
 function countPictures() {
-  const video = document.querySelector("video");
-  if (!video) {
+  if (!document.querySelector(".tile")) {
     return false;
   }
   globalThis.pictures = 0;
-  const count = () => {
-    globalThis.pictures += 1;
+  const { drawImage } = CanvasRenderingContext2D.prototype;
+  CanvasRenderingContext2D.prototype.drawImage = function draw(...parameters) {
+    globalThis.pictures += this.canvas.closest?.(".screen") ? 1 : 0;
+    return drawImage.apply(this, parameters);
+  };
+  // The player adds video elements when it changes to another transport.
+  const observed = new Set();
+  const observe = (video) => {
+    observed.add(video);
+    const count = () => {
+      globalThis.pictures += 1;
+      video.requestVideoFrameCallback(count);
+    };
     video.requestVideoFrameCallback(count);
   };
-  video.requestVideoFrameCallback(count);
+  setInterval(() => {
+    const videos = [...document.querySelectorAll(".screen > video")];
+    videos.filter((video) => !observed.has(video)).forEach(observe);
+  }, 20);
   return true;
 }
