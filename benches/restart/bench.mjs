@@ -40,7 +40,7 @@ function observe() {
     const now = performance.now();
     for (const tile of document.querySelectorAll(".tile")) {
       const freeze = (window.freezes[tile.dataset.camera] ??= { since: now, longest: 0, at: -1 });
-      const at = tile.querySelector("video")?.currentTime ?? freeze.at;
+      const at = tile.querySelector(".screen > video[data-shown]")?.currentTime ?? freeze.at;
       freeze.longest = Math.max(freeze.longest, now - freeze.since);
       if (at !== freeze.at) {
         Object.assign(freeze, { at, since: now });

@@ -60,7 +60,9 @@ async function measure(manager, browser, kind) {
   let viewer;
   try {
     await post(`${manager.api}/api/stream/start`, { indicator_id: kind, rtsp_link: link });
-    viewer = await Viewer.open(browser, `${manager.origin}/#/?cameras=${kind}`);
+    viewer = await Viewer.open(browser, `${manager.origin}/#/?cameras=${kind}`, {
+      transport: "hls",
+    });
     await viewer.sees("live", "", kind);
     await sleep(options.settle * 1000);
     await recordFrames(viewer.page, kind);

@@ -8,6 +8,7 @@ import { after, before, describe, test } from "node:test";
 import { startCaddyFor, startNginxFor } from "./support/outer-proxy.mjs";
 import { freePort } from "./support/port.mjs";
 import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
 import { SECONDS, Viewer } from "./support/viewer.mjs";
 
 const HEADERS = `proxy_set_header Host $host;
@@ -51,6 +52,7 @@ describe("the page behind another proxy", () => {
       const key = on.service.page.split("#key=")[1];
       const viewer = await on.visit(t, `${origin}/cameras/?id=demo#key=${key}`, {
         httpCredentials: { username: "anna", password: "secret" },
+        transport: "hls",
       });
       const { page } = viewer;
       await viewer.sees("live");
@@ -69,6 +71,21 @@ describe("the page behind another proxy", () => {
         );
       }
       assert.deepEqual(viewer.problems, []);
+    });
+  }
+
+  // Caddy passes WebSockets. An nginx does so only with directives that these do not have.
+  for (const [index, transport] of [
+    [2, "webcodecs"],
+    [1, "hls"],
+  ]) {
+    const [name, start] = proxies[index];
+    test(`plays by ${transport} behind ${name}, without a choice of the user`, async (t) => {
+      const origin = await start(t);
+      const key = on.service.page.split("#key=")[1];
+      const viewer = await on.visit(t, `${origin}/cameras/?id=demo#key=${key}`);
+      await until(transport, SECONDS, async () => (await viewer.transport()) === transport);
+      await viewer.watches(3);
     });
   }
 });

@@ -81,7 +81,7 @@ describe("the page over HTTPS with a certificate of the operator", () => {
   test("continues to play without an interruption when the certificate is renewed", async (t) => {
     const { origin, page: address } = on.service;
     assert.equal((await headersOf(origin))["strict-transport-security"], "max-age=60");
-    const viewer = await on.visit(t, address, UNTRUSTED);
+    const viewer = await on.visit(t, address, { ...UNTRUSTED, transport: "hls" });
     await viewer.sees("live");
     await viewer.watches(3);
     await recordFrames(viewer.page);
