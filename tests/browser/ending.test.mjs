@@ -12,7 +12,7 @@ describe("Ctrl-C", () => {
 
   test("ends all processes while a viewer is watching", async (t) => {
     const { service } = on;
-    const viewer = await on.visit(t, service.page);
+    const viewer = await on.visit(t, service.page, { transport: "hls" });
     await viewer.sees("live");
     assert.deepEqual(service.streamDirectories(), ["demo"]);
     const processes = service.child.descendants();
