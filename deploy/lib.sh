@@ -12,7 +12,7 @@ camera_packages=(python3 python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plug
 # Debian packages that the manager, nginx and these scripts need.
 service_packages=(ffmpeg nginx-light gettext-base curl ca-certificates procps)
 # Debian packages that only the tests and the benchmarks need.
-test_packages=(caddy chromium fonts-dejavu-core iproute2 libfaketime openssl php-cli php-curl prometheus
+test_packages=(caddy chromium firefox-esr fonts-dejavu-core iproute2 libfaketime openssl php-cli php-curl prometheus
     python3-cryptography python3-venv python3-yaml systemd)
 # Debian packages that only `deploy/test --long` needs.
 long_test_packages=(libwebkit2gtk-4.1-0 webkit2gtk-driver xauth xvfb)

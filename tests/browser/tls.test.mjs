@@ -115,6 +115,8 @@ describe("the page over HTTP at an address that browsers do not trust", () => {
     await viewer.sees("live");
     await viewer.watches(3);
     assert.equal(await page.evaluate(() => globalThis.isSecureContext), false);
+    // Browsers have WebCodecs only in secure contexts.
+    await until("MSE", SECONDS, async () => (await viewer.transport()) === "mse");
     await page.getByRole("button", { name: "Copy link to this wall" }).click();
     await page.locator(".notice p").filter({ hasText: "Link to this wall copied" }).waitFor();
     await viewer.add("Second", on.service.demoLink);

@@ -199,7 +199,7 @@ function chooseTransport(transport) {
  * Runs in the page: reads the test camera's clock, which is a row of 32 squares at the top of the picture.
  * Returns null if there is no picture.
  */
-function readClock() {
+export function readClock() {
   const picture =
     document.querySelector(".screen > [data-shown]") ?? document.querySelector("video");
   const width = picture?.videoWidth ?? picture?.width;
