@@ -53,7 +53,8 @@ export async function watchHls(url, counters) {
       // At the beginning, only the newest part.
       const fresh = seen.size ? parts.filter(({ id }) => !seen.has(id)) : parts.slice(-1);
       for (const { uri, range } of fresh) {
-        const body = await get(new URL(uri, url), agent, range); globalThis.dbg?.push(`${uri} ${JSON.stringify(range)} ${body.length}`); counters.bytes += body.length;
+        const media = await get(new URL(uri, url), agent, range);
+          counters.bytes += media.length;
         counters.frames += 1;
       }
       seen.clear();

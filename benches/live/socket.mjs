@@ -73,7 +73,8 @@ class MessageReader {
 }
 
 /**
- * Opens a WebSocket, and sends `watch` as the first message if it is set. Adds to `counters`: `bytes`, `frames` (video,
+ * Opens a live socket with the first message `watch`, or, without `watch`, an MJPEG socket. Acknowledges each picture of
+ * an MJPEG socket, because the service waits for that, and the frames of a live socket every ACK_EVERY_MS. Adds to `counters`: `bytes`, `frames` (video,
  * audio and pictures), `missed` (frames that the service has left out) and `ended`.
  */
 export function watchSocket(url, watch, counters) {
@@ -105,13 +106,16 @@ export function watchSocket(url, watch, counters) {
       } else if (opcode === OPCODE.BINARY) {
         number += 1;
         counters.frames += 1;
+        if (!watch) {
+          send({ type: "ack", number });
+        }
       } else if (opcode === OPCODE.TEXT) {
         onText(JSON.parse(payload.toString()));
       } else if (opcode === OPCODE.PING) {
         socket.write(clientFrame(OPCODE.PONG, payload));
       }
     });
-    const timer = setInterval(() => send({ type: "ack", number }), ACK_EVERY_MS);
+    const timer = watch && setInterval(() => send({ type: "ack", number }), ACK_EVERY_MS);
     const onData = (bytes) => {
       counters.bytes += bytes.length;
       reader.read(bytes);
