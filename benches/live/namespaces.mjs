@@ -30,12 +30,13 @@ export function obstacle() {
 export class Namespaces {
   /**
    * Creates the namespaces. The line loses `loss` percent of the packets in each direction, and has a round trip of
-   * `delay` milliseconds. TCP in the service's namespace uses this congestion control.
+   * `delay` milliseconds, a rate of `rate` Mbit/s, and a queue of `queue` milliseconds. TCP in the service's namespace
+   * uses this congestion control.
    */
-  static async create({ loss, delay, congestion }) {
+  static async create(options) {
     const namespaces = new Namespaces();
     try {
-      await namespaces.#connect({ loss, delay, congestion });
+      await namespaces.#connect(options);
       return namespaces;
     } catch (error) {
       await namespaces.end();
@@ -51,10 +52,12 @@ export class Namespaces {
     process.on("exit", this.removeAll);
   }
 
-  async #connect({ loss, delay, congestion }) {
+  async #connect({ loss, delay, rate, queue, congestion }) {
     const devices = { [this.service]: `lvs${process.pid}`, [this.viewer]: `lvv${process.pid}` };
     const addresses = { [this.service]: SERVICE_ADDRESS, [this.viewer]: VIEWER_ADDRESS };
-    const line = ["--loss", String(loss), "--delay", String(delay)];
+    const line = Object.entries({ loss, delay, rate, queue }).flatMap(([name, value]) => {
+      return [`--${name}`, String(value)];
+    });
     this.relay = new Child(RELAY, [...Object.values(devices), ...line]);
     await this.relay.waitForOutput(/^ready$/m, START_SECONDS);
     for (const [name, device] of Object.entries(devices)) {

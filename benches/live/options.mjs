@@ -25,7 +25,9 @@ wall: 16 sub streams on one page
 loss: a viewer behind a line that loses packets; needs root
   --loss PERCENT       packets that are lost, in each direction (2)
   --delay MS           round trip (50)
-  --congestion NAME    the sender's congestion control (reno)
+  --rate MBITS         rate of the line in each direction (0: no limit)
+  --queue MS           longest wait in the line's queue, if it has a rate (200)
+  --congestion NAME    congestion control of the service's TCP (reno)
 
 The manager's settings come from the environment, as for ./deploy/run.
 `;
@@ -43,6 +45,8 @@ const OPTIONS = {
   webrtc: { type: "string", default: Object.keys(WEBRTC).join(",") },
   loss: { type: "string", default: "2" },
   delay: { type: "string", default: "50" },
+  rate: { type: "string", default: "0" },
+  queue: { type: "string", default: "200" },
   congestion: { type: "string", default: "reno" },
   json: { type: "string" },
 };
@@ -72,6 +76,8 @@ function convert(values) {
     webrtc: selection("--webrtc", values.webrtc, Object.keys(WEBRTC)),
     loss: number("loss"),
     delay: number("delay"),
+    rate: number("rate"),
+    queue: number("queue"),
     congestion: values.congestion,
     json: values.json,
   };

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""A bad line between two network interfaces: it passes on IP packets late, slowly, and not all of them.
+"""A bad line between two network interfaces. It delays IP packets, and loses some of them.
 
 Creates two TUN devices, and writes "ready" to stdout. The caller moves each device into a network
-namespace. The devices exist until this program ends. Some kernels lack netem, which does the same.
+namespace. The devices exist until this program ends. All options hold for each direction. Some kernels lack netem, which does the same.
 """
 
 import argparse
+import contextlib
 import fcntl
 import heapq
 import itertools
@@ -69,11 +70,9 @@ def read(device: int) -> bytes | None:
 
 
 def write(device: int, packet: bytes) -> None:
-    try:
+    # A device that is down, or whose queue is full, loses the packet.
+    with contextlib.suppress(OSError):
         os.write(device, packet)
-    except OSError:
-        # The device is down, or its queue is full. A line may lose packets.
-        pass
 
 
 def relay(devices: list[int], lines: list[Line]) -> None:
@@ -103,10 +102,10 @@ def relay(devices: list[int], lines: list[Line]) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("devices", nargs=2, help="names of the two TUN devices")
-    parser.add_argument("--loss", type=float, default=0, help="lost packets in each direction, in percent")
-    parser.add_argument("--delay", type=float, default=0, help="round trip in milliseconds")
-    parser.add_argument("--rate", type=float, default=0, help="Mbit/s in each direction; 0: no limit")
-    parser.add_argument("--queue", type=float, default=200, help="longest wait in the queue in milliseconds")
+    parser.add_argument("--loss", type=float, default=0, help="lost packets, in percent")
+    parser.add_argument("--delay", type=float, default=0, help="round trip in ms")
+    parser.add_argument("--rate", type=float, default=0, help="Mbit/s; 0: no limit")
+    parser.add_argument("--queue", type=float, default=200, help="longest wait in ms")
     options = parser.parse_args()
     lines = [Line(options, seed) for seed in (1, 2)]
     devices = [open_device(name) for name in options.devices]

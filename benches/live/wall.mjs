@@ -66,7 +66,7 @@ async function openPages(browser, manager, tries) {
   }
 }
 
-async function measure({ tries, settle, seconds, transport }, source, manager) {
+async function measure({ tries, settle, seconds }, source, manager) {
   const browser = await launchBrowser();
   const keeping = setInterval(() => startStreams(manager).catch(() => {}), KEEP_RUNNING_MS);
   try {
