@@ -2,7 +2,8 @@
 """A bad line between two network interfaces. It delays IP packets, and loses some of them.
 
 Creates two TUN devices, and writes "ready" to stdout. The caller moves each device into a network
-namespace. The devices exist until this program ends. All options hold for each direction. Some kernels lack netem, which does the same.
+namespace. The devices exist until this program ends. All options hold for each direction. Some
+kernels lack netem, which does the same.
 """
 
 import argparse
