@@ -127,9 +127,10 @@
       if (element instanceof HTMLVideoElement && !watched.has(element)) {
         watch(element);
       }
-      const tile = tileOf(element);
-      if (tile) {
-        tile.transports.add(element.closest(".tile").dataset.transport);
+      const { transport } = element.closest(".tile").dataset;
+      // While no transport plays, the tile has none.
+      if (transport) {
+        tileOf(element)?.transports.add(transport);
       }
     }
   }

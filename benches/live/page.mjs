@@ -1,7 +1,6 @@
 // The service's own page in a browser, with the observer of its pictures.
 import { readFileSync } from "node:fs";
 
-import { launchBrowser } from "../../tests/browser/support/viewer.mjs";
 import { quantile } from "../support/report.mjs";
 
 const OBSERVER = readFileSync(new URL("./observer.js", import.meta.url), "utf8");
@@ -79,5 +78,3 @@ function counts(values) {
   const names = [...new Set(values)];
   return names.map((name) => `${name} ${values.filter((value) => value === name).length}`).join(", ");
 }
-
-export { launchBrowser };

@@ -1,6 +1,7 @@
 // Viewers by WebRTC: real peer connections in a browser, whose own cost is not measured.
 import { launchBrowser } from "../../tests/browser/support/viewer.mjs";
 import { until } from "../../tests/browser/support/until.mjs";
+import { ratesBetween } from "./readers.mjs";
 
 const OPEN_SECONDS = 60;
 
@@ -67,13 +68,9 @@ export class Peers {
     return this.page.evaluate(readPeers);
   }
 
-  /** Returns frames and bits per second and viewer since `before`, and the packets that all viewers have missed. */
+  /** Returns the rates since `before`; see `ratesBetween`. */
   async rates(before) {
-    const now = await this.counters();
-    const seconds = (now.at - before.at) / 1000;
-    const each = (name) => (now[name] - before[name]) / seconds / this.count;
-    const missed = now.missed - before.missed;
-    return { frames: each("frames"), bits: each("bytes") * 8, missed, ended: now.ended };
+    return ratesBetween(before, await this.counters(), this.count);
   }
 
   async close() {

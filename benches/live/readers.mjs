@@ -9,6 +9,17 @@ const PROGRAM = fileURLToPath(new URL("./reader.mjs", import.meta.url));
 const MAX_VIEWERS = 100;
 const OPEN_SECONDS = 60;
 
+/**
+ * Returns frames and bits per second and viewer between two readings of the counters of `count` viewers, what all viewers
+ * have missed in that time, and how many of them have ended so far.
+ */
+export function ratesBetween(before, after, count) {
+  const difference = (name) => after[name] - before[name];
+  const each = (name) => difference(name) / (difference("at") / 1000) / count;
+  const [frames, bits] = [each("frames"), each("bytes") * 8];
+  return { frames, bits, missed: difference("missed"), ended: after.ended };
+}
+
 /** Viewers of one URL. `source` has the properties of reader.mjs except `count`. */
 export class Readers {
   static async open(count, source) {
@@ -42,13 +53,9 @@ export class Readers {
     return { at: reports[0].at, ...Object.fromEntries(names.map((name) => [name, sum(name)])) };
   }
 
-  /** Returns frames and bits per second and viewer since `before`, and the frames that all viewers have missed. */
+  /** Returns the rates since `before`; see `ratesBetween`. */
   rates(before) {
-    const now = this.counters();
-    const seconds = (now.at - before.at) / 1000;
-    const each = (name) => (now[name] - before[name]) / seconds / this.count;
-    const missed = now.missed - before.missed;
-    return { frames: each("frames"), bits: each("bytes") * 8, missed, ended: now.ended };
+    return ratesBetween(before, this.counters(), this.count);
   }
 
   async close() {

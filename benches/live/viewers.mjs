@@ -86,6 +86,9 @@ async function measureKind(name, manager, options) {
       } finally {
         await viewers.close();
       }
+      if (rates.ended > 0) {
+        throw new Error(`${rates.ended} of ${count} viewers (${name}) have ended early`);
+      }
       const after = await measureUsage(manager, options);
       const cost = (group) => (during[group] - (before[group] + after[group]) / 2) / count;
       rounds.push({ manager: cost("manager"), nginx: cost("nginx"), before, during, after, rates });
