@@ -1,4 +1,5 @@
-// A player of low-latency HLS that only counts: it requests each playlist with a blocking reload, and then its new parts.
+// A player of low-latency HLS that only counts: it requests each playlist with a blocking reload, and then its new
+// parts.
 import { Agent, request } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 

@@ -24,7 +24,7 @@ const SKIPPED = "stream_manager_live_frames_skipped_total";
 const SMALL = "small";
 const BOTH = "both";
 
-/** Each case shows one camera with a transport that the user has chosen. The main stream always moves to the sub stream. */
+/** Each case shows one camera with a transport that the user has chosen. */
 const CASES = [
   { title: "sub stream, WebRTC", id: SMALL, transport: "webrtc" },
   { title: "sub stream, socket with WebCodecs", id: SMALL, transport: "webcodecs" },

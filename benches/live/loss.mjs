@@ -1,5 +1,5 @@
-// A viewer behind a line that loses packets. The service and its cameras run in one network namespace, and the browser in
-// another one; see namespaces.mjs. line.mjs does the measurement in the service's namespace.
+// A viewer behind a line that loses packets. The service and its cameras run in one network namespace, and the
+// browser in another one; see namespaces.mjs. line.mjs does the measurement in the service's namespace.
 import { mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";

@@ -30,8 +30,8 @@ export function obstacle() {
 export class Namespaces {
   /**
    * Creates the namespaces. The line loses `loss` percent of the packets in each direction, and has a round trip of
-   * `delay` milliseconds, a rate of `rate` Mbit/s, and a queue of `queue` milliseconds. TCP in the service's namespace
-   * uses this congestion control.
+   * `delay` milliseconds, a rate of `rate` Mbit/s, and a queue of `queue` milliseconds. TCP in the service's
+   * namespace uses this congestion control.
    */
   static async create(options) {
     const namespaces = new Namespaces();

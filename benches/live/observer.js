@@ -78,7 +78,7 @@
     if (!isStalled) {
       tile.longest = Math.max(tile.longest, milliseconds);
     }
-    if (milliseconds > options.gap) {
+    if (milliseconds > (tile.transport === "mjpeg" ? options.mjpegGap : options.gap)) {
       const at = tile.presentedAt - begunAt;
       (isStalled ? tile.stalledGaps : tile.gaps).push({ at, milliseconds });
     }
@@ -129,8 +129,10 @@
       }
       const { transport } = element.closest(".tile").dataset;
       // While no transport plays, the tile has none.
-      if (transport) {
-        tileOf(element)?.transports.add(transport);
+      const tile = tileOf(element);
+      if (transport && tile) {
+        tile.transport = transport;
+        tile.transports.add(transport);
       }
     }
   }
@@ -151,7 +153,8 @@
 
   /**
    * Begins to record. `cameras` has the timing of each camera's clip, `gap` is the longest pause between two pictures
-   * that is not a gap in milliseconds, and the age of every `every`th picture is read.
+   * that is not a gap in milliseconds, `mjpegGap` the same with MJPEG, which has fewer pictures per second, and the
+   * age of every `every`th picture is read.
    */
   function begin(given) {
     options = given;
@@ -161,7 +164,8 @@
     tiles = new Map(
       Object.keys(options.cameras).map((id) => {
         const figures = { longest: 0, gaps: [], stalledGaps: [], ages: [], unreadable: 0, widths: {} };
-        return [id, { id, pictures: 0, presentedAt: begunAt, transports: new Set(), ...figures }];
+        const transports = { transport: null, transports: new Set() };
+        return [id, { id, pictures: 0, presentedAt: begunAt, ...transports, ...figures }];
       }),
     );
     if (!isWatchingCanvases) {

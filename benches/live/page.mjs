@@ -7,6 +7,8 @@ const OBSERVER = readFileSync(new URL("./observer.js", import.meta.url), "utf8")
 /** A pause between two pictures is a gap if it is longer than this many pictures last, and than GAP_MS. */
 const GAP_PICTURES = 5;
 const GAP_MS = 200;
+/** Largest number of pictures per second with MJPEG. */
+const MJPEG_FPS = 10;
 const VIEWPORT = { width: 1600, height: 900 };
 
 /** The page, which has just begun to load. */
@@ -28,8 +30,8 @@ export class Page {
   }
 
   /**
-   * Waits until each of these cameras has shown a picture. Returns the times from the navigation to the first picture,
-   * in milliseconds, by camera. Cameras without a picture after `seconds` are missing.
+   * Waits until each of these cameras has shown a picture. Returns the times from the navigation to the first
+   * picture, in milliseconds, by camera. Cameras without a picture after `seconds` are missing.
    */
   async firstPictures(ids, seconds) {
     const haveAll = (wanted) => wanted.every((id) => id in globalThis.observer.firstPictures);
@@ -40,8 +42,10 @@ export class Page {
   /** Begins to record the pictures of cameras. `timings` has the timing of each camera's clip; see `Source.timing`. */
   record(timings, every) {
     const intervals = Object.values(timings).map(({ fps }) => 1000 / fps);
-    const gap = Math.max(GAP_MS, GAP_PICTURES * Math.max(...intervals));
-    const options = { cameras: timings, gap, every };
+    const interval = Math.max(...intervals);
+    const gapOf = (milliseconds) => Math.max(GAP_MS, GAP_PICTURES * milliseconds);
+    const gaps = { gap: gapOf(interval), mjpegGap: gapOf(Math.max(interval, 1000 / MJPEG_FPS)) };
+    const options = { cameras: timings, ...gaps, every };
     return this.page.evaluate((given) => globalThis.observer.begin(given), options);
   }
 

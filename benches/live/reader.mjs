@@ -1,5 +1,5 @@
-// A process with viewers that only read. The argument is a JSON object: the number of viewers, the URL, and either `watch`,
-// the first message on a live socket, or `isHls`. The process writes its counters to stdout once a second.
+// A process with viewers that only read. The argument is a JSON object: the number of viewers, the URL, and either
+// `watch`, the first message on a live socket, or `isHls`. The process writes its counters to stdout once a second.
 import { watchHls } from "./hls.mjs";
 import { watchSocket } from "./socket.mjs";
 

@@ -10,8 +10,8 @@ const MAX_VIEWERS = 100;
 const OPEN_SECONDS = 60;
 
 /**
- * Returns frames and bits per second and viewer between two readings of the counters of `count` viewers, what all viewers
- * have missed in that time, and how many of them have ended so far.
+ * Returns frames and bits per second and viewer between two readings of the counters of `count` viewers, what all
+ * viewers have missed in that time, and how many of them have ended so far.
  */
 export function ratesBetween(before, after, count) {
   const difference = (name) => after[name] - before[name];

@@ -73,9 +73,10 @@ class MessageReader {
 }
 
 /**
- * Opens a live socket with the first message `watch`, or, without `watch`, an MJPEG socket. Acknowledges each picture of
- * an MJPEG socket, because the service waits for that, and the frames of a live socket every ACK_EVERY_MS. Adds to `counters`: `bytes`, `frames` (video,
- * audio and pictures), `missed` (frames that the service has left out) and `ended`.
+ * Opens a live socket with the first message `watch`, or, without `watch`, an MJPEG socket. Acknowledges each picture
+ * of an MJPEG socket, because the service waits for that, and the frames of a live socket every ACK_EVERY_MS. Adds to
+ * `counters`: `bytes`, `frames` (video, audio and pictures), `missed` (frames that the service has left out) and
+ * `ended`.
  */
 export function watchSocket(url, watch, counters) {
   const headers = {

@@ -65,8 +65,8 @@ async function measureUsage(manager, { settle, seconds }) {
 }
 
 /**
- * Measures the cost of further viewers of a kind. One viewer stays during the whole measurement, so that the costs which
- * all viewers share do not count.
+ * Measures the cost of further viewers of a kind. One viewer stays during the whole measurement, so that the costs
+ * which all viewers share do not count.
  */
 async function measureKind(name, manager, options) {
   const kind = KINDS[name];
