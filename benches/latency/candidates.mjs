@@ -24,6 +24,11 @@ const PAGE_SETTINGS = new URL("../../nginx/web/src/player/low-latency.json", imp
 /** Time limit for the start of deploy/run, which can install packages and build the service first. */
 const RUN_SECONDS = 900;
 const ID = "benchmark";
+/** A pause between two pictures is a stall if it is longer than this many pictures last, and than GAP_MILLISECONDS. */
+const GAP_PICTURES = 5;
+const GAP_MILLISECONDS = 200;
+/** Largest number of pictures per second that the page requests as MJPEG. It is the service's default. */
+const MJPEG_FPS = 10;
 
 /** This service, started with deploy/run. */
 class Service {
@@ -40,7 +45,8 @@ class Service {
     mkdirSync(this.directory);
     const streams = join(this.directory, "streams");
     const paths = { STREAM_DIR: streams, DATABASE_URL: `sqlite:${streams}.db` };
-    const env = { PORT: "0", NGINX_PORT: "0", ALLOW_ANONYMOUS: "true", ...paths };
+    const ports = { PORT: "0", NGINX_PORT: "0", WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
+    const env = { ...ports, ALLOW_ANONYMOUS: "true", ...paths };
     this.child = new Child(RUN, ["--no-demo"], { ...env, TMPDIR: this.directory });
     const [, page] = await this.child.waitForOutput(/^open (http:\S+)$/m, RUN_SECONDS);
     this.origin = new URL(page).origin;
@@ -72,6 +78,10 @@ class Transport extends Service {
     this.title = `this service, ${title}`;
     this.directory = join(bench.directory, name);
     this.isRunning = bench.options.running;
+    const { fps } = bench.options.camera;
+    const interval = 1000 / (name === "mjpeg" ? Math.min(fps, MJPEG_FPS) : fps);
+    /** A longer pause between two pictures is a stall, in milliseconds. */
+    this.gap = Math.max(GAP_MILLISECONDS, GAP_PICTURES * interval);
   }
 
   async prepare() {
@@ -79,7 +89,8 @@ class Transport extends Service {
     this.settings = {};
     const { post } = this.start;
     const body = { indicator_id: ID, output: this.name === "ll-hls" ? "hls" : "none" };
-    this.start = { transport: TRANSPORTS[this.name], key: ID, post: { ...post, body } };
+    const { gap } = this;
+    this.start = { transport: TRANSPORTS[this.name], key: ID, post: { ...post, body }, gap };
     if (this.isRunning) {
       await this.begin();
     }

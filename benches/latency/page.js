@@ -14,8 +14,9 @@ const MAX_AGE_MILLISECONDS = 120_000;
 const POLL_MILLISECONDS = 100;
 const RETRY_MILLISECONDS = 100;
 const SAMPLE_MILLISECONDS = 100;
-/** A longer gap between two pictures of a transport is a stall. */
-const GAP_MILLISECONDS = 200;
+const TICK_MILLISECONDS = 20;
+/** A timer of TICK_MILLISECONDS that pauses for longer than this has stalled. */
+const TIMER_STALL_MILLISECONDS = 120;
 /** The service's page adjusts the speed of the video at this interval, too. */
 const PACE_MILLISECONDS = 200;
 
@@ -112,25 +113,55 @@ function onError(_, error) {
   }
 }
 
-/** The ages of a transport's pictures, each read when the picture is presented. */
-const presented = [];
+/** A longer gap between two pictures of a transport is a stall. Known when the transport starts. */
+let gapMilliseconds = Infinity;
+/** The pictures of a transport while they are measured: their ages, each read when the picture is presented. */
+let measured = null;
 let presentedAt = null;
+/** The longest pause of the page's own timer since the last picture. */
+let timerPause = 0;
+let tickAt = 0;
+/**
+ * Gaps during which the page's own timer stalled as well. Their cause can be the machine instead of the transport, so
+ * they are not stalls of the transport.
+ */
+const pageStalls = [];
 
-function onPresented() {
+function tick() {
   const now = performance.now();
-  const age = pictureAge();
-  presented.push({ at: now, age });
-  if (presentedAt !== null && now - presentedAt > GAP_MILLISECONDS) {
-    stalls.push({ at: presentedAt, milliseconds: now - presentedAt });
+  timerPause = Math.max(timerPause, now - tickAt);
+  tickAt = now;
+}
+
+/** Evaluates the gap between the last picture and `now`. */
+function evaluateGap(now) {
+  tick();
+  const milliseconds = presentedAt === null ? 0 : now - presentedAt;
+  const isPageStalled = timerPause > TIMER_STALL_MILLISECONDS;
+  if (measured && !isPageStalled) {
+    measured.longestGap = Math.max(measured.longestGap, milliseconds);
   }
+  if (milliseconds > gapMilliseconds) {
+    (isPageStalled ? pageStalls : stalls).push({ at: presentedAt, milliseconds });
+  }
+}
+
+/** Records a picture that was presented at `now`. */
+function onPresented(now) {
+  const age = pictureAge();
+  evaluateGap(now);
   presentedAt = now;
+  timerPause = 0;
+  if (measured) {
+    measured.ages.push(age);
+  }
 }
 
 /** Calls `onPresented` with each picture that a video element presents, or that is drawn on a canvas. */
 function observe(element) {
   if (element instanceof HTMLVideoElement) {
-    const next = () => {
-      onPresented();
+    const next = (_, { presentationTime }) => {
+      onPresented(presentationTime);
       element.requestVideoFrameCallback(next);
     };
     element.requestVideoFrameCallback(next);
@@ -139,12 +170,15 @@ function observe(element) {
   const target = element.getContext("2d");
   target.drawImage = (...parameters) => {
     CanvasRenderingContext2D.prototype.drawImage.apply(target, parameters);
-    onPresented();
+    onPresented(performance.now());
   };
 }
 
 /** Plays the stream with a transport of the service's page. Returns the same as `open`. */
-async function openTransport({ transport, key, post }) {
+async function openTransport({ transport, key, post, gap }) {
+  gapMilliseconds = gap;
+  tick();
+  setInterval(tick, TICK_MILLISECONDS);
   const startTime = performance.now();
   await begin({ post });
   const steps = { started: performance.now() - startTime };
@@ -158,6 +192,7 @@ async function openTransport({ transport, key, post }) {
   });
   steps.picture = performance.now() - startTime;
   stalls.length = 0;
+  pageStalls.length = 0;
   return { ...steps, age: pictureAge(), errors };
 }
 
@@ -165,15 +200,19 @@ async function openTransport({ transport, key, post }) {
 async function watchTransport(settleSeconds, seconds) {
   await sleep(settleSeconds * 1000);
   const begin = performance.now();
+  measured = { ages: [], longestGap: 0 };
   await sleep(seconds * 1000);
-  const measured = presented.filter(({ at }) => at >= begin);
-  const ages = measured.map(({ age }) => age).filter((age) => age !== null);
+  evaluateGap(performance.now());
+  const ages = measured.ages.filter((age) => age !== null);
+  const settled = (gaps) => gaps.map(({ at, milliseconds }) => ({ isSettled: at >= begin, milliseconds }));
   return {
     ages,
-    unreadable: measured.length - ages.length,
-    stalls: stalls.map(({ at, milliseconds }) => ({ isSettled: at >= begin, milliseconds })),
+    unreadable: measured.ages.length - ages.length,
+    stalls: settled(stalls),
+    pageStalls: settled(pageStalls),
+    longestGap: measured.longestGap,
     wasStalled: false,
-    frames: measured.length,
+    frames: measured.ages.length,
     errors,
   };
 }

@@ -17,6 +17,8 @@ export function summary({ cold, steady }) {
     figures.watched = {
       stallsAtFirst: steady.stalls.length - settled.length,
       stalls: settled.length,
+      longestGap: steady.longestGap ?? null,
+      pageStalls: steady.pageStalls?.filter(({ isSettled }) => isSettled).length ?? null,
       stalled: sum(steady.stalls.map(({ milliseconds }) => milliseconds)),
       fatal: sum(Object.values(steady.errors.fatal)),
       other: sum(Object.values(steady.errors.other)),
@@ -42,6 +44,8 @@ const COLUMNS = [
   ["stalls: initial", ({ watched }) => watched?.stallsAtFirst ?? NONE],
   ["later", ({ watched }) => watched?.stalls ?? NONE],
   ["seconds", ({ watched }) => seconds(watched?.stalled ?? null)],
+  ["longest gap", ({ watched }) => seconds(watched?.longestGap ?? null)],
+  ["stalls of the page", ({ watched }) => watched?.pageStalls ?? NONE],
   ["errors: fatal", ({ watched }) => watched?.fatal ?? NONE],
   ["other", ({ watched }) => watched?.other ?? NONE],
   ["ratio: first picture", ({ cold }, base) => ratio(cold.median, base.cold.median)],

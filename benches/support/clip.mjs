@@ -14,6 +14,8 @@ const INTERLEAVED_HEADER = 4;
 const RTP_HEADER = 12;
 const RTP_CLOCK = 90_000;
 const PAYLOAD_TYPE = 96;
+/** The number of a frame is painted into its picture as this many squares, black for 0 and white for 1. */
+const NUMBER_BITS = 32;
 const NAL = { SLICE: 1, IDR: 5, SPS: 7, PPS: 8, FU_A: 28 };
 
 /**
@@ -57,9 +59,12 @@ class Frame {
 
 /** A video that can be repeated without an interruption, because the first frame is a keyframe. */
 export class Clip {
-  /** Returns the video with these properties. Encodes it if it is not in the cache. */
-  static load({ width = 1920, height = 1080, fps = 25, gop = 2, kbits = 4000 } = {}) {
-    const args = encoding({ width, height, fps, gop, kbits });
+  /**
+   * Returns the video with these properties. Encodes it if it is not in the cache. If `isNumbered` is true, each
+   * picture shows its number in the clip.
+   */
+  static load({ width = 1920, height = 1080, fps = 25, gop = 2, kbits = 4000, isNumbered = false } = {}) {
+    const args = encoding({ width, height, fps, gop, kbits, isNumbered });
     const name = createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16);
     const file = join(CACHE, `clip-${name}.h264`);
     if (!existsSync(file)) {
@@ -77,6 +82,8 @@ export class Clip {
     this.gopFrames = fps * gop;
     this.ticksPerFrame = RTP_CLOCK / fps;
     this.frames = accessUnits(nals).map((unit) => new Frame(unit));
+    /** Duration of the clip in milliseconds. */
+    this.duration = (this.frames.length * 1000) / fps;
     const bytes = this.frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
     /** Bits per second, including the headers. */
     this.bitRate = (bytes * 8 * fps) / this.frames.length;
@@ -89,8 +96,9 @@ export class Clip {
  * Returns FFmpeg's arguments for encoding. Noise in the picture makes the encoder reach the bit rate. There
  * are no B-frames, because most cameras send none.
  */
-function encoding({ width, height, fps, gop, kbits }) {
-  const source = `testsrc2=size=${width}x${height}:rate=${fps},noise=alls=12:allf=t`;
+function encoding({ width, height, fps, gop, kbits, isNumbered }) {
+  const picture = `testsrc2=size=${width}x${height}:rate=${fps},noise=alls=12:allf=t`;
+  const source = isNumbered ? `${picture},${numberSquares(width, fps * SECONDS)}` : picture;
   const rate = `${kbits}k`;
   const rates = ["-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate];
   const keyframes = ["-g", fps * gop, "-keyint_min", fps * gop, "-sc_threshold", 0, "-bf", 0];
@@ -99,6 +107,22 @@ function encoding({ width, height, fps, gop, kbits }) {
     ...["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high"],
     ...[...rates, ...keyframes, "-x264-params", "nal-hrd=cbr:sliced-threads=0", "-f", "h264"],
   ].map(String);
+}
+
+/**
+ * Returns filters that paint a frame's number into its picture, as the test camera paints its clock: a row of squares at
+ * the top, the most significant bit first.
+ */
+function numberSquares(width, frames) {
+  const size = width / NUMBER_BITS;
+  const black = `drawbox=x=0:y=0:w=${width}:h=${size}:color=black:t=fill`;
+  const usedBits = Math.ceil(Math.log2(frames));
+  const squares = Array.from({ length: usedBits }, (_, bit) => {
+    const x = width - (bit + 1) * size;
+    const isSet = `mod(floor(n/${2 ** bit})\\,2)`;
+    return `drawbox=x=${x}:y=0:w=${size}:h=${size}:color=white:t=fill:enable=${isSet}`;
+  });
+  return [black, ...squares].join(",");
 }
 
 const nalType = (nal) => nal[0] & 0x1f;

@@ -60,9 +60,10 @@ export class Manager {
     return body.streams;
   }
 
-  /** Returns the value of a metric, summed over all labels. */
-  async metric(name) {
-    const text = await (await fetch(`${this.api}/metrics`)).text();
+  /** Returns the value of a metric, summed over all labels. Sends the API key if one is given. */
+  async metric(name, key) {
+    const headers = key ? { Authorization: `Bearer ${key}` } : {};
+    const text = await (await fetch(`${this.api}/metrics`, { headers })).text();
     const samples = text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"));
     return Array.from(samples, ([, value]) => Number(value)).reduce((sum, value) => sum + value, 0);
   }

@@ -18,6 +18,12 @@ const USER = "viewer";
 /** First byte of interleaved data, such as RTP and RTCP packets. */
 const DOLLAR = 0x24;
 
+/** Returns by how many milliseconds camera `number` is ahead of camera 0 in the clip. */
+export function phaseOf(number, { gopFrames, fps }) {
+  const gop = (gopFrames * 1000) / fps;
+  return ((number * GOLDEN_RATIO) % 1) * gop;
+}
+
 /** A camera: its position in the clip, its password, and whether it is frozen. */
 export class Camera {
   /** A frozen camera sends no data and no responses, but keeps its connections. */
@@ -26,9 +32,7 @@ export class Camera {
   password = null;
 
   constructor(clip, number) {
-    const gop = (clip.gopFrames * 1000) / clip.fps;
-    /** Milliseconds by which this camera is ahead of camera 0 in the clip. */
-    this.phase = ((number * GOLDEN_RATIO) % 1) * gop;
+    this.phase = phaseOf(number, clip);
   }
 
   allows(authorization) {

@@ -1,10 +1,11 @@
 // The camera process: any number of cameras, at rtsp://127.0.0.1:PORT/NUMBER. This is a separate process,
-// so that the benchmark can measure the cameras' processor time. On SIGUSR2, the process writes the number of frames
+// so that the benchmark can measure the cameras' processor time. The argument is a JSON object with the properties of the
+// clip. On SIGUSR2, the process writes the number of frames
 // that all cameras together have sent.
 import { Clip } from "./clip.mjs";
 import { Camera, RtspServer } from "./rtsp.mjs";
 
-const clip = Clip.load();
+const clip = Clip.load(JSON.parse(process.argv[2] ?? "{}"));
 const cameras = new Map();
 
 function find(url) {
@@ -20,7 +21,9 @@ function find(url) {
 
 const server = new RtspServer(clip, find);
 const port = await server.listen();
-console.log(JSON.stringify({ event: "ready", port, bitRate: Math.round(clip.bitRate) }));
+const { duration, fps, gopFrames } = clip;
+const bitRate = Math.round(clip.bitRate);
+console.log(JSON.stringify({ event: "ready", port, bitRate, clip: { duration, fps, gopFrames } }));
 
 let framesSent = 0;
 server.onSent = () => {
