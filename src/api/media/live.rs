@@ -187,7 +187,7 @@ async fn send_frames(view: &LiveView, mut feed: LiveFeed, sender: &mut SocketSen
         };
         let sending = async {
             match message {
-                Outgoing::Text(text) => sender.send_text(text).await,
+                Outgoing::Text(text) | Outgoing::Media { text, .. } => sender.send_text(text).await,
                 Outgoing::Bytes(parts) => sender.send_bytes(parts).await,
             }
         };
