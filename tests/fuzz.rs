@@ -32,6 +32,7 @@ targets! {
     api_keys
     audio_config
     ffmpeg_stderr
+    go2rtc_message
     http_auth
     id
     import_csv

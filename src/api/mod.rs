@@ -24,7 +24,7 @@
 //! Every request has a time limit, and every body has a size limit. This layer starts no processes,
 //! reads no files of streams and writes no playlists; lower layers do that.
 
-mod aliases;
+pub(crate) mod aliases;
 pub(crate) mod cameras;
 mod connection;
 pub(crate) mod context;

@@ -6,6 +6,7 @@
 //! separate crates.
 
 mod access;
+mod go2rtc;
 mod imports;
 mod live_socket;
 mod media;
@@ -16,6 +17,7 @@ mod support;
 mod webrtc;
 
 pub use access::{api_keys, id, playback_token, public_keys};
+pub use go2rtc::go2rtc_message;
 pub use imports::{import_csv, import_frigate, import_go2rtc, import_mediamtx};
 pub use live_socket::live_socket;
 pub use media::nut;

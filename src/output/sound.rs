@@ -108,6 +108,19 @@ impl Sound {
         self.waiting.drain(..).collect()
     }
 
+    /// Returns silence up to the end of the video, `video_end`, for sound that will not be continued. `last` is the last
+    /// frame of video. If there are more than two channels, returns nothing.
+    pub(in crate::output) fn end_with_silence(
+        &mut self,
+        config: &AacConfig,
+        (last, video_end): (&Frame, Duration),
+    ) -> Vec<Arc<Frame>> {
+        if let Some(silence) = config.silent_frame() {
+            self.fill(video_end, config.frame_duration(), last, silence);
+        }
+        self.waiting.drain(..).collect()
+    }
+
     /// Adds the audio that arrived, and silence where there are gaps.
     fn continue_with(
         &mut self,

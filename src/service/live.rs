@@ -13,7 +13,7 @@ use super::watching::{self, Visitor};
 use super::{permission, streams};
 use crate::access::permit::Permit;
 use crate::base::error::Error;
-use crate::camera::id::{Profile, StreamId};
+use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
 use crate::stream::output::WantedOutput;
@@ -88,7 +88,7 @@ pub(crate) async fn request(
 
 impl ViewRequest {
     /// Returns the id of the stream.
-    pub(super) fn id(&self) -> &StreamId {
+    pub(crate) fn id(&self) -> &StreamId {
         &self.id
     }
 
@@ -105,6 +105,12 @@ impl ViewRequest {
     /// Returns the same request for another stream of the camera.
     pub(super) fn of_profile(&self, profile: Profile) -> Self {
         Self { id: StreamId::new(self.id.camera().clone(), profile), ..self.clone() }
+    }
+
+    /// Waits until the viewer may not watch the camera any more, and returns the reason. A viewer without a view needs
+    /// this.
+    pub(crate) async fn refusal(&self, core: &Core) -> Error {
+        refusal(core, &self.permit, self.id.camera(), || Ok(())).await
     }
 
     /// Returns a view of the stream. Starts the stream if it is not running, and waits for its first keyframe. Fails
@@ -204,27 +210,36 @@ impl LiveView {
     }
 
     /// Waits until the viewer may not watch any more, and returns the reason.
-    async fn refusal(&self, core: &Arc<Core>) -> Error {
-        let mut checks = interval(CHECK_INTERVAL);
-        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            tokio::select! {
-                _ = checks.tick() => {}
-                () = self.permit.ended() => {}
-            }
-            let camera = self.stream.id().camera();
-            if let Err(error) = permission::ensure_still_valid(core, &self.permit, camera).await {
-                return error;
-            }
-            if let Err(error) = self.note_presence() {
-                return error;
-            }
-        }
+    async fn refusal(&self, core: &Core) -> Error {
+        let note_presence = || self.note_presence();
+        refusal(core, &self.permit, self.stream.id().camera(), note_presence).await
     }
 
     fn note_presence(&self) -> Result<(), Error> {
         let Self { permit, address, player, .. } = self;
         self.stream.note_viewer(&Viewer { user: permit.user(), address, player })
+    }
+}
+
+/// Checks a permission until it has ended, and returns the reason. After each check, calls `note`, whose error ends the
+/// permission, too.
+async fn refusal(
+    core: &Core,
+    permit: &Permit,
+    camera: &CameraId,
+    note: impl Fn() -> Result<(), Error>,
+) -> Error {
+    let mut checks = interval(CHECK_INTERVAL);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = checks.tick() => {}
+            () = permit.ended() => {}
+        }
+        let checked = permission::ensure_still_valid(core, permit, camera).await;
+        if let Err(error) = checked.and_then(|()| note()) {
+            return error;
+        }
     }
 }
 

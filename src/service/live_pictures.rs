@@ -73,6 +73,11 @@ pub(crate) async fn request(
 }
 
 impl PictureRequest {
+    /// Creates a request for the pictures of a stream that is permitted.
+    pub(crate) fn new(main: ViewRequest, spec: PictureSpec) -> Self {
+        Self { main, spec }
+    }
+
     /// Returns a view of the pictures. Starts the stream if it is not running. Small pictures of the main stream come from
     /// the sub stream if possible. Fails if the stream cannot start, or if it has reached its viewer limit.
     pub(crate) async fn open(self, core: &Arc<Core>) -> Result<PictureView, Error> {

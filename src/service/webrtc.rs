@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tracing::{debug, info};
 
 use super::core::Core;
-use super::live::{self, LiveView, ViewRequest};
+use super::live::{LiveView, ViewRequest};
 use super::permission;
 use super::watching::Visitor;
 use crate::base::error::{Error, ErrorKind};
@@ -16,6 +16,7 @@ use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
 use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::{Frames, can_send_sets};
+use crate::output::webrtc::offer::{Negotiated, without_audio};
 use crate::output::webrtc::order::PictureOrder;
 use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SEVERAL_SETS, SessionEnd};
 use crate::output::webrtc::server::{Place, SessionViewer};
@@ -35,28 +36,36 @@ pub(crate) struct Opened {
     pub(crate) fragment: String,
 }
 
-/// Opens a session for a visitor, and answers the visitor's offer. Starts the stream if it is not running, and waits
-/// for its first keyframe. The session ends with the permission. The caller must have checked the permission with
-/// [`ensure_permitted`], because an offer that cannot be used is refused before the stream starts.
+/// Opens a session for a viewer, and answers the viewer's offer. Starts the stream if it is not running, and waits for
+/// its first keyframe. The session ends with the permission.
 pub(crate) async fn open(
     core: &Arc<Core>,
-    id: &StreamId,
-    visitor: Visitor<'_>,
+    request: &ViewRequest,
     offer: &str,
 ) -> Result<Opened, Error> {
     // A viewer with too many sessions, and an offer that cannot be used, start no stream.
-    let request = live::request(core, id, visitor).await?;
+    let id = request.id();
     let (user, address) = (request.user().to_owned(), request.address().to_owned());
     let place = core.webrtc.reserve(id, SessionViewer { user, address })?;
     let negotiated = core.webrtc.negotiate(offer)?;
     let view = request.clone().open(core).await?;
     let is_original = choose_frames(core, view.stream(), |codec| negotiated.accepts(codec))?;
+    let negotiated = if !negotiated.wants_audio() || has_audio(view.stream(), &negotiated) {
+        negotiated
+    } else {
+        core.webrtc.negotiate(&without_audio(offer))?
+    };
     let (answer, fragment) = (negotiated.answer.clone(), negotiated.fragment().to_owned());
     let session = core.webrtc.open(negotiated, &place)?;
     let opened = Opened { id: place.id().to_owned(), answer, fragment };
     let watched = Watched { view, sub: request.of_profile(Profile::Sub), is_original };
     tokio::spawn(run(Arc::clone(core), watched, session, place));
     Ok(opened)
+}
+
+/// Ends the session of a viewer who may have left it already.
+pub(crate) fn leave(core: &Core, request: &ViewRequest, session: &str) {
+    core.webrtc.close(request.id(), session, request.user());
 }
 
 /// Ends a session. Fails if the visitor is not permitted to watch the camera, or has no such session.
@@ -131,6 +140,14 @@ fn choose_frames(
         return Err(unsupported(stream.id(), B_FRAMES));
     }
     Ok(is_original)
+}
+
+/// Returns whether the viewer gets audio of the stream, or may get it as soon as the audio is known. An answer that
+/// promises audio makes some players choose WebRTC although another way has sound.
+fn has_audio(stream: &StreamHandle, negotiated: &Negotiated) -> bool {
+    let Some(flow) = stream.shared().hub.flow() else { return true };
+    let Format { audio, awaits_audio, .. } = &*flow.format;
+    *awaits_audio && audio.is_none() || audio.as_ref().is_some_and(|it| negotiated.sends(it))
 }
 
 /// Returns whether browsers that play H.265 play this video: 8 bits and 4:2:0.

@@ -13,6 +13,7 @@ mod codecs;
 mod discovery;
 mod examples;
 mod faults;
+mod go2rtc;
 mod habits;
 mod http_edge;
 mod importing;

@@ -4,9 +4,10 @@
 //! | Module | Owns |
 //! |---|---|
 //! | `fields` | the old names of fields |
+//! | `go2rtc` | the requests of go2rtc's player |
 //! | `media` | redirects from the old paths of playlists and segments |
 //!
-//! `docs/guide/existing-clients.md` documents the aliases. They are not part of the OpenAPI document, because new
+//! `docs/guide/existing-clients.md` and `docs/guide/go2rtc-clients.md` document the aliases. They are not part of the OpenAPI document, because new
 //! clients must not use them.
 
 use hyper::Method;
@@ -21,6 +22,7 @@ use crate::service;
 use fields::{Fields, extended};
 
 pub(super) mod fields;
+pub(crate) mod go2rtc;
 mod media;
 
 const VIEWERS: Audience = Audience::Callers(Role::Viewer);
@@ -57,6 +59,7 @@ pub(super) fn routes() -> Vec<Row> {
         .waits(),
     ];
     routes.extend(media::routes());
+    routes.extend(go2rtc::routes());
     routes
 }
 

@@ -30,7 +30,7 @@ use crate::service::live::{self, LiveView, Liveness, ViewRequest};
 const FIRST_MESSAGE: Duration = Duration::from_secs(10);
 
 /// The reason why a session ends.
-pub(super) enum End {
+pub(in crate::api) enum End {
     /// The client gets this error.
     Error(Error),
     /// The client is gone.
@@ -59,13 +59,24 @@ async fn session(core: Arc<Core>, request: ViewRequest, socket: Socket) {
 
 /// Sends the reason of the end, unless the client is gone, and closes the socket.
 pub(super) async fn finish(end: End, sender: SocketSender, receiver: SocketReceiver) {
+    let text =
+        |error: &Error| ServerMessage::End { code: error.kind, detail: &error.detail }.text();
+    finish_with(text, end, sender, receiver).await;
+}
+
+/// Does the same as [`finish`], with another text of the last message.
+pub(in crate::api) async fn finish_with(
+    text: impl FnOnce(&Error) -> String,
+    end: End,
+    sender: SocketSender,
+    receiver: SocketReceiver,
+) {
     let End::Error(error) = end else { return };
     if error.source.is_some() {
         warn!(code = error.kind.code(), error = chain(&error), "a live socket has ended");
     }
     let kind = error.kind;
-    let text = ServerMessage::End { code: kind, detail: &error.detail }.text();
-    socket::close((sender, receiver), Some(text), close_code(kind), kind.code()).await;
+    socket::close((sender, receiver), Some(text(&error)), close_code(kind), kind.code()).await;
 }
 
 /// Receives and sends until the session must end. Returns the reason of the end.
@@ -144,7 +155,7 @@ async fn next(receiver: &mut SocketReceiver) -> Result<ClientMessage, End> {
 }
 
 /// Returns the text of the next message of the client. Can be cancelled and called again without losing a message.
-pub(super) async fn next_text(receiver: &mut SocketReceiver) -> Result<String, End> {
+pub(in crate::api) async fn next_text(receiver: &mut SocketReceiver) -> Result<String, End> {
     let error = |kind, detail: &str| Err(End::Error(Error::new(kind, detail)));
     match receiver.next().await {
         Ok(Received::Text(text)) => Ok(text),
@@ -154,10 +165,9 @@ pub(super) async fn next_text(receiver: &mut SocketReceiver) -> Result<String, E
             ErrorKind::RequestTimeout,
             "nothing has arrived from the client, not even a response to a ping",
         ),
-        Err(Silence::TooLong) => error(
-            ErrorKind::BodyTooLarge,
-            &format!("a message can have at most {} bytes", socket::MAX_RECEIVED),
-        ),
+        Err(Silence::TooLong) => {
+            error(ErrorKind::BodyTooLarge, "the message of the client is too long")
+        }
         Err(Silence::Broken) => {
             error(ErrorKind::InvalidRequest, "the client does not follow the WebSocket protocol")
         }
@@ -187,7 +197,7 @@ async fn send_frames(view: &LiveView, mut feed: LiveFeed, sender: &mut SocketSen
         };
         let sending = async {
             match message {
-                Outgoing::Text(text) => sender.send_text(text).await,
+                Outgoing::Text(text) | Outgoing::Media { text, .. } => sender.send_text(text).await,
                 Outgoing::Bytes(parts) => sender.send_bytes(parts).await,
             }
         };

@@ -15,7 +15,7 @@ use crate::camera::id::StreamId;
 use crate::pictures::live::PictureSpec;
 use crate::service::live_pictures;
 
-mod multipart;
+pub(in crate::api) mod multipart;
 mod pace;
 mod socket;
 
@@ -25,9 +25,9 @@ pub(super) const PATH: &str = "/streams/{id}/mjpeg";
 pub(super) const MULTIPART: &str = "multipart/x-mixed-replace";
 
 /// The rates that can be requested, in pictures per second.
-const RATES: std::ops::RangeInclusive<u32> = 1..=30;
+pub(in crate::api) const RATES: std::ops::RangeInclusive<u32> = 1..=30;
 /// The rate if the request does not specify one.
-const DEFAULT_RATE: u32 = 10;
+pub(in crate::api) const DEFAULT_RATE: u32 = 10;
 
 /// The parameters of a request for continuous pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]

@@ -18,11 +18,11 @@ use playlists::ReloadInput;
 use snapshot::SnapshotInput;
 
 mod files;
-mod live;
-mod mjpeg;
+pub(super) mod live;
+pub(super) mod mjpeg;
 pub(crate) mod playlists;
 pub(crate) mod snapshot;
-mod whep;
+pub(super) mod whep;
 
 /// The path of a stream's playlist, in the manager and in nginx.
 pub(super) const PLAYLIST_PATH: &str = "/streams/{id}/stream.m3u8";

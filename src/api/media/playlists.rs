@@ -90,7 +90,7 @@ fn response(text: Bytes) -> Reply {
 }
 
 /// Returns the sender of a viewer's request.
-pub(super) fn visitor<'a>(call: &'a Call<'_>) -> Visitor<'a> {
+pub(in crate::api) fn visitor<'a>(call: &'a Call<'_>) -> Visitor<'a> {
     let player = text(&call.head.headers, USER_AGENT.as_str()).unwrap_or_default();
     Visitor { shown: call.shown(), player }
 }

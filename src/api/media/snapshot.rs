@@ -17,7 +17,7 @@ use crate::pictures::picture::Picture;
 use crate::service::snapshots::{self, SnapshotRequest};
 
 /// The widths that can be requested, in pixels.
-pub(super) const WIDTHS: RangeInclusive<u32> = 16..=3840;
+pub(in crate::api) const WIDTHS: RangeInclusive<u32> = 16..=3840;
 /// The ages that can be requested, in seconds.
 const MAX_AGES: RangeInclusive<u32> = 0..=86_400;
 /// The greatest age of a picture in seconds, if the request does not specify one.
@@ -90,7 +90,7 @@ pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
 }
 
 /// Returns the response with a picture. Caches must not store the response, because the picture is private.
-fn response(picture: &Picture) -> Reply {
+pub(in crate::api) fn response(picture: &Picture) -> Reply {
     let mut reply = reply::with_body(StatusCode::OK, JPEG, picture.jpeg.clone());
     let headers = reply.headers_mut();
     headers.insert(AGE, HeaderValue::from(picture.age().as_secs()));

@@ -10,10 +10,11 @@ use crate::api::reply::{self, Reply, SDP};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
+use crate::service::live;
 use crate::service::webrtc::{self, Opened};
 
 /// The largest offer, in bytes. Browsers send up to 10 kB.
-const MAX_OFFER: usize = 32 * 1024;
+pub(in crate::api) const MAX_OFFER: usize = 32 * 1024;
 /// The path of a stream's WHEP endpoint.
 pub(super) const PATH: &str = "/streams/{id}/whep";
 /// The path of a session.
@@ -29,13 +30,14 @@ pub(super) async fn open(mut call: Call<'_>) -> Result<Reply, Error> {
     let offer = input::read_body(&mut call.body, MAX_OFFER).await?;
     let offer = String::from_utf8(offer)
         .map_err(|_| Error::new(ErrorKind::InvalidRequest, "the SDP offer is not UTF-8"))?;
-    let opened = webrtc::open(&call.api.core, &id, visitor(&call), &offer).await?;
+    let request = live::request(&call.api.core, &id, visitor(&call)).await?;
+    let opened = webrtc::open(&call.api.core, &request, &offer).await?;
     Ok(created(&call, &id, opened))
 }
 
 /// Returns the response with the answer. The session's address contains the playback token if the request's address
 /// did, so that players need no other credentials to end the session.
-fn created(call: &Call<'_>, id: &StreamId, opened: Opened) -> Reply {
+pub(in crate::api) fn created(call: &Call<'_>, id: &StreamId, opened: Opened) -> Reply {
     let Opened { id: session, answer, fragment } = opened;
     let path = match call.shown().path_token {
         Some(token) => format!("/play/{token}/{id}/whep/{session}"),

@@ -12,7 +12,7 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tracing::debug;
 
 use super::origin;
-use super::socket::Socket;
+use super::socket::{MAX_RECEIVED, Socket};
 use crate::api::connection::Closing;
 use crate::api::credentials::text;
 use crate::api::reply::Reply;
@@ -28,6 +28,7 @@ pub(in crate::api) struct Handshake {
     accept: HeaderValue,
     upgrade: OnUpgrade,
     closing: Closing,
+    max_received: usize,
 }
 
 impl Handshake {
@@ -38,9 +39,16 @@ impl Handshake {
         let accept = accept_key(&call.head.headers)?;
         let extensions = &mut call.head.extensions;
         match (extensions.remove::<OnUpgrade>(), extensions.remove::<Closing>()) {
-            (Some(upgrade), Some(closing)) => Ok(Self { accept, upgrade, closing }),
+            (Some(upgrade), Some(closing)) => {
+                Ok(Self { accept, upgrade, closing, max_received: MAX_RECEIVED })
+            }
             _ => Err(refused("this connection cannot be upgraded; use HTTP/1.1")),
         }
+    }
+
+    /// Changes the size of the largest message of the client, in bytes. The default is [`MAX_RECEIVED`].
+    pub(in crate::api) fn receiving(self, max_received: usize) -> Self {
+        Self { max_received, ..self }
     }
 
     /// Accepts the request. `session` gets the socket as soon as the response has been sent, and runs in a task of
@@ -52,11 +60,12 @@ impl Handshake {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Self { accept, upgrade, closing } = self;
+        let Self { accept, upgrade, closing, max_received } = self;
         tokio::spawn(async move {
             match upgrade.await {
                 Ok(upgraded) => {
-                    session(Socket::new(TokioIo::new(upgraded), closing).await).await;
+                    let upgraded = TokioIo::new(upgraded);
+                    session(Socket::new(upgraded, closing, max_received).await).await;
                 }
                 Err(error) => debug!(%error, "a client left before its WebSocket was open"),
             }

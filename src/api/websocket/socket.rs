@@ -1,7 +1,7 @@
 //! An open WebSocket: its messages, the pings that keep it open, its limits, and its end.
 //!
-//! The memory for one socket is bounded. A client's message is limited to [`MAX_RECEIVED`], and a message to the client
-//! is sent in pieces of [`PIECE`], of which at most two wait for a slow client. While they wait, `send` waits.
+//! The memory for one socket is bounded. A client's message is limited, usually to [`MAX_RECEIVED`], and a message to
+//! the client is sent in pieces of [`PIECE`], of which at most two wait for a slow client. While they wait, `send` waits.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use crate::api::connection::Closing;
 
 pub(in crate::api) use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
-/// The largest message of a client, in bytes.
+/// The largest message of a client, in bytes, unless a session needs longer ones.
 pub(in crate::api) const MAX_RECEIVED: usize = 4 * 1024;
 /// The interval between two pings. Proxies close connections on which nothing is sent; the usual limit is 60 s.
 const PING_INTERVAL: Duration = Duration::from_secs(10);
@@ -83,7 +83,7 @@ pub(in crate::api) enum Silence {
     Gone,
     /// Nothing has arrived for [`SILENCE`].
     Idle,
-    /// A message is longer than [`MAX_RECEIVED`].
+    /// A message is longer than permitted.
     TooLong,
     /// The bytes do not follow the protocol.
     Broken,
@@ -99,14 +99,15 @@ pub(in crate::api) enum Lost {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
-    /// Creates the server's end of a WebSocket whose handshake is complete.
-    pub(super) async fn new(connection: S, closing: Closing) -> Self {
+    /// Creates the server's end of a WebSocket whose handshake is complete. A message of the client can have at most
+    /// `max_received` bytes.
+    pub(super) async fn new(connection: S, closing: Closing, max_received: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             // Smaller pieces wait for more in the buffer. So a piece and the one before it need one system call.
             .write_buffer_size(PIECE)
-            .max_message_size(Some(MAX_RECEIVED))
-            .max_frame_size(Some(MAX_RECEIVED));
+            .max_message_size(Some(max_received))
+            .max_frame_size(Some(max_received));
         let (connection, progress) = Watched::new(connection);
         let stream = WebSocketStream::from_raw_socket(connection, Role::Server, Some(config)).await;
         let (sink, stream) = stream.split();
@@ -311,7 +312,7 @@ mod tests {
     /// Returns both ends of a socket whose connection holds this many bytes.
     async fn sockets(buffer: usize) -> (Socket<DuplexStream>, WebSocketStream<DuplexStream>) {
         let (ours, theirs) = duplex(buffer);
-        let socket = Socket::new(ours, watch::channel(()).1).await;
+        let socket = Socket::new(ours, watch::channel(()).1, MAX_RECEIVED).await;
         (socket, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
 

@@ -109,6 +109,16 @@ impl ClientCodecs {
 }
 
 impl AudioCodec {
+    /// Returns whether silence can be made with this codec, if no audio arrives.
+    pub(super) fn has_silence(&self) -> bool {
+        matches!(self, Self::Aac(config) if config.silent_frame().is_some())
+    }
+
+    /// Returns whether the codecs differ at most in their parameters.
+    pub(super) fn is_same_kind(&self, other: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(other)
+    }
+
     /// Returns the audio for an init segment; `None` for G.711, which MP4 for browsers cannot contain.
     pub(super) fn mp4(&self) -> Option<AudioConfig> {
         match self {

@@ -1,8 +1,9 @@
 //! The messages for one client: the frames since the last keyframe, then each frame as soon as it arrives.
 //!
 //! A client that is too slow gets no frames until the next keyframe. It learns at once that it misses frames of video,
-//! so that it shows what it has, and before the keyframe it learns how many it has missed. No message waits for a slow client, except the one that is being sent. In the meantime,
-//! [`LiveFeed::discard_late`] drops the frames that become too old.
+//! so that it shows what it has, and before the keyframe it learns how many it has missed. No message waits for a slow
+//! client, except the one that is being sent. In the meantime, [`LiveFeed::discard_late`] drops the frames that become too
+//! old.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -11,11 +12,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::backlog::{Acknowledged, Backlog, MAX_AGE, MAX_WAIT};
 use super::codecs::{ChosenAudio, ClientCodecs};
 use super::mp4::Mp4Writer;
+use super::plain::{self, PlainPlayer};
 use super::protocol::{MessageFormat, ServerMessage, Watch};
 use super::raw;
 use crate::base::counters::Counters;
@@ -37,6 +39,13 @@ const GAP_FRAMES: u32 = 3;
 /// A message for a client.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
+    /// The description of the frames that follow.
+    Media {
+        /// The text message.
+        text: String,
+        /// The MIME type for Media Source Extensions; `None` if frames are raw.
+        mime: Option<String>,
+    },
     /// A text message.
     Text(String),
     /// A binary message, in two parts.
@@ -51,7 +60,11 @@ pub(crate) struct LiveFeed {
     form: MessageFormat,
     codecs: ClientCodecs,
     wants_audio: bool,
+    /// `None` for players that follow the protocol of the live socket.
+    plain: Option<PlainPlayer>,
     joined_at: Instant,
+    /// True until the first keyframe after joining.
+    is_joining: bool,
     /// Frames that have been read, but not sent: what the hub had when the client joined, and at most one more.
     ahead: VecDeque<Arc<Frame>>,
     /// Messages that have been made, but not sent: the messages of one frame.
@@ -64,6 +77,15 @@ pub(crate) struct LiveFeed {
     /// `None` if the client does not skip.
     skip: Option<Skip>,
     counters: Counters,
+}
+
+/// The messages so far of a feed that has ended.
+#[derive(Debug)]
+pub(crate) struct Past {
+    /// Messages that have not been sent.
+    made: VecDeque<Outgoing>,
+    current: Option<Described>,
+    number: u32,
 }
 
 /// A client's way to the next keyframe, because it has missed frames.
@@ -102,7 +124,9 @@ impl LiveFeed {
             form: watch.format,
             codecs: ClientCodecs::parse(&watch.codecs),
             wants_audio: watch.audio,
+            plain: None,
             joined_at: Instant::now(),
+            is_joining: true,
             ahead: VecDeque::new(),
             made: VecDeque::new(),
             current: None,
@@ -111,6 +135,23 @@ impl LiveFeed {
             skip: None,
             counters,
         }
+    }
+
+    /// Makes the messages for a player that does not follow the protocol of the live socket; see [`PlainPlayer`].
+    pub(crate) fn for_plain_player(self, player: PlainPlayer) -> Self {
+        Self { plain: Some(player), ..self }
+    }
+
+    /// Makes the messages that follow those of another feed, whose stream has ended.
+    pub(crate) fn continuing(self, past: Past) -> Self {
+        let Past { made, current, number } = past;
+        let skip = Skip { since: Instant::now(), frames: 0, is_announced: true };
+        Self { made, current, number, skip: Some(skip), ..self }
+    }
+
+    /// Stops reading. Returns what a feed needs that continues the messages.
+    pub(crate) fn into_past(self) -> Past {
+        Past { made: self.made, current: self.current, number: self.number }
     }
 
     /// Returns the next message; `None` when the stream has ended. Error: the client cannot decode the video, or the
@@ -126,9 +167,28 @@ impl LiveFeed {
             if self.ahead.is_empty() && !self.read().await {
                 return Ok(None);
             }
+            if self.is_joining {
+                self.prepare_burst().await;
+            }
             if let Some(frame) = self.ahead.pop_front() {
                 self.take(&frame)?;
             }
+        }
+    }
+
+    /// Prepares the frames that a plain player gets at once.
+    async fn prepare_burst(&mut self) {
+        let Some(player) = self.plain else { return };
+        let until = self.joined_at + plain::AUDIO_WITHIN;
+        while self.media.flow().is_some_and(|flow| flow.format.awaits_audio) {
+            if !matches!(timeout_at(until, self.read()).await, Ok(true)) {
+                break;
+            }
+        }
+        let frames = std::mem::take(&mut self.ahead);
+        match player.burst(frames) {
+            Ok(burst) => self.ahead = burst,
+            Err(too_long) => too_long.iter().for_each(|frame| self.miss(frame)),
         }
     }
 
@@ -190,8 +250,9 @@ impl LiveFeed {
             return Ok(());
         }
         if frame.is_entry_point() {
+            self.is_joining = false;
             self.note_gap(frame);
-            self.end_skip();
+            self.end_skip(frame).map_err(unusable)?;
             self.describe(frame)?;
         }
         self.add(frame, now).map_err(unusable)
@@ -244,66 +305,32 @@ impl LiveFeed {
     }
 
     /// Ends a skip with a keyframe: tells the client of the missed frames that it was not told of.
-    fn end_skip(&mut self) {
-        let Some(skip) = self.skip.take() else { return };
-        let Some(current) = &mut self.current else { return };
+    fn end_skip(&mut self, keyframe: &Frame) -> Result<(), Mp4Error> {
+        let Some(skip) = self.skip.take() else { return Ok(()) };
+        if self.plain.is_some() {
+            self.continue_times(keyframe)?;
+        }
+        let Some(current) = &mut self.current else { return Ok(()) };
         if let Some(mp4) = &mut current.mp4 {
             mp4.skip();
         }
         if skip.frames > 0 || !skip.is_announced {
             self.made.push_back(gap(skip.frames));
         }
-    }
-
-    /// Describes the frames that begin with this keyframe, unless the client has the same description. A description
-    /// changes only with a keyframe, because a decoder that begins anew needs one.
-    fn describe(&mut self, keyframe: &Frame) -> Result<(), Error> {
-        let format = self.newest_format(keyframe);
-        let audio = if self.wants_audio { self.codecs.audio(&format, self.form) } else { None };
-        let is_same = self.current.as_ref().is_some_and(|current| {
-            current.format.epoch == format.epoch
-                && current.format.parameter_sets == format.parameter_sets
-                && current.audio == audio
-        });
-        if is_same {
-            return Ok(());
-        }
-        self.codecs.ensure_decodes_video(&format)?;
-        let (description, mp4) = match self.form {
-            MessageFormat::Raw => (raw::describe(&format, audio.as_ref()), None),
-            MessageFormat::Mp4 => {
-                let (writer, description, init) =
-                    Mp4Writer::new(&format, audio.as_ref()).map_err(unusable)?;
-                (description, Some((writer, init)))
-            }
-        };
-        let message = ServerMessage::Media { epoch: format.epoch, media: description };
-        self.made.push_back(Outgoing::Text(message.text()));
-        let (mp4, init) = mp4.unzip();
-        self.made.extend(init.map(|init| Outgoing::Bytes([init, Bytes::new()])));
-        self.current = Some(Described { format, audio, last: None, mp4 });
         Ok(())
-    }
-
-    /// Returns the newest description of the video that begins with this keyframe. It may already contain audio that
-    /// was not known when the keyframe arrived.
-    fn newest_format(&self, keyframe: &Frame) -> Arc<Format> {
-        let own = &keyframe.format;
-        let newest = self.media.flow().map(|flow| flow.format);
-        let is_of_same_video = |format: &Arc<Format>| {
-            format.epoch == own.epoch
-                && format.is_converted == own.is_converted
-                && format.parameter_sets == own.parameter_sets
-        };
-        newest.filter(is_of_same_video).unwrap_or_else(|| Arc::clone(own))
     }
 
     /// Makes the messages with a frame of a described track.
     fn add(&mut self, frame: &Arc<Frame>, now: Instant) -> Result<(), Mp4Error> {
-        let Some(current) = &mut self.current else { return Ok(()) };
         let is_video = frame.track == Track::Video;
-        let is_wanted =
-            is_video || current.audio.as_ref().is_some_and(|it| it.track == frame.track);
+        let chosen = self.plain.and_then(|_| self.chosen_audio(&frame.format));
+        let Some(current) = &mut self.current else { return Ok(()) };
+        let is_of_audio = current.audio.as_ref().is_some_and(|it| it.track == frame.track);
+        // A plain player gets silence until audio of another kind is described, and its times never go back.
+        let is_described = self.plain.is_none()
+            || chosen == current.audio
+                && current.mp4.as_ref().is_none_or(|it| it.shift().from <= frame.decode_time);
+        let is_wanted = is_video || is_of_audio && is_described;
         if !is_wanted || frame.format.epoch != current.format.epoch {
             return Ok(());
         }
@@ -350,6 +377,8 @@ fn unusable(error: Mp4Error) -> Error {
     Error::new(ErrorKind::SourceUnsupported, "the camera's video cannot be sent to players")
         .caused_by(error)
 }
+
+mod description;
 
 #[cfg(test)]
 mod tests;

@@ -11,6 +11,7 @@
 //! | [`codecs`] | the codecs that a client can decode, and the choice of the audio |
 //! | [`feed`] | the messages for one client: which frames it gets, and which ones it misses |
 //! | [`backlog`] | whether a client is too slow |
+//! | [`plain`] | what is different for players that do not follow this protocol |
 //! | `mp4` | frames as MP4 |
 //! | `raw` | frames for `WebCodecs` |
 
@@ -18,5 +19,6 @@ pub(crate) mod backlog;
 pub(crate) mod codecs;
 pub(crate) mod feed;
 mod mp4;
+pub(crate) mod plain;
 pub(crate) mod protocol;
 mod raw;

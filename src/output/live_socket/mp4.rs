@@ -7,7 +7,6 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::codecs::{AudioCodec, ChosenAudio};
-use super::protocol::MediaDescription;
 use crate::media::frame::{Format, Frame};
 use crate::media::mp4::fragments::{Sample, SampleRun, dated_fragment_head};
 use crate::media::mp4::init::{AudioConfig, init_segment};
@@ -17,11 +16,29 @@ use crate::output::sound::Sound;
 /// A gap in the video that is at least this long is a jump of the camera's clock.
 const MAX_VIDEO_GAP: Duration = Duration::from_secs(10);
 
+/// The difference between the times of frames and the times in messages.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Shift {
+    /// A time on the epoch's clock.
+    pub(super) from: Duration,
+    /// The same time in messages.
+    pub(super) to: Duration,
+}
+
+impl Shift {
+    fn apply(self, time: Duration) -> Duration {
+        (time + self.to).saturating_sub(self.from)
+    }
+}
+
 /// Writes the frames of one description as MP4.
 #[derive(Debug)]
 pub(super) struct Mp4Writer {
     audio: Option<AudioCodec>,
     timescale: u32,
+    shift: Shift,
+    /// The end of everything so far, as a time in messages.
+    end: Duration,
     /// The last frame of video, and the end of the video so far.
     video: Option<(Arc<Frame>, Duration)>,
     /// The sound since the last gap; `None` before the first frame of video.
@@ -31,29 +48,47 @@ pub(super) struct Mp4Writer {
 }
 
 impl Mp4Writer {
-    /// Creates a writer for frames of this format. Also returns the description and the init segment.
+    /// Creates a writer for frames of this format. Also returns the MIME type and the init segment.
     pub(super) fn new(
         format: &Format,
         audio: Option<&ChosenAudio>,
-    ) -> Result<(Self, MediaDescription<'static>, Bytes), Mp4Error> {
+        shift: Shift,
+    ) -> Result<(Self, String, Bytes), Mp4Error> {
         let config = audio.and_then(|audio| audio.codec.mp4());
         let init = init_segment(Some(&format.parameter_sets), config.as_ref())?;
         let codecs = [Some(format.picture.codec.clone()), config.as_ref().map(AudioConfig::codec)];
         let codecs = codecs.into_iter().flatten().collect::<Vec<_>>().join(",");
-        let description = MediaDescription::Mp4 { mime: format!("video/mp4; codecs=\"{codecs}\"") };
+        let mime = format!("video/mp4; codecs=\"{codecs}\"");
         let writer = Self {
             timescale: config.as_ref().map_or(1, AudioConfig::timescale),
             audio: audio.map(|audio| audio.codec.clone()),
+            shift,
+            end: shift.to,
             video: None,
             sound: None,
             audio_end: None,
         };
-        Ok((writer, description, init))
+        Ok((writer, mime, init))
     }
 
     /// Forgets the times so far, because frames are missing before the next one.
     pub(super) fn skip(&mut self) {
         (self.video, self.sound, self.audio_end) = (None, None, None);
+    }
+
+    /// Returns the difference between the times of frames and the times in messages.
+    pub(super) fn shift(&self) -> Shift {
+        self.shift
+    }
+
+    /// Changes the times in messages.
+    pub(super) fn set_shift(&mut self, shift: Shift) {
+        self.shift = shift;
+    }
+
+    /// Returns the end of everything so far, as a time in messages.
+    pub(super) fn end(&self) -> Duration {
+        self.end
     }
 
     /// Returns the message with a frame of video.
@@ -73,10 +108,11 @@ impl Mp4Writer {
         // Extensions, coded frame processing).
         let begin = self.end_before(frame).unwrap_or(frame.decode_time);
         let end = (frame.decode_time + frame.duration).max(begin);
-        let decode_time = ticks(begin, VIDEO_TIMESCALE);
-        let shown = i128::from(ticks(frame.presentation_time, VIDEO_TIMESCALE));
+        let decode_time = self.ticks(begin, VIDEO_TIMESCALE);
+        let shown = i128::from(self.ticks(frame.presentation_time, VIDEO_TIMESCALE));
         let sample = Sample {
-            duration: u32::try_from(ticks(end, VIDEO_TIMESCALE) - decode_time).unwrap_or(u32::MAX),
+            duration: u32::try_from(self.ticks(end, VIDEO_TIMESCALE) - decode_time)
+                .unwrap_or(u32::MAX),
             composition_offset: i32::try_from(shown - i128::from(decode_time)).unwrap_or(0),
             is_keyframe: frame.is_keyframe,
             data: &frame.data,
@@ -84,6 +120,7 @@ impl Mp4Writer {
         let run = SampleRun { decode_time, samples: &[sample] };
         let head = dated_fragment_head(number, run, SampleRun::default(), frame.taken_at)?;
         self.video = Some((Arc::clone(frame), end));
+        self.end = self.end.max(self.shift.apply(end));
         Ok([head.into(), frame.data.clone()])
     }
 
@@ -114,10 +151,20 @@ impl Mp4Writer {
         }
     }
 
+    /// Returns silence up to the end of the video, if the audio has ended before and will not be continued.
+    pub(super) fn silence_to_end(&mut self) -> Vec<Arc<Frame>> {
+        match (&self.video, &mut self.sound, &self.audio) {
+            (Some((last, end)), Some(sound), Some(AudioCodec::Aac(config))) => {
+                sound.end_with_silence(config, (last, *end))
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Returns the message with a frame of audio that [`Mp4Writer::sounds`] has returned.
-    pub(super) fn audio(&self, frame: &Frame, number: u32) -> Result<[Bytes; 2], Mp4Error> {
-        let decode_time = ticks(frame.decode_time, self.timescale);
-        let end = ticks(frame.decode_time + frame.duration, self.timescale);
+    pub(super) fn audio(&mut self, frame: &Frame, number: u32) -> Result<[Bytes; 2], Mp4Error> {
+        let decode_time = self.ticks(frame.decode_time, self.timescale);
+        let end = self.ticks(frame.decode_time + frame.duration, self.timescale);
         let sample = Sample {
             duration: u32::try_from(end - decode_time).unwrap_or(u32::MAX),
             composition_offset: 0,
@@ -126,7 +173,13 @@ impl Mp4Writer {
         };
         let run = SampleRun { decode_time, samples: &[sample] };
         let head = dated_fragment_head(number, SampleRun::default(), run, frame.taken_at)?;
+        self.end = self.end.max(self.shift.apply(frame.decode_time + frame.duration));
         Ok([head.into(), frame.data.clone()])
+    }
+
+    /// Returns the number of ticks in messages that is nearest to `time`.
+    fn ticks(&self, time: Duration, timescale: u32) -> u64 {
+        ticks(self.shift.apply(time), timescale)
     }
 }
 
@@ -178,9 +231,28 @@ mod tests {
     }
 
     #[test]
+    fn the_times_in_messages_can_begin_anywhere() {
+        let format = testing::format(7);
+        let millis = Duration::from_millis;
+        let shift = Shift { from: millis(1000), to: millis(0) };
+        let (mut writer, ..) = Mp4Writer::new(&format, None, shift).expect("a writer");
+        let write = |writer: &mut Mp4Writer, number, time| {
+            let frame = Arc::new(testing::video(&format, true, time, 40));
+            read(&writer.video(&frame, number).expect("a message"))
+        };
+        assert_eq!(write(&mut writer, 1, 1000), (1, 0, 3600, 0));
+        assert_eq!(write(&mut writer, 2, 1040), (2, 3600, 3600, 0));
+        writer.skip();
+        assert_eq!(writer.end(), millis(80));
+        writer.set_shift(Shift { from: millis(500), to: millis(80) });
+        assert_eq!(write(&mut writer, 3, 500), (3, 7200, 3600, 0));
+        assert_eq!(write(&mut writer, 4, 0), (4, 0, 0, 0), "no time is before 0");
+    }
+
+    #[test]
     fn a_gap_between_pictures_does_not_make_a_gap_in_decode_times() {
         let format = testing::format(7);
-        let (mut writer, ..) = Mp4Writer::new(&format, None).expect("a writer");
+        let (mut writer, ..) = Mp4Writer::new(&format, None, Shift::default()).expect("a writer");
         let mut write = |number, time| {
             let frame = Arc::new(testing::video(&format, number == 1, time, 40));
             read(&writer.video(&frame, number).expect("a message"))
@@ -198,7 +270,8 @@ mod tests {
         let format = testing::format(7);
         let codec = AudioCodec::Aac(AacConfig::low_complexity(48_000, 1).expect("AAC"));
         let audio = ChosenAudio { track: Track::Audio, codec };
-        let (mut writer, ..) = Mp4Writer::new(&format, Some(&audio)).expect("a writer");
+        let (mut writer, ..) =
+            Mp4Writer::new(&format, Some(&audio), Shift::default()).expect("a writer");
         let mut sounds_after = |time| {
             let frame = Arc::new(testing::video(&format, true, time, 40));
             writer.video(&frame, 1).expect("a message");

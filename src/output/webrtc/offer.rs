@@ -114,6 +114,16 @@ impl Negotiated {
         self.rtc
     }
 
+    /// Returns whether the viewer wants audio.
+    pub(crate) fn wants_audio(&self) -> bool {
+        self.audio.is_some()
+    }
+
+    /// Returns whether the viewer gets this audio.
+    pub(crate) fn sends(&self, audio: &AudioFormat) -> bool {
+        self.audio.as_ref().is_some_and(|section| section.payload_type(audio).is_some())
+    }
+
     /// Returns whether the viewer accepts video of this codec.
     pub(crate) fn accepts(&self, codec: VideoCodec) -> bool {
         self.video.payload_type(codec, None).is_some()
@@ -243,6 +253,9 @@ fn sections(
 }
 
 mod text;
+mod wishes;
+
+pub(crate) use wishes::{only_watching, without_audio};
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod camera;
 mod disk;
 mod events;
+pub(crate) mod go2rtc;
 mod live_socket;
 mod manager;
 mod metrics;

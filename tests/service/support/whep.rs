@@ -15,6 +15,7 @@ use super::{Manager, TIMEOUT};
 
 /// What a viewer offers.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "the wishes are independent of each other")]
 pub(crate) struct Offer {
     /// The viewer connects with TCP.
     pub tcp: bool,
@@ -22,6 +23,8 @@ pub(crate) struct Offer {
     pub h265: bool,
     /// The viewer wants audio.
     pub audio: bool,
+    /// The viewer would send audio, in a section before the others.
+    pub microphone: bool,
 }
 
 /// A picture, or a packet of audio.
@@ -78,6 +81,9 @@ pub(crate) fn offer(
     };
     rtc.add_local_candidate(candidate.expect("a candidate"));
     let mut changes = rtc.sdp_api();
+    if options.microphone {
+        changes.add_media(MediaKind::Audio, Direction::SendOnly, None, None, None);
+    }
     let video = changes.add_media(MediaKind::Video, Direction::RecvOnly, None, None, None);
     if options.audio {
         changes.add_media(MediaKind::Audio, Direction::RecvOnly, None, None, None);
@@ -117,6 +123,25 @@ impl WhepViewer {
         path: &str,
         options: Offer,
     ) -> Self {
+        let (mut session, mut tag) = (String::new(), String::new());
+        let viewer = Self::open_by(manager, options, async |offer| {
+            let response = post_with(client, &manager.url(path), &offer).await;
+            assert_eq!(response.status(), 201, "{response:?}");
+            response.headers()["location"].to_str().expect("text").clone_into(&mut session);
+            response.headers()["etag"].to_str().expect("text").clone_into(&mut tag);
+            assert_eq!(response.headers()["content-type"], "application/sdp");
+            response.text().await.expect("an answer")
+        })
+        .await;
+        Self { session, tag, ..viewer }
+    }
+
+    /// Opens a session whose answer is the one that `exchange` returns for an offer.
+    pub(crate) async fn open_by(
+        manager: &Manager,
+        options: Offer,
+        exchange: impl AsyncFnOnce(String) -> String,
+    ) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], port(manager).await));
         let link = if options.tcp {
             let stream = TcpStream::connect(address).await.expect("a connection");
@@ -130,12 +155,7 @@ impl WhepViewer {
         };
         let local = local.expect("an address");
         let (mut rtc, offer, pending, video) = offer(options, local);
-        let response = post_with(client, &manager.url(path), &offer).await;
-        assert_eq!(response.status(), 201, "{response:?}");
-        let session = response.headers()["location"].to_str().expect("text").to_owned();
-        let tag = response.headers()["etag"].to_str().expect("text").to_owned();
-        assert_eq!(response.headers()["content-type"], "application/sdp");
-        let answer = response.text().await.expect("an answer");
+        let answer = exchange(offer).await;
         let unused = if options.tcp { " udp " } else { " tcp " };
         let lines =
             answer.lines().filter(|it| !it.starts_with("a=candidate") || !it.contains(unused));
@@ -143,6 +163,7 @@ impl WhepViewer {
         let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
         rtc.sdp_api().accept_answer(pending, answer).expect("an answer that fits");
         let (pictures, audio) = (Vec::new(), Vec::new());
+        let (session, tag) = (String::new(), String::new());
         let (loss, is_closed) = (0.0, false);
         Self { rtc, link, local, video, session, tag, pictures, audio, loss, is_closed }
     }

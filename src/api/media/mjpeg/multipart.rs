@@ -32,7 +32,7 @@ const REPEAT_AFTER: Duration = Duration::from_secs(10);
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Returns the response with the pictures of `view`, beginning with `first`.
-pub(super) fn reply(view: PictureView, first: Arc<Picture>) -> Reply {
+pub(in crate::api) fn reply(view: PictureView, first: Arc<Picture>) -> Reply {
     let (parts, body) = mpsc::channel(PIECES);
     let send = async move {
         let error = send_all(view, first, &parts).await;

@@ -4,7 +4,7 @@
 //! needs grows with the third power of the number of attributes. So offers with too many attributes never reach it, and
 //! it uses no offer that contradicts itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use str0m::change::SdpOffer;
 use str0m::media::{Direction, Mid};
@@ -86,7 +86,7 @@ fn in_one_line(line: &str) -> Result<Option<&str>, Error> {
 
 /// Fails if the offer contradicts itself, or if it offers to send something. Returns the names of its media sections.
 fn ensure_consistent(offer: &SdpOffer) -> Result<Vec<Mid>, Error> {
-    let (mut names, mut types) = (Vec::new(), HashSet::new());
+    let (mut names, mut types) = (Vec::new(), HashMap::new());
     for section in &offer.media_lines {
         let name = section.mid();
         if names.contains(&name) {
@@ -99,9 +99,15 @@ fn ensure_consistent(offer: &SdpOffer) -> Result<Vec<Mid>, Error> {
             return Err(invalid(&reason));
         }
         for format in section.rtp_params() {
-            let used = [Some(format.pt()), format.resend()];
-            if let Some(twice) = used.into_iter().flatten().find(|one| !types.insert(*one)) {
-                return Err(invalid(&format!("payload type {twice} is used twice")));
+            // Browsers use a payload type in several sections, but always for the same codec.
+            let used = [(Some(format.pt()), None), (format.resend(), Some(format.pt()))];
+            for (number, repeats) in used {
+                let Some(number) = number else { continue };
+                let meaning = (format.spec(), repeats);
+                let before = types.insert(number, (name, meaning));
+                if before.is_some_and(|before| before.0 == name || before.1 != meaning) {
+                    return Err(invalid(&format!("payload type {number} is used twice")));
+                }
             }
         }
     }
