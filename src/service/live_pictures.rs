@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, debug, warn};
 
 use super::core::Core;
@@ -26,6 +26,8 @@ use crate::stream::output::WantedOutput;
 const FIRST_WITHIN: Duration = Duration::from_secs(20);
 /// If the sub stream has no picture within this time, the main stream is opened as well.
 const SUB_FIRST_WITHIN: Duration = Duration::from_secs(1);
+/// The time after a change of the stream in which older pictures are left out.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
 /// A request for a view of pictures that is permitted.
 pub(crate) struct PictureRequest {
@@ -43,6 +45,8 @@ pub(crate) struct PictureView {
     first: Option<Arc<Picture>>,
     /// The time at which the camera took the last picture; `None` before the first picture.
     last_taken_at: Option<SystemTime>,
+    /// The time at which the source has changed; `None` if it has not.
+    changed_at: Option<Instant>,
     /// The search for pictures of the sub stream, which replace the ones of the main stream as soon as there is one; empty
     /// if the view does not change.
     better: JoinSet<Better>,
@@ -219,7 +223,7 @@ impl PictureView {
 
     fn of_source(source: Source, first: Option<Arc<Picture>>, spec: PictureSpec) -> Self {
         let (rate, better) = (spec.rate, JoinSet::new());
-        Self { spec, rate, source, first, last_taken_at: None, better }
+        Self { spec, rate, source, first, last_taken_at: None, changed_at: None, better }
     }
 
     /// Waits for the first picture, for a limited time.
@@ -238,6 +242,7 @@ impl PictureView {
             let error = tokio::select! {
                 error = &mut self.source.end => return Err(error),
                 picture = self.source.reader.next() => match picture {
+                    Ok(picture) if self.is_too_old(&picture) => continue,
                     Ok(picture) => {
                         self.last_taken_at = Some(picture.taken_at);
                         return Ok(picture);
@@ -260,15 +265,22 @@ impl PictureView {
         }
     }
 
+    /// Returns whether a picture is older than the last one, shortly after the source has changed. The times of two streams
+    /// are estimated independently of each other.
+    fn is_too_old(&self, picture: &Picture) -> bool {
+        let is_recent = self.changed_at.is_some_and(|at| at.elapsed() < SETTLES_WITHIN);
+        is_recent && self.last_taken_at.is_some_and(|last| picture.taken_at <= last)
+    }
+
     /// Changes over to a better source. Returns false if it cannot be used.
     fn change_over(&mut self, found: Result<Better, JoinError>) -> bool {
         let Some((mut source, picture)) = found_better(found) else { return false };
         // The rate may have changed since the search began.
         source.reader.set_rate(self.rate);
         self.source = source;
+        self.changed_at = Some(Instant::now());
         // A decoder's first picture can be older than the last picture of the other stream.
-        let is_newer = self.last_taken_at.is_none_or(|last| last < picture.taken_at);
-        self.first = is_newer.then_some(picture);
+        self.first = (!self.is_too_old(&picture)).then_some(picture);
         true
     }
 
