@@ -86,8 +86,9 @@ pub(super) fn with_body(
 
 /// Returns the response 200 whose body are the bytes from this channel, which caches must not store. The response
 /// ends when the channel does. If the client leaves, the receiver is dropped.
-pub(super) fn streaming(content_type: &'static str, bytes: mpsc::Receiver<Bytes>) -> Reply {
-    let mut reply = with_body(StatusCode::OK, content_type, Bytes::new());
+pub(super) fn streaming(content_type: HeaderValue, bytes: mpsc::Receiver<Bytes>) -> Reply {
+    let mut reply = with_body(StatusCode::OK, "", Bytes::new());
+    reply.headers_mut().insert(CONTENT_TYPE, content_type);
     *reply.body_mut() = Streamed(bytes).boxed_unsync();
     reply
 }

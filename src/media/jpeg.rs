@@ -11,26 +11,48 @@ const BEGIN: [u8; 2] = [0xff, 0xd8];
 /// The largest number of segments and fill bytes that are read to find the size. Cameras send about ten.
 const MAX_SEGMENTS: usize = 64;
 
+/// The marker of the header that precedes the compressed data.
+const START_OF_SCAN: u8 = 0xda;
+/// The last two bytes of every JPEG. They do not occur in compressed data.
+const END: [u8; 2] = [0xff, 0xd9];
+
 /// Returns the properties of a JPEG; `None` if `bytes` are not a JPEG, or do not state a size and a valid number of
 /// bits per sample within the first [`MAX_SEGMENTS`] segments.
 pub(super) fn picture(bytes: &[u8]) -> Option<PictureParameters> {
+    let (marker, segment, _) = segments(bytes)?.find(|(marker, ..)| is_frame_header(*marker))?;
+    frame_header(marker, segment)
+}
+
+/// Returns whether a JPEG has an end. Bytes that are not part of the picture can follow it. A small picture in the headers
+/// has an end as well, which does not count.
+pub(crate) fn is_complete(bytes: &[u8]) -> bool {
+    let scan =
+        segments(bytes).and_then(|mut all| all.find(|(marker, ..)| *marker == START_OF_SCAN));
+    // Usually, the end is at the end.
+    scan.is_some_and(|(_, _, rest)| rest.windows(END.len()).rev().any(|pair| pair == END))
+}
+
+/// Returns the marker of each of the first [`MAX_SEGMENTS`] segments, its contents, and the bytes after it; `None` if
+/// `bytes` are not a JPEG.
+fn segments(bytes: &[u8]) -> Option<impl Iterator<Item = (u8, &[u8], &[u8])>> {
     let mut rest = bytes.strip_prefix(&BEGIN)?;
-    for _ in 0..MAX_SEGMENTS {
-        let [0xff, marker, ..] = *rest else { return None };
-        if marker == 0xff {
-            // Any number of these bytes can precede a marker.
-            rest = &rest[1..];
-            continue;
+    let mut left = MAX_SEGMENTS;
+    Some(std::iter::from_fn(move || {
+        loop {
+            left = left.checked_sub(1)?;
+            let [0xff, marker, ..] = *rest else { return None };
+            if marker == 0xff {
+                // Any number of these bytes can precede a marker.
+                rest = rest.get(1..)?;
+                continue;
+            }
+            let (length, _) = rest.get(2..)?.split_first_chunk()?;
+            let end = 2 + usize::from(u16::from_be_bytes(*length));
+            let segment = rest.get(4..end)?;
+            rest = rest.get(end..)?;
+            return Some((marker, segment, rest));
         }
-        let (length, _) = rest.get(2..)?.split_first_chunk()?;
-        let end = 2 + usize::from(u16::from_be_bytes(*length));
-        let segment = rest.get(4..end)?;
-        if is_frame_header(marker) {
-            return frame_header(marker, segment);
-        }
-        rest = &rest[end..];
-    }
-    None
+    }))
 }
 
 /// Returns whether the segment of this marker states the size. The other markers from C0 to CF are for
@@ -124,6 +146,23 @@ mod tests {
         for length in 0..whole.len() - 12 {
             assert_eq!(picture(&whole[..length]), None, "{length} bytes");
         }
+    }
+
+    #[test]
+    fn a_complete_picture_has_an_end_after_its_headers() {
+        let scan = |rest: &[u8]| {
+            let headers = jpeg(0x22);
+            // A small picture in the headers has an end of its own.
+            let small = b"\xff\xe1\x00\x06\xff\xd8\xff\xd9";
+            let scan = b"\x00\x08\x01\x01\x00\x00\x3f\x00".as_slice();
+            is_complete(&[&headers[..2], small, &headers[2..], scan, rest].concat())
+        };
+        assert!(scan(b"data\xff\x00data\xff\xd9"));
+        assert!(scan(b"data\xff\xd9\x00\x00padding"));
+        assert!(!scan(b"data\xff\x00data"));
+        assert!(!scan(b""));
+        assert!(!is_complete(b"\xff\xd8\xff\xd9"), "no picture");
+        assert!(!is_complete(b"\xff\xd9"));
     }
 
     proptest! {

@@ -40,7 +40,7 @@ pub(crate) mod flow;
 pub(crate) mod frame;
 pub(crate) mod frame_budget;
 pub(crate) mod hub;
-mod jpeg;
+pub(crate) mod jpeg;
 mod kept_frames;
 pub(crate) mod mp4;
 pub(crate) mod muxer;

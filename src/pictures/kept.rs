@@ -143,11 +143,10 @@ fn remove_least_used(kept: &mut Vec<Kept>) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
-    use tokio::time::Instant;
+    use std::time::{Duration, SystemTime};
 
     use super::*;
+    use crate::pictures::picture::testing;
 
     fn key(camera: &str, width: Option<u32>) -> PictureKey {
         PictureKey { id: StreamId::parse(camera).expect("an id"), width }
@@ -158,9 +157,9 @@ mod tests {
     }
 
     fn picture(bytes: usize) -> Arc<Picture> {
-        let (received_at, taken_at) = (Instant::now(), SystemTime::now());
         let jpeg = vec![0; bytes].into();
-        Arc::new(Picture { jpeg, full_width: 1280, received_at, taken_at })
+        let taken_at = SystemTime::now();
+        Arc::new(Picture { jpeg, taken_at, full_width: 1280, ..testing::picture(Duration::ZERO) })
     }
 
     #[test]

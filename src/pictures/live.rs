@@ -6,17 +6,24 @@
 //! |---|---|
 //! | [`reader`] | a consumer's position |
 //! | `board` | the sizes and rates that consumers want, and the newest pictures |
+//! | `width` | the wanted widths that are one size |
 //! | `supervisor` | starting, replacing and ending the decoder of one stream |
+//! | `plan` | the decision which decoders run |
+//! | `start_limit` | fewer starts for a client that requests ever other sizes |
+//! | `loop_filter` | the decision whether the loop filter is left out |
 //! | `decoding` | passing frames to one decoder, from a keyframe on |
 //! | `child` | one FFmpeg |
 //! | `sink` | finding the frame of each picture that FFmpeg writes |
+//! | `reordering` | the number of frames that FFmpeg holds back |
 //! | `selection` | the frames that become pictures |
 //! | `load` | fewer pictures while the machine is too busy |
 //! | `args` | FFmpeg's arguments |
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::Instrument as _;
 
 use crate::base::counters::Counters;
@@ -34,10 +41,15 @@ mod board;
 mod child;
 mod decoding;
 mod load;
+mod loop_filter;
+mod plan;
 pub(crate) mod reader;
+mod reordering;
 mod selection;
 mod sink;
+mod start_limit;
 mod supervisor;
+mod width;
 
 /// The pictures that a consumer wants.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,6 +60,21 @@ pub(crate) struct PictureSpec {
     pub(crate) rate: f64,
 }
 
+/// What is known about a sub stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SubStream {
+    /// Width of its pictures in pixels.
+    Width(u32),
+    /// There were no pictures, because the stream or its decoding has failed.
+    Failed,
+}
+
+/// The time after which the width of a sub stream is not known any more, because somebody may have changed it in the
+/// camera.
+const WIDTH_KNOWN_FOR: Duration = Duration::from_mins(10);
+/// The time for which a sub stream that has failed is not used.
+const FAILED_FOR: Duration = Duration::from_mins(3);
+
 /// The decoders of all streams. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Pictures(Arc<Inner>);
@@ -57,9 +84,9 @@ struct Inner {
     decoder: Decoder,
     counters: Counters,
     streams: Mutex<HashMap<StreamId, DecodedStream>>,
-    /// The last known widths of streams, in pixels. At most one entry for each stream that was ever used for small
+    /// What was learned about sub streams, and when. At most one entry for each stream that was ever used for small
     /// pictures.
-    widths: Mutex<HashMap<StreamId, u32>>,
+    sub_streams: Mutex<HashMap<StreamId, (SubStream, Instant)>>,
 }
 
 impl Pictures {
@@ -69,7 +96,7 @@ impl Pictures {
             decoder,
             counters,
             streams: Mutex::default(),
-            widths: Mutex::default(),
+            sub_streams: Mutex::default(),
         }))
     }
 
@@ -84,7 +111,7 @@ impl Pictures {
         let mut streams = lock(&self.0.streams);
         let running = streams.get(stream.id()).filter(|it| it.stream.is_same(stream));
         let joined = running.and_then(|running| running.board.join(spec.width, interval));
-        let (entry, newest) = if let Some(joined) = joined {
+        let (entry, shown) = if let Some(joined) = joined {
             joined?
         } else {
             let decoded = DecodedStream {
@@ -93,42 +120,82 @@ impl Pictures {
                 decoder: self.0.decoder.clone(),
                 counters: self.0.counters.clone(),
             };
+            decoded.note_full_width();
             let Some(joined) = decoded.board.join(spec.width, interval) else {
                 return Err(reader::ended());
             };
             streams.insert(stream.id().clone(), decoded.clone());
-            let this = self.clone();
-            let supervise = async move {
-                supervisor::run(&decoded).await;
-                this.remove(&decoded);
-            };
+            let registered = Registered { pictures: self.clone(), decoded };
+            let supervise = async move { supervisor::run(&registered.decoded).await };
             tokio::spawn(supervise.in_current_span());
             joined?
         };
-        Ok(PictureReader::new(entry, newest, interval))
+        Ok(PictureReader::new(entry, shown, interval))
     }
 
-    /// Returns the last known width of a stream's pictures, in pixels; `None` if it is not known.
-    pub(crate) fn known_width(&self, id: &StreamId) -> Option<u32> {
-        lock(&self.0.widths).get(id).copied()
+    /// Returns what is known about a sub stream; `None` if nothing was learned lately.
+    pub(crate) fn known(&self, id: &StreamId) -> Option<SubStream> {
+        let (known, learned_at) = lock(&self.0.sub_streams).get(id).copied()?;
+        let valid_for = match known {
+            SubStream::Width(_) => WIDTH_KNOWN_FOR,
+            SubStream::Failed => FAILED_FOR,
+        };
+        (learned_at.elapsed() < valid_for).then_some(known)
     }
 
-    /// Remembers the width of a stream's pictures, in pixels.
-    pub(crate) fn note_width(&self, id: &StreamId, width: u32) {
-        lock(&self.0.widths).insert(id.clone(), width);
+    /// Remembers what was learned about a sub stream.
+    pub(crate) fn learn(&self, id: &StreamId, known: SubStream) {
+        lock(&self.0.sub_streams).insert(id.clone(), (known, Instant::now()));
     }
 
     /// Forgets what is known about a camera that was changed or deleted.
     pub(crate) fn forget(&self, camera: &CameraId) {
-        lock(&self.0.widths).retain(|id, _| id.camera() != camera);
+        lock(&self.0.sub_streams).retain(|id, _| id.camera() != camera);
     }
+}
 
-    /// Forgets a stream whose decoder has ended, unless another decoder has replaced it.
-    fn remove(&self, ended: &DecodedStream) {
-        let mut streams = lock(&self.0.streams);
-        let id = ended.stream.id();
-        if streams.get(id).is_some_and(|it| Arc::ptr_eq(&it.board, &ended.board)) {
+/// The entry of a stream whose decoder runs. Dropping it ends the pictures of all readers, even if the decoder's task has
+/// panicked.
+struct Registered {
+    pictures: Pictures,
+    decoded: DecodedStream,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.decoded.board.close();
+        let mut streams = lock(&self.pictures.0.streams);
+        let id = self.decoded.stream.id();
+        // Another decoder may have replaced this one.
+        if streams.get(id).is_some_and(|it| Arc::ptr_eq(&it.board, &self.decoded.board)) {
             streams.remove(id);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::child::spawner::{Bounds, Spawner};
+
+    #[tokio::test(start_paused = true)]
+    async fn what_was_learned_about_a_sub_stream_is_forgotten() {
+        let bounds = Bounds { nice: 0, memory: 1 << 30, open_files: 256 };
+        let spawner = Spawner::start(bounds, &[]).expect("a thread");
+        let pictures = Pictures::new(Decoder::new("ffmpeg".into(), spawner), Counters::default());
+        let [one, other] = ["one~sub", "other~sub"].map(|id| StreamId::parse(id).expect("an id"));
+        assert_eq!(pictures.known(&one), None);
+        pictures.learn(&one, SubStream::Width(640));
+        pictures.learn(&other, SubStream::Failed);
+        pictures.forget(one.camera());
+        assert_eq!(pictures.known(&one), None, "the camera was changed");
+        assert_eq!(pictures.known(&other), Some(SubStream::Failed));
+
+        pictures.learn(&one, SubStream::Width(640));
+        tokio::time::advance(FAILED_FOR).await;
+        assert_eq!(pictures.known(&other), None);
+        assert_eq!(pictures.known(&one), Some(SubStream::Width(640)));
+        tokio::time::advance(WIDTH_KNOWN_FOR).await;
+        assert_eq!(pictures.known(&one), None);
     }
 }

@@ -11,7 +11,7 @@ use tracing::Instrument as _;
 
 use super::decoder::Decoder;
 use super::kept::{KeptPictures, PictureKey};
-use super::picture::Picture;
+use super::picture::{Picture, Position};
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
@@ -207,10 +207,11 @@ impl Snapshots {
         }
         let began_at = Instant::now();
         let Frame { received_at, taken_at, ref format, .. } = *newest;
+        let position = Position::of(&newest);
         let full_width = format.picture.width.into();
         let jpeg = self.0.decoder.decode(frames, wanted.key.width, full_width).await?;
         self.0.counters.snapshot_taken(began_at.elapsed());
-        Ok(Arc::new(Picture { jpeg, full_width, received_at, taken_at }))
+        Ok(Arc::new(Picture { jpeg, full_width, position, received_at, taken_at }))
     }
 }
 

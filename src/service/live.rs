@@ -244,6 +244,41 @@ async fn refusal(
 }
 
 #[cfg(test)]
+pub(super) mod testing {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::camera::Camera;
+    use crate::camera::options::StreamOptions;
+    use crate::camera::source::Source;
+    use crate::stream::output::{OutputState, OutputStatus};
+
+    /// Returns the changes of a stream that is always live.
+    pub(crate) fn always_live() -> LivenessChanges {
+        let source = Source::parse("rtsp://cam/").expect("a link");
+        let id = StreamId::parse("cam").expect("an id");
+        let status = Status {
+            state: State::Live,
+            epoch: 1,
+            restarts: 0,
+            started_at: SystemTime::now(),
+            live_since: Some(Instant::now()),
+            start_took: None,
+            last_error: None,
+            was_live: true,
+            output: OutputStatus { state: OutputState::Off, error: None },
+            camera: Camera::new(id, source, StreamOptions::default()),
+        };
+        LivenessChanges {
+            status: watch::channel(status).1,
+            conversion: watch::channel(None).1,
+            live_since: None,
+            last: Liveness::Live,
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use crate::base::error::ErrorKind;

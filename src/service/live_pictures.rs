@@ -4,18 +4,19 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use tokio::time::timeout;
-use tracing::{Instrument as _, debug};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, timeout};
+use tracing::{Instrument as _, debug, warn};
 
 use super::core::Core;
 use super::live::{self, LiveView, Liveness, LivenessChanges, ViewRequest};
 use super::watching::Visitor;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{Profile, StreamId};
-use crate::pictures::live::PictureSpec;
 use crate::pictures::live::reader::PictureReader;
+use crate::pictures::live::{PictureSpec, SubStream};
 use crate::pictures::picture::Picture;
 use crate::stream::handle::StreamHandle;
 use crate::stream::output::WantedOutput;
@@ -23,6 +24,10 @@ use crate::stream::output::WantedOutput;
 /// The longest time to wait for the first picture of a live stream. It is long enough for three decoders that do not
 /// respond, so that the viewer learns why there are no pictures.
 const FIRST_WITHIN: Duration = Duration::from_secs(20);
+/// If the sub stream has no picture within this time, the main stream is opened as well.
+const SUB_FIRST_WITHIN: Duration = Duration::from_secs(1);
+/// The time after a change of the stream in which older pictures are left out.
+const SETTLES_WITHIN: Duration = Duration::from_secs(2);
 
 /// A request for a view of pictures that is permitted.
 pub(crate) struct PictureRequest {
@@ -32,12 +37,19 @@ pub(crate) struct PictureRequest {
 
 /// A viewer's view of the pictures of a camera. While it exists, the stream keeps running.
 pub(crate) struct PictureView {
-    core: Arc<Core>,
     spec: PictureSpec,
+    /// The number of pictures per second that the viewer can take.
+    rate: f64,
     source: Source,
-    /// The pictures of the sub stream, which replace the ones of the main stream as soon as there is one; `None` if the
-    /// view does not change.
-    better: Option<Pending<Better>>,
+    /// The first picture of the source, if it was already read.
+    first: Option<Arc<Picture>>,
+    /// The time at which the camera took the last picture; `None` before the first picture.
+    last_taken_at: Option<SystemTime>,
+    /// The time at which the source has changed; `None` if it has not.
+    changed_at: Option<Instant>,
+    /// The search for pictures of the sub stream, which replace the ones of the main stream as soon as there is one; empty
+    /// if the view does not change.
+    better: JoinSet<Better>,
 }
 
 /// What a viewer learns next.
@@ -48,7 +60,7 @@ pub(crate) enum News {
     State(Liveness),
 }
 
-/// The source that replaces another one, and its first picture; `None` if it cannot be used.
+/// A source with its first picture; `None` if it cannot be used.
 type Better = Option<(Source, Arc<Picture>)>;
 
 type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -79,7 +91,8 @@ impl PictureRequest {
     }
 
     /// Returns a view of the pictures. Starts the stream if it is not running. Small pictures of the main stream come from
-    /// the sub stream if possible. Fails if the stream cannot start, or if it has reached its viewer limit.
+    /// the sub stream if possible; the viewer gets the pictures of the main stream until the sub stream has one. Fails if the
+    /// stream cannot start, or if it has reached its viewer limit.
     pub(crate) async fn open(self, core: &Arc<Core>) -> Result<PictureView, Error> {
         let Self { main, spec } = self;
         let is_live = |id| core.registry.get(id).is_some_and(|it| it.is_live(WantedOutput::None));
@@ -87,19 +100,36 @@ impl PictureRequest {
             return PictureView::new(core, main.open(core).await?, spec);
         };
         // The first picture of the main stream is available at once if only the main stream is running.
-        if is_live(main.id()) && !is_live(sub.id()) {
-            let mut view = PictureView::new(core, main.open(core).await?, spec)?;
-            view.look_for_better(sub);
-            return Ok(view);
+        let prefers_main = is_live(main.id()) && !is_live(sub.id());
+        let mut better = JoinSet::new();
+        better.spawn(look_for_better(Arc::clone(core), sub, spec).in_current_span());
+        if !prefers_main
+            && let Ok(Some(found)) = timeout(SUB_FIRST_WITHIN, better.join_next()).await
+        {
+            return match found_better(found) {
+                Some(found) => Ok(PictureView::of_better(found, spec)),
+                None => PictureView::new(core, main.open(core).await?, spec),
+            };
         }
-        match sub.open(core).await {
-            Ok(view) if has_width(core, view.stream(), spec) => {
-                return PictureView::new(core, view, spec);
+        let opening = main.open(core);
+        tokio::pin!(opening);
+        let opened = loop {
+            tokio::select! {
+                opened = &mut opening => break opened,
+                Some(found) = better.join_next() => {
+                    if let Some(found) = found_better(found) {
+                        return Ok(PictureView::of_better(found, spec));
+                    }
+                }
             }
-            Ok(_) => debug!(camera = %main.id(), "the sub stream is too small"),
-            Err(error) => debug!(camera = %main.id(), %error, "the sub stream cannot be used"),
+        };
+        match opened.and_then(|view| PictureView::new(core, view, spec)) {
+            Ok(view) => Ok(PictureView { better, ..view }),
+            Err(error) => {
+                let found = better.join_next().await.and_then(found_better);
+                found.map(|found| PictureView::of_better(found, spec)).ok_or(error)
+            }
         }
-        PictureView::new(core, main.open(core).await?, spec)
     }
 }
 
@@ -112,32 +142,98 @@ async fn sub_stream(
     let is_main = main.id().profile() == Profile::Main;
     let Some(width) = spec.width.filter(|_| is_main) else { return Ok(None) };
     let sub = main.of_profile(Profile::Sub);
-    if core.pictures.known_width(sub.id()).is_some_and(|known| known < width) {
+    let is_useless = |known| match known {
+        SubStream::Width(known) => known < width,
+        SubStream::Failed => true,
+    };
+    if core.pictures.known(sub.id()).is_some_and(is_useless) {
         return Ok(None);
     }
     Ok(core.cameras.camera_of(sub.id()).await?.map(|_| sub))
+}
+
+/// Opens the sub stream, and waits for its first picture, for a limited time. Remembers a sub stream that cannot be used.
+async fn look_for_better(core: Arc<Core>, sub: ViewRequest, spec: PictureSpec) -> Better {
+    let id = sub.id().clone();
+    let look = async {
+        let view = sub.open(&core).await?;
+        if !has_width(&core, view.stream(), spec) {
+            debug!(camera = %id, "the sub stream is too small for the pictures");
+            return Ok(None);
+        }
+        let mut source = Source::new(&core, view, spec)?;
+        let picture = source.reader.next().await?;
+        Ok(Some((source, picture)))
+    };
+    let error = match timeout(FIRST_WITHIN, look).await {
+        Ok(Ok(found)) => return found,
+        Ok(Err(error)) => error,
+        Err(_) => too_late(),
+    };
+    debug!(camera = %id, %error, "the sub stream cannot be used for pictures");
+    if is_failure_of_stream(error.kind) {
+        core.pictures.learn(&id, SubStream::Failed);
+    }
+    None
+}
+
+/// Returns whether an error is a failure of the stream, so that other viewers would get it as well.
+fn is_failure_of_stream(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::Unauthorized
+            | ErrorKind::Forbidden
+            | ErrorKind::TooManyViewers
+            | ErrorKind::TooManyStreams
+            | ErrorKind::TooManyStarts
+            | ErrorKind::UnknownCamera
+            | ErrorKind::ShuttingDown
+            | ErrorKind::StreamEnded
+            | ErrorKind::Busy
+    )
+}
+
+/// Returns the result of the search for a better source.
+fn found_better(found: Result<Better, JoinError>) -> Better {
+    found.unwrap_or_else(|error| {
+        warn!(%error, "the search for pictures of a sub stream failed unexpectedly");
+        None
+    })
+}
+
+/// Returns the error that a stream had no picture in time.
+fn too_late() -> Error {
+    let seconds = FIRST_WITHIN.as_secs();
+    let detail = format!("the camera's stream had no picture within {seconds} s");
+    Error::new(ErrorKind::SourceTimeout, detail)
 }
 
 /// Returns whether the stream's pictures are as wide as the pictures that the viewer wants. Remembers the width.
 fn has_width(core: &Core, stream: &StreamHandle, spec: PictureSpec) -> bool {
     let flow = stream.shared().hub.flow();
     let Some(width) = flow.map(|flow| u32::from(flow.format.picture.width)) else { return false };
-    core.pictures.note_width(stream.id(), width);
+    core.pictures.learn(stream.id(), SubStream::Width(width));
     spec.width.is_some_and(|wanted| wanted <= width)
 }
 
 impl PictureView {
     fn new(core: &Arc<Core>, view: LiveView, spec: PictureSpec) -> Result<Self, Error> {
         let source = Source::new(core, view, spec)?;
-        Ok(Self { core: Arc::clone(core), spec, source, better: None })
+        Ok(Self::of_source(source, None, spec))
+    }
+
+    fn of_better((source, first): (Source, Arc<Picture>), spec: PictureSpec) -> Self {
+        Self::of_source(source, Some(first), spec)
+    }
+
+    fn of_source(source: Source, first: Option<Arc<Picture>>, spec: PictureSpec) -> Self {
+        let (rate, better) = (spec.rate, JoinSet::new());
+        Self { spec, rate, source, first, last_taken_at: None, changed_at: None, better }
     }
 
     /// Waits for the first picture, for a limited time.
     pub(crate) async fn first(&mut self) -> Result<Arc<Picture>, Error> {
-        let seconds = FIRST_WITHIN.as_secs();
-        let detail = format!("the camera's stream had no picture within {seconds} s");
-        let too_late = |_| Err(Error::new(ErrorKind::SourceTimeout, detail));
-        timeout(FIRST_WITHIN, self.next()).await.unwrap_or_else(too_late)
+        timeout(FIRST_WITHIN, self.next()).await.unwrap_or_else(|_| Err(too_late()))
     }
 
     /// Waits for the next picture, and returns it: the newest one, so that a viewer who is slow gets fewer pictures.
@@ -145,24 +241,52 @@ impl PictureView {
     /// and called again.
     pub(crate) async fn next(&mut self) -> Result<Arc<Picture>, Error> {
         loop {
-            let better = async {
-                match &mut self.better {
-                    Some(better) => better.await,
-                    None => std::future::pending().await,
-                }
-            };
-            tokio::select! {
+            if let Some(first) = self.first.take() {
+                return Ok(first);
+            }
+            let error = tokio::select! {
                 error = &mut self.source.end => return Err(error),
-                picture = self.source.reader.next() => return picture,
-                better = better => {
-                    self.better = None;
-                    if let Some((source, picture)) = better {
-                        self.source = source;
+                picture = self.source.reader.next() => match picture {
+                    Ok(picture) if self.is_too_old(&picture) => continue,
+                    Ok(picture) => {
+                        self.last_taken_at = Some(picture.taken_at);
                         return Ok(picture);
                     }
+                    Err(error) => error,
+                },
+                Some(found) = self.better.join_next() => {
+                    self.change_over(found);
+                    continue;
                 }
+            };
+            // There are no pictures of the main stream, but there may be some of the sub stream.
+            let found = tokio::select! {
+                error = &mut self.source.end => return Err(error),
+                found = self.better.join_next() => found,
+            };
+            if !found.is_some_and(|found| self.change_over(found)) {
+                return Err(error);
             }
         }
+    }
+
+    /// Returns whether a picture is older than the last one, shortly after the source has changed. The times of two streams
+    /// are estimated independently of each other.
+    fn is_too_old(&self, picture: &Picture) -> bool {
+        let is_recent = self.changed_at.is_some_and(|at| at.elapsed() < SETTLES_WITHIN);
+        is_recent && self.last_taken_at.is_some_and(|last| picture.taken_at <= last)
+    }
+
+    /// Changes over to a better source. Returns false if it cannot be used.
+    fn change_over(&mut self, found: Result<Better, JoinError>) -> bool {
+        let Some((mut source, picture)) = found_better(found) else { return false };
+        // The rate may have changed since the search began.
+        source.reader.set_rate(self.rate);
+        self.source = source;
+        self.changed_at = Some(Instant::now());
+        // A decoder's first picture can be older than the last picture of the other stream.
+        self.first = (!self.is_too_old(&picture)).then_some(picture);
+        true
     }
 
     /// Waits until the view must end, and returns the reason.
@@ -192,31 +316,10 @@ impl PictureView {
         self.spec.rate
     }
 
-    /// Changes the wanted number of pictures per second.
+    /// Changes the number of pictures per second that the viewer can take.
     pub(crate) fn set_rate(&mut self, rate: f64) {
-        self.spec.rate = rate;
+        self.rate = rate;
         self.source.reader.set_rate(rate);
-    }
-
-    /// Starts the sub stream, whose pictures will replace the ones of the main stream.
-    fn look_for_better(&mut self, sub: ViewRequest) {
-        let (core, spec) = (Arc::clone(&self.core), self.spec);
-        let look = async move {
-            let view = sub.open(&core).await?;
-            if !has_width(&core, view.stream(), spec) {
-                return Ok(None);
-            }
-            let mut source = Source::new(&core, view, spec)?;
-            let picture = source.reader.next().await?;
-            Ok(Some((source, picture)))
-        };
-        let look = look.in_current_span();
-        self.better = Some(Box::pin(async move {
-            look.await.unwrap_or_else(|error: Error| {
-                debug!(%error, "the sub stream cannot be used for pictures");
-                None
-            })
-        }));
     }
 }
 
@@ -226,5 +329,72 @@ impl Source {
         let (core, liveness) = (Arc::clone(core), view.liveness());
         let end = Box::pin(async move { view.end(&core).await });
         Ok(Self { liveness, reader, end })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pictures::live::reader::testing::TestBoard;
+    use crate::pictures::picture::testing;
+
+    const SPEC: PictureSpec = PictureSpec { width: Some(320), rate: 25.0 };
+
+    /// Returns a source with the pictures of this board, which never ends.
+    fn source(board: &TestBoard) -> Source {
+        let (reader, end) = (board.reader(SPEC.rate), Box::pin(std::future::pending()));
+        Source { liveness: live::testing::always_live(), reader, end }
+    }
+
+    #[tokio::test]
+    async fn a_change_to_the_sub_stream_keeps_the_rate_that_the_viewer_can_take() {
+        let (main, sub) = (TestBoard::new(), TestBoard::new());
+        let mut view = PictureView::of_source(source(&main), None, SPEC);
+        let found = Some((source(&sub), Arc::new(testing::picture(Duration::ZERO))));
+        view.better.spawn(async move { found });
+        view.set_rate(2.0);
+        view.next().await.expect("the picture of the sub stream");
+        assert!((view.rate() - 2.0).abs() < 0.01, "{}", view.rate());
+        assert!((view.wanted_rate() - 25.0).abs() < 0.01);
+    }
+
+    #[tokio::test]
+    async fn a_viewer_gets_the_first_pictures_from_the_stream_that_has_them() {
+        let (main, sub) = (TestBoard::new(), TestBoard::new());
+        let mut view = PictureView::of_source(source(&main), None, SPEC);
+        let (find, found) = tokio::sync::oneshot::channel::<Better>();
+        view.better.spawn(async move { found.await.expect("a result") });
+        main.show(Duration::from_millis(40));
+        let picture = view.next().await.expect("a picture of the main stream");
+        assert_eq!(picture.position.time, Duration::from_millis(40));
+        // The main stream has no more pictures.
+        drop(find.send(Some((source(&sub), Arc::new(testing::picture(Duration::from_secs(9)))))));
+        let picture = view.next().await.expect("a picture of the sub stream");
+        assert_eq!(picture.position.time, Duration::from_secs(9));
+        sub.show(Duration::from_secs(10));
+        view.next().await.expect("another picture of the sub stream");
+
+        let mut view = PictureView::of_source(source(&main), None, SPEC);
+        main.show(Duration::from_secs(1));
+        view.next().await.expect("a picture of the main stream");
+        let old = Some((source(&sub), Arc::new(testing::picture(Duration::from_millis(900)))));
+        view.better.spawn(async move { old });
+        let picture = view.next().await.expect("a picture of the sub stream");
+        assert_eq!(picture.position.time, Duration::from_secs(10), "no older picture");
+
+        let mut view = PictureView::of_source(source(&main), None, SPEC);
+        view.better.spawn(async { panic!("a fault of the search") });
+        main.show(Duration::from_secs(1));
+        view.next().await.expect("the main stream is not affected");
+        main.show(Duration::from_secs(2));
+        view.next().await.expect("the main stream is not affected");
+    }
+
+    #[test]
+    fn only_failures_that_all_viewers_would_get_are_remembered() {
+        assert!(is_failure_of_stream(ErrorKind::SourceUnreachable));
+        assert!(is_failure_of_stream(ErrorKind::Internal));
+        assert!(!is_failure_of_stream(ErrorKind::Forbidden));
+        assert!(!is_failure_of_stream(ErrorKind::TooManyViewers));
     }
 }

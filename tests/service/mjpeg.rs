@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 use crate::support::{
     Camera, LivePicture, Manager, Metrics, Multipart, Nginx, PictureMessage, PictureSocket,
-    project_dir, send_signal, start_live, start_service, until,
+    SilentCamera, project_dir, send_signal, start_live, start_service, until,
 };
 
 /// The greatest age of a picture that has just arrived, in milliseconds. The camera has to encode the picture, and the
@@ -37,6 +37,17 @@ async fn problem(response: reqwest::Response) -> (u16, String) {
     let status = response.status().as_u16();
     let body: Value = response.json().await.expect("a problem");
     (status, body["code"].as_str().expect("a code").to_owned())
+}
+
+/// Returns how many children of the manager have ended but were not reaped.
+fn zombies(manager: &Manager) -> usize {
+    let parent = format!(" Z {} ", manager.pid());
+    let processes = std::fs::read_dir("/proc").expect("processes").flatten();
+    let status = |process: std::fs::DirEntry| std::fs::read_to_string(process.path().join("stat"));
+    let is_zombie = |status: &String| {
+        status.rsplit_once(')').is_some_and(|(_, rest)| rest.starts_with(&parent))
+    };
+    processes.filter_map(|process| status(process).ok()).filter(is_zombie).count()
 }
 
 /// Returns the longest time between two pictures.
@@ -199,8 +210,25 @@ async fn a_viewer_who_reads_slowly_gets_fewer_pictures_and_no_old_ones() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_or_stopped_decoder_is_replaced() {
-    let (_camera, manager, nginx) = start_live("h264", &[]).await;
+    let (camera, manager, nginx) = start_live("h264", &[]).await;
     let mut stream = Multipart::open(&nginx.url("/streams/cam/mjpeg")).await;
+    let decoder = decoders(&manager);
+    // The viewer of another stream, whose decoder is not affected.
+    manager.play("other", &camera.link("h264")).await;
+    let mut other = Multipart::open(&nginx.url("/streams/other/mjpeg")).await;
+    let others: Vec<_> = manager_decoders_except(&manager, &decoder);
+    let (end, ended) = tokio::sync::oneshot::channel();
+    let watching = tokio::spawn(async move {
+        let mut pictures = Vec::new();
+        tokio::pin!(ended);
+        loop {
+            tokio::select! {
+                picture = other.next() => pictures.push(picture.expect("a picture")),
+                _ = &mut ended => return (other, pictures),
+            }
+        }
+    });
+    let decoders = |manager: &Manager| manager_decoders_except(manager, &others);
     for (signal, within) in [(Signal::SIGKILL, 2), (Signal::SIGSTOP, 8), (Signal::SIGKILL, 2)] {
         let failed = decoders(&manager);
         send_signal(failed[0], signal);
@@ -219,6 +247,81 @@ async fn a_killed_or_stopped_decoder_is_replaced() {
     let failures = r#"stream_manager_picture_decoder_failures_total{code="internal"}"#;
     assert_eq!(metrics.value(failures), Some(3.0), "{metrics}");
     assert_eq!(decoders(&manager).len(), 1);
+    end.send(()).expect("a viewer");
+    let (other, pictures) = watching.await.expect("pictures");
+    assert!(longest_gap(&pictures) < Duration::from_secs(2), "{:?}", longest_gap(&pictures));
+    assert_recent(&pictures, "the other stream").await;
+    drop((stream, other));
+    until("all decoders have ended", || async {
+        manager_decoders_except(&manager, &[]).is_empty() && zombies(&manager) == 0
+    })
+    .await;
+}
+
+/// Returns the process IDs of the FFmpegs that decode continuous pictures, without these ones.
+fn manager_decoders_except(manager: &Manager, except: &[u32]) -> Vec<u32> {
+    decoders(manager).into_iter().filter(|pid| !except.contains(pid)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn further_viewers_of_one_size_cost_no_decoding_and_no_jpeg() {
+    let (_camera, manager, nginx) = start_live("h264", &[]).await;
+    let url = nginx.url("/streams/cam/mjpeg?width=320");
+    let mut first = Multipart::open(&url).await;
+    first.next().await.expect("a picture");
+    let decoder = decoders(&manager);
+    let mut viewers = vec![first];
+    for _ in 0..9 {
+        viewers.push(Multipart::open(&url).await);
+    }
+    let made = async || {
+        let metrics = Metrics::fetch(&manager).await;
+        metrics.value("stream_manager_live_pictures_total").expect("a number")
+    };
+    let (before, began) = (made().await, Instant::now());
+    let taking = viewers.into_iter().map(|mut viewer| async move {
+        let count = viewer.take(Duration::from_secs(4)).await.len();
+        (viewer, count)
+    });
+    let taken = futures_util::future::join_all(taking).await;
+    let (after, seconds) = (made().await, began.elapsed().as_secs_f64());
+    let count: usize = taken.iter().map(|(_, count)| count).sum();
+    assert!(after - before <= seconds * 10.0 + 3.0, "{} pictures in {seconds} s", after - before);
+    let shared = f64::from(u32::try_from(count).expect("few")) / (after - before);
+    assert!(shared > 5.0, "each picture was shown to {shared} of ten viewers");
+    assert_eq!(decoders(&manager), decoder, "one decoder makes the pictures of all viewers");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_that_cannot_be_made_is_an_error_for_its_viewers_only() {
+    let ffmpeg = child("cannot_decode_one_size");
+    let (_camera, manager, nginx) = start_live("h264", &[("FFMPEG_BIN", &ffmpeg)]).await;
+    let mut stream = Multipart::open(&nginx.url("/streams/cam/mjpeg?width=320")).await;
+    stream.next().await.expect("a picture");
+    let url = nginx.url("/streams/cam/mjpeg?width=16");
+    let (response, pictures) =
+        tokio::join!(Multipart::request(&url), stream.take(Duration::from_secs(8)));
+    assert_eq!(problem(response).await, (500, "internal".to_owned()));
+    assert!(longest_gap(&pictures) < Duration::from_secs(1), "{:?}", longest_gap(&pictures));
+    assert_recent(&pictures, "the other size").await;
+    assert_eq!(decoders(&manager).len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_picture_of_a_camera_with_b_frames_is_left_out() {
+    let (_camera, _manager, nginx) = start_live("h264-bframes", &[]).await;
+    let mut stream = Multipart::open(&nginx.url("/streams/cam/mjpeg?fps=30&width=320")).await;
+    let mut rates = Vec::new();
+    // On a busy machine, some pictures may be left out.
+    while rates.last().is_none_or(|rate| *rate < 24.0) {
+        assert!(rates.len() < 10, "{rates:?} pictures per second");
+        let pictures = stream.take(Duration::from_secs(3)).await;
+        assert!(pictures.is_sorted_by(|one, next| one.taken_at < next.taken_at));
+        let (first, last) = (pictures[0].taken_at, pictures[pictures.len() - 1].taken_at);
+        let shown = last.duration_since(first).expect("the right order");
+        let count = u32::try_from(pictures.len() - 1).expect("few");
+        rates.push(f64::from(count) / shown.as_secs_f64());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -348,7 +451,8 @@ async fn wrong_requests_are_refused() {
     let seventh = Multipart::request(&manager.url("/streams/cam/mjpeg?width=99")).await;
     assert!(seventh.headers().contains_key("retry-after"));
     assert_eq!(problem(seventh).await, (503, "busy".to_owned()));
-    let _same = Multipart::open(&manager.url("/streams/cam/mjpeg?width=200")).await;
+    let same = Multipart::open(&manager.url("/streams/cam/mjpeg?width=201")).await;
+    assert_ne!(same.boundary(), streams[0].boundary(), "a camera could guess the boundary");
 
     let mut socket = PictureSocket::open(&nginx.address(), "/streams/cam/mjpeg?width=100").await;
     socket.picture().await;
@@ -384,6 +488,8 @@ async fn small_pictures_come_from_the_sub_stream_if_it_is_large_enough() {
     let manager = Manager::start(&[]).await;
     let nginx = Nginx::start(&manager).await;
     add_with_sub(&manager, &large.link("h264"), &small.link("h264")).await;
+    let started = json!({ "indicator_id": "cam", "profile": "sub" });
+    assert!(manager.post("/api/stream/start", &started).await.status.is_success());
     let mut stream = Multipart::open(&nginx.url("/streams/cam/mjpeg?width=320")).await;
     stream.next().await.expect("a picture");
     assert_eq!(states(&manager).await, ("stopped".to_owned(), "live".to_owned()));
@@ -413,6 +519,32 @@ async fn small_pictures_come_from_the_sub_stream_if_it_is_large_enough() {
     }
     assert!(longest_gap(&pictures) < Duration::from_secs(1), "{:?}", longest_gap(&pictures));
     assert_recent(&pictures, "the sub stream").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sub_stream_without_pictures_does_not_delay_viewers() {
+    let (camera, silent) = (Camera::start().await, SilentCamera::start().await);
+    let manager = Manager::start(&[]).await;
+    add_with_sub(&manager, &camera.link("h264"), &silent.link()).await;
+    let url = manager.url("/streams/cam/mjpeg?width=320");
+    let requested = Instant::now();
+    // The sub stream connects, and hears nothing.
+    let (connection, mut stream) = tokio::join!(silent.accept(), Multipart::open(&url));
+    assert_eq!(stream.next().await.expect("a picture").jpeg.size(), (320, 180));
+    assert!(requested.elapsed() < Duration::from_secs(6), "{:?}", requested.elapsed());
+    // The sub stream fails now. Until then, and afterwards, the viewer sees the main stream.
+    drop((connection, silent));
+    until("the sub stream has failed", || async { states(&manager).await.1 != "starting" }).await;
+    let pictures = stream.take(Duration::from_secs(2)).await;
+    assert!(longest_gap(&pictures) < Duration::from_secs(1), "{:?}", longest_gap(&pictures));
+    drop(stream);
+    manager.stop_stream("cam").await;
+    let sub = async || manager.get("/api/stream/status?indicator_id=cam&profile=sub").await.body;
+    let before = sub().await;
+    let mut stream = Multipart::open(&url).await;
+    stream.next().await.expect("a picture");
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    assert_eq!(sub().await["state"], before["state"], "the sub stream was tried again");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::{debug, warn};
@@ -155,7 +156,9 @@ async fn next(receiver: &mut SocketReceiver) -> Result<ClientMessage, End> {
 }
 
 /// Returns the text of the next message of the client. Can be cancelled and called again without losing a message.
-pub(in crate::api) async fn next_text(receiver: &mut SocketReceiver) -> Result<String, End> {
+pub(in crate::api) async fn next_text<S: AsyncRead + AsyncWrite + Unpin>(
+    receiver: &mut SocketReceiver<S>,
+) -> Result<String, End> {
     let error = |kind, detail: &str| Err(End::Error(Error::new(kind, detail)));
     match receiver.next().await {
         Ok(Received::Text(text)) => Ok(text),

@@ -19,10 +19,10 @@ pub(in crate::api) mod multipart;
 mod pace;
 mod socket;
 
+pub(super) use multipart::MULTIPART;
+
 /// The path, in the manager and in nginx.
 pub(super) const PATH: &str = "/streams/{id}/mjpeg";
-/// The content type of the response that never ends, without its parameter.
-pub(super) const MULTIPART: &str = "multipart/x-mixed-replace";
 
 /// The rates that can be requested, in pictures per second.
 pub(in crate::api) const RATES: std::ops::RangeInclusive<u32> = 1..=30;
@@ -76,7 +76,7 @@ pub(super) async fn get(mut call: Call<'_>) -> Result<Reply, Error> {
     }
     let mut view = request.open(&core).await?;
     let first = view.first().await?;
-    Ok(multipart::reply(view, first))
+    multipart::reply(view, first)
 }
 
 #[cfg(test)]

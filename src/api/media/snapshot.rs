@@ -105,10 +105,8 @@ pub(in crate::api) fn response(picture: &Picture) -> Reply {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-    use tokio::time::Instant;
-
     use super::*;
+    use crate::pictures::picture;
 
     #[test]
     fn queries_for_pictures_are_parsed_or_refused() {
@@ -132,12 +130,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_response_has_the_age_of_its_picture() {
-        let picture = Picture {
-            jpeg: Bytes::from_static(b"jpeg"),
-            full_width: 640,
-            received_at: Instant::now(),
-            taken_at: SystemTime::UNIX_EPOCH + Duration::from_secs(1_763_719_201),
-        };
+        let picture = picture::testing::picture(Duration::from_secs(1_763_719_201));
         tokio::time::advance(Duration::from_millis(7900)).await;
         let reply = response(&picture);
         let header = |name| reply.headers().get(name).and_then(|value| value.to_str().ok());

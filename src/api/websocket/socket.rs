@@ -302,19 +302,27 @@ async fn discard(connection: &mut (impl AsyncRead + Unpin)) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::api) mod testing {
     use tokio::io::{DuplexStream, duplex};
     use tokio::sync::watch;
 
     use super::*;
-    use crate::api::websocket::progress::STALLED;
 
     /// Returns both ends of a socket whose connection holds this many bytes.
-    async fn sockets(buffer: usize) -> (Socket<DuplexStream>, WebSocketStream<DuplexStream>) {
+    pub(in crate::api) async fn sockets(
+        buffer: usize,
+    ) -> (Socket<DuplexStream>, WebSocketStream<DuplexStream>) {
         let (ours, theirs) = duplex(buffer);
         let socket = Socket::new(ours, watch::channel(()).1, MAX_RECEIVED).await;
         (socket, WebSocketStream::from_raw_socket(theirs, Role::Client, None).await)
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::sockets;
+    use super::*;
+    use crate::api::websocket::progress::STALLED;
 
     #[tokio::test]
     async fn messages_arrive_in_one_piece_whatever_their_length() {

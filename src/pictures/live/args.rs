@@ -1,6 +1,7 @@
 //! The arguments of an FFmpeg that decodes pictures continuously.
 
 use super::selection;
+use super::width::Width;
 use crate::child::spawner::output_pipe;
 
 /// Quality of a JPEG, from 1 (best) to 31.
@@ -10,7 +11,7 @@ const QUALITY: &str = "5";
 /// greatest widths of the pictures in pixels; `None` is the full width. Each output is a separate pipe, because one
 /// pipe with several sizes would hold back the pictures of all sizes but one. `skips_loop_filter` is true if the loop
 /// filter is left out.
-pub(super) fn arguments(widths: &[Option<u32>], skips_loop_filter: bool) -> Vec<String> {
+pub(super) fn arguments(widths: &[Width], skips_loop_filter: bool) -> Vec<String> {
     // The loop filter takes a third of the time. Without the filter, small errors add up from frame to frame. The
     // errors are invisible in the first seconds after a keyframe, and become visible later.
     let skipped = if skips_loop_filter { "all" } else { "none" };

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::load::{Load, Reduction};
 use super::selection::MAX_SIZES;
+use super::width::{Width, made};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 use crate::pictures::picture::Picture;
@@ -15,46 +16,52 @@ use crate::pictures::picture::Picture;
 /// The time after which a client should repeat a request for a size that was refused.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-/// The greatest width of pictures, in pixels; `None` for the width of the camera's picture.
-pub(super) type Width = Option<u32>;
-
-/// The newest picture of one size; `None` before the first picture.
-pub(super) type Newest = watch::Receiver<Option<Arc<Picture>>>;
-
 /// The board of one stream.
 #[derive(Debug)]
 pub(super) struct Board {
     state: Mutex<State>,
     /// Notifies the stream's decoder that the wanted sizes have changed.
     pub(super) changed: Notify,
-    /// The last failure; `None` if there was a picture since then.
-    failure: watch::Sender<Option<Failure>>,
-    /// The reduction of all rates, because the machine is too busy.
-    reduction: watch::Sender<Reduction>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
+    /// The wanted sizes. Several of them can be the same size of [`made`] pictures.
     sizes: Vec<Size>,
+    /// Width of the camera's picture in pixels; the largest number while it is not known.
+    full_width: u32,
+    /// The time between two keyframes, if it is known.
+    keyframe_distance: Option<Duration>,
     load: Load,
+    /// The last failures by the width of the made pictures, until the decoder tries again.
+    failures: Vec<(Width, Failure)>,
     last_reader: u64,
     /// True if no reader can join any more, because the stream's decoder has ended.
     is_closed: bool,
 }
 
-/// The reason why there are no pictures at the moment.
+/// What the readers of one size see.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shown {
+    /// The newest picture; `None` before the first picture.
+    pub(super) picture: Option<Arc<Picture>>,
+    /// The last failure; `None` if there was a picture since then.
+    pub(super) failure: Option<Failure>,
+}
+
+/// The reason why there are no pictures of one size at the moment.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     error: Error,
-    /// The time at which the decoder starts again.
+    /// The time at which the decoder tries again.
     until: Instant,
 }
 
-/// The pictures of one size, and the readers that want them.
+/// The pictures of one wanted width, and the readers that want them.
 #[derive(Debug)]
 struct Size {
     width: Width,
-    newest: watch::Sender<Option<Arc<Picture>>>,
+    shown: watch::Sender<Shown>,
     readers: Vec<Wish>,
 }
 
@@ -62,7 +69,10 @@ struct Size {
 #[derive(Debug)]
 struct Wish {
     reader: u64,
-    interval: Duration,
+    /// The distance that was requested.
+    requested: Duration,
+    /// The distance that the reader's client can take.
+    adapted: Duration,
 }
 
 /// A reader's entry on the board. Dropping it removes the entry.
@@ -76,12 +86,16 @@ pub(super) struct Entry {
 impl Board {
     /// Creates a board without readers.
     pub(super) fn new() -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: Notify::new(),
-            failure: watch::Sender::new(None),
-            reduction: watch::Sender::new(Reduction::default()),
-        }
+        let state = State {
+            sizes: Vec::new(),
+            full_width: u32::MAX,
+            keyframe_distance: None,
+            load: Load::default(),
+            failures: Vec::new(),
+            last_reader: 0,
+            is_closed: false,
+        };
+        Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
     /// Adds a reader of pictures with this width and with this distance between two pictures. Returns `None` if the
@@ -90,33 +104,53 @@ impl Board {
         self: &Arc<Self>,
         width: Width,
         interval: Duration,
-    ) -> Option<Result<(Entry, Newest), Error>> {
+    ) -> Option<Result<(Entry, watch::Receiver<Shown>), Error>> {
         let mut state = lock(&self.state);
         if state.is_closed {
             return None;
         }
         state.last_reader += 1;
         let reader = state.last_reader;
-        let wish = Wish { reader, interval };
-        let newest = if let Some(size) = state.sizes.iter_mut().find(|size| size.width == width) {
+        let wish = Wish { reader, requested: interval, adapted: interval };
+        let shown = if let Some(size) = state.sizes.iter_mut().find(|size| size.width == width) {
             size.readers.push(wish);
-            size.newest.subscribe()
-        } else if state.sizes.len() == MAX_SIZES {
-            return Some(Err(too_many_sizes(&state.sizes)));
+            size.shown.subscribe()
         } else {
-            let (newest, receiver) = watch::channel(None);
-            state.sizes.push(Size { width, newest, readers: vec![wish] });
+            let first = match state.first_shown(width) {
+                Ok(first) => first,
+                Err(error) => return Some(Err(error)),
+            };
+            let (shown, receiver) = watch::channel(first);
+            state.sizes.push(Size { width, shown, readers: vec![wish] });
             receiver
         };
         drop(state);
         self.changed.notify_one();
         let entry = Entry { board: Arc::clone(self), width, reader };
-        Some(Ok((entry, newest)))
+        Some(Ok((entry, shown)))
     }
 
-    /// Returns the widths that readers want.
+    /// Notes the width of the camera's picture, in pixels.
+    pub(super) fn note_full_width(&self, full_width: u32) {
+        lock(&self.state).full_width = full_width;
+    }
+
+    /// Notes the time between two keyframes; `None` if it is not known.
+    pub(super) fn note_keyframe_distance(&self, distance: Option<Duration>) {
+        lock(&self.state).keyframe_distance = distance;
+    }
+
+    /// Returns the widths of the pictures to make for all readers, at most [`MAX_SIZES`]. If the camera's picture has become
+    /// larger, there can be more sizes than that. The readers of the other sizes get an error.
     pub(super) fn widths(&self) -> Vec<Width> {
-        lock(&self.state).sizes.iter().map(|size| size.width).collect()
+        let mut widths = lock(&self.state).made_widths();
+        if widths.len() > MAX_SIZES {
+            let until = Instant::now() + RETRY_AFTER;
+            for width in widths.split_off(MAX_SIZES) {
+                self.fail(width, &too_many_sizes(&widths), until);
+            }
+        }
+        widths
     }
 
     /// Returns true, and refuses further readers, if there are no readers.
@@ -133,86 +167,124 @@ impl Board {
         state.sizes.clear();
     }
 
-    /// Returns the shortest distance between two pictures that a reader of one of these widths wants, with the
-    /// reduction; `None` without readers.
-    pub(super) fn interval(&self, widths: &[Width]) -> Option<Duration> {
-        let state = lock(&self.state);
-        let sizes = state.sizes.iter().filter(|size| widths.contains(&size.width));
-        let shortest = sizes.flat_map(|size| &size.readers).map(|wish| wish.interval).min()?;
-        Some(shortest * state.load.reduction().divisor())
+    /// Returns the shortest distance between two pictures that a reader of pictures with this made width wants, with the
+    /// reduction; `None` without readers. `full` is the width of the camera's picture.
+    pub(super) fn interval(&self, width: Width, full: u32) -> Option<Duration> {
+        lock(&self.state).interval(width, full)
     }
 
-    /// Passes a picture to the readers of these widths, unless they have got this picture or a newer one. Ends the
+    /// Passes a picture to the readers of this made width, unless they have got this picture or a newer one. Ends their
     /// failure.
-    pub(super) fn show(&self, widths: &[Width], picture: &Arc<Picture>) {
-        let state = lock(&self.state);
-        for size in state.sizes.iter().filter(|size| widths.contains(&size.width)) {
-            size.newest.send_if_modified(|newest| {
-                let is_newer =
-                    newest.as_ref().is_none_or(|last| last.received_at < picture.received_at);
+    pub(super) fn show(&self, width: Width, picture: &Arc<Picture>) {
+        let mut state = lock(&self.state);
+        state.failures.retain(|(failed, _)| *failed != width);
+        for size in &state.sizes {
+            if made(size.width, picture.full_width) != width {
+                continue;
+            }
+            size.shown.send_if_modified(|shown| {
+                let last = shown.picture.as_ref();
+                let is_newer = last.is_none_or(|last| last.position < picture.position);
                 if is_newer {
-                    *newest = Some(Arc::clone(picture));
+                    shown.picture = Some(Arc::clone(picture));
                 }
-                is_newer
+                shown.failure.take().is_some() || is_newer
             });
         }
-        drop(state);
-        self.failure.send_if_modified(|failure| failure.take().is_some());
     }
 
-    /// Reports a failure to all readers, and to readers that join until the decoder starts again.
-    pub(super) fn fail(&self, error: Error, until: Instant) {
-        self.failure.send_replace(Some(Failure { error, until }));
+    /// Reports a failure to the readers of this made width, and to readers that join until the decoder tries again.
+    pub(super) fn fail(&self, width: Width, error: &Error, until: Instant) {
+        let failure = Failure { error: error.clone(), until };
+        let mut state = lock(&self.state);
+        let now = Instant::now();
+        state.failures.retain(|(failed, failure)| *failed != width && failure.until > now);
+        state.failures.push((width, failure.clone()));
+        let full = state.full_width;
+        for size in state.sizes.iter().filter(|size| made(size.width, full) == width) {
+            size.shown.send_modify(|shown| shown.failure = Some(failure.clone()));
+        }
     }
 
-    /// Returns a receiver of the failure.
-    pub(super) fn failure(&self) -> watch::Receiver<Option<Failure>> {
-        self.failure.subscribe()
-    }
-
-    /// Returns the reduction of all rates.
+    /// Returns the reduction of all rates, because the machine is too busy.
     pub(super) fn reduction(&self) -> Reduction {
-        *self.reduction.borrow()
+        lock(&self.state).load.reduction()
     }
 
-    /// Notes the age that a picture had when FFmpeg wrote it.
-    pub(super) fn note_age(&self, age: Duration) {
-        self.note_load(|load| load.note(age, Instant::now()));
+    /// Notes how long FFmpeg took to write a picture.
+    pub(super) fn note_delay(&self, delay: Duration) {
+        lock(&self.state).load.note(delay, Instant::now());
     }
 
     /// Notes that FFmpeg was too slow to take all frames.
     pub(super) fn note_loss(&self) {
-        self.note_load(|load| load.note_loss(Instant::now()));
+        lock(&self.state).load.note_loss(Instant::now());
+    }
+}
+
+impl State {
+    /// Returns the different widths of the pictures to make.
+    fn made_widths(&self) -> Vec<Width> {
+        let mut widths = Vec::new();
+        for size in &self.sizes {
+            let width = made(size.width, self.full_width);
+            if !widths.contains(&width) {
+                widths.push(width);
+            }
+        }
+        widths
     }
 
-    fn note_load(&self, note: impl FnOnce(&mut Load)) {
-        let mut state = lock(&self.state);
-        note(&mut state.load);
-        let now = state.load.reduction();
-        drop(state);
-        self.reduction.send_if_modified(|last| std::mem::replace(last, now) != now);
+    /// Returns what the first reader of a wanted width sees. Fails if the width is one size too many.
+    fn first_shown(&self, width: Width) -> Result<Shown, Error> {
+        let full = self.full_width;
+        let width = made(width, full);
+        if let Some(same) = self.sizes.iter().find(|size| made(size.width, full) == width) {
+            return Ok(same.shown.borrow().clone());
+        }
+        let widths = self.made_widths();
+        if widths.len() >= MAX_SIZES {
+            return Err(too_many_sizes(&widths));
+        }
+        let failure = self.failures.iter().find(|(failed, _)| *failed == width);
+        Ok(Shown { picture: None, failure: failure.map(|(_, failure)| failure.clone()) })
+    }
+
+    fn interval(&self, width: Width, full: u32) -> Option<Duration> {
+        let divisor = self.load.reduction().divisor();
+        let sizes = self.sizes.iter().filter(|size| made(size.width, full) == width);
+        let wishes = sizes.flat_map(|size| &size.readers);
+        wishes.map(|wish| wish.adapted.max(wish.requested * divisor)).min()
     }
 }
 
 impl Failure {
-    /// Returns the error, unless the decoder has started again by now.
+    /// Returns the error, unless the decoder has tried again by now.
     pub(super) fn current(&self) -> Option<Error> {
         (Instant::now() < self.until).then(|| self.error.clone())
     }
 }
 
 impl Entry {
-    /// Returns the board.
-    pub(super) fn board(&self) -> &Board {
-        &self.board
+    /// Returns the distance between two pictures that the reader gets at the moment. It is longer than the wanted distance
+    /// while the machine is too busy.
+    pub(super) fn interval(&self) -> Duration {
+        let state = lock(&self.board.state);
+        let wishes = state.sizes.iter().flat_map(|size| &size.readers);
+        let wish = wishes.into_iter().find(|wish| wish.reader == self.reader);
+        let full = state.full_width;
+        let of_size = state.interval(made(self.width, full), full);
+        let of_keyframes = state.keyframe_distance.filter(|_| state.load.is_keyframes_only());
+        let all = [wish.map(|wish| wish.adapted), of_size, of_keyframes];
+        all.into_iter().flatten().max().unwrap_or_default()
     }
 
-    /// Changes the distance between two pictures that the reader wants.
+    /// Changes the distance between two pictures that the reader can take.
     pub(super) fn set_interval(&self, interval: Duration) {
         let mut state = lock(&self.board.state);
         let mut wishes = state.sizes.iter_mut().flat_map(|size| &mut size.readers);
         if let Some(wish) = wishes.find(|wish| wish.reader == self.reader) {
-            wish.interval = interval;
+            wish.adapted = interval;
         }
     }
 }
@@ -229,9 +301,9 @@ impl Drop for Entry {
     }
 }
 
-fn too_many_sizes(sizes: &[Size]) -> Error {
-    let width = |size: &Size| size.width.map_or_else(|| "none".to_owned(), |w| w.to_string());
-    let widths = sizes.iter().map(width).collect::<Vec<_>>().join(", ");
+fn too_many_sizes(widths: &[Width]) -> Error {
+    let text = |width: &Width| width.map_or_else(|| "none".to_owned(), |w| w.to_string());
+    let widths = widths.iter().map(text).collect::<Vec<_>>().join(", ");
     let detail = format!(
         "pictures of this stream are requested in {MAX_SIZES} widths already; request one of these values of width: \
          {widths}"
@@ -241,77 +313,121 @@ fn too_many_sizes(sizes: &[Size]) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
-    use bytes::Bytes;
-
     use super::*;
+    use crate::pictures::picture::{Position, testing};
 
     const RATE: Duration = Duration::from_millis(100);
+    const FULL: u32 = 640;
+
+    fn board() -> Arc<Board> {
+        let board = Board::new();
+        board.note_full_width(FULL);
+        Arc::new(board)
+    }
 
     fn join(
         board: &Arc<Board>,
         width: Width,
         interval: Duration,
-    ) -> Result<(Entry, Newest), Error> {
+    ) -> Result<(Entry, watch::Receiver<Shown>), Error> {
         board.join(width, interval).expect("an open board")
     }
 
-    fn picture(received_at: Instant) -> Arc<Picture> {
-        let (jpeg, taken_at) = (Bytes::from_static(b"jpeg"), SystemTime::now());
-        Arc::new(Picture { jpeg, full_width: 640, received_at, taken_at })
-    }
-
     #[tokio::test]
-    async fn readers_of_one_width_share_the_shortest_interval() {
-        let board = Arc::new(Board::new());
-        let (fast, _newest) = join(&board, Some(320), RATE).expect("an entry");
-        let (slow, _other) = join(&board, Some(320), RATE * 10).expect("an entry");
+    async fn readers_of_one_size_share_the_shortest_interval() {
+        let board = board();
+        let (fast, _shown) = join(&board, Some(320), RATE).expect("an entry");
+        let (slow, _other) = join(&board, Some(321), RATE * 10).expect("an entry");
+        let interval = || board.interval(Some(320), FULL);
         assert_eq!(board.widths(), [Some(320)]);
-        assert_eq!(board.interval(&[Some(320)]), Some(RATE));
+        assert_eq!(interval(), Some(RATE));
         fast.set_interval(RATE * 2);
-        assert_eq!(board.interval(&[Some(320)]), Some(RATE * 2));
-        board.note_loss();
-        assert_eq!(board.interval(&[Some(320)]), Some(RATE * 4), "the machine is too busy");
+        assert_eq!(interval(), Some(RATE * 2));
         drop(fast);
-        assert_eq!(board.interval(&[Some(320)]), Some(RATE * 20));
+        assert_eq!(interval(), Some(RATE * 10));
         assert!(!board.close_if_unused());
         drop(slow);
-        assert_eq!(board.interval(&[Some(320)]), None);
+        assert_eq!(interval(), None);
         assert!(board.close_if_unused());
         assert!(board.join(None, RATE).is_none());
     }
 
     #[tokio::test]
-    async fn the_number_of_widths_is_limited() {
-        let board = Arc::new(Board::new());
-        let width = |n: usize| u32::try_from(100 + n).ok();
+    async fn the_reported_interval_is_the_one_that_a_reader_gets() {
+        let board = board();
+        let (fast, _shown) = join(&board, None, RATE).expect("an entry");
+        let (slow, _other) = join(&board, None, RATE * 10).expect("an entry");
+        board.note_loss();
+        board.note_loss();
+        assert_eq!(board.interval(None, FULL), Some(RATE * 4), "the machine is too busy");
+        assert_eq!((fast.interval(), slow.interval()), (RATE * 4, RATE * 10));
+        // The client can take fewer pictures than it gets: that is no reason for even fewer.
+        fast.set_interval(RATE * 5);
+        assert_eq!(board.interval(None, FULL), Some(RATE * 5));
+        assert_eq!((fast.interval(), slow.interval()), (RATE * 5, RATE * 10));
+        board.note_loss();
+        board.note_loss();
+        board.note_keyframe_distance(Some(RATE * 20));
+        assert_eq!((fast.interval(), slow.interval()), (RATE * 20, RATE * 20), "only keyframes");
+    }
+
+    #[tokio::test]
+    async fn the_number_of_sizes_is_limited() {
+        let board = board();
+        let width = |n: usize| u32::try_from(100 + 2 * n).ok();
         let entries: Vec<_> = (0..MAX_SIZES).map(|n| join(&board, width(n), RATE)).collect();
         let error = join(&board, None, RATE).expect_err("too many widths");
-        assert!(error.detail.contains("width: 100, 101,"), "{error}");
-        let (_same, _newest) = join(&board, width(0), RATE).expect("an entry");
-        drop(entries);
-        join(&board, None, RATE).expect("an entry");
+        assert!(error.detail.contains("width: 100, 102,"), "{error}");
+        let same: Vec<_> = (0..MAX_SIZES).map(|n| join(&board, width(n), RATE)).collect();
+        let (_same, _shown) = join(&board, Some(101), RATE).expect("it is the size of 100");
+        drop((entries, same));
+
+        let wide = [640, 660, 680, 700, 720, 740, 760].map(|width| join(&board, Some(width), RATE));
+        let mut shown = wide.map(|joined| joined.expect("one size"));
+        assert_eq!(board.widths(), [Some(100), None]);
+        board.note_full_width(1280);
+        assert_eq!(board.widths().len(), MAX_SIZES);
+        let refused = |shown: &Shown| shown.failure.as_ref().and_then(Failure::current).is_some();
+        let count = shown.iter_mut().filter(|(_, shown)| refused(&shown.borrow())).count();
+        assert_eq!(count, 2, "the camera's picture is larger, and there are eight sizes now");
+    }
+
+    #[tokio::test]
+    async fn a_failure_concerns_one_size_until_there_is_a_picture() {
+        let board = board();
+        let (_entry, shown) = join(&board, Some(100), RATE).expect("an entry");
+        let (_other, other) = join(&board, Some(200), RATE).expect("an entry");
+        let now = Instant::now();
+        let error = Error::new(ErrorKind::Internal, "a failure");
+        let failure = |shown: &watch::Receiver<Shown>| {
+            shown.borrow().failure.as_ref().and_then(Failure::current)
+        };
+        board.fail(Some(100), &error, now);
+        assert!(failure(&shown).is_none(), "the decoder has tried again");
+        board.fail(Some(100), &error, now + RATE * 1000);
+        board.fail(Some(300), &error, now + RATE * 1000);
+        assert!(failure(&shown).is_some() && failure(&other).is_none());
+        let (_late, late) = join(&board, Some(300), RATE).expect("an entry");
+        assert!(failure(&late).is_some(), "a reader who joins gets the error as well");
+        board.show(Some(100), &Arc::new(testing::picture(RATE)));
+        assert!(failure(&shown).is_none() && failure(&late).is_some());
     }
 
     #[tokio::test]
     async fn an_older_picture_never_replaces_a_newer_one() {
-        let board = Arc::new(Board::new());
-        let (_entry, newest) = join(&board, None, RATE).expect("an entry");
-        let now = Instant::now();
-        let error = || Error::new(ErrorKind::Internal, "a failure");
-        board.fail(error(), now);
-        let current = || board.failure().borrow().as_ref().and_then(Failure::current);
-        assert!(current().is_none(), "the decoder has started again");
-        board.fail(error(), now + RATE * 1000);
-        assert!(current().is_some());
-        for (age, expected) in [(2, 2), (3, 2), (1, 1)] {
-            let at = |age: u64| now.checked_sub(Duration::from_secs(age)).expect("a time");
-            board.show(&[None], &picture(at(age)));
-            board.show(&[Some(99)], &picture(now));
-            let shown = newest.borrow().as_ref().map(|picture| picture.received_at);
-            assert_eq!(shown, Some(at(expected)));
+        let board = board();
+        let (_entry, shown) = join(&board, Some(700), RATE).expect("an entry");
+        // The second picture was decoded before the first one, but is shown after it.
+        for (epoch, time, expected) in
+            [(1, 2, (1, 2)), (1, 3, (1, 3)), (1, 1, (1, 3)), (2, 1, (2, 1))]
+        {
+            let position = |(epoch, time)| Position { epoch, time: RATE * time };
+            let picture = Picture { position: position((epoch, time)), ..testing::picture(RATE) };
+            let received_at = picture.received_at - RATE * time;
+            board.show(None, &Arc::new(Picture { received_at, ..picture }));
+            board.show(Some(99), &Arc::new(testing::picture(RATE * 100)));
+            let last = shown.borrow().picture.as_ref().map(|picture| picture.position);
+            assert_eq!(last, Some(position(expected)));
         }
-        assert!(board.failure().borrow().is_none(), "a picture ends the failure");
     }
 }

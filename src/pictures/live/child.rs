@@ -9,14 +9,14 @@ use nix::unistd::Pid;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::ChildStdin;
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug};
 
 use super::args;
-use super::board::Width;
 use super::selection::marked_time;
 use super::sink::Sink;
+use super::width::Width;
 use crate::base::error::{Error, ErrorKind};
 use crate::child::pipes::{PipeReader, first_of};
 use crate::child::spawner::{self, Process};
@@ -26,7 +26,8 @@ use crate::media::muxer::VideoMuxer;
 use crate::media::nut::stream::{NutItem, TimeBase};
 use crate::pictures::decoder::Decoder;
 
-/// The longest time from the moment at which FFmpeg gets a frame until FFmpeg writes the frame's pictures.
+/// The longest time from the moment at which FFmpeg gets a frame, and the later frames that B-frames make necessary, until
+/// FFmpeg writes the frame's pictures.
 const RESPONDS_WITHIN: Duration = Duration::from_secs(5);
 /// The time that FFmpeg has to end after it has closed its outputs.
 const EXITS_WITHIN: Duration = Duration::from_secs(1);
@@ -100,16 +101,14 @@ impl DecoderChild {
     }
 
     /// Prepares a frame for writing. `marked` has one bit for each output that makes a picture of the frame, and
-    /// `shows_load` is true if the picture's age shows how busy the machine is.
+    /// `shows_load` is true if the picture's delay shows how busy the machine is.
     pub(super) fn feed(&mut self, frame: &Frame, marked: u64, shows_load: bool) {
         if !self.pending.has_remaining() {
             self.pending.get_mut().clear();
             self.pending.set_position(0);
         }
         let time = marked_time(self.muxer.time(frame), marked);
-        if marked != 0 {
-            self.sink.expect(frame, Duration::from_micros(time), marked, shows_load);
-        }
+        self.sink.expect(frame, Duration::from_micros(time), marked, shows_load);
         self.muxer.write_at(frame, time, self.pending.get_mut());
         self.fed_at = Instant::now();
     }
@@ -123,7 +122,7 @@ impl DecoderChild {
             let is_writing = self.is_writing();
             tokio::select! {
                 ended = self.outputs.join_next() => {
-                    return Progress::Failed(ended.and_then(Result::ok).flatten());
+                    return Progress::Failed(ended.and_then(|ended| ended.unwrap_or_else(panicked)));
                 }
                 () = write(&mut self.stdin, &mut self.pending), if is_writing => {
                     return Progress::Written;
@@ -211,6 +210,12 @@ async fn read(pipe: pipe::Receiver, index: usize, sink: Arc<Sink>) -> Option<Err
         }
     }
     None
+}
+
+/// Returns the reason why FFmpeg has to be killed if the task that reads one of its outputs has panicked.
+#[expect(clippy::unnecessary_wraps, reason = "it takes the place of a task's result")]
+fn panicked(panic: JoinError) -> Option<Error> {
+    Some(failure("reading FFmpeg's output failed unexpectedly").caused_by(panic))
 }
 
 fn failure(reason: &str) -> Error {

@@ -9,17 +9,19 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::board::{Board, Width};
+use super::board::Board;
 use super::child::{DecoderChild, Progress};
 use super::selection::Selection;
 use super::sink::Sink;
+use super::width::{Width, made};
 use crate::base::counters::Counters;
 use crate::base::error::Error;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame, Track};
 use crate::media::hub::{Gap, HubReader, ReadFrom};
+use crate::media::jpeg;
 use crate::pictures::decoder::Decoder;
-use crate::pictures::picture::Picture;
+use crate::pictures::picture::{Picture, Position};
 use crate::stream::handle::StreamHandle;
 
 /// The time after which a decoder without frames is ended, because the camera may be unreachable for hours.
@@ -35,8 +37,6 @@ const SHOWS_AFTER: Duration = Duration::from_secs(1);
 /// The time that FFmpeg has to decode the frames since the last keyframe. After this time, the ages of pictures show how
 /// busy the machine is.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(4);
-/// The longest group of pictures that is decoded without the loop filter, in frames.
-const SHORT_GOP: f64 = 64.0;
 
 /// The reason why decoding has ended. FFmpeg has been reaped.
 #[derive(Debug)]
@@ -49,7 +49,11 @@ pub(super) enum End {
     /// keyframe.
     AwaitsKeyframe,
     /// FFmpeg has failed.
-    Failed(Error),
+    Failed {
+        error: Error,
+        /// The widths of which FFmpeg has made no picture.
+        without: Vec<Width>,
+    },
 }
 
 /// The stream whose pictures are decoded, and what is needed for it. Cheap to clone.
@@ -76,8 +80,10 @@ struct Decoding {
     stream: StreamHandle,
     sink: Arc<Sink>,
     format: Arc<Format>,
-    /// The wanted widths that each output serves, and the selection of the output's frames.
-    outputs: Vec<(Vec<Width>, Selection)>,
+    /// The width of each output, and the selection of the output's frames.
+    outputs: Vec<(Width, Selection)>,
+    /// Width of the camera's picture in pixels.
+    full_width: u32,
     /// The index of the output whose pictures are the frames themselves; `None` if there is no such output.
     copied: Option<usize>,
     began_at: Instant,
@@ -88,16 +94,21 @@ struct Decoding {
 }
 
 impl DecodedStream {
-    /// Returns whether FFmpeg can leave out the loop filter for the present video: the distance of keyframes is known and
-    /// short.
-    pub(super) fn skips_loop_filter(&self) -> bool {
-        let flow = self.stream.shared().hub.flow();
-        let frames = flow.and_then(|flow| Some(flow.gop?.as_secs_f64() * flow.frame_rate));
-        frames.is_some_and(|frames| frames <= SHORT_GOP)
+    /// Returns the number of frames from one keyframe to the next; `None` if it is not known.
+    pub(super) fn gop(&self) -> Option<f64> {
+        let flow = self.stream.shared().hub.flow()?;
+        Some(flow.gop?.as_secs_f64() * flow.frame_rate)
     }
 
-    /// Decodes pictures of these widths, until `ending` resolves or there is another reason to end. Calls `on_first` with
-    /// the first picture.
+    /// Notes the present width of the camera's picture on the board, if it is known.
+    pub(super) fn note_full_width(&self) {
+        if let Some(flow) = self.stream.shared().hub.flow() {
+            self.board.note_full_width(flow.format.picture.width.into());
+        }
+    }
+
+    /// Decodes pictures of these widths, until `ending` resolves or there is another reason to end. Calls `on_first` when
+    /// each size has a picture.
     pub(super) async fn decode(
         self,
         from: ReadFrom,
@@ -119,7 +130,7 @@ impl DecodedStream {
             let (decoder, skips) = (&self.decoder, skips_loop_filter);
             match DecoderChild::start(decoder, &scaled, skips, &first, sink).await {
                 Ok(started) => child = Some(started),
-                Err(error) => return End::Failed(error),
+                Err(error) => return End::Failed { error, without: scaled },
             }
         }
         let _running = child.is_some().then(|| self.counters.picture_decoder_runs());
@@ -145,7 +156,10 @@ impl DecodedStream {
             step = usage => step,
         };
         match (step, child) {
-            (Step::Failed(fault), Some(child)) => End::Failed(child.fail(fault).await),
+            (Step::Failed(fault), Some(child)) => {
+                let error = child.fail(fault).await;
+                End::Failed { error, without: decoding.sink.without_picture() }
+            }
             (step, child) => {
                 if let Some(child) = child {
                     child.kill().await;
@@ -171,37 +185,35 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
 impl Decoding {
     /// Prepares the decoding of a stream from `first` on. Also returns the widths of FFmpeg's outputs.
     fn new(of: &DecodedStream, first: &Frame, widths: &[Width]) -> (Self, Vec<Width>) {
-        let full = u32::from(first.format.picture.width);
+        let full_width = u32::from(first.format.picture.width);
         let is_jpeg = first.format.codec() == VideoCodec::Mjpeg;
-        let mut made: Vec<Width> = Vec::new();
-        let mut served: Vec<Vec<Width>> = Vec::new();
+        let mut all: Vec<Width> = Vec::new();
         // The full width comes last, so that the output whose pictures are the frames follows FFmpeg's outputs.
-        let mut sorted: Vec<_> = widths.iter().map(|&w| (w.filter(|w| *w < full), w)).collect();
-        sorted.sort_unstable_by_key(|(made, _)| made.is_none());
-        for (width, wanted) in sorted {
-            if let Some(index) = made.iter().position(|it| *it == width) {
-                served[index].push(wanted);
-            } else {
-                made.push(width);
-                served.push(vec![wanted]);
+        let mut sorted: Vec<_> = widths.iter().map(|width| made(*width, full_width)).collect();
+        sorted.sort_by_key(Option::is_none);
+        for width in sorted {
+            if !all.contains(&width) {
+                all.push(width);
             }
         }
-        let copied = (is_jpeg && made.last() == Some(&None)).then(|| made.len() - 1);
-        made.truncate(copied.unwrap_or(made.len()));
-        let sink = Sink::new(Arc::clone(&of.board), served.clone(), of.counters.clone());
+        let copied = (is_jpeg && all.last() == Some(&None)).then(|| all.len() - 1);
+        let outputs = all.iter().map(|width| (*width, Selection::default())).collect();
+        all.truncate(copied.unwrap_or(all.len()));
+        let sink = Sink::new(Arc::clone(&of.board), all.clone(), of.counters.clone());
         let decoding = Self {
             board: Arc::clone(&of.board),
             stream: of.stream.clone(),
             sink: Arc::new(sink),
             format: Arc::clone(&first.format),
-            outputs: served.into_iter().map(|widths| (widths, Selection::default())).collect(),
+            outputs,
+            full_width,
             copied,
             began_at: Instant::now(),
             marked_at: Instant::now(),
             has_caught_up: false,
             awaits_keyframe: false,
         };
-        (decoding, made)
+        (decoding, all)
     }
 
     /// Takes frames, beginning with `first`, until there is a reason to end.
@@ -251,6 +263,8 @@ impl Decoding {
             return Step::End(if frame.is_keyframe { End::Changed } else { End::AwaitsKeyframe });
         }
         if frame.is_keyframe {
+            let flow = self.stream.shared().hub.flow();
+            self.board.note_keyframe_distance(flow.and_then(|flow| flow.gop));
             self.awaits_keyframe = false;
         } else if self.awaits_keyframe || self.board.reduction().is_keyframes_only() {
             self.awaits_keyframe = true;
@@ -258,8 +272,10 @@ impl Decoding {
         }
         let marked = self.select(&frame, is_newest);
         let copied = self.copied.filter(|index| marked & 1 << index != 0);
-        if let Some(index) = copied {
-            self.sink.show(index, picture_of(&frame));
+        if copied.is_some()
+            && let Some(picture) = picture_of(&frame)
+        {
+            self.sink.copy(None, picture);
         }
         if let Some(child) = child {
             let shows_load = self.has_caught_up || self.began_at.elapsed() > CATCHES_UP_WITHIN;
@@ -278,8 +294,8 @@ impl Decoding {
         }
         let frame_distance = self.stream.shared().hub.frame_distance();
         let mut marked = 0;
-        for (index, (widths, selection)) in self.outputs.iter_mut().enumerate() {
-            let interval = self.board.interval(widths);
+        for (index, (width, selection)) in self.outputs.iter_mut().enumerate() {
+            let interval = self.board.interval(*width, self.full_width);
             let takes =
                 |interval| selection.takes(frame.presentation_time, interval, frame_distance);
             if interval.is_some_and(takes) {
@@ -310,12 +326,34 @@ fn is_same_video(one: &Format, other: &Format) -> bool {
     facts(one) == facts(other)
 }
 
-/// Returns the picture of a frame that is a JPEG.
-fn picture_of(frame: &Frame) -> Picture {
-    Picture {
+/// Returns the picture of a frame that is a JPEG; `None` if its end is missing, because the camera or the network has lost
+/// a part of it.
+fn picture_of(frame: &Frame) -> Option<Picture> {
+    jpeg::is_complete(&frame.data).then(|| Picture {
         jpeg: frame.data.clone(),
         full_width: frame.format.picture.width.into(),
+        position: Position::of(frame),
         received_at: frame.received_at,
         taken_at: frame.taken_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::media::frame::testing;
+
+    #[test]
+    fn only_complete_jpegs_are_passed_on() {
+        let frame = testing::video(&testing::format(7), true, 40, 40);
+        let picture = |data: &'static [u8]| {
+            picture_of(&Frame { data: Bytes::from_static(data), ..frame.clone() })
+        };
+        let complete = picture(b"\xff\xd8\xff\xda\x00\x02data\xff\xd9").expect("a picture");
+        assert_eq!((complete.jpeg.len(), complete.full_width), (12, 640));
+        assert_eq!(complete.position, Position { epoch: 7, time: Duration::from_millis(40) });
+        assert!(picture(b"\xff\xd8\xff\xda\x00\x02data").is_none());
     }
 }

@@ -1,11 +1,13 @@
 //! The reduction of the number of pictures while the machine is too busy. Pure.
+//!
+//! With B-frames, FFmpeg needs later frames before it can write a picture. The time until they arrive does not show how
+//! busy the machine is.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A picture that is older than this when FFmpeg writes it shows that FFmpeg is too slow. Usually, a picture is 10 to
-/// 50 ms old.
+/// A picture that takes longer than this shows that FFmpeg is too slow. Usually, FFmpeg takes 10 to 50 ms.
 const TOO_OLD: Duration = Duration::from_millis(300);
 /// The number of pictures is reduced when all pictures have been too old for this time.
 const REDUCE_AFTER: Duration = Duration::from_millis(1500);
@@ -36,7 +38,7 @@ impl Reduction {
     }
 }
 
-/// Observes the ages of pictures, and decides on the reduction.
+/// Observes the delays of pictures, and decides on the reduction.
 #[derive(Debug)]
 pub(super) struct Load {
     reduction: Reduction,
@@ -65,9 +67,14 @@ impl Load {
         self.reduction
     }
 
-    /// Notes the age that a picture had when FFmpeg wrote it.
-    pub(super) fn note(&mut self, age: Duration, now: Instant) {
-        let is_too_old = age > TOO_OLD;
+    /// Returns true if only keyframes are decoded.
+    pub(super) fn is_keyframes_only(&self) -> bool {
+        self.reduction.is_keyframes_only()
+    }
+
+    /// Notes how long FFmpeg took to write a picture, since the arrival of the last frame that it needed for the picture.
+    pub(super) fn note(&mut self, delay: Duration, now: Instant) {
+        let is_too_old = delay > TOO_OLD;
         if is_too_old != self.is_too_old || self.since.is_none() {
             (self.is_too_old, self.since) = (is_too_old, Some(now));
             return;

@@ -1,61 +1,40 @@
-//! Starts, replaces and ends the decoder of one stream.
-//!
-//! A decoder makes pictures of the sizes that were wanted when it started. If another size is wanted, a second decoder
-//! starts, which begins with the frames since the last keyframe. The first decoder continues until the second one has
-//! made a picture, so that no reader's pictures stop.
+//! Starts, replaces and ends the decoders of one stream.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug, warn};
 
-use super::board::Width;
 use super::decoding::{DecodedStream, End};
-use crate::base::backoff::Exponential;
-use crate::base::error::Error;
-use crate::media::hub::ReadFrom;
+use super::plan::{Plan, Start};
+use super::width::Width;
+use crate::base::error::{Error, ErrorKind};
 
 /// The time without readers after which the decoder ends.
 const ENDS_AFTER: Duration = Duration::from_secs(5);
-/// The pauses before a decoder starts again after a failure. The first restart is immediate.
-const RESTARTS: Exponential =
-    Exponential { first: Duration::from_millis(500), ceiling: Duration::from_secs(30) };
-/// The number of failures without a picture in between after which readers get the error.
-const FAILURES: u32 = 3;
 /// The time after which a client should repeat a request whose decoder has failed.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
-
-/// The time after which a decoder is replaced if it should, or should not, use the loop filter.
-const OUTDATED_AFTER: Duration = Duration::from_secs(10);
 /// The time after which the supervisor checks whether the decoder is outdated.
 const CHECKS_AFTER: Duration = Duration::from_secs(5);
 
-/// A decoder that is running or starting.
+/// A decoder that runs.
 struct Running {
     number: u64,
     widths: Vec<Width>,
-    skips_loop_filter: bool,
-    started_at: Instant,
     /// Dropping it ends the decoder.
-    _stop: oneshot::Sender<()>,
+    stop: Option<oneshot::Sender<()>>,
 }
 
 /// The decoders of one stream.
 struct Supervisor<'a> {
     of: &'a DecodedStream,
-    tasks: JoinSet<(u64, End)>,
+    plan: Plan,
+    tasks: JoinSet<End>,
+    running: HashMap<task::Id, Running>,
     first_pictures: mpsc::UnboundedSender<u64>,
-    last_number: u64,
-    /// The decoder whose pictures the readers get.
-    current: Option<Running>,
-    /// The decoder that replaces the current one when it has made a picture.
-    next: Option<Running>,
-    from: ReadFrom,
-    failures: u32,
-    /// The time before which no decoder starts.
-    starts_at: Instant,
 }
 
 /// Runs the decoder of a stream until the stream has ended, or until there was no reader for [`ENDS_AFTER`]. Refuses
@@ -64,130 +43,122 @@ pub(super) async fn run(of: &DecodedStream) {
     let (first_pictures, mut shown) = mpsc::unbounded_channel();
     let mut supervisor = Supervisor {
         of,
+        plan: Plan::new(Instant::now()),
         tasks: JoinSet::new(),
+        running: HashMap::new(),
         first_pictures,
-        last_number: 0,
-        current: None,
-        next: None,
-        from: ReadFrom::LastKeyframe,
-        failures: 0,
-        starts_at: Instant::now(),
     };
     let gone = of.stream.gone();
     tokio::pin!(gone);
     let mut unused_since = None;
     loop {
+        of.note_full_width();
         let widths = of.board.widths();
+        let now = Instant::now();
         if widths.is_empty() {
-            let ends_at = *unused_since.get_or_insert_with(Instant::now) + ENDS_AFTER;
-            let is_over = Instant::now() >= ends_at.max(supervisor.starts_at);
-            if is_over && of.board.close_if_unused() {
+            let is_over = now >= *unused_since.get_or_insert(now) + ENDS_AFTER;
+            // After a failure, the pause also applies to the next readers.
+            if is_over && !supervisor.plan.is_pausing(now) && of.board.close_if_unused() {
                 break;
             }
         } else {
             unused_since = None;
-            supervisor.ensure(&widths);
+            supervisor.start(&widths, now);
         }
-        let now = Instant::now();
-        let ends_at = unused_since.map(|since| since + ENDS_AFTER);
-        let times = [ends_at, Some(supervisor.starts_at), Some(now + CHECKS_AFTER)];
-        let wake_at = times.into_iter().flatten().filter(|time| *time > now).min();
+        let ends_at = unused_since.map(|since| since + ENDS_AFTER).filter(|time| *time > now);
+        let times = [ends_at, supervisor.plan.next_check(now), Some(now + CHECKS_AFTER)];
+        let wake_at = times.into_iter().flatten().min();
         tokio::select! {
             () = of.board.changed.notified() => {}
-            Some(number) = shown.recv() => supervisor.note_first_picture(number),
-            Some(Ok((number, end))) = supervisor.tasks.join_next() => {
-                supervisor.note_end(number, end);
-            }
+            Some(number) = shown.recv() => supervisor.note_pictures(number),
+            Some(ended) = supervisor.tasks.join_next_with_id() => supervisor.note_end(ended),
             () = sleep_until(wake_at.unwrap_or(now)) => {}
             () = &mut gone => break,
         }
     }
     of.board.close();
-    // Dropping them ends the decoders.
-    (supervisor.current, supervisor.next) = (None, None);
+    // Dropping what stops them ends the decoders.
+    supervisor.running.clear();
     while supervisor.tasks.join_next().await.is_some() {}
 }
 
 impl Supervisor<'_> {
-    /// Starts a decoder if none makes pictures of all these widths.
-    fn ensure(&mut self, widths: &[Width]) {
-        let skips_loop_filter = self.of.skips_loop_filter();
-        let fits = |running: &Option<Running>| {
-            running.as_ref().is_some_and(|it| widths.iter().all(|width| it.widths.contains(width)))
-        };
-        // The distance of keyframes is known only some time after the start of a stream.
-        let is_outdated = self.current.as_ref().is_some_and(|it| {
-            it.skips_loop_filter != skips_loop_filter && it.started_at.elapsed() >= OUTDATED_AFTER
-        });
-        let has_fitting = match &self.next {
-            Some(_) => fits(&self.next),
-            None => fits(&self.current) && !is_outdated,
-        };
-        if has_fitting || Instant::now() < self.starts_at {
-            return;
-        }
-        let started = Some(self.start(widths.to_vec(), skips_loop_filter));
-        if self.current.is_none() {
-            self.current = started;
-        } else {
-            self.next = started;
-        }
-    }
-
-    fn start(&mut self, widths: Vec<Width>, skips_loop_filter: bool) -> Running {
-        self.last_number += 1;
-        let number = self.last_number;
+    /// Starts a decoder if the plan says so.
+    fn start(&mut self, widths: &[Width], now: Instant) {
+        let Some(start) = self.plan.start(widths, self.of.gop(), now) else { return };
+        debug!(?start, "a decoder of pictures starts");
+        let Start { number, from, widths, skips_loop_filter } = start;
         let (stop, stopped) = oneshot::channel();
         let (of, first_pictures) = (self.of.clone(), self.first_pictures.clone());
-        let (from, wanted) = (self.from, widths.clone());
-        debug!(number, ?widths, skips_loop_filter, "a decoder of pictures starts");
+        let made = widths.clone();
         let decode = async move {
             let on_first = || {
                 // Fails if the supervisor has ended.
                 let _ = first_pictures.send(number);
             };
-            (number, of.decode(from, wanted, skips_loop_filter, stopped, on_first).await)
+            of.decode(from, made, skips_loop_filter, stopped, on_first).await
         };
-        self.tasks.spawn(decode.in_current_span());
-        self.from = ReadFrom::LastKeyframe;
-        Running { number, widths, skips_loop_filter, started_at: Instant::now(), _stop: stop }
+        let task = self.tasks.spawn(decode.in_current_span()).id();
+        self.running.insert(task, Running { number, widths, stop: Some(stop) });
+        self.stop_replaced();
     }
 
-    /// Notes the first picture of a decoder. If it is the next decoder, it replaces the current one.
-    fn note_first_picture(&mut self, number: u64) {
-        self.failures = 0;
-        if self.next.as_ref().is_some_and(|next| next.number == number) {
-            self.current = self.next.take();
-        }
+    fn note_pictures(&mut self, number: u64) {
+        self.plan.note_pictures(number, Instant::now());
+        self.stop_replaced();
     }
 
-    fn note_end(&mut self, number: u64, end: End) {
-        let has_number = |it: &mut Running| it.number == number;
-        let ended = self.next.take_if(has_number).or_else(|| {
-            let ended = self.current.take_if(has_number)?;
-            // The next decoder does not have to wait for its first picture any more.
-            self.current = self.next.take();
-            Some(ended)
-        });
-        // A decoder that was replaced is in neither place.
-        if ended.is_none() {
-            return;
-        }
-        match end {
-            End::Stopped | End::Changed => {}
-            End::AwaitsKeyframe => self.from = ReadFrom::NextKeyframe,
-            End::Failed(error) => self.note_failure(error),
+    /// Stops the decoders that do not continue.
+    fn stop_replaced(&mut self) {
+        for running in self.running.values_mut() {
+            if !self.plan.continues(running.number) {
+                running.stop = None;
+            }
         }
     }
 
-    fn note_failure(&mut self, error: Error) {
-        self.of.counters.picture_decoder_failed(error.kind);
-        warn!(camera = %self.of.stream.id(), failures = self.failures, %error, "a decoder of pictures failed");
-        let pause = self.failures.checked_sub(1).map(|earlier| RESTARTS.delay(earlier));
-        self.starts_at = Instant::now() + pause.unwrap_or_default();
-        self.failures = self.failures.saturating_add(1);
-        if self.failures >= FAILURES {
-            self.of.board.fail(error.retry_after(RETRY_AFTER), self.starts_at);
+    fn note_end(&mut self, ended: Result<(task::Id, End), JoinError>) {
+        let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
+        let Some(running) = self.running.remove(&task) else { return };
+        let end = end_of(ended, running.widths);
+        if let End::Failed { error, without } = &end {
+            self.of.counters.picture_decoder_failed(error.kind);
+            warn!(camera = %self.of.stream.id(), %error, ?without, "a decoder of pictures failed");
         }
+        for refusal in self.plan.note_end(running.number, end, Instant::now()) {
+            let error = refusal.error.retry_after(RETRY_AFTER);
+            self.of.board.fail(refusal.width, &error, refusal.until);
+        }
+    }
+}
+
+/// Returns the end of a decoder with these widths. A decoder whose task has panicked has failed; its FFmpeg was killed
+/// with the task.
+fn end_of(ended: Result<(task::Id, End), JoinError>, widths: Vec<Width>) -> End {
+    ended.map_or_else(
+        |panic| {
+            let detail = "pictures cannot be decoded: the manager's decoder failed unexpectedly";
+            let error = Error::new(ErrorKind::Internal, detail).caused_by(panic);
+            End::Failed { error, without: widths }
+        },
+        |(_, end)| end,
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_a_failure() {
+        let mut tasks = JoinSet::new();
+        let task = tasks.spawn(async { panic!("a fault of the decoder") }).id();
+        let ended = tasks.join_next_with_id().await.expect("a task");
+        let ended = ended.map(|(task, ())| (task, End::Stopped));
+        assert_eq!(ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task), task);
+        let End::Failed { error, without } = end_of(ended, vec![None]) else {
+            panic!("no failure")
+        };
+        assert_eq!((error.kind, without), (ErrorKind::Internal, vec![None]));
     }
 }

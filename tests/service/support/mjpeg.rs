@@ -36,6 +36,7 @@ impl LivePicture {
 /// A response that never ends.
 pub(crate) struct Multipart {
     response: reqwest::Response,
+    boundary: String,
     bytes: Vec<u8>,
 }
 
@@ -45,9 +46,10 @@ impl Multipart {
         let response = Self::request(url).await;
         assert_eq!(response.status(), 200, "{}", response.text().await.expect("text"));
         let content_type = response.headers()["content-type"].to_str().expect("text");
-        assert_eq!(content_type, "multipart/x-mixed-replace; boundary=picture");
+        let boundary = content_type.strip_prefix("multipart/x-mixed-replace; boundary=");
+        let boundary = boundary.expect(content_type).to_owned();
         assert_eq!(response.headers()["cache-control"], "no-store");
-        Self { response, bytes: Vec::new() }
+        Self { response, boundary, bytes: Vec::new() }
     }
 
     /// Requests pictures from this URL, and returns the response.
@@ -57,12 +59,18 @@ impl Multipart {
         response.expect("a response in time").expect("a response")
     }
 
+    /// Returns the text that separates the pictures.
+    pub(crate) fn boundary(&self) -> &str {
+        &self.boundary
+    }
+
     /// Returns the next picture; `None` if the response has ended.
     pub(crate) async fn next(&mut self) -> Option<LivePicture> {
         let head = self.read_until(b"\r\n\r\n").await?;
         let head = String::from_utf8(head).expect("text");
         let lines: Vec<_> = head.trim_start().split("\r\n").collect();
-        assert_eq!(lines[..2], ["--picture", "Content-Type: image/jpeg"], "{head}");
+        let boundary = format!("--{}", self.boundary);
+        assert_eq!(lines[..2], [&boundary, "Content-Type: image/jpeg"], "{head}");
         let value = |line: usize, name: &str| lines[line].strip_prefix(name).expect(name);
         let length = value(2, "Content-Length: ").parse().expect("a length");
         let taken_at = value(3, "X-Timestamp: ").parse().expect("a time");

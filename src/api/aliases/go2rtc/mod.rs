@@ -156,5 +156,5 @@ async fn pictures(call: Call<'_>) -> Result<Reply, Error> {
     let request = live_pictures::request(core, &id, visitor(&call), spec).await?;
     let mut view = request.open(core).await?;
     let first = view.first().await?;
-    Ok(multipart::reply(view, first))
+    multipart::reply(view, first)
 }

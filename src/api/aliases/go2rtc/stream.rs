@@ -18,7 +18,7 @@ use crate::output::live_socket::feed::Outgoing;
 use crate::service::live;
 
 /// The content type, without the codecs.
-const CONTENT_TYPE_MP4: &str = "video/mp4";
+const CONTENT_TYPE_MP4: HeaderValue = HeaderValue::from_static("video/mp4");
 /// The codecs of clients that do not accept more.
 const CODECS: [&str; 3] = ["avc1", "hvc1", "mp4a"];
 /// The values of the parameter `mp4` with which clients do not accept Opus.

@@ -7,22 +7,22 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::Bytes;
+use hyper::header::HeaderValue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug};
 
 use crate::api::reply::{self, JPEG, Reply};
-use crate::base::error::Error;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::random;
 use crate::pictures::picture::Picture;
 use crate::service::live_pictures::PictureView;
 
-/// The content type.
-const CONTENT_TYPE: &str = "multipart/x-mixed-replace; boundary=picture";
-/// The beginning of the first part.
-const FIRST_BOUNDARY: &[u8] = b"--picture\r\n";
-/// The end of each part, and the beginning of the next part. Browsers show a picture only when they have received the
-/// next boundary, so it is sent with the picture.
-const BOUNDARY: &[u8] = b"\r\n--picture\r\n";
+/// The content type, without its parameter.
+pub(crate) const MULTIPART: &str = "multipart/x-mixed-replace";
+/// The number of characters of a boundary. Each has 5.9 bits, so a camera cannot guess the boundary and place it in a
+/// picture.
+const BOUNDARY_LENGTH: usize = 24;
 /// The number of pieces of one part.
 const PIECES: usize = 3;
 /// If there is no new picture for this time, the last one is sent again, so that neither clients nor proxies close the
@@ -32,27 +32,34 @@ const REPEAT_AFTER: Duration = Duration::from_secs(10);
 const TAKEN_WITHIN: Duration = Duration::from_secs(30);
 
 /// Returns the response with the pictures of `view`, beginning with `first`.
-pub(in crate::api) fn reply(view: PictureView, first: Arc<Picture>) -> Reply {
+pub(in crate::api) fn reply(view: PictureView, first: Arc<Picture>) -> Result<Reply, Error> {
+    let boundary = random::text(BOUNDARY_LENGTH)?;
+    let content_type = HeaderValue::try_from(format!("{MULTIPART}; boundary={boundary}"))
+        .map_err(|error| Error::new(ErrorKind::Internal, "invalid boundary").caused_by(error))?;
     let (parts, body) = mpsc::channel(PIECES);
     let send = async move {
-        let error = send_all(view, first, &parts).await;
+        let error = send_all(view, first, &boundary, &parts).await;
         debug!(reason = error.map(|error| error.detail), "a viewer's pictures have ended");
     };
     tokio::spawn(send.in_current_span());
-    reply::streaming(CONTENT_TYPE, body)
+    Ok(reply::streaming(content_type, body))
 }
 
 /// Sends pictures until the view ends, and returns the reason; `None` if the client has left or does not read.
 async fn send_all(
     mut view: PictureView,
     first: Arc<Picture>,
+    boundary: &str,
     parts: &mpsc::Sender<Bytes>,
 ) -> Option<Error> {
     let mut picture = first;
-    parts.send(Bytes::from_static(FIRST_BOUNDARY)).await.ok()?;
+    parts.send(format!("--{boundary}\r\n").into()).await.ok()?;
+    // The end of each part, and the beginning of the next one. Browsers show a picture only when they have received the
+    // next boundary, so it is sent with the picture.
+    let boundary = Bytes::from(format!("\r\n--{boundary}\r\n"));
     loop {
         tokio::select! {
-            sent = timeout(TAKEN_WITHIN, send(&picture, parts)) => sent.ok()??,
+            sent = timeout(TAKEN_WITHIN, send(&picture, &boundary, parts)) => sent.ok()??,
             error = view.end() => return Some(error),
             () = parts.closed() => return None,
         }
@@ -68,9 +75,9 @@ async fn send_all(
 }
 
 /// Sends a picture, and waits until all of it was written to the connection. Returns `None` if the client has left.
-async fn send(picture: &Picture, parts: &mpsc::Sender<Bytes>) -> Option<()> {
+async fn send(picture: &Picture, boundary: &Bytes, parts: &mpsc::Sender<Bytes>) -> Option<()> {
     let (written, is_written) = oneshot::channel();
-    let end = Bytes::from_owner(End { _written: written });
+    let end = Bytes::from_owner(End { boundary: boundary.clone(), _written: written });
     for piece in [Bytes::from(head(picture)), picture.jpeg.clone(), end] {
         parts.send(piece).await.ok()?;
     }
@@ -90,14 +97,15 @@ fn head(picture: &Picture) -> String {
     )
 }
 
-/// The bytes of a [`BOUNDARY`]. They are dropped when they were written to the connection.
+/// The bytes after a picture. They are dropped when they were written to the connection.
 struct End {
+    boundary: Bytes,
     _written: oneshot::Sender<()>,
 }
 
 impl AsRef<[u8]> for End {
     fn as_ref(&self) -> &[u8] {
-        BOUNDARY
+        &self.boundary
     }
 }
 
@@ -106,14 +114,12 @@ mod tests {
     use std::time::SystemTime;
 
     use futures_util::FutureExt as _;
-    use tokio::time::Instant;
 
     use super::*;
+    use crate::pictures::picture::testing;
 
     fn picture(millis: u64) -> Picture {
-        let taken_at = UNIX_EPOCH + Duration::from_millis(millis);
-        let jpeg = Bytes::from_static(b"jpeg");
-        Picture { jpeg, full_width: 640, received_at: Instant::now(), taken_at }
+        testing::picture(Duration::from_millis(millis))
     }
 
     #[test]
@@ -129,7 +135,8 @@ mod tests {
     async fn a_picture_is_sent_when_the_connection_has_taken_all_of_it() {
         let (parts, mut body) = mpsc::channel(PIECES);
         let picture = picture(0);
-        let mut sending = Box::pin(send(&picture, &parts));
+        let boundary = Bytes::from_static(b"\r\n--abc\r\n");
+        let mut sending = Box::pin(send(&picture, &boundary, &parts));
         let mut received = Vec::new();
         for _ in 0..PIECES {
             tokio::select! {
@@ -138,7 +145,7 @@ mod tests {
                 piece = body.recv() => received.push(piece.expect("a piece")),
             }
         }
-        assert_eq!(received[1..].concat(), [b"jpeg", BOUNDARY].concat());
+        assert_eq!(received[1..].concat(), b"jpeg\r\n--abc\r\n");
         assert!((&mut sending).now_or_never().is_none());
         drop(received);
         assert_eq!(sending.await, Some(()));

@@ -10,11 +10,13 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
+use tracing::debug;
 
 use super::pace::Pace;
 use crate::api::media::live::{self, End};
-use crate::api::websocket::socket::{Socket, SocketReceiver, SocketSender};
+use crate::api::websocket::socket::{Lost, Socket, SocketReceiver, SocketSender};
 use crate::base::error::{Error, ErrorKind};
 use crate::pictures::picture::Picture;
 use crate::service::core::Core;
@@ -99,13 +101,13 @@ async fn run(client: &mut Client<'_>, view: &mut PictureView) -> Result<Infallib
         if reported.is_none_or(|reported: f64| (rate - reported).abs() > REPORTED_CHANGE) {
             reported = Some(rate);
             let value = (rate * 10.0).round() / 10.0;
-            client.send_text(text(&Message::Rate { value })).await?;
+            client.send_text(view, text(&Message::Rate { value })).await?;
         }
         let (picture, has_waited) = client.next_picture(view).await?;
         let interval = Duration::from_secs(1).div_f64(rate);
         // A picture replaces another one if more than one and a half intervals have passed since the last one.
         let is_late = (was_slow || has_waited)
-            && last.is_some_and(|last| picture.received_at > last.received_at + interval * 3 / 2);
+            && last.is_some_and(|last| picture.taken_at > last.taken_at + interval * 3 / 2);
         let began_at = Instant::now();
         client.send(view, &picture).await?;
         was_slow = began_at.elapsed() > interval;
@@ -119,8 +121,10 @@ async fn run(client: &mut Client<'_>, view: &mut PictureView) -> Result<Infallib
 }
 
 impl Client<'_> {
-    async fn send_text(&mut self, text: String) -> Result<(), End> {
-        self.sender.send_text(text).await.map_err(|_| End::Gone)
+    /// Sends text. Waits as long as the client is slow, unless the view ends.
+    async fn send_text(&mut self, view: &mut PictureView, text: String) -> Result<(), End> {
+        let Self { sender, receiver, pace } = self;
+        while_sending(sender.send_text(text), view.end(), receiver, pace).await
     }
 
     /// Waits until a picture can be sent, and returns the newest one, and whether it had to wait for the client. Reports
@@ -133,7 +137,7 @@ impl Client<'_> {
             tokio::select! {
                 news = next_if(view, can_send) => match news.map_err(End::Error)? {
                     News::Picture(picture) => return Ok((picture, has_waited)),
-                    News::State(now) => self.send_text(live::state_message(&now)).await?,
+                    News::State(now) => self.send_text(view, live::state_message(&now)).await?,
                 },
                 text = live::next_text(self.receiver) => take(&text?, &mut self.pace)?,
                 _ = self.sender.keep_alive() => return Err(End::Gone),
@@ -141,17 +145,37 @@ impl Client<'_> {
         }
     }
 
-    /// Sends a picture. Waits as long as the client is slow, unless it takes nothing for a long time.
+    /// Sends a picture. Waits as long as the client is slow, unless the view ends.
     async fn send(&mut self, view: &mut PictureView, picture: &Picture) -> Result<(), End> {
-        let message = [header(self.pace.next_number(), picture), picture.jpeg.clone()];
-        let sending = self.sender.send_bytes(message);
-        tokio::pin!(sending);
-        loop {
-            tokio::select! {
-                sent = &mut sending => return sent.map_err(|_| End::Gone),
-                error = view.end() => return Err(End::Error(error)),
-                text = live::next_text(self.receiver) => take(&text?, &mut self.pace)?,
-            }
+        let Self { sender, receiver, pace } = self;
+        let message = [header(pace.next_number(), picture), picture.jpeg.clone()];
+        while_sending(sender.send_bytes(message), view.end(), receiver, pace).await
+    }
+}
+
+/// Waits until a message was sent. Takes the messages of the client in the meantime. Fails if the view ends, or if the
+/// client is gone or takes nothing.
+async fn while_sending<S: AsyncRead + AsyncWrite + Unpin>(
+    sending: impl Future<Output = Result<(), Lost>>,
+    view_end: impl Future<Output = Error>,
+    receiver: &mut SocketReceiver<S>,
+    pace: &mut Pace,
+) -> Result<(), End> {
+    tokio::pin!(sending, view_end);
+    let mut is_lost = false;
+    loop {
+        tokio::select! {
+            sent = &mut sending, if !is_lost => match sent {
+                Ok(()) => return Ok(()),
+                // The receiver knows the reason.
+                Err(Lost::Connection) => is_lost = true,
+                Err(Lost::Stalled) => {
+                    debug!("a client has taken nothing for too long; its pictures end");
+                    return Err(End::Gone);
+                }
+            },
+            error = &mut view_end => return Err(End::Error(error)),
+            text = live::next_text(receiver) => take(&text?, pace)?,
         }
     }
 }
@@ -189,13 +213,18 @@ fn text(message: &Message) -> String {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::SinkExt as _;
+    use tokio::io::DuplexStream;
+    use tokio_tungstenite::WebSocketStream;
+    use tokio_tungstenite::tungstenite::Message as ClientMessage;
+
     use super::*;
+    use crate::api::websocket::socket::testing::sockets;
+    use crate::pictures::picture::testing;
 
     #[test]
     fn a_header_has_number_and_time() {
-        let taken_at = UNIX_EPOCH + Duration::from_millis(1_763_719_201_025);
-        let jpeg = Bytes::from_static(b"jpeg");
-        let picture = Picture { jpeg, full_width: 640, received_at: Instant::now(), taken_at };
+        let picture = testing::picture(Duration::from_millis(1_763_719_201_025));
         let header = header(7, &picture);
         let (number, time) = header.split_at(4);
         assert_eq!((number, header.len()), (&[0, 0, 0, 7][..], HEADER));
@@ -224,5 +253,48 @@ mod tests {
             let end = take(hostile, &mut pace);
             assert!(matches!(end, Err(End::Error(_))), "{hostile}");
         }
+    }
+
+    /// Sends a picture that is much larger than what the connection holds, to a client that reads nothing.
+    async fn send_to_slow(
+        view_end: impl Future<Output = Error>,
+        client: impl AsyncFnOnce(WebSocketStream<DuplexStream>),
+    ) -> Result<(), End> {
+        let (Socket { mut sender, mut receiver, .. }, theirs) = sockets(1000).await;
+        let mut pace = Pace::new(10.0, Instant::now());
+        let sending = sender.send_bytes([Bytes::from(vec![0; 100_000])]);
+        let sent = while_sending(sending, view_end, &mut receiver, &mut pace);
+        tokio::join!(sent, client(theirs)).0
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_does_not_delay_the_end_of_the_view() {
+        let began_at = Instant::now();
+        let view_end = async {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            Error::new(ErrorKind::Unauthorized, "the session has ended")
+        };
+        let sent = send_to_slow(view_end, async |_theirs| {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        });
+        let sent = sent.await;
+        assert!(matches!(sent, Err(End::Error(error)) if error.kind == ErrorKind::Unauthorized));
+        assert_eq!(began_at.elapsed(), Duration::from_secs(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_leaves_or_takes_nothing_is_gone() {
+        let never = std::future::pending;
+        let sent = send_to_slow(never(), async |theirs| drop(theirs)).await;
+        assert!(matches!(sent, Err(End::Gone)));
+        let sent = send_to_slow(never(), async |mut theirs: WebSocketStream<DuplexStream>| {
+            // The client is alive, but does not read.
+            for _ in 0..20 {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                let ack = ClientMessage::text(r#"{"type":"ack","number":0}"#);
+                drop(theirs.send(ack).await);
+            }
+        });
+        assert!(matches!(sent.await, Err(End::Gone)));
     }
 }

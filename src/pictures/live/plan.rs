@@ -1,0 +1,435 @@
+//! Decides which decoders of one stream run. Pure.
+//!
+//! A decoder makes pictures of the sizes that were wanted when it started. If another size is wanted, a second decoder
+//! starts with all sizes. The first decoder continues until the second one has made a picture of each size, so that no
+//! reader's pictures stop.
+//!
+//! A size of which a decoder has made no picture before it failed is under suspicion: other sizes start without it, and it
+//! is then tried alone. So a size that cannot be made fails for its own readers only.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::decoding::End;
+use super::loop_filter::LoopFilter;
+use super::start_limit::StartLimit;
+use super::width::Width;
+use crate::base::backoff::Exponential;
+use crate::base::error::Error;
+use crate::media::hub::ReadFrom;
+
+/// The pauses before a decoder starts again after a failure. The first restart is immediate.
+const RESTARTS: Exponential =
+    Exponential { first: Duration::from_millis(500), ceiling: Duration::from_secs(30) };
+/// The number of failures without a picture of a size after which the readers of this size get the error.
+const FRUITLESS: u32 = 3;
+/// The number of failures, with pictures in between, after which readers get the error, because the pauses have become
+/// long.
+const FAILURES: u32 = 6;
+/// A decoder that has run for this time since its first pictures has proven that it works. Its failure counts as the first
+/// one.
+const PROVEN_AFTER: Duration = Duration::from_secs(30);
+/// The time that the next decoder has for its first pictures before yet another one can replace it.
+const REPLACED_AFTER: Duration = Duration::from_secs(6);
+/// The time after which the failures of a size that is not wanted any more are forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
+
+/// A decoder to start.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Start {
+    pub(super) number: u64,
+    pub(super) from: ReadFrom,
+    pub(super) widths: Vec<Width>,
+    pub(super) skips_loop_filter: bool,
+}
+
+/// An error for the readers of one size.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) width: Width,
+    pub(super) error: Error,
+    /// The time at which the next decoder starts.
+    pub(super) until: Instant,
+}
+
+/// A decoder that is running or starting.
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    widths: Vec<Width>,
+    skips_loop_filter: bool,
+    started_at: Instant,
+    /// The time of its first pictures.
+    shown_at: Option<Instant>,
+}
+
+/// A size of which no picture could be made.
+#[derive(Debug)]
+struct Suspect {
+    width: Width,
+    failures: u32,
+    /// The time before which no decoder starts with this size.
+    starts_at: Instant,
+}
+
+/// The decoders of one stream.
+#[derive(Debug)]
+pub(super) struct Plan {
+    last_number: u64,
+    /// The decoder whose pictures the readers get.
+    current: Option<Running>,
+    /// The decoder that replaces the current one when it has made pictures.
+    next: Option<Running>,
+    from: ReadFrom,
+    loop_filter: LoopFilter,
+    limit: StartLimit,
+    /// The number of failures since a decoder has proven that it works.
+    failures: u32,
+    /// The time before which no decoder starts.
+    starts_at: Instant,
+    suspects: Vec<Suspect>,
+}
+
+impl Plan {
+    /// Creates a plan without decoders.
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            last_number: 0,
+            current: None,
+            next: None,
+            from: ReadFrom::LastKeyframe,
+            loop_filter: LoopFilter::default(),
+            limit: StartLimit::new(now),
+            failures: 0,
+            starts_at: now,
+            suspects: Vec::new(),
+        }
+    }
+
+    /// Returns the decoder that has to be started now, if any. `gop` is the number of frames from one keyframe to the next,
+    /// if it is known.
+    pub(super) fn start(
+        &mut self,
+        wanted: &[Width],
+        gop: Option<f64>,
+        now: Instant,
+    ) -> Option<Start> {
+        let is_new = self.current.is_none();
+        let skips_loop_filter = self.loop_filter.is_skipped(gop, is_new, now);
+        let is_starting =
+            |next: &Running| now.saturating_duration_since(next.started_at) < REPLACED_AFTER;
+        if now < self.starts_at || self.next.as_ref().is_some_and(is_starting) {
+            return None;
+        }
+        let served = self.current.as_ref().map(|it| &it.widths[..]).unwrap_or_default();
+        let added = self.added(wanted, served, now);
+        let current = self.current.as_ref();
+        let is_outdated = current.is_some_and(|it| it.skips_loop_filter != skips_loop_filter);
+        if added.is_empty() && !is_outdated {
+            return None;
+        }
+        if !is_new && !added.is_empty() {
+            if now < self.limit.possible_at() {
+                return None;
+            }
+            self.limit.note_start(now);
+        }
+        let mut widths: Vec<_> = wanted.iter().filter(|it| served.contains(it)).copied().collect();
+        widths.extend(added);
+        if widths.is_empty() {
+            return None;
+        }
+        self.last_number += 1;
+        let number = self.last_number;
+        let running = Running {
+            number,
+            widths: widths.clone(),
+            skips_loop_filter,
+            started_at: now,
+            shown_at: None,
+        };
+        if is_new {
+            self.current = Some(running);
+        } else {
+            self.next = Some(running);
+        }
+        let from = std::mem::replace(&mut self.from, ReadFrom::LastKeyframe);
+        Some(Start { number, from, widths, skips_loop_filter })
+    }
+
+    /// Returns the wanted sizes that are not served, and that a decoder can try now: the ones without suspicion, or else one
+    /// of the others.
+    fn added(&self, wanted: &[Width], served: &[Width], now: Instant) -> Vec<Width> {
+        let missing = || wanted.iter().copied().filter(|width| !served.contains(width));
+        let suspect = |width: Width| self.suspects.iter().find(|it| it.width == width);
+        let trusted: Vec<_> = missing().filter(|width| suspect(*width).is_none()).collect();
+        if !trusted.is_empty() {
+            return trusted;
+        }
+        let due = missing().filter_map(suspect).filter(|it| it.starts_at <= now);
+        due.min_by_key(|it| (it.failures, it.starts_at)).map(|it| it.width).into_iter().collect()
+    }
+
+    /// Returns the earliest time after `now` at which [`Plan::start`] may return another result.
+    pub(super) fn next_check(&self, now: Instant) -> Option<Instant> {
+        let next = self.next.as_ref().map(|next| next.started_at + REPLACED_AFTER);
+        let times = self.suspects.iter().map(|it| it.starts_at);
+        let times = times.chain(next).chain([self.starts_at, self.limit.possible_at()]);
+        times.filter(|time| *time > now).min()
+    }
+
+    /// Returns whether a pause after a failure has not ended.
+    pub(super) fn is_pausing(&self, now: Instant) -> bool {
+        now < self.starts_at || self.suspects.iter().any(|it| now < it.starts_at)
+    }
+
+    /// Returns whether a decoder continues. Otherwise, it has to be stopped.
+    pub(super) fn continues(&self, number: u64) -> bool {
+        self.current.iter().chain(&self.next).any(|it| it.number == number)
+    }
+
+    /// Notes that a decoder has made its first picture of each size. If it is the next decoder, it replaces the current
+    /// one.
+    pub(super) fn note_pictures(&mut self, number: u64, now: Instant) {
+        self.next.take_if(|next| next.number == number).into_iter().for_each(|next| {
+            self.current = Some(next);
+        });
+        if let Some(shown) = self.current.as_mut().filter(|it| it.number == number) {
+            shown.shown_at = Some(now);
+            self.suspects.retain(|it| !shown.widths.contains(&it.width));
+        }
+    }
+
+    /// Notes the end of a decoder. Returns the errors for readers.
+    pub(super) fn note_end(&mut self, number: u64, end: End, now: Instant) -> Vec<Refusal> {
+        let has_number = |it: &mut Running| it.number == number;
+        let ended = self.next.take_if(has_number).or_else(|| {
+            let ended = self.current.take_if(has_number)?;
+            // The next decoder does not have to wait for its first picture any more.
+            self.current = self.next.take();
+            Some(ended)
+        });
+        // A decoder that was replaced is in neither place.
+        let Some(ended) = ended else { return Vec::new() };
+        match end {
+            End::Stopped | End::Changed => Vec::new(),
+            End::AwaitsKeyframe => {
+                self.from = ReadFrom::NextKeyframe;
+                Vec::new()
+            }
+            End::Failed { error, without } => self.note_failure(&ended, &error, &without, now),
+        }
+    }
+
+    /// Notes the failure of a decoder that has made no pictures of the widths in `without`.
+    fn note_failure(
+        &mut self,
+        ended: &Running,
+        error: &Error,
+        without: &[Width],
+        now: Instant,
+    ) -> Vec<Refusal> {
+        let served = self.current.as_ref().map(|it| it.widths.clone()).unwrap_or_default();
+        let refusal = |width, until| Refusal { width, error: error.clone(), until };
+        let mut refusals = Vec::new();
+        let mut is_explained = false;
+        self.suspects.retain(|it| now < it.starts_at + FORGOTTEN_AFTER);
+        for width in without.iter().copied().filter(|width| !served.contains(width)) {
+            is_explained = true;
+            let (failures, starts_at) = self.suspect(width, now);
+            if failures >= FRUITLESS {
+                refusals.push(refusal(width, starts_at));
+            }
+        }
+        if is_explained && ended.shown_at.is_none() {
+            return refusals;
+        }
+        let is_proven = |at| now.saturating_duration_since(at) >= PROVEN_AFTER;
+        if ended.shown_at.is_some_and(is_proven) {
+            self.failures = 0;
+        }
+        self.starts_at = now + pause(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        if self.failures >= FAILURES && self.current.is_none() {
+            let until = self.starts_at;
+            refusals.extend(ended.widths.iter().map(|width| refusal(*width, until)));
+        }
+        refusals
+    }
+
+    /// Notes that a decoder has failed without a picture of this size. Returns the number of such failures, and the time at
+    /// which the size is tried again.
+    fn suspect(&mut self, width: Width, now: Instant) -> (u32, Instant) {
+        let earlier = self.suspects.iter().position(|it| it.width == width);
+        let earlier = earlier.map_or(0, |index| self.suspects.swap_remove(index).failures);
+        let suspect = Suspect { width, failures: earlier + 1, starts_at: now + pause(earlier) };
+        let result = (suspect.failures, suspect.starts_at);
+        self.suspects.push(suspect);
+        result
+    }
+}
+
+/// Returns the pause after a failure. `earlier` is the number of failures before it.
+fn pause(earlier: u32) -> Duration {
+    earlier.checked_sub(1).map(|earlier| RESTARTS.delay(earlier)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::error::ErrorKind;
+
+    const FULL: Width = None;
+    const SMALL: Width = Some(320);
+    const BAD: Width = Some(16);
+
+    struct Test {
+        plan: Plan,
+        now: Instant,
+        starts: Vec<Start>,
+        refusals: Vec<(Width, u64)>,
+        began_at: Instant,
+    }
+
+    impl Test {
+        fn new() -> Self {
+            let now = Instant::now();
+            let plan = Plan::new(now);
+            Self { plan, now, starts: Vec::new(), refusals: Vec::new(), began_at: now }
+        }
+
+        /// Lets `millis` pass. A decoder that starts ends at once if `is_good` returns false for one of its sizes.
+        /// Otherwise, it makes pictures.
+        fn pass(&mut self, millis: u64, wanted: &[Width], is_good: impl Fn(Width) -> bool) {
+            for _ in 0..millis / 10 {
+                self.now += Duration::from_millis(10);
+                let Some(start) = self.plan.start(wanted, None, self.now) else { continue };
+                let widths = start.widths.clone();
+                if widths.iter().all(|width| is_good(*width)) {
+                    self.plan.note_pictures(start.number, self.now);
+                } else {
+                    self.fail(start.number, &widths);
+                }
+                self.starts.push(start);
+            }
+        }
+
+        fn fail(&mut self, number: u64, without: &[Width]) {
+            let error = Error::new(ErrorKind::Internal, "FFmpeg failed");
+            let end = End::Failed { error, without: without.to_vec() };
+            let second = self.now.duration_since(self.began_at).as_secs();
+            for refusal in self.plan.note_end(number, end, self.now) {
+                assert!(refusal.until >= self.now);
+                self.refusals.push((refusal.width, second));
+            }
+        }
+
+        fn current(&self) -> Option<&[Width]> {
+            self.plan.current.as_ref().map(|it| &it.widths[..])
+        }
+    }
+
+    #[tokio::test]
+    async fn a_size_that_cannot_be_made_fails_alone() {
+        for wanted in [[BAD, FULL, SMALL], [FULL, BAD, SMALL], [SMALL, FULL, BAD]] {
+            let mut test = Test::new();
+            test.pass(20_000, &wanted, |width| width != BAD);
+            let mut current = test.current().expect("a decoder").to_vec();
+            current.sort_unstable();
+            assert_eq!(current, [FULL, SMALL]);
+            assert!(!test.refusals.is_empty());
+            assert!(test.refusals.iter().all(|(width, _)| *width == BAD), "{:?}", test.refusals);
+            assert!(test.refusals[0].1 <= 5, "{:?}", test.refusals);
+            assert!(test.starts.len() <= 12, "{} starts", test.starts.len());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_new_size_that_cannot_be_made_does_not_end_the_current_decoder() {
+        let mut test = Test::new();
+        test.pass(1000, &[FULL], |_| true);
+        test.pass(30_000, &[FULL, BAD], |width| width != BAD);
+        assert!(test.plan.continues(1), "{:?}", test.starts);
+        assert!(test.refusals.iter().all(|(width, _)| *width == BAD), "{:?}", test.refusals);
+        test.pass(60_000, &[FULL, BAD], |_| true);
+        assert_eq!(test.current(), Some(&[FULL, BAD][..]), "it can be made after all");
+    }
+
+    #[tokio::test]
+    async fn a_decoder_that_always_fails_is_an_error_and_starts_ever_more_rarely() {
+        let mut test = Test::new();
+        test.pass(120_000, &[FULL], |_| false);
+        assert!(test.starts.len() <= 14, "{} starts", test.starts.len());
+        assert!(test.refusals[0].1 <= 2, "{:?}", test.refusals);
+        test.pass(40_000, &[FULL], |_| true);
+        assert_eq!(test.current(), Some(&[FULL][..]));
+    }
+
+    #[tokio::test]
+    async fn a_decoder_that_fails_after_each_picture_starts_ever_more_rarely() {
+        let mut test = Test::new();
+        for _ in 0..1200 {
+            test.pass(100, &[FULL, SMALL], |_| true);
+            test.fail(test.plan.last_number, &[]);
+        }
+        let count = test.starts.len();
+        assert!((8..=16).contains(&count), "{count} starts in 120 s");
+        assert!(test.refusals.len() >= 2, "the readers learn why the pauses are long");
+        test.pass(40_000, &[FULL, SMALL], |_| true);
+        test.pass(40_000, &[FULL, SMALL], |_| true);
+        let count = test.starts.len();
+        test.fail(test.plan.last_number, &[]);
+        test.pass(20, &[FULL, SMALL], |_| true);
+        assert_eq!(test.starts.len(), count + 1, "after a stable run, the restart is immediate");
+    }
+
+    #[tokio::test]
+    async fn another_decoder_replaces_the_current_one_with_its_pictures() {
+        let mut test = Test::new();
+        let first = test.plan.start(&[FULL], None, test.now).expect("a decoder");
+        test.plan.note_pictures(first.number, test.now);
+        let wanted = [FULL, SMALL];
+        let second = test.plan.start(&wanted, None, test.now).expect("another decoder");
+        assert_eq!(second.widths, wanted);
+        assert!(test.plan.start(&[FULL, SMALL, BAD], None, test.now).is_none(), "one at a time");
+        assert!(test.plan.continues(first.number) && test.plan.continues(second.number));
+        test.plan.note_pictures(second.number, test.now);
+        assert!(!test.plan.continues(first.number) && test.plan.continues(second.number));
+        assert!(test.plan.start(&[FULL], None, test.now).is_none(), "it makes these pictures");
+        // The current decoder ends before the next one has a picture.
+        let third = test.plan.start(&[BAD], None, test.now).expect("a third decoder");
+        test.fail(second.number, &[]);
+        assert!(test.plan.continues(third.number) && !test.plan.continues(second.number));
+        let end = test.plan.note_end(third.number, End::AwaitsKeyframe, test.now);
+        assert!(end.is_empty());
+        test.now += Duration::from_secs(1);
+        let fourth = test.plan.start(&[BAD], None, test.now).expect("a fourth decoder");
+        assert_eq!(fourth.from, ReadFrom::NextKeyframe);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_requests_ever_other_widths_does_not_start_many_decoders() {
+        let mut test = Test::new();
+        for width in 0..600 {
+            test.pass(100, &[FULL, Some(100 + 2 * width)], |_| true);
+        }
+        assert!(test.starts.len() <= 7 + 30, "{} starts in a minute", test.starts.len());
+        assert!(test.starts.len() > 20, "the client still gets pictures");
+    }
+
+    #[tokio::test]
+    async fn the_loop_filter_is_left_out_when_the_distance_of_keyframes_is_known() {
+        let mut test = Test::new();
+        let first = test.plan.start(&[FULL], None, test.now).expect("a decoder");
+        assert!(!first.skips_loop_filter);
+        test.plan.note_pictures(first.number, test.now);
+        for _ in 0..9 {
+            assert!(test.plan.start(&[FULL], Some(50.0), test.now).is_none());
+            test.now += Duration::from_secs(1);
+        }
+        test.now += Duration::from_secs(2);
+        let second = test.plan.start(&[FULL], Some(50.0), test.now).expect("another decoder");
+        assert!(second.skips_loop_filter);
+    }
+}
