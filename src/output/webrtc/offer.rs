@@ -17,7 +17,7 @@ use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use self::text::invalid;
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::Error;
 use crate::base::random;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::AudioFormat;
@@ -163,17 +163,13 @@ pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error>
     }
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| invalid(&error.to_string()))?;
     let (video, audio) = sections(&mut rtc, &names)?;
-    let video = video.filter(|video| !video.types.is_empty()).ok_or_else(|| {
-        let detail = "the offer has no video that the manager can send: it needs an active video section \
-                      with H.264 in packetization mode 1";
-        Error::new(ErrorKind::WebrtcUnsupported, detail)
-    })?;
+    let video = video.filter(|video| !video.types.is_empty()).ok_or_else(text::no_video)?;
     // By default, the library stops to send packets again as soon as they are 15 % of all packets, and the picture stays
     // damaged. The check of the capacity notices such a network.
     if let Some(stream) = rtc.direct_api().stream_tx_by_mid(video.mid, None) {
         stream.set_rtx_cache(RESEND, RESEND_AGE, Some(MAX_RESENT));
     }
-    let (answer, crypto) = (answer.to_sdp_string(), Arc::clone(&local.crypto));
+    let (answer, crypto) = (text::complete(&answer.to_sdp_string()), Arc::clone(&local.crypto));
     Ok(Negotiated { rtc, answer, credentials, crypto, local: announced, video, audio })
 }
 

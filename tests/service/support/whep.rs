@@ -213,10 +213,11 @@ impl WhepViewer {
     }
 
     /// Sends further candidates, as players do. Returns the status.
-    pub(crate) async fn patch(&self, manager: &Manager, tag: &str) -> u16 {
+    pub(crate) async fn patch(&self, manager: &Manager, tag: Option<&str>) -> u16 {
         let request = manager.client().request(Method::PATCH, manager.url(&self.session));
         let request = request.header("content-type", "application/trickle-ice-sdpfrag");
-        let request = request.header("if-match", tag).body("a=mid:0\r\na=end-of-candidates\r\n");
+        let request = request.body("a=mid:0\r\na=end-of-candidates\r\n");
+        let request = tag.into_iter().fold(request, |it, tag| it.header("if-match", tag));
         request.send().await.expect("a response").status().as_u16()
     }
 }
