@@ -78,13 +78,15 @@ fn a_line_does_not_hide_the_next_one() {
     assert!(refusal(&SHORT.replace("a=mid:1", "a=x\ra=mid:1")).contains("CR LF"));
 }
 
-/// Returns an offer that go2rtc's player makes if it sends a microphone: a section of its own for the microphone, with the
-/// same payload types as the other section for audio.
+/// Returns an offer that go2rtc's player makes if it sends a microphone: a first section of its own for the microphone,
+/// with the same payload types as the other section for audio.
 fn with_microphone(direction: &str) -> String {
-    let audio = SHORT.find("m=audio").expect("a section");
-    let microphone = SHORT[audio..].replace("a=mid:1", "a=mid:2").replace("a=recvonly", direction);
-    format!("{SHORT}{microphone}a=ssrc:1 cname:x\r\na=msid:x y\r\n")
-        .replace("BUNDLE 0 1", "BUNDLE 0 1 2")
+    let (video, audio) = (SHORT.find("m=video"), SHORT.find("m=audio"));
+    let (head, sections) = SHORT.split_at(video.expect("a section"));
+    let audio = &SHORT[audio.expect("a section")..];
+    let microphone = audio.replace("a=mid:1", "a=mid:2").replace("a=recvonly", direction);
+    let head = head.replace("BUNDLE 0 1", "BUNDLE 2 0 1");
+    format!("{head}{microphone}a=ssrc:1 cname:x\na=msid:x y\n{sections}")
 }
 
 #[test]
@@ -92,6 +94,9 @@ fn a_viewer_with_a_microphone_can_watch() {
     let directions = |offer: &str| {
         let negotiated = negotiate(offer, &local()).expect("an answer");
         assert!(negotiated.audio.is_some());
+        let (_, first) = negotiated.answer.split_once("m=video 9 ").expect("a section");
+        let (section, others) = first.split_once("m=").expect("another section");
+        assert!(section.contains("a=candidate:") && !others.contains("a=candidate:"));
         let found = negotiated
             .answer
             .lines()
@@ -104,7 +109,7 @@ fn a_viewer_with_a_microphone_can_watch() {
     }
     for direction in ["a=sendonly", "a=inactive"] {
         let offer = with_microphone(direction);
-        assert_eq!(directions(&offer), ["a=sendonly", "a=sendonly", "a=inactive"]);
+        assert_eq!(directions(&offer), ["a=inactive", "a=sendonly", "a=sendonly"]);
         let third = SHORT.find("m=audio").map(|at| SHORT[at..].replace("a=mid:1", "a=mid:3"));
         let third = third.expect("a section").replace("a=recvonly", direction);
         assert_eq!(directions(&(offer + &third)).len(), 4);

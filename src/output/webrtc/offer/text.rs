@@ -162,13 +162,22 @@ fn in_one_line(line: &str) -> Result<Option<&str>, Error> {
     Ok(Some(line.trim_end_matches(|c: char| c == ';' || c.is_whitespace())))
 }
 
-/// Returns an answer in which every section has a payload type. The library leaves them out in sections that are refused,
-/// which browsers do not accept.
+/// Returns an answer of the library in a form that browsers accept. The library puts the candidates into the first section
+/// even if that section is refused, and leaves out the payload type of refused sections.
 pub(super) fn complete(answer: &str) -> String {
-    let mut complete = String::with_capacity(answer.len());
-    for line in answer.lines() {
+    let (candidates, lines): (Vec<_>, Vec<_>) =
+        answer.lines().partition(|line| line.starts_with("a=candidate:"));
+    let mut candidates = Some(candidates);
+    let (mut complete, mut is_refused) = (String::with_capacity(answer.len()), true);
+    for line in lines {
+        if line.starts_with("m=") {
+            is_refused = line.split(' ').nth(1) == Some("0");
+        }
         let lacks_type = line.starts_with("m=") && line.ends_with(' ');
         add(&format!("{line}{}", if lacks_type { "0" } else { "" }), &mut complete);
+        if line.starts_with("c=") && !is_refused {
+            candidates.take().into_iter().flatten().for_each(|line| add(line, &mut complete));
+        }
     }
     complete
 }
