@@ -1,5 +1,6 @@
-//! Writes video as NUT, which an FFmpeg reads from a pipe. Pure.
+//! Writes video, or AAC, as NUT, which an FFmpeg reads from a pipe. Pure.
 
+use crate::media::aac::AacConfig;
 use crate::media::annex_b::{append_sets, append_units};
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
@@ -8,6 +9,9 @@ use crate::media::nut::writer::{nut_headers, write_nut_frame};
 
 /// Ticks per second of the times in the stream.
 const TICKS_PER_SECOND: u32 = 1_000_000;
+
+/// The tag of AAC in NUT.
+const AAC_TAG: [u8; 4] = [0xff, 0, 0, 0];
 
 /// Writes the video of one epoch as NUT.
 #[derive(Debug)]
@@ -58,6 +62,35 @@ impl VideoMuxer {
         }
         append_units(&frame.data, &mut unit);
         write_nut_frame(0, time, frame.is_keyframe, &unit, out);
+    }
+}
+
+/// Writes the AAC of one epoch as NUT, with the times of the epoch's clock.
+#[derive(Debug)]
+pub(crate) struct AacMuxer;
+
+impl AacMuxer {
+    /// Begins a stream of AAC with this configuration. Writes the headers to `out`.
+    pub(crate) fn begin(config: &AacConfig, out: &mut Vec<u8>) -> Self {
+        let kind = NutKind::Audio {
+            sample_rate: (config.sample_rate, 1),
+            channels: config.channels.into(),
+        };
+        if let Some(time_base) = TimeBase::new(1, TICKS_PER_SECOND) {
+            out.extend(nut_headers(&[NutStream {
+                kind,
+                tag: AAC_TAG,
+                time_base,
+                decode_delay: 0,
+                codec_private: config.bytes.clone().into(),
+            }]));
+        }
+        Self
+    }
+
+    /// Writes a frame to `out`.
+    pub(crate) fn write(&self, frame: &Frame, out: &mut Vec<u8>) {
+        write_nut_frame(0, ticks(frame), true, &frame.data, out);
     }
 }
 
