@@ -520,8 +520,7 @@ async fn a_viewer_with_a_network_of_1_mbit_continues_with_the_sub_stream() {
     let began = Instant::now();
     let is_other = |it: &whep::Received| set(it).is_some_and(|set| set != first);
     let is_moved = |_: &WhepViewer| manager.log().contains("continues with the sub stream");
-    let _ = tokio::time::timeout(Duration::from_secs(20), viewer.until("the sub stream", is_moved)).await;
-    for line in manager.log().lines().filter(|it| it.contains("WebRTC")) { println!("XX1 {line}"); }
+    viewer.until("the sub stream", is_moved).await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     viewer.until("its keyframe", |it| it.pictures.iter().any(is_other)).await;
     let before = viewer.pictures.len();
@@ -551,7 +550,7 @@ async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
         let mut viewers = Vec::new();
         for _ in 0..2 {
             let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
-            viewer.until(mount, |it| it.audio.len() > 50 && it.pictures.len() > 20).await;
+            viewer.until(mount, |it| it.audio.len() > 120 && it.pictures.len() > 20).await;
             viewers.push(viewer);
         }
         assert_eq!(manager.ffmpegs().len(), 2, "the viewers share one FFmpeg");
@@ -566,8 +565,9 @@ async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
         let exact = found.iter().filter(|step| **step == 20_000).count();
         assert!(exact * 4 >= found.len() * 3, "{mount}: {found:?}");
         assert!(found.iter().all(|step| *step >= 20_000), "{mount}: {found:?}");
+        // The camera beeps once a second. Silence has 3 bytes.
         let loud = viewer.audio.iter().filter(|it| it.media.data.len() > 20).count();
-        assert!(loud > 10, "{mount}: {loud} packets with sound");
+        assert!((10..110).contains(&loud), "{mount}: {loud} packets with sound");
 
         let killed = manager.ffmpegs().into_iter().find(|pid| !ingest.contains(pid));
         send_signal(killed.expect("an FFmpeg"), Signal::SIGKILL);
@@ -606,7 +606,8 @@ async fn pictures_and_sound_continue_when_the_camera_sets_its_clock() {
             (last.media.time - first.media.time).as_seconds() - real
         };
         let ahead = seconds(&viewer.pictures);
-        assert!(ahead.abs() < 3.0, "{habits}: {ahead} s");
+        // On a busy machine, pictures arrive late.
+        assert!(ahead.abs() < 8.0, "{habits}: {ahead} s");
         assert_eq!(viewer.delete(&manager).await, 204);
     }
 }
