@@ -65,33 +65,24 @@ impl VideoMuxer {
     }
 }
 
-/// Writes the AAC of one epoch as NUT, with the times of the epoch's clock.
-#[derive(Debug)]
-pub(crate) struct AacMuxer;
+/// Returns the headers of a stream of AAC with this configuration.
+pub(crate) fn aac_headers(config: &AacConfig) -> Vec<u8> {
+    let sample_rate = (config.sample_rate, 1);
+    let kind = NutKind::Audio { sample_rate, channels: config.channels.into() };
+    let codec_private = config.bytes.clone().into();
+    let stream = TimeBase::new(1, TICKS_PER_SECOND).map(|time_base| NutStream {
+        kind,
+        tag: AAC_TAG,
+        time_base,
+        decode_delay: 0,
+        codec_private,
+    });
+    stream.map(|stream| nut_headers(&[stream])).unwrap_or_default()
+}
 
-impl AacMuxer {
-    /// Begins a stream of AAC with this configuration. Writes the headers to `out`.
-    pub(crate) fn begin(config: &AacConfig, out: &mut Vec<u8>) -> Self {
-        let kind = NutKind::Audio {
-            sample_rate: (config.sample_rate, 1),
-            channels: config.channels.into(),
-        };
-        if let Some(time_base) = TimeBase::new(1, TICKS_PER_SECOND) {
-            out.extend(nut_headers(&[NutStream {
-                kind,
-                tag: AAC_TAG,
-                time_base,
-                decode_delay: 0,
-                codec_private: config.bytes.clone().into(),
-            }]));
-        }
-        Self
-    }
-
-    /// Writes a frame to `out`.
-    pub(crate) fn write(&self, frame: &Frame, out: &mut Vec<u8>) {
-        write_nut_frame(0, ticks(frame), true, &frame.data, out);
-    }
+/// Writes a frame of AAC to `out`, with its time on the epoch's clock.
+pub(crate) fn write_aac(frame: &Frame, out: &mut Vec<u8>) {
+    write_nut_frame(0, ticks(frame), true, &frame.data, out);
 }
 
 fn description(format: &Format, time_base: TimeBase) -> NutStream {

@@ -142,12 +142,13 @@ impl Inner {
         let mut frames = shared.hub.read(ReadFrom::Now, MAX_BYTES_BEHIND);
         let (mut next, mut failures) = (None, 0);
         loop {
-            let first = match next.take() {
-                Some(first) => Some(first),
-                None => tokio::select! {
+            let first = if next.is_some() {
+                next.take()
+            } else {
+                tokio::select! {
                     first = next_sound(&mut frames) => first,
                     () = &mut stopped => None,
-                },
+                }
             };
             let Some(first) = first else { return };
             let began = Instant::now();

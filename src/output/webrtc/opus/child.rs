@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::ingest::ffmpeg::pipes::NutPipe;
 use crate::media::aac::AacConfig;
 use crate::media::frame::{Frame, Track};
 use crate::media::hub::HubReader;
-use crate::media::muxer::AacMuxer;
+use crate::media::muxer::{aac_headers, write_aac};
 use crate::media::nut::stream::{NutItem, TimeBase};
 use crate::output::webrtc::timeline::Arrival;
 
@@ -39,7 +39,7 @@ const BLOCK: usize = 4 * 1024;
 
 /// A running FFmpeg.
 pub(super) struct OpusChild {
-    program: std::path::PathBuf,
+    program: PathBuf,
     process: Process,
     /// FFmpeg's input; `None` once FFmpeg has closed it.
     stdin: Option<ChildStdin>,
@@ -47,7 +47,6 @@ pub(super) struct OpusChild {
     stderr: PipeReader<Vec<u8>>,
     /// The track, the epoch and the configuration of the AAC.
     source: (Track, u64, AacConfig),
-    muxer: AacMuxer,
     time_base: Option<TimeBase>,
     /// The bytes that have to be written to FFmpeg.
     pending: Cursor<Vec<u8>>,
@@ -84,21 +83,19 @@ impl OpusChild {
     ) -> Result<Self, Error> {
         let (_, config) = first.format.hls_audio().ok_or_else(|| failure("there is no AAC"))?;
         let source = (first.track, first.format.epoch, config.clone());
-        let spawned = spawner.spawn(program, arguments(), 0).await;
-        let mut process = spawned.map_err(|error| spawner::cannot_run(program, error))?;
+        let process = spawner.spawn(program, arguments(), 0).await;
+        let mut process = process.map_err(|error| spawner::cannot_run(program, error))?;
         let pipes = process.take_pipes();
         let (stdin, stdout, stderr) = pipes.map_err(|error| spawner::cannot_run(program, error))?;
-        let mut headers = Vec::new();
         Ok(Self {
             program: program.to_owned(),
             process,
             stdin: Some(stdin),
             output: NutPipe::new(stdout, BLOCK),
             stderr: PipeReader::spawn(first_of(stderr, MAX_MESSAGES)),
-            muxer: AacMuxer::begin(config, &mut headers),
+            pending: Cursor::new(aac_headers(config)),
             source,
             time_base: None,
-            pending: Cursor::new(headers),
             fed_at: Instant::now(),
             waiting_since: None,
         })
@@ -183,7 +180,7 @@ impl OpusChild {
             self.pending.get_mut().clear();
             self.pending.set_position(0);
         }
-        self.muxer.write(frame, self.pending.get_mut());
+        write_aac(frame, self.pending.get_mut());
         self.fed_at = Instant::now();
         self.waiting_since.get_or_insert(self.fed_at);
     }
