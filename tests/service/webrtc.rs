@@ -515,7 +515,7 @@ fn set(picture: &whep::Received) -> Option<Vec<u8>> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_with_a_network_of_1_mbit_continues_with_the_sub_stream() {
-    let (_main, _small, manager, mut viewer) = watch_over(1.0).await;
+    let (_main, _small, manager, mut viewer) = Box::pin(watch_over(1.0)).await;
     let first = set(&viewer.pictures[0]).expect("a keyframe");
     let began = Instant::now();
     let is_other = |it: &whep::Received| set(it).is_some_and(|set| set != first);
@@ -530,7 +530,7 @@ async fn a_viewer_with_a_network_of_1_mbit_continues_with_the_sub_stream() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_with_a_network_that_is_just_fast_enough_keeps_the_main_stream() {
     for rate in [20.0, 8.0] {
-        let (_main, _small, _manager, mut viewer) = watch_over(rate).await;
+        let (_main, _small, _manager, mut viewer) = Box::pin(watch_over(rate)).await;
         let first = set(&viewer.pictures[0]).expect("a keyframe");
         let before = viewer.pictures.len();
         viewer.until("pictures", |it| it.pictures.len() > before + 300).await;

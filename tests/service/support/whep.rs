@@ -16,6 +16,10 @@ use super::{Manager, TIMEOUT};
 
 /// What a viewer offers.
 #[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent properties, most of which a test leaves out"
+)]
 pub(crate) struct Offer {
     /// The viewer connects with TCP.
     pub tcp: bool,
