@@ -9,13 +9,12 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
-use bytes::Bytes;
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, sleep};
 use tracing::{Instrument as _, info, warn};
 
 use self::child::{End, OpusChild};
-use super::timeline::Arrival;
+use self::packet::{OpusPacket, is_sound};
 use crate::base::backoff::Exponential;
 use crate::base::lock::lock;
 use crate::camera::id::StreamId;
@@ -25,9 +24,8 @@ use crate::media::hub::{HubReader, ReadFrom};
 use crate::stream::handle::StreamHandle;
 
 mod child;
+pub(super) mod packet;
 
-/// The duration of a packet.
-pub(super) const PACKET: Duration = Duration::from_millis(20);
 /// The largest number of packets by which a session can be behind: 1.3 s. A session that is behind further misses packets.
 const MAX_BEHIND: usize = 64;
 /// The largest number of bytes by which an FFmpeg can be behind the stream, whose video counts as well.
@@ -54,15 +52,6 @@ struct Inner {
 struct Running {
     packets: broadcast::Sender<OpusPacket>,
     _end: oneshot::Sender<()>,
-}
-
-/// A packet of Opus.
-#[derive(Debug, Clone)]
-pub(super) struct OpusPacket {
-    /// The time of the sound, on the clock of the epoch.
-    pub(super) arrival: Arrival,
-    /// The bytes.
-    pub(super) data: Bytes,
 }
 
 /// A session's position in the sound of a stream. While it exists, the sound is encoded.
@@ -193,9 +182,4 @@ async fn next_sound(frames: &mut HubReader) -> Option<Arc<Frame>> {
             Ok(Some(_)) | Err(_) => {}
         }
     }
-}
-
-/// Returns whether a frame belongs to the AAC for HLS.
-fn is_sound(frame: &Frame) -> bool {
-    frame.format.hls_audio().is_some_and(|(track, _)| track == frame.track)
 }

@@ -18,7 +18,8 @@ use super::frames::{
 use super::keyframes::KeyframeRequests;
 use super::lag::{self, Lag};
 use super::offer::{AudioSection, Negotiated};
-use super::opus::{self, OpusPacket, OpusReader};
+use super::opus::OpusReader;
+use super::opus::packet::{self, OpusPacket};
 use super::order::PictureOrder;
 use super::outcome::{Outcome, SEVERAL_SETS, SessionEnd};
 use super::packets::Packets;
@@ -403,7 +404,7 @@ impl Session {
             return Ok(());
         };
         let OpusPacket { arrival, data } = packet;
-        self.send_sound(payload_type, rate, *arrival, Some(opus::PACKET), data)
+        self.send_sound(payload_type, rate, *arrival, Some(packet::PACKET), data)
     }
 
     fn send_sound(

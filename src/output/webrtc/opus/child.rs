@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::{OpusPacket, PACKET, is_sound};
+use super::packet::{OpusPacket, PACKET, is_sound};
 use crate::base::error::{Error, ErrorKind};
 use crate::child::pipes::{PipeReader, first_of, write_some};
 use crate::child::spawner::{self, Process, Spawner};
