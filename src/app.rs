@@ -33,6 +33,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock, LeftStream};
+use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::live::Pictures;
@@ -165,6 +166,7 @@ impl Service {
             registry,
             hls,
             webrtc,
+            opus: OpusEncoders::new(config.ffmpeg_bin.clone(), spawner.clone()),
             snapshots,
             pictures,
             playback,

@@ -202,6 +202,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::UnknownSession
         | ErrorKind::WebrtcUnavailable => StatusCode::NOT_FOUND,
         ErrorKind::WebrtcUnsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::CodecUnsupported => StatusCode::NOT_ACCEPTABLE,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,

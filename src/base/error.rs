@@ -133,6 +133,8 @@ error_kinds! {
         "WebRTC is off. Players use another way to get the video."
     WebrtcUnsupported "webrtc_unsupported"
         "The video, or the offer of the player, cannot be used with WebRTC, for example because the video has B-frames. Players use another way to get the video."
+    PreconditionFailed "precondition_failed"
+        "The header `If-Match` does not match the resource."
     ShuttingDown "shutting_down"
         "The manager is shutting down."
     Internal "internal"

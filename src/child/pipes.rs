@@ -1,8 +1,10 @@
 //! The pipes of a child. A separate task reads each pipe to the end, because a child blocks while it
 //! writes to a full pipe.
 
+use std::io::Cursor;
 use std::time::Duration;
 
+use bytes::Buf as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::ChildStdin;
 use tokio::task::{JoinError, JoinHandle};
@@ -76,6 +78,20 @@ impl<T: Send + 'static> PipeReader<T> {
 impl<T> Drop for PipeReader<T> {
     fn drop(&mut self) {
         self.task.abort();
+    }
+}
+
+/// Writes some of the pending bytes. Drops all of them if the child has closed its input. Can be cancelled without losing
+/// bytes.
+pub(crate) async fn write_some(stdin: &mut Option<ChildStdin>, pending: &mut Cursor<Vec<u8>>) {
+    let is_open = match stdin {
+        Some(stdin) => stdin.write_buf(pending).await.is_ok(),
+        None => false,
+    };
+    if !is_open {
+        // The child is about to end, which closes its outputs.
+        *stdin = None;
+        pending.advance(pending.remaining());
     }
 }
 

@@ -1,5 +1,6 @@
-//! Writes video as NUT, which an FFmpeg reads from a pipe. Pure.
+//! Writes video, or AAC, as NUT, which an FFmpeg reads from a pipe. Pure.
 
+use crate::media::aac::AacConfig;
 use crate::media::annex_b::{append_sets, append_units};
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
@@ -8,6 +9,9 @@ use crate::media::nut::writer::{nut_headers, write_nut_frame};
 
 /// Ticks per second of the times in the stream.
 const TICKS_PER_SECOND: u32 = 1_000_000;
+
+/// The tag of AAC in NUT.
+const AAC_TAG: [u8; 4] = [0xff, 0, 0, 0];
 
 /// Writes the video of one epoch as NUT.
 #[derive(Debug)]
@@ -59,6 +63,26 @@ impl VideoMuxer {
         append_units(&frame.data, &mut unit);
         write_nut_frame(0, time, frame.is_keyframe, &unit, out);
     }
+}
+
+/// Returns the headers of a stream of AAC with this configuration.
+pub(crate) fn aac_headers(config: &AacConfig) -> Vec<u8> {
+    let sample_rate = (config.sample_rate, 1);
+    let kind = NutKind::Audio { sample_rate, channels: config.channels.into() };
+    let codec_private = config.bytes.clone().into();
+    let stream = TimeBase::new(1, TICKS_PER_SECOND).map(|time_base| NutStream {
+        kind,
+        tag: AAC_TAG,
+        time_base,
+        decode_delay: 0,
+        codec_private,
+    });
+    stream.map(|stream| nut_headers(&[stream])).unwrap_or_default()
+}
+
+/// Writes a frame of AAC to `out`, with its time on the epoch's clock.
+pub(crate) fn write_aac(frame: &Frame, out: &mut Vec<u8>) {
+    write_nut_frame(0, ticks(frame), true, &frame.data, out);
 }
 
 fn description(format: &Format, time_base: TimeBase) -> NutStream {

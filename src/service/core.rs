@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::output::hls::output::Hls;
+use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
@@ -25,6 +26,8 @@ pub(crate) struct Core {
     pub(crate) hls: Hls,
     /// The WebRTC sessions of the streams.
     pub(crate) webrtc: WebRtc,
+    /// The sound of the streams as Opus, for WebRTC sessions.
+    pub(crate) opus: OpusEncoders,
     /// The single pictures of the streams.
     pub(crate) snapshots: Snapshots,
     /// The continuous pictures of the streams.

@@ -26,6 +26,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
+use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::live::Pictures;
@@ -88,13 +89,14 @@ impl Setup {
         });
         let access = Access::new(ApiKeys::parse(keys).expect("keys"));
         let spawner = Spawner::start(BOUNDS, &[]).expect("a thread");
-        let decoder = Decoder::new("ffmpeg".into(), spawner);
+        let decoder = Decoder::new("ffmpeg".into(), spawner.clone());
         let counters = registry.resources().counters.clone();
         let pictures = Pictures::new(decoder.clone(), counters.clone());
         let snapshots = Snapshots::new(decoder, counters);
         Self {
             core: Arc::new(Core {
                 webrtc: WebRtc::off(),
+                opus: OpusEncoders::new("ffmpeg".into(), spawner.clone()),
                 access,
                 cameras,
                 registry,

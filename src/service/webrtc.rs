@@ -14,7 +14,6 @@ use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::VideoOption;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame};
-use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::{Frames, can_send_sets};
 use crate::output::webrtc::offer::{Negotiated, without_audio};
 use crate::output::webrtc::order::PictureOrder;
@@ -168,13 +167,8 @@ fn unsupported(id: &StreamId, reason: &str) -> Error {
 }
 
 /// Returns the frames of a stream, as the camera sends them or as all players can play them.
-fn frames(stream: &StreamHandle, is_original: bool) -> Frames {
-    let shared = stream.shared();
-    if is_original {
-        Frames::Original(shared.hub.read(ReadFrom::LastKeyframe, MAX_BEHIND))
-    } else {
-        Frames::Playable(shared.media.read(MAX_BEHIND))
-    }
+fn frames(core: &Core, stream: &StreamHandle, is_original: bool) -> Frames {
+    Frames::new(stream, is_original, MAX_BEHIND, core.opus.clone())
 }
 
 /// Runs a session until it ends. If the network is too slow for the main stream, continues with the sub stream.
@@ -184,7 +178,7 @@ async fn run(core: Arc<Core>, watched: Watched, mut session: Session, mut place:
     let end = loop {
         let stream = view.stream().clone();
         tokio::select! {
-            outcome = Box::pin(session.run(|| frames(&stream, is_original))) => match outcome {
+            outcome = Box::pin(session.run(|| frames(&core, &stream, is_original))) => match outcome {
                 Outcome::End(end) => break end,
                 Outcome::TooSlow => sub.open(&core, stream.id()),
             },
@@ -261,7 +255,7 @@ fn use_sub(
     match chosen {
         Ok((view, is_original)) => {
             info!(camera = %view.stream().id(), "a WebRTC session continues with the sub stream, because the network is slow");
-            session.switch_to(frames(view.stream(), is_original));
+            session.switch_to(frames(core, view.stream(), is_original));
             Some(view)
         }
         Err(error) => {

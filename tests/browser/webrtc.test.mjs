@@ -11,10 +11,13 @@ import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 const SETTINGS = { WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
 
 /** Plays a camera in a video element, in the page. Resolves with the session's address when the first picture shows. */
-async function watch({ url, protocol = "udp", audio = false }) {
+async function watch({ url, protocol = "udp", audio = false, microphone = false }) {
   const began = performance.now();
   const connection = new RTCPeerConnection();
-  connection.addTransceiver("video", { direction: "recvonly" });
+  if (microphone) {
+    connection.addTransceiver("audio", { direction: "sendonly" });
+  }
+  connection.addTransceiver("video", { direction: microphone ? "sendrecv" : "recvonly" });
   if (audio) {
     connection.addTransceiver("audio", { direction: "recvonly" });
   }
@@ -110,6 +113,12 @@ describe("WebRTC", () => {
   test("plays the camera's sound", async (t) => {
     const viewer = await Viewer.openFor(t, browser, parts.origin);
     await viewer.page.evaluate(watch, { url: whep("sound"), audio: true });
+    await shows(viewer, "sound", (it) => it.sounds > 50 && it.pictures > 25);
+  });
+
+  test("plays for a player with a microphone", async (t) => {
+    const viewer = await Viewer.openFor(t, browser, parts.origin);
+    await viewer.page.evaluate(watch, { url: whep("sound"), audio: true, microphone: true });
     await shows(viewer, "sound", (it) => it.sounds > 50 && it.pictures > 25);
   });
 

@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::whep::{self, Offer, WhepViewer};
-use crate::support::{Camera, Manager, Metrics, Nginx, OnvifDevice, until};
+use crate::support::{Camera, Manager, Metrics, Nginx, OnvifDevice, RawCamera, send_signal, until};
 
 /// The viewer and the manager are on the same machine.
 const ON: &[(&str, &str)] = &[("WEBRTC_PORT", "0"), ("WEBRTC_ADDRESSES", "127.0.0.1")];
@@ -95,13 +95,23 @@ async fn plays_what_the_camera_sends(tcp: bool) {
     assert_eq!(manager.status("cam").await["viewers"], 1);
     sessions_are(&manager, 1.0).await;
 
-    assert_eq!(viewer.patch(&manager, &viewer.tag).await, 204);
-    assert_eq!(viewer.patch(&manager, "\"*\"").await, 422, "a restart of ICE");
-    assert_eq!(viewer.patch(&manager, "\"x\"").await, 422, "the credentials of another session");
+    let many = format!("\"x\", {}", viewer.tag);
+    for (tag, status) in [
+        (Some(&*viewer.tag), 204),
+        (Some(&many), 204),
+        (None, 204),
+        (Some("*"), 422),
+        (Some("\"*\""), 422),
+        (Some("\"x\""), 412),
+        (Some(""), 412),
+        (Some(viewer.tag.trim_matches('"')), 412),
+    ] {
+        assert_eq!(viewer.patch(&manager, tag).await, status, "{tag:?}");
+    }
     assert_eq!(viewer.delete(&manager).await, 204);
     viewer.until("the end", |it| it.is_closed).await;
     assert_eq!(viewer.delete(&manager).await, 404);
-    assert_eq!(viewer.patch(&manager, &viewer.tag).await, 404);
+    assert_eq!(viewer.patch(&manager, None).await, 404);
     sessions_are(&manager, 0.0).await;
 }
 
@@ -239,7 +249,7 @@ async fn offers_that_cannot_be_used_are_refused_and_start_nothing() {
         (format!("{good}{}", "a=x\r\n".repeat(20_000)), 413, "body_too_large"),
         (many, 400, "invalid_request"),
         (good.replace("a=mid:", "a=x:"), 400, "invalid_request"),
-        (good.replace("a=recvonly", "a=sendrecv"), 400, "invalid_request"),
+        (good.replace("a=recvonly", "a=sendonly"), 422, "webrtc_unsupported"),
         (without_h264, 422, "webrtc_unsupported"),
         (mode_0, 422, "webrtc_unsupported"),
         (inactive, 422, "webrtc_unsupported"),
@@ -256,6 +266,11 @@ async fn offers_that_cannot_be_used_are_refused_and_start_nothing() {
     assert_eq!(camera.plays(), 0);
     sessions_are(&manager, 0.0).await;
     assert_eq!(whep::post(&manager, WHEP, &good).await.status(), 201);
+    let with_microphone = good.replace("a=recvonly", "a=sendrecv");
+    let response = whep::post(&manager, WHEP, &with_microphone).await;
+    assert_eq!(response.status(), 201);
+    let answer = response.text().await.expect("an answer");
+    assert!(answer.contains("a=sendonly") && !answer.contains("a=sendrecv"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -477,6 +492,174 @@ async fn a_viewer_with_a_slow_network_continues_with_the_sub_stream() {
     })
     .await;
     assert_eq!(viewer.delete(&manager).await, 204);
+}
+
+/// Starts a camera with a main stream of 4 Mbit/s and a small sub stream, and a viewer of the main stream whose network
+/// has this rate, in Mbit/s.
+async fn watch_over(rate: f64) -> (Camera, Camera, Manager, WhepViewer) {
+    let main = Camera::start_with(&["--bitrate", "4000"]).await;
+    let small = Camera::start_with(&["--width", "320", "--height", "180"]).await;
+    let manager = Manager::start(ON).await;
+    let body = json!({ "rtsp_link": main.link("h264"), "rtsp_link_sub": small.link("h264") });
+    assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
+    let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    viewer.until("pictures", |it| it.pictures.len() > 20).await;
+    viewer.rate = Some(rate * 1e6);
+    (main, small, manager, viewer)
+}
+
+/// Returns the sequence parameter set of a keyframe, which differs between the streams.
+fn set(picture: &whep::Received) -> Option<Vec<u8>> {
+    units(picture).iter().find(|unit| unit[0] & 0x1f == 7).map(|set| set.to_vec())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_with_a_network_of_1_mbit_continues_with_the_sub_stream() {
+    let (_main, _small, manager, mut viewer) = Box::pin(watch_over(1.0)).await;
+    let first = set(&viewer.pictures[0]).expect("a keyframe");
+    let began = Instant::now();
+    let is_other = |it: &whep::Received| set(it).is_some_and(|set| set != first);
+    let is_moved = |_: &WhepViewer| manager.log().contains("continues with the sub stream");
+    viewer.until("the sub stream", is_moved).await;
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    viewer.until("its keyframe", |it| it.pictures.iter().any(is_other)).await;
+    let before = viewer.pictures.len();
+    viewer.until("its pictures", |it| it.pictures.len() > before + 60).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_with_a_network_that_is_just_fast_enough_keeps_the_main_stream() {
+    for rate in [20.0, 8.0] {
+        let (_main, _small, _manager, mut viewer) = Box::pin(watch_over(rate)).await;
+        let first = set(&viewer.pictures[0]).expect("a keyframe");
+        let before = viewer.pictures.len();
+        viewer.until("pictures", |it| it.pictures.len() > before + 300).await;
+        assert!(viewer.pictures.iter().filter_map(set).all(|set| set == first), "{rate} Mbit/s");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
+    for mount in ["h264-aac", "h264-aac-8k"] {
+        let (_camera, manager) = start(mount, &[]).await;
+        let mut silent = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+        silent.until("pictures", |it| it.pictures.len() > 20).await;
+        let ingest = manager.ffmpegs();
+        assert_eq!(ingest.len(), 1, "a viewer without sound needs no conversion");
+        let options = Offer { audio: true, ..Offer::default() };
+        let mut viewers = Vec::new();
+        for _ in 0..2 {
+            let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
+            viewer.until(mount, |it| it.audio.len() > 120 && it.pictures.len() > 20).await;
+            viewers.push(viewer);
+        }
+        assert_eq!(manager.ffmpegs().len(), 2, "the viewers share one FFmpeg");
+        let mut viewer = viewers.swap_remove(0);
+        drop(viewers);
+        let steps = |it: &WhepViewer, from: usize| {
+            let times = it.audio[from..].windows(2);
+            times.map(|it| (it[1].media.time - it[0].media.time).as_micros()).collect::<Vec<_>>()
+        };
+        let found = steps(&viewer, 0);
+        // On a busy machine, the camera leaves out some of its sound.
+        let exact = found.iter().filter(|step| **step == 20_000).count();
+        assert!(exact * 4 >= found.len() * 3, "{mount}: {found:?}");
+        assert!(found.iter().all(|step| *step >= 20_000), "{mount}: {found:?}");
+        // The camera beeps once a second. Silence has 3 bytes.
+        let loud = viewer.audio.iter().filter(|it| it.media.data.len() > 20).count();
+        assert!((10..110).contains(&loud), "{mount}: {loud} packets with sound");
+
+        let killed = manager.ffmpegs().into_iter().find(|pid| !ingest.contains(pid));
+        send_signal(killed.expect("an FFmpeg"), Signal::SIGKILL);
+        let before = (viewer.audio.len(), viewer.pictures.len());
+        viewer.until("pictures", |it| it.pictures.len() > before.1 + 25).await;
+        viewer.until("sound again", |it| it.audio.len() > before.0 + 50).await;
+        assert_eq!(viewer.delete(&manager).await, 204);
+        viewer.until("the end", |it| it.is_closed).await;
+        until("the conversion has ended", || async { manager.ffmpegs() == ingest }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pictures_and_sound_continue_when_the_camera_sets_its_clock() {
+    for habits in ["--audio aac --jump=-20@3", "--audio pcmu --reports --report-jump 28800@3"] {
+        let camera = RawCamera::start(habits).await;
+        let manager = Manager::start(ON).await;
+        let body = json!({ "rtsp_link": camera.link() });
+        assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
+        let options = Offer { audio: true, ..Offer::default() };
+        let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
+        viewer.until("a picture", |it| !it.pictures.is_empty()).await;
+        let began = Instant::now();
+        viewer.until("the step", |_| began.elapsed() > Duration::from_secs(5)).await;
+        let before = (viewer.pictures.len(), viewer.audio.len());
+        viewer
+            .until("pictures and sound", |it| {
+                it.pictures.len() > before.0 + 50 && it.audio.len() > before.1 + 50
+            })
+            .await;
+        let is_sorted = |list: &[whep::Received]| list.is_sorted_by_key(|it| it.media.time);
+        assert!(is_sorted(&viewer.pictures) && is_sorted(&viewer.audio), "{habits}");
+        let seconds = |list: &[whep::Received]| {
+            let (first, last) = (&list[0], &list[list.len() - 1]);
+            let real = (last.at - first.at).as_secs_f64();
+            (last.media.time - first.media.time).as_seconds() - real
+        };
+        let ahead = seconds(&viewer.pictures);
+        // On a busy machine, pictures arrive late.
+        assert!(ahead.abs() < 8.0, "{habits}: {ahead} s");
+        assert_eq!(viewer.delete(&manager).await, 204);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_with_a_wrong_password_gets_nothing() {
+    let (_camera, manager) = start("h264", &[]).await;
+    let options = Offer { wrong_password: true, ..Offer::default() };
+    let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
+    tokio::select! {
+        () = sessions_are(&manager, 0.0) => {}
+        () = viewer.until("never", |_| false) => {}
+    }
+    assert_eq!(viewer.received, 0, "the manager replied");
+    let ended = "stream_manager_webrtc_sessions_ended_total{reason=\"never_connected\"}";
+    let metrics = Metrics::fetch(&manager).await;
+    assert_eq!(metrics.value(ended), Some(1.0), "{metrics}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_ends_with_its_stream() {
+    let (_camera, manager) = start("h264", &[]).await;
+    let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    viewer.until("pictures", |it| it.pictures.len() > 5).await;
+    manager.post("/api/stream/stop", &json!({ "indicator_id": "cam" })).await;
+    let stopped = Instant::now();
+    viewer.until("the end", |it| it.is_closed).await;
+    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+    let ended = "stream_manager_webrtc_sessions_ended_total{reason=\"ended\"}";
+    Metrics::until(&manager, "the end", |it| it.value(ended) == Some(1.0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_who_stops_to_read_over_tcp_ends_and_disturbs_no_other() {
+    let camera = Camera::start_with(&["--bitrate", "4000"]).await;
+    let manager = Manager::start(ON).await;
+    manager.play("cam", &camera.link("h264")).await;
+    let options = Offer { tcp: true, ..Offer::default() };
+    let mut stuck = WhepViewer::open(&manager, WHEP, options).await;
+    stuck.until("pictures", |it| it.pictures.len() > 5).await;
+    let mut other = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    other.until("pictures", |it| it.pictures.len() > 5).await;
+    let before = other.pictures.len();
+    let stopped = Instant::now();
+    tokio::select! {
+        () = sessions_are(&manager, 1.0) => {}
+        () = other.until("never", |_| false) => {}
+    }
+    assert!(stopped.elapsed() < Duration::from_secs(13), "{:?}", stopped.elapsed());
+    let longest = other.pictures[before..].windows(2).map(|it| it[1].at - it[0].at).max();
+    assert!(longest.is_some_and(|it| it < Duration::from_secs(1)), "{longest:?}");
+    drop(stuck);
 }
 
 #[tokio::test(flavor = "multi_thread")]

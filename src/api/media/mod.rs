@@ -181,12 +181,12 @@ fn open_operation() -> Operation {
 fn patch_operation() -> Operation {
     session_operation("patchWebrtc", "Accepts the further ICE candidates of a WebRTC player")
         .describe(
-            "The candidates are not needed and are ignored. A restart of ICE is refused, and so is a request whose \
-             `If-Match` is not the `ETag` of the session.",
+            "The candidates are not needed and are ignored. A restart of ICE, which has the header `If-Match: \"*\"`, is \
+             refused. Another `If-Match` must contain the `ETag` of the session.",
         )
         .takes_other(whep::FRAGMENT, Type::String, "An SDP fragment.")
         .returns_nothing("The candidates are accepted.")
-        .fails(&[ErrorKind::WebrtcUnsupported])
+        .fails(&[ErrorKind::PreconditionFailed, ErrorKind::WebrtcUnsupported])
 }
 
 fn session_operation(id: &'static str, summary: &'static str) -> Operation {

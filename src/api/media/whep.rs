@@ -74,11 +74,16 @@ pub(super) async fn patch(mut call: Call<'_>) -> Result<Reply, Error> {
     ensure_type(&call, FRAGMENT)?;
     input::read_body(&mut call.body, MAX_OFFER).await?;
     let fragment = webrtc::fragment(&call.api.core, &id, visitor(&call), session(&call)).await?;
+    let tags = text(&call.head.headers, IF_MATCH.as_str());
+    let tags: Vec<_> = tags.iter().flat_map(|tags| tags.split(',').map(str::trim)).collect();
     // A player that restarts ICE does not know the new credentials, and sends `*`.
-    let is_own = |tags: &str| tags.split(',').any(|tag| tag.trim().trim_matches('"') == fragment);
-    if text(&call.head.headers, IF_MATCH.as_str()).is_some_and(|tags| !is_own(tags)) {
-        let detail = "If-Match is not the ETag of this session, and the manager does not restart ICE; open a new session";
+    if tags.iter().any(|tag| ["*", "\"*\""].contains(tag)) {
+        let detail = "the manager does not restart ICE; open a new session";
         return Err(Error::new(ErrorKind::WebrtcUnsupported, detail));
+    }
+    if !tags.is_empty() && !tags.contains(&format!("\"{fragment}\"").as_str()) {
+        let detail = "If-Match is not the ETag of this WebRTC session; open a new session";
+        return Err(Error::new(ErrorKind::PreconditionFailed, detail));
     }
     Ok(reply::no_content())
 }

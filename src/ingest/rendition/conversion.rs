@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use nix::unistd::Pid;
-use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -17,7 +16,7 @@ use tracing::{debug, warn};
 
 use crate::base::error::{Error, ErrorKind};
 use crate::child::log::Writer;
-use crate::child::pipes::PipeReader;
+use crate::child::pipes::{PipeReader, write_some};
 use crate::child::spawner::{self, Process};
 use crate::ingest::ffmpeg::pipes::{NutPipe, VIDEO_BLOCK};
 use crate::ingest::ffmpeg::stderr::Tail;
@@ -174,7 +173,7 @@ impl Conversion {
                     }
                     Err(error) => return Stop::Fault(error.to_string()),
                 },
-                () = write(&mut self.stdin, &mut self.pending), if !is_written => {}
+                () = write_some(&mut self.stdin, &mut self.pending), if !is_written => {}
                 next = frames.next(), if is_written => match next {
                     Ok(Some(frame)) if !is_same_stream(&self.format, &frame) => {
                         return Stop::Changed(frame);
@@ -259,20 +258,6 @@ impl Conversion {
 fn is_same_stream(before: &Format, frame: &Frame) -> bool {
     let facts = |format: &Format| (format.epoch, format.codec());
     frame.track != Track::Video || facts(before) == facts(&frame.format)
-}
-
-/// Writes some of the pending bytes. Drops all of them if FFmpeg has closed its input. Can be cancelled without
-/// losing bytes.
-async fn write(stdin: &mut Option<ChildStdin>, pending: &mut Cursor<Vec<u8>>) {
-    let is_open = match stdin {
-        Some(stdin) => stdin.write_buf(pending).await.is_ok(),
-        None => false,
-    };
-    if !is_open {
-        // FFmpeg is about to end, which closes its output.
-        *stdin = None;
-        pending.advance(pending.remaining());
-    }
 }
 
 impl Failure {

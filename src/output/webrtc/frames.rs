@@ -5,19 +5,27 @@ use std::time::Duration;
 
 use str0m::media::{Frequency, MediaTime};
 
+use super::opus::{OpusEncoders, OpusReader};
 use super::timeline::Arrival;
 use crate::media::codec::VideoCodec;
-use crate::media::frame::{Format, Frame};
-use crate::media::hub::{Gap, HubReader};
+use crate::media::frame::{AudioFormat, Format, Frame};
+use crate::media::hub::{Gap, HubReader, ReadFrom};
 use crate::media::nal::{Framing, SetKind};
 use crate::media::parameter_set::sets::ParameterSets;
+use crate::stream::handle::StreamHandle;
 use crate::stream::playable::PlayableReader;
 
 /// The start code in front of each NAL unit.
 const START_CODE: &[u8] = &[0, 0, 0, 1];
 
 /// The frames of a session.
-pub(crate) enum Frames {
+pub(crate) struct Frames {
+    source: Source,
+    stream: StreamHandle,
+    encoders: OpusEncoders,
+}
+
+enum Source {
     /// The frames that players can play.
     Playable(PlayableReader),
     /// The frames as the camera sends them.
@@ -25,19 +33,41 @@ pub(crate) enum Frames {
 }
 
 impl Frames {
+    /// Returns the frames of a stream, from the last keyframe on: as the camera sends them, or as all players can play
+    /// them. A session that falls behind by more than `max_bytes` misses frames.
+    pub(crate) fn new(
+        stream: &StreamHandle,
+        is_original: bool,
+        max_bytes: usize,
+        encoders: OpusEncoders,
+    ) -> Self {
+        let shared = stream.shared();
+        let source = if is_original {
+            Source::Original(shared.hub.read(ReadFrom::LastKeyframe, max_bytes))
+        } else {
+            Source::Playable(shared.media.read(max_bytes))
+        };
+        Self { source, stream: stream.clone(), encoders }
+    }
+
     /// Returns the next frame; `None` when the stream has ended. Can be cancelled without losing a frame.
     pub(super) async fn next(&mut self) -> Result<Option<Arc<Frame>>, Gap> {
-        match self {
-            Self::Playable(reader) => reader.next().await,
-            Self::Original(reader) => reader.next().await,
+        match &mut self.source {
+            Source::Playable(reader) => reader.next().await,
+            Source::Original(reader) => reader.next().await,
         }
+    }
+
+    /// Returns the sound of the stream as Opus.
+    pub(super) fn opus(&self) -> OpusReader {
+        self.encoders.read(&self.stream)
     }
 
     /// Notes that the session needs a keyframe.
     pub(super) fn need_keyframe(&self) {
-        match self {
-            Self::Playable(reader) => reader.need_keyframe(),
-            Self::Original(reader) => reader.need_keyframe(),
+        match &self.source {
+            Source::Playable(reader) => reader.need_keyframe(),
+            Source::Original(reader) => reader.need_keyframe(),
         }
     }
 }
@@ -60,6 +90,13 @@ pub(super) fn media_time(time: Duration, rate: u64) -> MediaTime {
     };
     let units = time.as_nanos() * u128::from(rate.get()) / 1_000_000_000;
     MediaTime::new(u64::try_from(units).unwrap_or(u64::MAX), rate)
+}
+
+/// Returns the duration of a packet of G.711; `None` for other sound.
+pub(super) fn sound_duration(format: &AudioFormat, data: &[u8]) -> Option<Duration> {
+    let (AudioFormat::PcmMuLaw(rate) | AudioFormat::PcmALaw(rate)) = format else { return None };
+    let samples = u32::try_from(data.len()).ok()?;
+    Duration::from_secs(1).checked_mul(samples)?.checked_div(*rate)
 }
 
 /// Returns the profile of H.264; `None` for other codecs.

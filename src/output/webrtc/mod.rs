@@ -11,6 +11,7 @@
 //! | [`order`] | whether pictures arrive in the order in which they are shown |
 //! | [`packets`] | sending a session's packets |
 //! | [`frames`] | the frames of a session, in the form that the library takes |
+//! | [`opus`] | converting the sound of streams to Opus |
 //! | [`keyframes`] | when a session asks the camera for a keyframe |
 //! | [`lag`] | whether a viewer with a TCP connection has fallen behind |
 //! | [`capacity`] | whether the network is fast enough for the video |
@@ -24,6 +25,7 @@ pub(crate) mod frames;
 mod keyframes;
 mod lag;
 pub(crate) mod offer;
+pub(crate) mod opus;
 pub(crate) mod order;
 pub(crate) mod outcome;
 mod packets;

@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use str0m::bwe::Bitrate;
 use str0m::config::DtlsCert;
 use str0m::crypto::CryptoProvider;
 use str0m::format::Codec;
@@ -17,7 +18,7 @@ use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
 use self::text::invalid;
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::Error;
 use crate::base::random;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::AudioFormat;
@@ -34,6 +35,9 @@ const MTU: usize = 1200;
 const MAX_MTU: usize = 1280;
 /// The time between two reports about lost packets.
 const STATS_INTERVAL: Duration = Duration::from_secs(1);
+/// The estimate of the network's rate before the viewer has reported anything. It is high, because a session first sends
+/// at full rate. The estimate of a slow network falls within a second.
+const INITIAL_ESTIMATE: Bitrate = Bitrate::mbps(50);
 /// Payload types for H.264 with packetization mode 1, those for packets that are sent again, and profiles with level 3.1:
 /// Baseline, Constrained Baseline, Main and High. The answer contains the payload types of the offer instead. Mode 0 cannot
 /// send pictures that are larger than a datagram.
@@ -141,6 +145,12 @@ impl VideoSection {
 }
 
 impl AudioSection {
+    /// Returns the payload type for Opus, and its clock rate; `None` if the viewer does not accept Opus.
+    pub(super) fn opus(&self) -> Option<(Pt, u64)> {
+        let found = self.types.iter().find(|it| it.0 == Codec::Opus);
+        found.map(|(_, payload_type)| (*payload_type, 48_000))
+    }
+
     /// Returns the payload type for this audio, and its clock rate; `None` if it cannot be sent.
     pub(super) fn payload_type(&self, audio: &AudioFormat) -> Option<(Pt, u64)> {
         let (codec, rate) = match audio {
@@ -173,22 +183,21 @@ pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error>
     }
     let answer = rtc.sdp_api().accept_offer(offer).map_err(|error| invalid(&error.to_string()))?;
     let (video, audio) = sections(&mut rtc, &names)?;
-    let video = video.filter(|video| !video.types.is_empty()).ok_or_else(|| {
-        let detail = "the offer has no video that the manager can send: it needs an active video section \
-                      with H.264 in packetization mode 1";
-        Error::new(ErrorKind::WebrtcUnsupported, detail)
-    })?;
+    let video = video.filter(|video| !video.types.is_empty()).ok_or_else(text::no_video)?;
     // By default, the library stops to send packets again as soon as they are 15 % of all packets, and the picture stays
     // damaged. The check of the capacity notices such a network.
     if let Some(stream) = rtc.direct_api().stream_tx_by_mid(video.mid, None) {
         stream.set_rtx_cache(RESEND, RESEND_AGE, Some(MAX_RESENT));
+        // The library would spread the packets of a keyframe, and of the frames with which a viewer joins, over a longer time.
+        stream.set_unpaced(true);
     }
-    let (answer, crypto) = (answer.to_sdp_string(), Arc::clone(&local.crypto));
+    let (answer, crypto) = (text::complete(&answer.to_sdp_string()), Arc::clone(&local.crypto));
     Ok(Negotiated { rtc, answer, credentials, crypto, local: announced, video, audio })
 }
 
 fn config(local: &Local, credentials: IceCreds) -> RtcConfig {
     let mut extensions = ExtensionMap::empty();
+    extensions.set(3, Extension::TransportSequenceNumber);
     extensions.set(4, Extension::RtpMid);
     extensions.set(PLAYOUT_DELAY, Extension::PlayoutDelay);
     let mut config = RtcConfig::new()
@@ -198,6 +207,7 @@ fn config(local: &Local, credentials: IceCreds) -> RtcConfig {
         .set_ice_lite(true)
         .set_extension_map(extensions)
         .set_stats_interval(Some(STATS_INTERVAL))
+        .enable_bwe(Some(INITIAL_ESTIMATE))
         .set_send_buffer_video(RESEND)
         .set_mtu(MTU..=MAX_MTU)
         .clear_codecs()

@@ -5,25 +5,29 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use str0m::media::MediaTime;
+use str0m::media::{MediaTime, Pt};
 use str0m::net::{Protocol, Receive};
 use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::time::sleep_until;
 use tracing::debug;
 
 use super::capacity::Capacity;
-use super::frames::{Frames, arrival, can_send_sets, h264_profile, media_time, with_start_codes};
+use super::frames::{
+    Frames, arrival, can_send_sets, h264_profile, media_time, sound_duration, with_start_codes,
+};
 use super::keyframes::KeyframeRequests;
 use super::lag::{self, Lag};
-use super::offer::Negotiated;
+use super::offer::{AudioSection, Negotiated};
+use super::opus::OpusReader;
+use super::opus::packet::{self, OpusPacket};
 use super::order::PictureOrder;
 use super::outcome::{Outcome, SEVERAL_SETS, SessionEnd};
 use super::packets::Packets;
 use super::routes::{Datagram, Inbox, Pair, Path, is_stun};
 use super::tcp::OUTBOX;
-use super::timeline::Timeline;
+use super::timeline::{Arrival, Timeline};
 use crate::media::codec::VideoCodec;
-use crate::media::frame::{Frame, Track};
+use crate::media::frame::{Format, Frame, Track};
 use crate::media::hub::Gap;
 
 /// The time within which a viewer must connect after the answer.
@@ -60,6 +64,8 @@ pub(crate) struct Session {
     lag: Lag,
     /// The frames that are sent; `None` before the connection.
     frames: Option<Frames>,
+    /// The sound that is converted for this viewer; `None` if the viewer needs none.
+    opus: Option<OpusReader>,
     capacity: Capacity,
 }
 
@@ -85,6 +91,7 @@ impl Session {
             keyframes: KeyframeRequests::default(),
             lag: Lag::default(),
             frames: None,
+            opus: None,
             capacity: Capacity::default(),
         }
     }
@@ -132,6 +139,7 @@ impl Session {
             let result = tokio::select! {
                 datagram = self.inbox.next() => self.receive(datagram),
                 next = next => self.send_next(next),
+                packet = next_packet(&mut self.opus) => self.send_opus(&packet),
                 () = sleep_until(wake_at.into()) => self.handle(Input::Timeout(Instant::now())),
             };
             if let Err(end) = result {
@@ -142,7 +150,7 @@ impl Session {
 
     /// Continues with other frames, which begin with a keyframe.
     pub(crate) fn switch_to(&mut self, frames: Frames) {
-        self.frames = Some(frames);
+        (self.frames, self.opus) = (Some(frames), None);
         (self.order, self.keyframes) = (PictureOrder::default(), KeyframeRequests::default());
         self.catch_up();
         if let Some(timeline) = &mut self.timeline {
@@ -195,6 +203,13 @@ impl Session {
             }
             Event::MediaEgressStats(stats) if stats.mid == self.negotiated.video.mid => {
                 self.capacity.note_loss(stats.loss);
+            }
+            Event::PeerStats(stats) => {
+                if let Some(estimate) = stats.bwe_tx {
+                    debug!(%estimate, rtt = ?stats.rtt, loss = ?stats.egress_loss_fraction, "the network of a WebRTC session");
+                    let Self { capacity, .. } = self;
+                    capacity.note_estimate(estimate.as_f64(), stats.bytes_tx, stats.timestamp);
+                }
             }
             Event::KeyframeRequest(_) => self.keyframes.need(),
             Event::Closed => return Err(SessionEnd::Left),
@@ -298,6 +313,7 @@ impl Session {
     /// Continues with a keyframe, and with frames that follow each other closely until they are new again.
     fn catch_up(&mut self) {
         self.awaits_keyframe = true;
+        self.capacity.restart();
         if let Some(timeline) = &mut self.timeline {
             timeline.catch_up(Instant::now());
         }
@@ -348,6 +364,7 @@ impl Session {
             ));
         };
         let mid = section.mid;
+        self.choose_sound(format);
         let Some(timeline) = &mut self.timeline else { return Ok(()) };
         let time = timeline.picture(arrival(frame), Instant::now());
         let moment = timeline.moment(time);
@@ -359,18 +376,53 @@ impl Session {
         self.handle(Input::Timeout(Instant::now()))
     }
 
+    /// Decides whether the viewer needs the sound as Opus. Only a viewer who wants sound, but does not take the camera's
+    /// sound as it is, needs it.
+    fn choose_sound(&mut self, format: &Format) {
+        let Some(section) = &self.negotiated.audio else { return };
+        let is_sent_as_is =
+            format.audio.as_ref().is_some_and(|audio| section.payload_type(audio).is_some());
+        let is_needed = !is_sent_as_is && section.opus().is_some() && format.hls_audio().is_some();
+        if !is_needed {
+            self.opus = None;
+        } else if self.opus.is_none() {
+            self.opus = self.frames.as_ref().map(Frames::opus);
+        }
+    }
+
     fn send_audio(&mut self, frame: &Frame) -> Result<(), SessionEnd> {
         let Some(section) = &self.negotiated.audio else { return Ok(()) };
         let Some(format) = &frame.format.audio else { return Ok(()) };
         let Some((payload_type, rate)) = section.payload_type(format) else { return Ok(()) };
+        let duration = sound_duration(format, &frame.data);
+        self.send_sound(payload_type, rate, arrival(frame), duration, &frame.data)
+    }
+
+    fn send_opus(&mut self, packet: &OpusPacket) -> Result<(), SessionEnd> {
+        let section = self.negotiated.audio.as_ref();
+        let Some((payload_type, rate)) = section.and_then(AudioSection::opus) else {
+            return Ok(());
+        };
+        let OpusPacket { arrival, data } = packet;
+        self.send_sound(payload_type, rate, *arrival, Some(packet::PACKET), data)
+    }
+
+    fn send_sound(
+        &mut self,
+        payload_type: Pt,
+        rate: u64,
+        arrival: Arrival,
+        duration: Option<Duration>,
+        data: &[u8],
+    ) -> Result<(), SessionEnd> {
+        let Some(section) = &self.negotiated.audio else { return Ok(()) };
         let Some(timeline) = self.timeline.as_mut().filter(|_| !self.awaits_keyframe) else {
             return Ok(());
         };
-        let Some(time) = timeline.audio(arrival(frame)) else { return Ok(()) };
+        let Some(time) = timeline.audio(arrival, duration) else { return Ok(()) };
         let moment = timeline.moment(time);
         let Some(writer) = self.negotiated.rtc.writer(section.mid) else { return Ok(()) };
-        let time = media_time(time, rate);
-        writer.write(payload_type, moment, time, &*frame.data).map_err(failed)?;
+        writer.write(payload_type, moment, media_time(time, rate), data).map_err(failed)?;
         self.handle(Input::Timeout(Instant::now()))
     }
 
@@ -399,6 +451,14 @@ impl Session {
             self.packets.flush().await;
         })
         .await;
+    }
+}
+
+/// Waits for the next packet of Opus. Never returns if the session needs none.
+async fn next_packet(opus: &mut Option<OpusReader>) -> OpusPacket {
+    match opus {
+        Some(opus) => opus.next().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -13,6 +13,9 @@ const BEGIN: Duration = Duration::from_secs(1);
 /// The most by which a clock can be off the time at which frames arrive before it is set again. Cameras send frames in
 /// bursts, so a smaller difference is usual.
 const MAX_DRIFT: Duration = Duration::from_secs(2);
+/// The longest gap or overlap between two packets of audio that is removed. The times of packets are rounded, and the
+/// clocks of a camera's audio and video differ a little.
+const MAX_GAP: Duration = Duration::from_millis(10);
 
 /// A number that is not the number of any epoch.
 const OTHER_STREAM: u64 = u64::MAX;
@@ -25,6 +28,8 @@ pub(super) struct Timeline {
     last: Option<Last>,
     /// The time of the last packet of audio.
     last_audio: Duration,
+    /// The end of that packet; `None` if its duration is not known.
+    audio_end: Option<Duration>,
     /// Frames that arrived until this time are late, and follow each other closely.
     catches_up_until: Instant,
     is_catching_up: bool,
@@ -53,6 +58,7 @@ impl Timeline {
             began_at: now,
             last: None,
             last_audio: Duration::ZERO,
+            audio_end: None,
             catches_up_until: now,
             is_catching_up: true,
         }
@@ -92,12 +98,16 @@ impl Timeline {
     }
 
     /// Returns the time of a packet of audio; `None` while there is no picture to which it belongs, and while the
-    /// session catches up.
-    pub(super) fn audio(&mut self, frame: Arrival) -> Option<Duration> {
+    /// session catches up. `duration` is the length of the packet if it is known. A packet that begins almost at the end of
+    /// its predecessor begins exactly there, because players fill even the smallest gap.
+    pub(super) fn audio(&mut self, frame: Arrival, duration: Option<Duration>) -> Option<Duration> {
         let last = self.last.filter(|last| last.epoch == frame.epoch && !self.is_catching_up)?;
         let output = (last.output + frame.time).checked_sub(last.input)?;
+        let is_near = |end: &Duration| end.abs_diff(output) <= MAX_GAP;
+        let output = self.audio_end.filter(is_near).unwrap_or(output);
         (output > self.last_audio).then(|| {
             self.last_audio = output;
+            self.audio_end = duration.map(|duration| output + duration);
             output
         })
     }
@@ -129,15 +139,19 @@ mod tests {
         assert_eq!(times[0], BEGIN);
         assert!(times.windows(2).all(|pair| pair[1] == pair[0] + CLOSE));
         assert_eq!(
-            timeline.audio(frame(start, 1, 2000)),
+            timeline.audio(frame(start, 1, 2000), None),
             None,
             "audio waits until it has caught up"
         );
         times = (51..60).map(|n| timeline.picture(frame(start, 1, n * 40), now)).collect();
         assert!(times.windows(2).all(|pair| pair[1] == pair[0] + MS * 40));
-        let audio = timeline.audio(frame(start, 1, 59 * 40 + 7)).expect("caught up");
+        let audio = timeline.audio(frame(start, 1, 59 * 40 + 7), None).expect("caught up");
         assert_eq!(audio, times[8] + MS * 7);
-        assert_eq!(timeline.audio(frame(start, 1, 59 * 40 + 7)), None, "not the same time twice");
+        assert_eq!(
+            timeline.audio(frame(start, 1, 59 * 40 + 7), None),
+            None,
+            "not the same time twice"
+        );
     }
 
     #[test]
@@ -146,7 +160,7 @@ mod tests {
         let mut timeline = Timeline::new(start);
         let first = timeline.picture(frame(start, 1, 0), start);
         let restarted = Arrival { epoch: 2, time: MS * 90_000, received_at: start + MS * 5000 };
-        assert_eq!(timeline.audio(restarted), None, "audio of another epoch");
+        assert_eq!(timeline.audio(restarted, None), None, "audio of another epoch");
         assert_eq!(timeline.picture(restarted, start + MS * 5000), first + MS * 5000);
         let before = timeline.picture(frame(start, 3, 5000), start + MS * 5000);
         assert_eq!(before, first + MS * 5000 + CLOSE, "never back");
@@ -159,5 +173,23 @@ mod tests {
         let next = timeline.picture(frame(start, 3, 8040), start + MS * 8040);
         assert_eq!(next, BEGIN + MS * 8040);
         assert_eq!(timeline.moment(next), start + MS * 8040);
+    }
+
+    #[test]
+    fn packets_of_audio_follow_each_other_without_gaps() {
+        let start = Instant::now();
+        let mut timeline = Timeline::new(start);
+        timeline.picture(frame(start, 1, 0), start);
+        timeline.picture(frame(start, 1, 40), start + MS * 40);
+        let mut audio = |micros: u64| {
+            let time = Duration::from_micros(micros);
+            let arrival = Arrival { epoch: 1, time, received_at: start + time };
+            timeline.audio(arrival, Some(MS * 20)).expect("a time")
+        };
+        let first = audio(40_000);
+        assert_eq!(audio(60_001), first + MS * 20);
+        assert_eq!(audio(79_999), first + MS * 40);
+        assert_eq!(audio(109_000), first + MS * 60, "a drift");
+        assert_eq!(audio(140_000), first + MS * 100, "a packet is missing");
     }
 }

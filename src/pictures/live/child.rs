@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use bytes::Buf as _;
 use nix::unistd::Pid;
-use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::pipe;
 use tokio::process::ChildStdin;
 use tokio::task::{JoinError, JoinSet};
@@ -18,7 +17,7 @@ use super::selection::marked_time;
 use super::sink::Sink;
 use super::width::Width;
 use crate::base::error::{Error, ErrorKind};
-use crate::child::pipes::{PipeReader, first_of};
+use crate::child::pipes::{PipeReader, first_of, write_some};
 use crate::child::spawner::{self, Process};
 use crate::ingest::ffmpeg::pipes::{NutPipe, VIDEO_BLOCK};
 use crate::media::frame::Frame;
@@ -124,7 +123,7 @@ impl DecoderChild {
                 ended = self.outputs.join_next() => {
                     return Progress::Failed(ended.and_then(|ended| ended.unwrap_or_else(panicked)));
                 }
-                () = write(&mut self.stdin, &mut self.pending), if is_writing => {
+                () = write_some(&mut self.stdin, &mut self.pending), if is_writing => {
                     return Progress::Written;
                 }
                 () = sleep_until(deadline) => {
@@ -220,17 +219,4 @@ fn panicked(panic: JoinError) -> Option<Error> {
 
 fn failure(reason: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("pictures cannot be decoded: {reason}"))
-}
-
-/// Writes some of the pending bytes. Drops all of them if FFmpeg has closed its input.
-async fn write(stdin: &mut Option<ChildStdin>, pending: &mut Cursor<Vec<u8>>) {
-    let is_open = match stdin {
-        Some(stdin) => stdin.write_buf(pending).await.is_ok(),
-        None => false,
-    };
-    if !is_open {
-        // FFmpeg is about to end, which closes its outputs.
-        *stdin = None;
-        pending.advance(pending.remaining());
-    }
 }

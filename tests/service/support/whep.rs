@@ -1,5 +1,6 @@
 //! A viewer who watches over WebRTC, with str0m as the client.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,10 @@ use super::{Manager, TIMEOUT};
 
 /// What a viewer offers.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(clippy::struct_excessive_bools, reason = "the wishes are independent of each other")]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent properties, most of which a test leaves out"
+)]
 pub(crate) struct Offer {
     /// The viewer connects with TCP.
     pub tcp: bool,
@@ -25,6 +29,8 @@ pub(crate) struct Offer {
     pub audio: bool,
     /// The viewer would send audio, in a section before the others.
     pub microphone: bool,
+    /// The viewer uses another password than that of the answer.
+    pub wrong_password: bool,
 }
 
 /// A picture, or a packet of audio.
@@ -52,6 +58,13 @@ pub(crate) struct WhepViewer {
     pub audio: Vec<Received>,
     /// The share of media packets that the viewer loses.
     pub loss: f64,
+    /// The rate of the viewer's network, in bits per second; `None` without a limit. Up to 0.3 s of packets wait, and
+    /// further packets are lost.
+    pub rate: Option<f64>,
+    /// The number of datagrams that have arrived.
+    pub received: usize,
+    /// The packets that wait in the network, with the times of their arrival.
+    waiting: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
     /// True once the manager has closed the session.
     pub is_closed: bool,
 }
@@ -160,12 +173,31 @@ impl WhepViewer {
         let lines =
             answer.lines().filter(|it| !it.starts_with("a=candidate") || !it.contains(unused));
         let answer: String = lines.flat_map(|line| [line, "\r\n"]).collect();
+        let answer = if options.wrong_password {
+            answer.replace("a=ice-pwd:", "a=ice-pwd:wrong")
+        } else {
+            answer
+        };
         let answer = SdpAnswer::from_sdp_string(&answer).expect("an answer");
         rtc.sdp_api().accept_answer(pending, answer).expect("an answer that fits");
         let (pictures, audio) = (Vec::new(), Vec::new());
         let (session, tag) = (String::new(), String::new());
-        let (loss, is_closed) = (0.0, false);
-        Self { rtc, link, local, video, session, tag, pictures, audio, loss, is_closed }
+        let (loss, rate, waiting, is_closed) = (0.0, None, VecDeque::new(), false);
+        Self {
+            rtc,
+            link,
+            local,
+            video,
+            session,
+            tag,
+            pictures,
+            audio,
+            loss,
+            rate,
+            received: 0,
+            waiting,
+            is_closed,
+        }
     }
 
     /// Returns the viewer's address.
@@ -203,23 +235,46 @@ impl WhepViewer {
                 Output::Event(_) => {}
             }
         };
-        let wait = timeout.saturating_duration_since(Instant::now()).min(Duration::from_millis(50));
+        let first = self.waiting.front().map(|(at, ..)| *at);
+        let until = first.map_or(timeout, |at| at.min(timeout));
+        let wait = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(50));
         let received = tokio::time::timeout(wait, self.link.receive()).await;
-        let now = Instant::now();
+        self.received += usize::from(matches!(received, Ok(Some(_))));
         match received {
             // RTP and RTCP begin with these bits.
             Ok(Some((_, bytes))) if bytes[0] >> 6 == 2 && fastrand::f64() < self.loss => {}
-            Ok(Some((source, bytes))) => {
-                let protocol = self.link.protocol();
-                if let Ok(receive) = Receive::new(protocol, source, self.local, &bytes) {
-                    self.rtc.handle_input(Input::Receive(now, receive)).expect("a packet");
-                }
-            }
+            Ok(Some((source, bytes))) => match self.rate {
+                Some(rate) => self.delay(source, bytes, rate),
+                None => self.take(source, &bytes),
+            },
             // The manager has closed the connection.
             Ok(None) => tokio::time::sleep(wait).await,
             Err(_) => {}
         }
+        while let Some((_, source, bytes)) =
+            self.waiting.pop_front_if(|(at, ..)| *at <= Instant::now())
+        {
+            self.take(source, &bytes);
+        }
         self.rtc.handle_input(Input::Timeout(Instant::now())).expect("a healthy client");
+    }
+
+    fn take(&mut self, source: SocketAddr, bytes: &[u8]) {
+        let protocol = self.link.protocol();
+        if let Ok(receive) = Receive::new(protocol, source, self.local, bytes) {
+            self.rtc.handle_input(Input::Receive(Instant::now(), receive)).expect("a packet");
+        }
+    }
+
+    /// Passes a packet through a network of this rate.
+    fn delay(&mut self, source: SocketAddr, bytes: Vec<u8>, rate: f64) {
+        let now = Instant::now();
+        let free_at = self.waiting.back().map_or(now, |(at, ..)| now.max(*at));
+        if free_at < now + Duration::from_millis(300) {
+            let bits = f64::from(u32::try_from(bytes.len() + 28).expect("short")) * 8.0;
+            let at = free_at + Duration::from_secs_f64(bits / rate);
+            self.waiting.push_back((at, source, bytes));
+        }
     }
 
     /// Asks for a keyframe (PLI).
@@ -234,10 +289,11 @@ impl WhepViewer {
     }
 
     /// Sends further candidates, as players do. Returns the status.
-    pub(crate) async fn patch(&self, manager: &Manager, tag: &str) -> u16 {
+    pub(crate) async fn patch(&self, manager: &Manager, tag: Option<&str>) -> u16 {
         let request = manager.client().request(Method::PATCH, manager.url(&self.session));
         let request = request.header("content-type", "application/trickle-ice-sdpfrag");
-        let request = request.header("if-match", tag).body("a=mid:0\r\na=end-of-candidates\r\n");
+        let request = request.body("a=mid:0\r\na=end-of-candidates\r\n");
+        let request = tag.into_iter().fold(request, |it, tag| it.header("if-match", tag));
         request.send().await.expect("a response").status().as_u16()
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 
 use str0m::change::SdpOffer;
-use str0m::media::{Direction, Mid};
+use str0m::media::Mid;
 
 use crate::base::error::{Error, ErrorKind};
 
@@ -17,9 +17,21 @@ const MAX_SECTIONS: usize = 8;
 const MAX_LINES: usize = 256;
 /// The largest number of parameters of one format. Browsers send up to 4.
 const MAX_PARAMETERS: usize = 32;
-/// Lines that are ignored: the viewer's candidates, which are not used; several encodings of one track; and bandwidths.
-const IGNORED: [&str; 6] =
-    ["a=candidate:", "a=end-of-candidates", "a=simulcast:", "a=rid:", "a=ssrc-group:SIM", "b="];
+/// Lines that are ignored: the viewer's candidates, which are not used; several encodings of one track; what the viewer
+/// would send; and bandwidths.
+const IGNORED: [&str; 7] =
+    ["a=candidate:", "a=end-of-candidates", "a=simulcast:", "a=rid:", "a=ssrc", "a=msid:", "b="];
+/// The directions of a section. Without a direction, the first one applies.
+const DIRECTIONS: [&str; 4] = [SENDRECV, RECVONLY, "a=sendonly", INACTIVE];
+const SENDRECV: &str = "a=sendrecv";
+const RECVONLY: &str = "a=recvonly";
+const INACTIVE: &str = "a=inactive";
+/// The begin of the line with the names of the sections that share a connection.
+const BUNDLE: &str = "a=group:BUNDLE ";
+/// A payload type without a codec.
+const NO_TYPE: &str = "127";
+/// Lines that describe the codecs of a section.
+const CODECS: [&str; 3] = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"];
 
 /// Parses an offer. Returns the names of its media sections as well.
 pub(super) fn parse(text: &str) -> Result<(SdpOffer, Vec<Mid>), Error> {
@@ -31,8 +43,8 @@ pub(super) fn parse(text: &str) -> Result<(SdpOffer, Vec<Mid>), Error> {
 
 /// Returns the lines that are used.
 fn used_lines(text: &str) -> Result<String, Error> {
-    let mut used = String::with_capacity(text.len());
-    let (mut sections, mut lines) = (0, 0);
+    // The lines before the first section, and those of each section.
+    let mut parts = vec![Vec::new()];
     // The payload types of the current section.
     let mut mapped = HashSet::new();
     for line in text.lines().map(str::trim_end).filter(|line| !line.is_empty()) {
@@ -42,30 +54,96 @@ fn used_lines(text: &str) -> Result<String, Error> {
         if line.contains('\r') {
             return Err(invalid("it has a line that does not end with CR LF"));
         }
-        if line.starts_with("m=") {
-            (sections, lines) = (sections + 1, 0);
-            mapped.clear();
-        }
-        lines += 1;
-        if sections > MAX_SECTIONS {
-            return Err(invalid(&format!("it has more than {MAX_SECTIONS} media sections")));
-        }
-        if lines > MAX_LINES {
-            return Err(invalid(&format!("a media section has more than {MAX_LINES} lines")));
-        }
         if line.starts_with("m=application") {
             return Err(invalid("it has a data channel, which the manager does not support"));
+        }
+        if line.starts_with("m=") {
+            parts.push(Vec::new());
+            mapped.clear();
+        }
+        if parts.len() > 1 + MAX_SECTIONS {
+            return Err(invalid(&format!("it has more than {MAX_SECTIONS} media sections")));
         }
         if let Some(value) = line.strip_prefix("a=rtpmap:")
             && !mapped.insert(value.split(' ').next())
         {
             return Err(invalid("a payload type stands for two codecs"));
         }
-        let Some(line) = in_one_line(line)? else { continue };
-        used.push_str(line);
-        used.push_str("\r\n");
+        let lines = parts.last_mut().map(|lines| {
+            lines.push(line);
+            lines.len()
+        });
+        if lines.is_some_and(|lines| lines > MAX_LINES) {
+            return Err(invalid(&format!("a media section has more than {MAX_LINES} lines")));
+        }
+    }
+    let Some((session, sections)) = parts.split_first() else { return Ok(String::new()) };
+    let default = direction(session).unwrap_or(SENDRECV);
+    let is_wanted =
+        |lines: &[&str]| [SENDRECV, RECVONLY].contains(&direction(lines).unwrap_or(default));
+    let refused: Vec<_> =
+        sections.iter().filter(|lines| !is_wanted(lines)).filter_map(|lines| name(lines)).collect();
+    if refused.len() == sections.len() && !sections.is_empty() {
+        return Err(no_video());
+    }
+    let mut used = String::with_capacity(text.len());
+    for line in session.iter().filter(|line| !DIRECTIONS.contains(line)) {
+        match line.strip_prefix(BUNDLE) {
+            Some(names) => add(&without(names, &refused), &mut used),
+            None => add(line, &mut used),
+        }
+    }
+    for lines in sections {
+        if is_wanted(lines) {
+            for line in lines.iter().filter(|line| !DIRECTIONS.contains(line)) {
+                let Some(line) = in_one_line(line)? else { continue };
+                add(line, &mut used);
+            }
+            // The viewer's microphone is not used, so the manager answers as if the viewer did not offer to send.
+            add(RECVONLY, &mut used);
+        } else {
+            add_refused(lines, &mut used);
+        }
     }
     Ok(used)
+}
+
+/// Returns the direction in these lines.
+fn direction<'a>(lines: &[&'a str]) -> Option<&'a str> {
+    lines.iter().find(|line| DIRECTIONS.contains(line)).copied()
+}
+
+/// Returns the name of the section with these lines.
+fn name<'a>(lines: &[&'a str]) -> Option<&'a str> {
+    lines.iter().find_map(|line| line.strip_prefix("a=mid:"))
+}
+
+/// Returns the group of the sections with these names, except for those that are refused.
+fn without(names: &str, refused: &[&str]) -> String {
+    let kept: Vec<_> = names.split(' ').filter(|name| !refused.contains(name)).collect();
+    format!("{BUNDLE}{}", kept.join(" "))
+}
+
+/// Adds a section in which the viewer does not want to receive, in the form of a refused section: with port 0, and without
+/// codecs. The payload types of such a section can contradict those of other sections, for example if the viewer has a
+/// section for the microphone.
+fn add_refused(lines: &[&str], used: &mut String) {
+    for line in lines.iter().filter(|line| !DIRECTIONS.contains(line)) {
+        if line.starts_with("m=") {
+            let mut fields = line.split(' ');
+            let (kind, protocol) = (fields.next().unwrap_or_default(), fields.nth(1));
+            add(&format!("{kind} 0 {} {NO_TYPE}", protocol.unwrap_or_default()), used);
+        } else if !CODECS.iter().any(|prefix| line.starts_with(prefix)) {
+            add(line, used);
+        }
+    }
+    add(&format!("a=rtpmap:{NO_TYPE} none/90000"), used);
+    add(INACTIVE, used);
+}
+
+fn add(line: &str, lines: &mut String) {
+    lines.push_str(line);
+    lines.push_str("\r\n");
 }
 
 /// Returns a line in a form from which the library does not read on into the next line; `None` if the line has no such
@@ -84,7 +162,27 @@ fn in_one_line(line: &str) -> Result<Option<&str>, Error> {
     Ok(Some(line.trim_end_matches(|c: char| c == ';' || c.is_whitespace())))
 }
 
-/// Fails if the offer contradicts itself, or if it offers to send something. Returns the names of its media sections.
+/// Returns an answer of the library in a form that browsers accept. The library puts the candidates into the first section
+/// even if that section is refused, and leaves out the payload type of refused sections.
+pub(super) fn complete(answer: &str) -> String {
+    let (candidates, lines): (Vec<_>, Vec<_>) =
+        answer.lines().partition(|line| line.starts_with("a=candidate:"));
+    let mut candidates = Some(candidates);
+    let (mut complete, mut is_refused) = (String::with_capacity(answer.len()), true);
+    for line in lines {
+        if line.starts_with("m=") {
+            is_refused = line.split(' ').nth(1) == Some("0");
+        }
+        let lacks_type = line.starts_with("m=") && line.ends_with(' ');
+        add(&format!("{line}{}", if lacks_type { "0" } else { "" }), &mut complete);
+        if line.starts_with("c=") && !is_refused {
+            candidates.take().into_iter().flatten().for_each(|line| add(line, &mut complete));
+        }
+    }
+    complete
+}
+
+/// Fails if the offer contradicts itself. Returns the names of its media sections.
 fn ensure_consistent(offer: &SdpOffer) -> Result<Vec<Mid>, Error> {
     let (mut names, mut types) = (Vec::new(), HashMap::new());
     for section in &offer.media_lines {
@@ -93,11 +191,6 @@ fn ensure_consistent(offer: &SdpOffer) -> Result<Vec<Mid>, Error> {
             return Err(invalid(&format!("two media sections have the name {name}")));
         }
         names.push(name);
-        if !matches!(section.direction(), Direction::RecvOnly | Direction::Inactive) {
-            let reason =
-                format!("media section {name} must be recvonly, because players only watch");
-            return Err(invalid(&reason));
-        }
         for format in section.rtp_params() {
             // Browsers use a payload type in several sections, but always for the same codec.
             let used = [(Some(format.pt()), None), (format.resend(), Some(format.pt()))];
@@ -112,6 +205,13 @@ fn ensure_consistent(offer: &SdpOffer) -> Result<Vec<Mid>, Error> {
         }
     }
     Ok(names)
+}
+
+/// Returns the error of an offer without video that the manager can send.
+pub(super) fn no_video() -> Error {
+    let detail = "the offer has no video that the manager can send: it needs an active video section with H.264 in \
+                  packetization mode 1";
+    Error::new(ErrorKind::WebrtcUnsupported, detail)
 }
 
 /// Returns the error of an offer that cannot be used, for this reason.

@@ -1,0 +1,185 @@
+//! The sound of streams as Opus, for viewers who cannot get the camera's sound over WebRTC as it is.
+//!
+//! Browsers take no AAC over WebRTC. While a stream has viewers who need Opus, an FFmpeg converts the AAC that HLS uses:
+//! the camera's own, or the AAC that the ingest makes of other sound. All viewers of the stream share this FFmpeg.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
+
+use tokio::sync::{broadcast, oneshot};
+use tokio::time::{Instant, sleep};
+use tracing::{Instrument as _, info, warn};
+
+use self::child::{End, OpusChild};
+use self::packet::{OpusPacket, is_sound};
+use crate::base::backoff::Exponential;
+use crate::base::lock::lock;
+use crate::camera::id::StreamId;
+use crate::child::spawner::Spawner;
+use crate::media::frame::Frame;
+use crate::media::hub::{HubReader, ReadFrom};
+use crate::stream::handle::StreamHandle;
+
+mod child;
+pub(super) mod packet;
+
+/// The largest number of packets by which a session can be behind: 1.3 s. A session that is behind further misses packets.
+const MAX_BEHIND: usize = 64;
+/// The largest number of bytes by which an FFmpeg can be behind the stream, whose video counts as well.
+const MAX_BYTES_BEHIND: usize = 8 * 1024 * 1024;
+/// The pauses before FFmpeg starts again after a failure.
+const RESTARTS: Exponential =
+    Exponential { first: Duration::from_millis(500), ceiling: Duration::from_secs(30) };
+/// An FFmpeg that has run for this time counts as one that works, so the pauses begin with the first one again.
+const STABLE_AFTER: Duration = Duration::from_secs(10);
+
+/// The encoders of all streams. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct OpusEncoders(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    program: PathBuf,
+    spawner: Spawner,
+    running: Mutex<HashMap<StreamId, (StreamHandle, Weak<Running>)>>,
+}
+
+/// The encoder of one stream. Ends when it is dropped.
+#[derive(Debug)]
+struct Running {
+    packets: broadcast::Sender<OpusPacket>,
+    _end: oneshot::Sender<()>,
+}
+
+/// A session's position in the sound of a stream. While it exists, the sound is encoded.
+#[derive(Debug)]
+pub(super) struct OpusReader {
+    packets: broadcast::Receiver<OpusPacket>,
+    _running: Arc<Running>,
+}
+
+impl OpusReader {
+    /// Returns the next packet. Never returns after the end of the stream. Can be cancelled without losing a packet.
+    pub(super) async fn next(&mut self) -> OpusPacket {
+        loop {
+            match self.packets.recv().await {
+                Ok(packet) => return packet,
+                // The session was too slow. It continues with the oldest packet that is kept.
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
+            }
+        }
+    }
+}
+
+impl OpusEncoders {
+    /// Creates the encoders, which run no FFmpeg yet. `program` is FFmpeg.
+    pub(crate) fn new(program: PathBuf, spawner: Spawner) -> Self {
+        Self(Arc::new(Inner { program, spawner, running: Mutex::default() }))
+    }
+
+    /// Returns a reader of a stream's sound as Opus. Starts the stream's encoder if necessary.
+    pub(super) fn read(&self, stream: &StreamHandle) -> OpusReader {
+        let mut running = lock(&self.0.running);
+        let known = running.get(stream.id()).filter(|(of, _)| of.is_same(stream));
+        if let Some(running) = known.and_then(|(_, running)| running.upgrade()) {
+            return OpusReader { packets: running.packets.subscribe(), _running: running };
+        }
+        let (packets, received) = broadcast::channel(MAX_BEHIND);
+        let (end, ended) = oneshot::channel();
+        let started = Arc::new(Running { packets: packets.clone(), _end: end });
+        let entry = (stream.clone(), Arc::downgrade(&started));
+        running.insert(stream.id().clone(), entry);
+        let (this, stream) = (self.clone(), stream.clone());
+        let run = async move {
+            this.0.run(&stream, &packets, ended).await;
+            this.forget(&stream);
+        };
+        tokio::spawn(run.in_current_span());
+        OpusReader { packets: received, _running: started }
+    }
+
+    /// Forgets the encoder of a stream, unless another one has replaced it.
+    fn forget(&self, stream: &StreamHandle) {
+        let mut running = lock(&self.0.running);
+        let is_over =
+            |(of, it): &(StreamHandle, Weak<Running>)| of.is_same(stream) && it.strong_count() == 0;
+        if running.get(stream.id()).is_some_and(is_over) {
+            running.remove(stream.id());
+        }
+    }
+}
+
+impl Inner {
+    /// Encodes the sound of a stream until the stream ends, or until the sender of `ended` is dropped.
+    async fn run(
+        &self,
+        stream: &StreamHandle,
+        packets: &broadcast::Sender<OpusPacket>,
+        ended: oneshot::Receiver<()>,
+    ) {
+        let shared = stream.shared();
+        let mut stopped = pin!(async {
+            tokio::select! {
+                _ = ended => {}
+                () = stream.ending() => {}
+            }
+        });
+        let mut frames = shared.hub.read(ReadFrom::Now, MAX_BYTES_BEHIND);
+        let (mut next, mut failures) = (None, 0);
+        loop {
+            let first = if next.is_some() {
+                next.take()
+            } else {
+                tokio::select! {
+                    first = next_sound(&mut frames) => first,
+                    () = &mut stopped => None,
+                }
+            };
+            let Some(first) = first else { return };
+            let began = Instant::now();
+            let end = match OpusChild::start(&self.program, &self.spawner, &first).await {
+                Ok(child) => {
+                    let pid = child.pid();
+                    info!(pid = pid.as_raw(), camera = %stream.id(), "FFmpeg started to convert the sound to Opus");
+                    tokio::select! {
+                        end = child.run(&first, &mut frames, packets, &mut stopped) => end,
+                        never = shared.process_log.watch(pid) => match never {},
+                    }
+                }
+                Err(error) => End::Failed(error),
+            };
+            match end {
+                End::Ended(frame) => next = frame,
+                End::Stopped => return,
+                End::Failed(error) => {
+                    if began.elapsed() >= STABLE_AFTER {
+                        failures = 0;
+                    }
+                    let delay = RESTARTS.delay(failures);
+                    failures += 1;
+                    warn!(camera = %stream.id(), cause = error.detail, retry_in = ?delay, "the sound cannot be converted to Opus");
+                    tokio::select! {
+                        () = sleep(delay) => {}
+                        () = &mut stopped => return,
+                    }
+                    frames = shared.hub.read(ReadFrom::Now, MAX_BYTES_BEHIND);
+                }
+            }
+        }
+    }
+}
+
+/// Waits for the next frame of the AAC for HLS; `None` if the stream ends first.
+async fn next_sound(frames: &mut HubReader) -> Option<Arc<Frame>> {
+    loop {
+        match frames.next().await {
+            Ok(Some(frame)) if is_sound(&frame) => return Some(frame),
+            Ok(None) => return None,
+            Ok(Some(_)) | Err(_) => {}
+        }
+    }
+}
