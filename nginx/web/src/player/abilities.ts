@@ -20,10 +20,11 @@ function findAbilities(): Abilities {
 }
 
 /** Returns the options of a tile in this browser. */
-export function optionsFor(
-  { choice, isWall }: { choice: Choice; isWall: boolean },
-  hasSound: boolean,
-): Options {
-  const abilities = findAbilities();
-  return optionsOf({ abilities, offersWebRtc: offersWebRtc(), choice, isWall, hasSound });
+export function optionsFor({ choice, isWall }: { choice: Choice; isWall: boolean }): Options {
+  return optionsOf({
+    abilities: findAbilities(),
+    offersWebRtc: offersWebRtc(),
+    choice,
+    isWall,
+  });
 }

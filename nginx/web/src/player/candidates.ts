@@ -1,0 +1,34 @@
+// Chooses which transport is started next.
+import type { TransportName } from "./transport";
+
+/** The transports that have the same connection to the service. If one of them gets nothing, so does the other. */
+const SAME_CONNECTION: TransportName[][] = [
+  ["webcodecs", "mse"],
+  ["hls", "native"],
+];
+
+export interface Running {
+  /** The transport that plays; undefined while none does. */
+  playing: TransportName | undefined;
+  /** The transports that have been started and are not visible. */
+  started: TransportName[];
+  /** Whether the visible picture has stopped. */
+  isStalled: boolean;
+}
+
+/** Returns the best of these transports that is not in use; undefined if there is none. */
+export function nextOf(
+  names: TransportName[],
+  { playing, started, isStalled }: Running,
+  isPausing: (name: TransportName) => boolean,
+): TransportName | undefined {
+  const used = [playing, ...started];
+  // Live pictures cost the service much more than video, so they are the last choice.
+  const isWanted = (name: TransportName) => name !== "mjpeg" || started.length === 0;
+  const free = names.filter((name) => !used.includes(name) && isWanted(name) && !isPausing(name));
+  const isSilent = (name: TransportName) =>
+    SAME_CONNECTION.some((same) => same.includes(name) && same.some((one) => used.includes(one)));
+  const isWaiting = isStalled || started.length > 0;
+  const other = free.find((name) => name !== "mjpeg" && !isSilent(name));
+  return isWaiting ? (other ?? free[0]) : free[0];
+}
