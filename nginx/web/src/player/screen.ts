@@ -64,6 +64,9 @@ export class Screen {
     if (!this.used.delete(element)) {
       return;
     }
+    if (element === this.shown.peek()) {
+      this.show(this.first); // It has the poster.
+    }
     this.free.push(element);
     if (element instanceof HTMLCanvasElement) {
       delete element.dataset.picture;
