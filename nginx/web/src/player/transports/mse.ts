@@ -63,6 +63,8 @@ export class MseTransport implements Transport {
   private buffer: SourceBuffer | null = null;
   private mime = "";
   private hasPicture = false;
+  /** Whether the media that arrives needs another MediaSource, and so another transport. */
+  private isOutdated = false;
   private tracks: Tracks | null = null;
   /** Messages that have arrived before the source was open. */
   private early: ArrayBuffer[] = [];
@@ -187,6 +189,7 @@ export class MseTransport implements Transport {
     const hasChanged = this.mime !== mime;
     if (this.mime && tracksIn(this.mime) !== tracksIn(mime)) {
       // A SourceBuffer takes no other set of tracks.
+      this.isOutdated = true;
       this.events.renew();
       return;
     }
@@ -214,6 +217,9 @@ export class MseTransport implements Transport {
   }
 
   private onData(data: ArrayBuffer): void {
+    if (this.isOutdated) {
+      return;
+    }
     if (!this.queue) {
       this.early.push(data);
       if (this.early.length > MAX_EARLY) {
