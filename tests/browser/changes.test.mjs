@@ -28,8 +28,11 @@ function observe(id) {
   globalThis.faults = faults;
   const look = () => {
     const shown = tile.querySelector(".screen > [data-shown]");
+    // While a video seeks, its old picture remains.
     const hasPicture =
-      shown instanceof HTMLVideoElement ? shown.readyState >= 2 : "picture" in shown.dataset;
+      shown instanceof HTMLVideoElement
+        ? shown.videoWidth > 0 && (shown.readyState >= 2 || shown.seeking)
+        : "picture" in shown.dataset;
     if (!hasPicture) {
       faults.add("no picture");
     }
@@ -80,7 +83,10 @@ describe("a tile", { concurrency: false }, () => {
           return isMain === null ? requested() > before : (await width()) === expected;
         });
       };
-      await change(() => viewer.page.getByRole("button", { name: `Enlarge ${id}`, exact: true }).click(), 640);
+      await change(
+        () => viewer.page.getByRole("button", { name: `Enlarge ${id}`, exact: true }).click(),
+        640,
+      );
       await viewer.watches(1);
       await change(() => viewer.page.keyboard.press("Escape"), 320);
       await viewer.watches(1);
@@ -116,7 +122,9 @@ describe("a tile", { concurrency: false }, () => {
     await viewer.tile().getByRole("button", { name: "More about reasons" }).click();
     const details = viewer.page.getByRole("dialog");
     await details.getByText("WebRTC: not needed, because a better one plays").waitFor();
-    await details.getByText(/WebSocket with WebCodecs, picture 0\.\d\d s old, \d.* bit\/s/).waitFor();
+    await details
+      .getByText(/WebSocket with WebCodecs, picture 0\.\d\d s old, \d.*bit\/s/)
+      .waitFor();
   });
 
   for (const [perSecond, transports] of [
@@ -194,7 +202,7 @@ describe("a tile", { concurrency: false }, () => {
 
   test("fills the page if the browser has no full screen for a canvas, as on a phone", async (t) => {
     await on.putCopy("phone");
-    const viewer = await on.visit(t, "#/status", { transport: "webcodecs" });
+    const viewer = await on.visit(t, "#/status");
     await viewer.page.addInitScript(() => {
       Object.defineProperty(document, "fullscreenEnabled", { value: false });
       globalThis.entered = [];
@@ -214,7 +222,9 @@ describe("a tile", { concurrency: false }, () => {
     assert.ok((await viewer.tile().boundingBox()).y > 0);
     assert.deepEqual(await viewer.page.evaluate(() => globalThis.entered), []);
     // A video has the phone's own full screen.
-    await viewer.page.evaluate(() => localStorage.setItem("transport", "mse"));
+    await viewer.page.evaluate(() =>
+      localStorage.setItem("transports", JSON.stringify({ phone: "mse" })),
+    );
     await viewer.page.reload();
     await uses(viewer, "mse");
     await viewer.tile().hover();

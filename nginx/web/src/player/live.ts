@@ -25,6 +25,8 @@ import { TransportSwitch } from "./switch";
 import { type Job, NO_MOTION, type Reason, type TransportName } from "./transport";
 
 const KEEP_UP_EVERY_MS = 100;
+/** The interval between two frames that is assumed until it is known, so that the second frame may be late. */
+const UNKNOWN_INTERVAL_MS = 400;
 /** If a new session does not help, the player waits before it requests another one. */
 const RENEW_AGAIN_MS = 5000;
 
@@ -328,7 +330,8 @@ export class LivePlayer {
     this.watchStall();
     const current = this.transports.current;
     const figures = current?.keepUp() ?? { age: null, rate: null };
-    const { age, rate, picturesPerSecond = null, interval = 0 } = figures;
+    const { age, rate, picturesPerSecond = null } = figures;
+    const interval = figures.interval === 0 ? UNKNOWN_INTERVAL_MS : (figures.interval ?? 0);
     this.picturesPerSecond.value = picturesPerSecond;
     this.latency.value = age === null ? null : Math.round(age * 100) / 100;
     this.rate.value = rate;

@@ -93,7 +93,7 @@ export interface Figures {
   rate: number | null;
   /** The largest number of pictures per second, if the service limits it. */
   picturesPerSecond?: number | null;
-  /** Milliseconds between two pictures; 0 or missing while it is unknown. */
+  /** Milliseconds between two pictures; 0 while it is unknown. It is missing if the position moves between them. */
   interval?: number;
 }
 

@@ -148,7 +148,8 @@ export class MseTransport implements Transport {
     const taken = this.takenOffset;
     const age = taken === null ? null : this.clock.age(this.element.currentTime * 1000 + taken);
     const { meter } = this.socket;
-    return { age: this.burst ? null : age, rate: meter.rate(now), interval: meter.interval };
+    const interval = Math.max(meter.interval, this.timeline.interval * 1000);
+    return { age: this.burst ? null : age, rate: meter.rate(now), interval };
   }
 
   private fail(reason: Reason): void {

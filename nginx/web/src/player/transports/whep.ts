@@ -48,7 +48,7 @@ export class WhepTransport implements Transport {
   private counters: Counters | null = null;
   private askedAt = 0;
   private readonly loss = new LossMeter();
-  private figures: Figures = { age: null, rate: null };
+  private figures: Figures = { age: null, rate: null, interval: 0 };
 
   constructor(
     private readonly job: Job,
