@@ -19,8 +19,8 @@ class FakeDecoder {
     this.constructor.last = this;
   }
 
-  static async isConfigSupported() {
-    return { supported: true };
+  static isConfigSupported() {
+    return Promise.resolve({ supported: true });
   }
 
   configure() {
@@ -44,8 +44,9 @@ class FakeDecoder {
     }
   }
 
-  async flush() {
+  flush() {
     this.give();
+    return Promise.resolve();
   }
 
   close() {
@@ -88,11 +89,13 @@ Object.assign(globalThis, {
       source.start = (at) => played.push({ at, rate: source.playbackRate.value });
       return source;
     }
-    async resume() {
+    resume() {
       this.resumed += 1;
+      return Promise.resolve();
     }
-    async close() {
+    close() {
       this.state = "closed";
+      return Promise.resolve();
     }
   },
 });
@@ -172,7 +175,12 @@ test("old audio is decoded, but not played", async () => {
   await socket.deliver(frame(1, { flags: KEY }));
   await socket.deliver(frame(2, { track: 1, flags: OLD }));
   await socket.deliver(frame(3, { track: 1 }));
-  const data = { numberOfChannels: 1, numberOfFrames: 160, sampleRate: 8000, copyTo: () => {} };
+  const data = {
+    numberOfChannels: 1,
+    numberOfFrames: 160,
+    sampleRate: 8000,
+    copyTo: () => undefined,
+  };
   const { output } = FakeAudioDecoder.last;
   for (const { timestamp } of FakeAudioDecoder.last.chunks) {
     output({ ...data, timestamp, close: () => undefined });

@@ -29,10 +29,13 @@ class FakePeer extends EventTarget {
     return this.receivers;
   }
 
-  async setLocalDescription() {}
+  setLocalDescription() {
+    return Promise.resolve();
+  }
 
-  async setRemoteDescription(answer) {
+  setRemoteDescription(answer) {
     this.answer = answer;
+    return Promise.resolve();
   }
 
   getConfiguration() {
@@ -43,8 +46,9 @@ class FakePeer extends EventTarget {
     this.configuration = configuration;
   }
 
-  async getStats() {
-    return new Map([["video", { type: "inbound-rtp", kind: "video", ...this.stats }]]);
+  getStats() {
+    const video = { type: "inbound-rtp", kind: "video", ...this.stats };
+    return Promise.resolve(new Map([["video", video]]));
   }
 
   close() {

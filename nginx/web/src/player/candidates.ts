@@ -1,5 +1,5 @@
 // Chooses which transport is started next.
-import type { TransportName } from "./transport";
+import type { Reason, TransportName } from "./transport";
 
 /** The transports that have the same connection to the service. If one of them gets nothing, so does the other. */
 const SAME_CONNECTION: TransportName[][] = [
@@ -31,4 +31,23 @@ export function nextOf(
   const isWaiting = isStalled || started.length > 0;
   const other = free.find((name) => name !== "mjpeg" && !isSilent(name));
   return isWaiting ? (other ?? free[0]) : free[0];
+}
+
+/** Returns why transports that could be used do not play, from the best to the worst. */
+export function reasonsAgainst(
+  usable: TransportName[],
+  current: TransportName | undefined,
+  failureOf: (name: TransportName) => Reason | undefined,
+): Map<TransportName, Reason> {
+  const reasons = new Map<TransportName, Reason>();
+  const rank = current ? usable.indexOf(current) : -1;
+  for (const [index, name] of usable.entries()) {
+    const isWorse = index > rank;
+    const other = current && (isWorse ? "not_needed" : "not_ready");
+    const reason = failureOf(name) ?? other;
+    if (name !== current && reason) {
+      reasons.set(name, reason);
+    }
+  }
+  return reasons;
 }

@@ -4,31 +4,29 @@ import { signal } from "@preact/signals";
 
 import type { Coded } from "../api/problem";
 import { streamKey } from "../api/streams";
-import { optionsFor } from "./abilities";
+import { findOptions, optionsFor } from "./abilities";
 import { Adaptation } from "./adaptation";
 import { Backoff } from "./backoff";
 import type { Options } from "./choice";
 import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
 import { follow } from "./follow";
-import { learnOffers, webRtcOffered } from "./offers";
 import { addPlayer, obtainPermission, removePlayer, renew } from "./permission";
 import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
 import { factoryOf } from "./registry";
+import { Renewals } from "./renewals";
 import type { PlayRequest, State } from "./request";
-import { Screen, sizeOf } from "./screen";
+import { Screen } from "./screen";
 import { SleepWatch } from "./sleep";
 import { StallWatch } from "./stall";
 import { outputFor, requestStart, untilLive } from "./start";
-import { copyPicture } from "./still";
+import { copyElement } from "./still";
 import { TransportSwitch } from "./switch";
 import { type Job, NO_MOTION, type Reason, type TransportName } from "./transport";
 
 const KEEP_UP_EVERY_MS = 100;
 /** The interval between two frames that is assumed until it is known, so that the second frame may be late. */
 const UNKNOWN_INTERVAL_MS = 400;
-/** If a new session does not help, the player waits before it requests another one. */
-const RENEW_AGAIN_MS = 5000;
 
 export type { PlayRequest, State };
 
@@ -59,7 +57,7 @@ export class LivePlayer {
   private beat: ReturnType<typeof setInterval> | undefined;
   private sleep = new SleepWatch();
   private stopFollowing: (() => void) | null = null;
-  private renewedAt = Number.NEGATIVE_INFINITY;
+  private readonly renewals = new Renewals();
   private readonly stall = new StallWatch();
   /** Whether the player has been live since `play` was called. */
   private wasLive = false;
@@ -99,7 +97,11 @@ export class LivePlayer {
     this.backoff.failures = 0;
     this.transports.retries.forgive(true);
     addPlayer(request.id);
-    this.stopFollowing = this.startFollowing();
+    this.stopFollowing = follow(
+      () => this.transports.current?.applySound(),
+      () => this.transports.renew(true),
+      () => this.reconsider(),
+    );
     if (!isPlaying) {
       this.wasLive = false;
       this.state.value = "starting";
@@ -113,24 +115,6 @@ export class LivePlayer {
     } else {
       void this.begin(isPlaying);
     }
-  }
-
-  private startFollowing(): () => void {
-    const stop = follow(
-      () => this.transports.current?.applySound(),
-      () => this.transports.renew(true),
-    );
-    // Often the answer comes only after the beginning.
-    const known = webRtcOffered.peek();
-    const stopOffers = webRtcOffered.subscribe((isOffered) => {
-      if (isOffered !== known) {
-        this.reconsider();
-      }
-    });
-    return () => {
-      stop();
-      stopOffers();
-    };
   }
 
   /** Finds out again which transports can be used. */
@@ -285,12 +269,8 @@ export class LivePlayer {
 
   /** Obtains the permission, finds out which transports can be used, and waits until the stream is live. */
   private async prepare(request: PlayRequest, attempt: AbortSignal): Promise<void> {
-    await Promise.all([obtainPermission(request.id), learnOffers()]);
-    this.options = optionsFor(request);
-    if (this.options.usable.length === 0) {
-      await learnOffers(true);
-      this.options = optionsFor(request);
-    }
+    const [options] = await Promise.all([findOptions(request), obtainPermission(request.id)]);
+    this.options = options;
     if (attempt.aborted) {
       return;
     }
@@ -383,13 +363,10 @@ export class LivePlayer {
 
   /** Handles a failure of the stream that a transport has reported. */
   private onProblem(problem: Coded): void {
-    const now = performance.now();
-    if (problem.code !== "unauthorized" || now - this.renewedAt < RENEW_AGAIN_MS) {
+    if (!this.renewals.helps(problem)) {
       this.fail(problem);
       return;
     }
-    // The session has ended. With a new one, the picture continues at once.
-    this.renewedAt = now;
     const attempt = this.attempt.signal;
     renew().then(
       () => attempt.aborted || void this.begin(),
@@ -432,11 +409,6 @@ export class LivePlayer {
 
   /** Copies the current picture to the canvas, so that the tile does not turn black until video plays again. */
   private saveStill(): void {
-    const element = this.screen.shown.peek();
-    const { width, height } = sizeOf(element);
-    if (width) {
-      copyPicture(element, width, height, this.still);
-      this.hasStill.value = true;
-    }
+    this.hasStill.value ||= copyElement(this.screen.shown.peek(), this.still);
   }
 }

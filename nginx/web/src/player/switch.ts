@@ -2,7 +2,7 @@
 // gap, and replaces one that fails.
 import type { Coded } from "../api/problem";
 import { type Attempt, Attempts } from "./attempts";
-import { nextOf } from "./candidates";
+import { nextOf, reasonsAgainst } from "./candidates";
 import { Retries } from "./retries";
 import type { Screen } from "./screen";
 import type { SwitchHost } from "./switch-host";
@@ -69,16 +69,7 @@ export class TransportSwitch {
 
   /** Returns why transports that could be used do not play. */
   failures(): Map<TransportName, Reason> {
-    const reasons = new Map<TransportName, Reason>();
-    const { current } = this;
-    for (const name of this.usable) {
-      const failure = this.retries.reason(name);
-      if (name !== current?.name && (failure || current)) {
-        const isWorse = current !== null && this.rank(name) > this.rank(current.name);
-        reasons.set(name, failure ?? (isWorse ? "not_needed" : "not_ready"));
-      }
-    }
-    return reasons;
+    return reasonsAgainst(this.usable, this.current?.name, (name) => this.retries.reason(name));
   }
 
   /** The transports that run. */

@@ -108,7 +108,7 @@ export function Tile({
   return (
     <article
       ref={tile as never}
-      class={["tile", state, isOpen && "open", isFilling && "filling"].filter(Boolean).join(" ")}
+      class={classOf(state, isOpen, isFilling)}
       data-camera={id}
       data-state={isWanted ? state : "stopped"}
       data-condition={condition}
@@ -180,6 +180,10 @@ export function Tile({
       )}
     </article>
   );
+}
+
+function classOf(state: string, isOpen: boolean, isFilling: boolean): string {
+  return `tile ${state} ${isOpen ? "open" : ""} ${isFilling ? "filling" : ""}`;
 }
 
 /** Returns the condition of a tile, and the reason why it shows no video; null without such a reason. */
