@@ -103,7 +103,9 @@ describe("the wall", { concurrency: 2 }, () => {
     assert.equal(await page.locator(".tile:visible").count(), 1);
 
     assert.equal(
-      await page.locator('.tile[data-camera="cam1"] video[data-shown]').evaluate((video) => video.muted),
+      await page
+        .locator('.tile[data-camera="cam1"] video[data-shown]')
+        .evaluate((video) => video.muted),
       true,
     );
     await page.keyboard.press("m");

@@ -101,10 +101,11 @@ test("tiles take turns to try other transports", (t) => {
 });
 
 test("MJPEG is the last choice", (t) => {
-  const { run, running, last } = setUp(t, { names: ["a", "mjpeg"] });
-  run(5000);
-  assert.deepEqual(running(), ["a0"]);
-  last("a").events.failed({ reason: "connection" });
+  const { run, running, last } = setUp(t, { names: ["webcodecs", "mse", "mjpeg"] });
+  run(1100);
+  assert.deepEqual(running(), ["webcodecs0", "mse0"]);
+  last("mse").events.failed({ reason: "connection" });
+  last("webcodecs").events.failed({ reason: "connection" });
   assert.deepEqual(running(), ["mjpeg0"]);
 });
 
@@ -146,7 +147,7 @@ test("another stream takes over at its first picture", (t) => {
   tested.leave();
   run(3000);
   assert.deepEqual(running(), ["a0"]);
-  tested.handOver(["a", "b", "c"]);
+  tested.begin(["a", "b", "c"]);
   assert.deepEqual(running(), ["a0", "a1"]);
   run(1100);
   assert.deepEqual(running(), ["a0", "a1", "b0"]);
@@ -159,7 +160,7 @@ test("the end of the old stream does not end the change to another one", (t) => 
   const { running, last, log, tested } = setUp(t);
   const old = last("a");
   old.events.picture();
-  tested.handOver(["a", "b"]);
+  tested.begin(["a", "b"]);
   old.events.failed(PROBLEM);
   assert.deepEqual(running(), ["a1"]);
   last("a").events.picture();

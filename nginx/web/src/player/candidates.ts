@@ -23,12 +23,11 @@ export function nextOf(
   isPausing: (name: TransportName) => boolean,
 ): TransportName | undefined {
   const used = [playing, ...started];
-  // Live pictures cost the service much more than video, so they are the last choice.
-  const isWanted = (name: TransportName) => name !== "mjpeg" || started.length === 0;
-  const free = names.filter((name) => !used.includes(name) && isWanted(name) && !isPausing(name));
+  const free = names.filter((name) => !used.includes(name) && !isPausing(name));
   const isSilent = (name: TransportName) =>
     SAME_CONNECTION.some((same) => same.includes(name) && same.some((one) => used.includes(one)));
   const isWaiting = isStalled || started.length > 0;
+  // Live pictures cost the service much more than video, so they are the last choice.
   const other = free.find((name) => name !== "mjpeg" && !isSilent(name));
   return isWaiting ? (other ?? free[0]) : free[0];
 }

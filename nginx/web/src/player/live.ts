@@ -263,7 +263,7 @@ export class LivePlayer {
       if (this.transports.current === null) {
         this.stall.begin();
       }
-      this.transports.handOver(this.options.usable);
+      this.transports.begin(this.options.usable);
     }
   }
 

@@ -88,28 +88,21 @@ export class TransportSwitch {
     return this.playing ?? this.attempts.list[0] ?? null;
   }
 
-  /** Starts the best of these transports. The list is from the best to the worst. */
-  begin(usable: TransportName[]): void {
-    this.freeze();
-    this.startAll(usable);
-  }
-
   /**
    * Prepares the change to another stream: the visible transport plays until a transport of the other stream, which
-   * `handOver` starts, has a picture.
+   * `begin` starts, has a picture.
    */
   leave(): void {
     this.attempts.dropIf(() => true);
     this.isLeaving = this.current !== null;
   }
 
-  /** Starts the best of these transports, which play another stream than the visible one. */
-  handOver(usable: TransportName[]): void {
+  /**
+   * Starts the best of these transports. The list is from the best to the worst. If another stream is visible, it plays
+   * until one of these transports has a picture.
+   */
+  begin(usable: TransportName[]): void {
     this.leave();
-    this.startAll(usable);
-  }
-
-  private startAll(usable: TransportName[]): void {
     this.usable = usable;
     this.problem = null;
     this.cause = undefined;
