@@ -10,7 +10,14 @@ import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
 /** These settings end a stream soon after its last viewer. */
-const SETTINGS = { CLEANUP_DELAY_SECONDS: "4", CLEANUP_INTERVAL_SECONDS: "1" };
+const SETTINGS = {
+  CLEANUP_DELAY_SECONDS: "4",
+  CLEANUP_INTERVAL_SECONDS: "1",
+  WEBRTC_PORT: "0",
+  WEBRTC_ADDRESSES: "127.0.0.1",
+};
+/** The cameras of the page. Each of them is played with the transport of its name. */
+const TRANSPORTS = ["webcodecs", "webrtc", "mse", "hls", "mjpeg"];
 /**
  * Duration of the sleep. A busy browser can delay timers by seconds, so the page counts only a pause of more than 15 s
  * as a sleep.
@@ -26,10 +33,16 @@ describe("the page on a computer that sleeps", () => {
   const on = stage(SETTINGS);
 
   test("continues automatically when the computer wakes up", async (t) => {
-    await on.putCopy("sleeping");
-    const viewer = await on.visit(t, "#/?cameras=sleeping");
+    for (const id of TRANSPORTS) {
+      await on.putCopy(id);
+    }
+    const viewer = await on.visit(t, "#/status");
+    await viewer.page.evaluate(chooseTransports, TRANSPORTS);
+    await viewer.page.goto(`${on.service.origin}/?page#/?cameras=${TRANSPORTS}`);
     await viewer.page.evaluate(stopMonotonicClockInSleep);
-    await viewer.sees("live");
+    for (const id of TRANSPORTS) {
+      await viewer.sees("live", "", id);
+    }
     await viewer.watches(2);
     await viewer.page.evaluate(() => (globalThis.isSamePage = true));
 
@@ -39,7 +52,8 @@ describe("the page on a computer that sleeps", () => {
     browser.forEach(({ pid }) => signal(pid, "SIGSTOP"));
     const asleep = pause(SLEEP_MS);
     await until("the end of the stream", SECONDS, async () => {
-      return (await on.service.status("sleeping")).state === "stopped";
+      const states = await Promise.all(TRANSPORTS.map((id) => on.service.status(id)));
+      return states.every(({ state }) => state === "stopped");
     });
     await asleep;
     const startedAt = [];
@@ -50,8 +64,11 @@ describe("the page on a computer that sleeps", () => {
     const wokeAt = Date.now();
     browser.forEach(({ pid }) => signal(pid, "SIGCONT"));
 
-    await viewer.seesPictureNewerThan(wokeAt);
-    await viewer.sees("live");
+    for (const id of TRANSPORTS) {
+      await viewer.seesPictureNewerThan(wokeAt, id);
+      await viewer.sees("live", "", id);
+      assert.equal(await viewer.transport(id), id);
+    }
     await viewer.watches(2);
     // On a busy machine, more starts can follow, so the test checks only the first start.
     assert.ok(
@@ -61,6 +78,12 @@ describe("the page on a computer that sleeps", () => {
     assert.ok(await viewer.page.evaluate(() => globalThis.isSamePage), "the page was reloaded");
   });
 });
+
+/** Runs in the page: chooses the transport with which each camera is named. */
+function chooseTransports(names) {
+  const choices = Object.fromEntries(names.map((name) => [name, name]));
+  localStorage.setItem("transports", JSON.stringify(choices));
+}
 
 /**
  * Runs in the page: makes `performance.now` leave out the time of the sleep, as the monotonic clock of a

@@ -96,16 +96,21 @@ describe("the wall", { concurrency: 2 }, () => {
     await page.waitForURL(/open=cam1/);
     await viewer.sees("live", "", "cam1");
     assert.equal(await viewer.mode("cam1"), "low-latency");
-    assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1/stream.m3u8")));
+    // The sub stream plays until the main stream has a picture.
+    await until("the main stream", SECONDS, () =>
+      viewer.requests.some((url) => url.includes("/streams/cam1/stream.m3u8")),
+    );
     assert.equal(await page.locator(".tile:visible").count(), 1);
 
     assert.equal(
-      await page.locator('.tile[data-camera="cam1"] video').evaluate((video) => video.muted),
+      await page
+        .locator('.tile[data-camera="cam1"] video[data-shown]')
+        .evaluate((video) => video.muted),
       true,
     );
     await page.keyboard.press("m");
     await until("sound", SECONDS, () =>
-      page.locator('.tile[data-camera="cam1"] video').evaluate((video) => !video.muted),
+      page.locator('.tile[data-camera="cam1"] video[data-shown]').evaluate((video) => !video.muted),
     );
     await page.keyboard.press("f");
     await until("full screen", SECONDS, () =>

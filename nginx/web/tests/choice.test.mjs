@@ -19,14 +19,8 @@ const ALL = {
 const OLD_PHONE = { ...ALL, webCodecs: false, mse: false, hlsJs: false, nativeHls: true };
 
 /** Returns the options of a tile as objects. */
-function options({
-  abilities = ALL,
-  choice = "auto",
-  isWall = false,
-  hasSound = false,
-  offersWebRtc = true,
-} = {}) {
-  const { usable, others } = optionsOf({ abilities, choice, isWall, hasSound, offersWebRtc });
+function options({ abilities = ALL, choice = "auto", isWall = false, offersWebRtc = true } = {}) {
+  const { usable, others } = optionsOf({ abilities, choice, isWall, offersWebRtc });
   return { usable, others: Object.fromEntries(others) };
 }
 
@@ -65,8 +59,10 @@ test("a choice of the user excludes all others", () => {
   assert.deepEqual(options({ abilities: OLD_PHONE, choice: "mse" }).usable, []);
 });
 
-test("MJPEG has no sound", () => {
-  assert.deepEqual(options({ hasSound: true }).usable, ["webcodecs", "webrtc", "mse", "hls"]);
-  assert.equal(options({ hasSound: true }).others.mjpeg, "muted_only");
-  assert.deepEqual(options({ hasSound: true, choice: "mjpeg" }).usable, ["mjpeg"]);
+test("there is a transport in every situation without a choice of the user", () => {
+  const none = { isSecure: true, webCodecs: false, webRtc: false, mse: false, hlsJs: false };
+  const abilities = { ...none, nativeHls: false };
+  assert.deepEqual(options({ abilities }).usable, ["mjpeg"]);
+  const withCodecs = { ...abilities, webCodecs: true };
+  assert.deepEqual(options({ abilities: withCodecs, isWall: true }).usable, ["webcodecs", "mjpeg"]);
 });

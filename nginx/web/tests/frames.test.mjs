@@ -30,7 +30,7 @@ const INIT = bytes(
     box("moov", trak(1, 90_000, "vmhd"), trak(2, 48_000, "smhd")),
   ]),
 );
-/** A fragment with one sample, which has the fields size, flags and composition offset. */
+/** A fragment with one sample, which has the fields duration, size, flags and composition offset. */
 const fragment = ({ track = 1, time = 90_000, flags = 0, offset = 0, taken = true } = {}) =>
   bytes(
     Buffer.concat([
@@ -42,7 +42,7 @@ const fragment = ({ track = 1, time = 90_000, flags = 0, offset = 0, taken = tru
           "traf",
           box("tfhd", u32(0, track)),
           box("tfdt", u32(0x1_00_00_00, 0, time)),
-          box("trun", u32(0x1_00_0e_01, 1, 0, 10, flags, offset)),
+          box("trun", u32(0x1_00_0f_01, 1, 0, 18_000, 10, flags, offset)),
         ),
       ),
       box("mdat", u32(0)),
@@ -68,6 +68,7 @@ test("a fragment has a number, times and the time at which the camera took it", 
     isKeyframe: false,
     time: 0.9,
     decodeTime: 1,
+    duration: 0.2,
     takenAt: 100_500,
   });
 });

@@ -1,58 +1,8 @@
 // Tests of TransportSwitch, which changes between transports, with simulated transports and a simulated clock.
 import assert from "node:assert/strict";
-import { mock, test } from "node:test";
+import { test } from "node:test";
 
-import { load } from "./support/load.mjs";
-
-globalThis.document = { hidden: false };
-const { TransportSwitch } = await load("player/switch.ts");
-
-const BEAT_MS = 100;
-
-/** Returns a switch with simulated transports `a`, `b` and `c`, from the best to the worst. */
-function setUp(t) {
-  let now = 1000;
-  mock.method(performance, "now", () => now);
-  t.after(() => mock.restoreAll());
-  const log = [];
-  const made = [];
-  const visible = { element: null };
-  const screen = {
-    show: (element) => (visible.element = element),
-    release: (element) => log.push(`release ${element}`),
-  };
-  const make = (name) => (_, events) => {
-    const transport = {
-      name,
-      element: `${name}${made.filter((other) => other.name === name).length}`,
-      isRunning: false,
-      events,
-      start: () => (transport.isRunning = true),
-      stop: () => (transport.isRunning = false),
-    };
-    made.push(transport);
-    return transport;
-  };
-  const host = {
-    onShown: () => log.push(`shown ${visible.element}`),
-    onHiding: () => log.push("hiding"),
-    onProblem: ({ code }) => log.push(`problem ${code}`),
-    onExhausted: (reason) => log.push(`exhausted ${reason}`),
-    events: { away: () => log.push("away") },
-  };
-  const tested = new TransportSwitch(screen, make, () => ({}), host);
-  /** Lets time pass, in which the picture moves, or has stopped. */
-  const run = (milliseconds, isStopped = false) => {
-    for (const begin = now; now < begin + milliseconds; ) {
-      now += BEAT_MS;
-      tested.keepUp(now, isStopped ? now - begin : 0);
-    }
-  };
-  const running = () => made.filter(({ isRunning }) => isRunning).map(({ element }) => element);
-  const last = (name) => made.findLast((transport) => transport.name === name);
-  tested.begin(["a", "b", "c"]);
-  return { tested, run, running, last, log, visible, made };
-}
+import { revive, setUp } from "./support/switch.mjs";
 
 test("the best transport is started first, and alone", (t) => {
   const { run, running, last, visible } = setUp(t);
@@ -119,16 +69,17 @@ test("a transport that fails while it plays is replaced, and its last picture st
 });
 
 test("a picture that stops is replaced, unless it moves again first", (t) => {
-  const { run, running, last, tested } = setUp(t);
+  const all = setUp(t);
+  const { run, running, last, tested } = all;
   last("a").events.picture();
-  run(600, true);
+  run(500, true);
   assert.deepEqual(running(), ["a0"]);
   run(1200, true);
   assert.deepEqual(running(), ["a0", "b0"]);
   run(200);
   assert.deepEqual(running(), ["a0"]);
   run(1200, true);
-  last("b").events.picture();
+  revive(all, "b");
   assert.deepEqual(running(), ["b1"]);
   assert.equal(tested.retries.reason("a"), "stalled");
 });

@@ -143,20 +143,21 @@ export class Viewer {
   }
 
   /**
-   * Returns the time at which the camera made the picture on the screen, in Unix milliseconds, or 0 if there
-   * is no picture.
+   * Returns the time at which the camera made the picture on a tile, in Unix milliseconds, or 0 if there is no
+   * picture. Without an id, observes the first tile.
    */
-  async pictureTime() {
-    const clock = await this.page.evaluate(readClock);
+  async pictureTime(id) {
+    const clock = await this.page.evaluate(readClock, id ? `.tile[data-camera="${id}"] ` : "");
     // The clock shows the lower 32 bits of the time.
     const age = (Date.now() - clock) >>> 0;
     return clock === null ? 0 : Date.now() - age;
   }
 
-  /** Waits until the picture on the screen was made after `time`, in Unix milliseconds. */
-  async seesPictureNewerThan(time) {
-    const isLater = async () => (await this.pictureTime()) > time;
-    await until(`a picture made after ${new Date(time).toISOString()}`, SECONDS, isLater);
+  /** Waits until the picture on a tile was made after `time`, in Unix milliseconds. */
+  async seesPictureNewerThan(time, id) {
+    const isLater = async () => (await this.pictureTime(id)) > time;
+    const what = `a picture of ${id ?? "the camera"} made after ${new Date(time).toISOString()}`;
+    await until(what, SECONDS, isLater);
   }
 
   /**
@@ -197,11 +198,11 @@ function chooseTransport(transport) {
 
 /**
  * Runs in the page: reads the test camera's clock, which is a row of 32 squares at the top of the picture.
- * Returns null if there is no picture.
+ * Returns null if there is no picture. `within` is a selector of the tile, followed by a space.
  */
-export function readClock() {
+export function readClock(within = "") {
   const picture =
-    document.querySelector(".screen > [data-shown]") ?? document.querySelector("video");
+    document.querySelector(`${within}.screen > [data-shown]`) ?? document.querySelector("video");
   const width = picture?.videoWidth ?? picture?.width;
   if (!width) {
     return null;

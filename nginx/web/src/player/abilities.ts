@@ -2,7 +2,7 @@
 import Hls from "hls.js/dist/hls.light.min.mjs";
 
 import { type Abilities, type Choice, type Options, optionsOf } from "./choice";
-import { offersWebRtc } from "./offers";
+import { learnOffers, offersWebRtc } from "./offers";
 import { sourceClass } from "./transports/mse";
 
 const HLS_TYPE = "application/vnd.apple.mpegurl";
@@ -20,10 +20,20 @@ function findAbilities(): Abilities {
 }
 
 /** Returns the options of a tile in this browser. */
-export function optionsFor(
-  { choice, isWall }: { choice: Choice; isWall: boolean },
-  hasSound: boolean,
-): Options {
-  const abilities = findAbilities();
-  return optionsOf({ abilities, offersWebRtc: offersWebRtc(), choice, isWall, hasSound });
+export function optionsFor({ choice, isWall }: { choice: Choice; isWall: boolean }): Options {
+  return optionsOf({
+    abilities: findAbilities(),
+    offersWebRtc: offersWebRtc(),
+    choice,
+    isWall,
+  });
+}
+
+/** Returns the options of a tile when it is known what the service offers, or after a short time if there are any. */
+export async function findOptions(tile: { choice: Choice; isWall: boolean }): Promise<Options> {
+  await learnOffers();
+  if (optionsFor(tile).usable.length === 0) {
+    await learnOffers(true);
+  }
+  return optionsFor(tile);
 }

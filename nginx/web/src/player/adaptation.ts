@@ -23,8 +23,8 @@ export class Adaptation {
   private needed = 0;
   private evaluatedAt = 0;
 
-  /** `onChange` is called when another level has been selected. */
-  constructor(private readonly onChange: () => void) {}
+  /** `onChange` is called when another level has been selected: a lower one if `isLowered` is true. */
+  constructor(private readonly onChange: (isLowered: boolean) => void) {}
 
   get level(): Level {
     return this.quality.level;
@@ -80,7 +80,7 @@ export class Adaptation {
     const hasArrived = this.meter.sample(now);
     if (this.quality.canLower && this.meter.isTooSlow()) {
       this.lower(this.meter.mediaRate() ?? 0);
-      this.onChange();
+      this.onChange(true);
     } else if (this.quality.isLowered && now - this.evaluatedAt > EVALUATE_EVERY_MS) {
       const rate = this.meter.rate();
       if (rate !== null) {
@@ -97,7 +97,7 @@ export class Adaptation {
   tooSlow(needed: number): void {
     if (this.quality.canLower) {
       this.lower(needed);
-      this.onChange();
+      this.onChange(true);
     }
   }
 
@@ -116,7 +116,7 @@ export class Adaptation {
     this.evaluatedAt = performance.now();
     if (this.quality.measured(this.evaluatedAt, rate)) {
       this.applyLevel();
-      this.onChange();
+      this.onChange(false);
     }
   }
 

@@ -25,8 +25,6 @@ export interface Situation {
   isWall: boolean;
   /** Whether the service offers WebRTC. */
   offersWebRtc: boolean;
-  /** Whether the sound is on. */
-  hasSound: boolean;
 }
 
 export interface Options {
@@ -44,12 +42,17 @@ export function optionsOf(situation: Situation): Options {
   const usable: TransportName[] = [];
   const others = new Map<TransportName, Reason>();
   for (const name of ORDER) {
-    const reason = reasonAgainst(name, situation);
+    const reason = reasonAgainst(name, situation) ?? unwanted(name, situation);
     if (reason) {
       others.set(name, reason);
     } else {
       usable.push(name);
     }
+  }
+  if (usable.length < 2 && others.get("webcodecs") === "wall") {
+    // Live pictures cost the service, and the connection, even more.
+    usable.unshift("webcodecs");
+    others.delete("webcodecs");
   }
   return { usable, others };
 }
@@ -63,7 +66,7 @@ function reasonAgainst(name: TransportName, situation: Situation): Reason | null
   if (name === "webrtc" && !situation.offersWebRtc) {
     return "not_offered";
   }
-  return lack(name, situation.abilities) ?? unwanted(name, situation);
+  return lack(name, situation.abilities);
 }
 
 /** Returns what the browser lacks for a transport. */
@@ -89,13 +92,7 @@ function lack(name: TransportName, abilities: Abilities): Reason | null {
 }
 
 /** Returns why a transport that works is not used without the user's choice. */
-function unwanted(name: TransportName, { choice, isWall, hasSound }: Situation): Reason | null {
-  if (choice !== "auto") {
-    return null;
-  }
-  if (name === "webcodecs" && isWall) {
-    // Without a graphics processor, drawing on canvases costs twice the processor time of video elements.
-    return "wall";
-  }
-  return name === "mjpeg" && hasSound ? "muted_only" : null;
+function unwanted(name: TransportName, { choice, isWall }: Situation): Reason | null {
+  // Without a graphics processor, drawing on canvases costs twice the processor time of video elements.
+  return choice === "auto" && name === "webcodecs" && isWall ? "wall" : null;
 }

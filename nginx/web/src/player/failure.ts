@@ -26,6 +26,7 @@ const FINAL = [
   "unknown_camera",
   "forbidden",
   "unplayable",
+  "transport_unavailable",
 ];
 
 /** The player recovers from at most this many media errors within RECOVERIES_WITHIN_MS without a restart. */
@@ -53,10 +54,19 @@ export function problemFrom(error: unknown): Problem {
     : new Problem(0, "unexpected", String(error));
 }
 
-/** Returns the problem of a tile on which all transports have failed, the last one for this reason. */
-export function problemOfReason(reason: Reason): Problem {
+/**
+ * Returns the problem of a tile on which all transports have failed, the last one for this reason. `cause` is what the
+ * service has reported.
+ */
+export function problemOfReason(reason: Reason, cause?: Coded): Problem {
+  if (cause) {
+    return problemFrom(cause);
+  }
   if (reason === "codec") {
     return new Problem(0, "unplayable");
+  }
+  if (reason === "browser") {
+    return new Problem(0, "transport_unavailable");
   }
   return new Problem(0, "interrupted");
 }

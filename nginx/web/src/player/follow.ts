@@ -1,4 +1,5 @@
 // Follows changes outside of a player that a playing transport needs to know.
+import { webRtcOffered } from "./offers";
 import { newestSession } from "./permission";
 import { volume } from "./sound";
 
@@ -8,9 +9,14 @@ const RENEW_SPREAD = 0.2;
 /**
  * Calls `onVolume` at each change of the volume, and `onSession` some time after a new session was made. A connection
  * ends with the session with which it began, so it must be replaced before that, but the tiles of a wall should not all
- * do so at the same moment. Returns a function that ends this.
+ * do so at the same moment. Calls `onOffers` when the service offers other transports than before, which often becomes
+ * known only after the beginning. Returns a function that ends this.
  */
-export function follow(onVolume: () => void, onSession: () => void): () => void {
+export function follow(
+  onVolume: () => void,
+  onSession: () => void,
+  onOffers: () => void,
+): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const stopVolume = volume.subscribe(onVolume);
   const before = newestSession.peek();
@@ -20,8 +26,11 @@ export function follow(onVolume: () => void, onSession: () => void): () => void 
       timer = setTimeout(onSession, Math.random() * RENEW_SPREAD * session.lifetime);
     }
   });
+  const offered = webRtcOffered.peek();
+  const stopOffers = webRtcOffered.subscribe((isOffered) => isOffered !== offered && onOffers());
   return () => {
     clearTimeout(timer);
+    stopOffers();
     stopVolume();
     stopSession();
   };

@@ -24,6 +24,8 @@ export interface Fragment {
   time: number;
   /** Decode time in seconds. It grows from frame to frame, unless the stream begins again. */
   decodeTime: number;
+  /** Duration in seconds, as the service states it; the next frame usually follows after it. */
+  duration: number;
   /** The Unix time in milliseconds at which the camera took the frame; null if it is not stated. */
   takenAt: number | null;
 }
@@ -87,25 +89,30 @@ export function fragmentOf(bytes: ArrayBuffer, tracks: Tracks): Fragment | null 
   if (!moof || !traf || !track || ticks === null) {
     return null;
   }
-  const offset = compositionOffset(data, find(data, "trun", traf));
+  const { duration, offset } = sampleOf(data, find(data, "trun", traf));
   return {
     number: read(data, find(data, "mfhd", moof), 4) ?? 0,
     isVideo: track.isVideo,
     isKeyframe: track.isVideo && hasKeyframe(new Uint8Array(bytes)),
     time: (ticks + offset) / track.timescale,
     decodeTime: ticks / track.timescale,
+    duration: duration / track.timescale,
     takenAt: takenAt(data),
   };
 }
 
-/** Returns the composition offset of the first sample of a `trun`, in ticks. */
-function compositionOffset(data: DataView, trun: Box | undefined): number {
+/** Returns the duration and the composition offset of the first sample of a `trun`, in ticks; 0 if they are missing. */
+function sampleOf(data: DataView, trun: Box | undefined): { duration: number; offset: number } {
   const flags = (read(data, trun, 0) ?? 0) & 0xff_ff_ff;
-  if (!trun || (flags & 0x8_00) === 0) {
-    return 0;
-  }
-  const before = [0x1, 0x4, 0x1_00, 0x2_00, 0x4_00].filter((flag) => flags & flag).length;
-  return (read(data, trun, 8 + 4 * before) ?? 0) | 0;
+  /** Returns the value of the field with this flag, which follows the fields with the flags in `before`. */
+  const field = (flag: number, before: number[]) => {
+    const at = 8 + 4 * before.filter((other) => flags & other).length;
+    return flags & flag ? (read(data, trun, at) ?? 0) : 0;
+  };
+  return {
+    duration: field(0x1_00, [0x1, 0x4]),
+    offset: field(0x8_00, [0x1, 0x4, 0x1_00, 0x2_00, 0x4_00]) | 0,
+  };
 }
 
 /** Returns the Unix time in milliseconds that a `prft` states. */

@@ -4,58 +4,31 @@ import { signal } from "@preact/signals";
 
 import type { Coded } from "../api/problem";
 import { streamKey } from "../api/streams";
-import type { Profile } from "../api/types";
-import { optionsFor } from "./abilities";
+import { findOptions, optionsFor } from "./abilities";
 import { Adaptation } from "./adaptation";
-import type { Choice, Options } from "./choice";
+import { Backoff } from "./backoff";
+import type { Options } from "./choice";
 import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
 import { follow } from "./follow";
-import { learnOffers } from "./offers";
 import { addPlayer, obtainPermission, removePlayer, renew } from "./permission";
 import { showPictures } from "./pictures";
 import { forget, refusalOf, remember } from "./refused";
 import { factoryOf } from "./registry";
-import { Screen, sizeOf } from "./screen";
+import { Renewals } from "./renewals";
+import type { PlayRequest, State } from "./request";
+import { Screen } from "./screen";
+import { SleepWatch } from "./sleep";
 import { StallWatch } from "./stall";
 import { outputFor, requestStart, untilLive } from "./start";
-import { copyPicture } from "./still";
+import { copyElement } from "./still";
 import { TransportSwitch } from "./switch";
 import { type Job, NO_MOTION, type Reason, type TransportName } from "./transport";
 
-/** First pause before a retry. The pause grows with each failure in a row. */
-const RETRY_AFTER_MS = 2000;
-const LONGEST_RETRY_MS = 30_000;
-const KEEP_UP_EVERY_MS = 200;
-/** If a new session does not help, the player waits before it requests another one. */
-const RENEW_AGAIN_MS = 5000;
-/**
- * If the time between two calls of `keepUp` is longer than this, the computer has slept. The wall clock
- * measures the time, because on most systems the browser's monotonic clock stops during sleep.
- */
-const SLEPT_MS = 15_000;
-/**
- * `waiting`: the player was live, and becomes live again without the user's help. `retrying`: the player was not
- * live, an attempt has failed, and another attempt follows or is in progress. `failed`: the player makes another
- * attempt only when the user requests it, when a camera is changed on this page, or when the stream is live again.
- * `pictures`: the connection is too slow for video, and the tile shows single pictures.
- */
-export type State = "idle" | "starting" | "live" | "waiting" | "retrying" | "failed" | "pictures";
+const KEEP_UP_EVERY_MS = 100;
+/** The interval between two frames that is assumed until it is known, so that the second frame may be late. */
+const UNKNOWN_INTERVAL_MS = 400;
 
-export interface PlayRequest {
-  id: string;
-  profile: Profile;
-  /** The transport that the user has chosen. */
-  choice: Choice;
-  /** Whether HLS is played with low latency. */
-  isLowLatency: boolean;
-  /** Whether the tile is one of many. */
-  isWall: boolean;
-  /**
-   * Whether the start request waits until the stream is live. If the stream is still starting after the
-   * response, the player polls the stream's state.
-   */
-  waits: boolean;
-}
+export type { PlayRequest, State };
 
 export class LivePlayer {
   readonly state = signal<State>("idle");
@@ -71,7 +44,7 @@ export class LivePlayer {
   readonly transport = signal<TransportName | null>(null);
   /** Whether the canvas contains a picture, to be shown while no video plays. */
   readonly hasStill = signal(false);
-  readonly adaptation = new Adaptation(() => void this.begin());
+  readonly adaptation = new Adaptation((isLowered) => this.onLevel(isLowered));
   readonly screen: Screen;
 
   private readonly transports: TransportSwitch;
@@ -80,15 +53,12 @@ export class LivePlayer {
   private options: Options = { usable: [], others: new Map() };
   /** Aborts the requests of the current attempt. `release` aborts this controller and creates another. */
   private attempt = new AbortController();
-  private failures = 0;
-  private retry: ReturnType<typeof setTimeout> | undefined;
+  private readonly backoff = new Backoff();
   private beat: ReturnType<typeof setInterval> | undefined;
-  private lastBeat = 0;
+  private sleep = new SleepWatch();
   private stopFollowing: (() => void) | null = null;
-  private renewedAt = Number.NEGATIVE_INFINITY;
+  private readonly renewals = new Renewals();
   private readonly stall = new StallWatch();
-  /** Whether the camera is away, as the service reports it. */
-  private isAway = false;
   /** Whether the player has been live since `play` was called. */
   private wasLive = false;
   /** Whether the picture was live and has stopped. */
@@ -103,7 +73,7 @@ export class LivePlayer {
       onShown: () => this.onPlaying(),
       onHiding: () => this.saveStill(),
       onProblem: (problem) => this.onProblem(problem),
-      onExhausted: (reason) => this.fail(problemOfReason(reason)),
+      onExhausted: (reason, cause) => this.fail(problemOfReason(reason, cause)),
       events: {
         media: () => this.stall.arrived(),
         grown: () => this.stall.grown(),
@@ -116,31 +86,46 @@ export class LivePlayer {
   }
 
   /**
-   * Starts to play, or switches to another stream. If the camera has refused this stream before, reports
-   * that refusal instead.
+   * Starts to play, or switches to another stream. If another stream of the same camera plays, its picture remains
+   * until the new one is there. If the camera has refused this stream before, reports that refusal instead.
    */
   play(request: PlayRequest): void {
-    this.leave();
+    const isPlaying = this.request?.id === request.id && this.transports.current !== null;
+    this.leave(isPlaying);
     this.request = request;
     this.adaptation.begin(request.profile);
-    this.failures = 0;
-    this.wasLive = false;
+    this.backoff.failures = 0;
     this.transports.retries.forgive(true);
-    this.options = optionsFor(request, this.sound.isOn);
     addPlayer(request.id);
     this.stopFollowing = follow(
       () => this.transports.current?.applySound(),
       () => this.transports.renew(true),
+      () => this.reconsider(),
     );
-    this.state.value = "starting";
+    if (!isPlaying) {
+      this.wasLive = false;
+      this.state.value = "starting";
+    }
     this.reason.value = null;
-    this.lastBeat = Date.now();
+    this.sleep = new SleepWatch();
     this.beat = setInterval(() => this.keepUp(), KEEP_UP_EVERY_MS);
     const refusal = refusalOf(this.key(request));
     if (refusal) {
       this.fail(refusal);
     } else {
-      void this.begin();
+      void this.begin(isPlaying);
+    }
+  }
+
+  /** Finds out again which transports can be used. */
+  private reconsider(): void {
+    if (this.request) {
+      this.options = optionsFor(this.request);
+      this.transports.reconsider(this.options.usable);
+      const isUsable = this.options.usable.length > 0;
+      if (this.reason.peek()?.code === "transport_unavailable" && isUsable) {
+        void this.begin();
+      }
     }
   }
 
@@ -157,10 +142,10 @@ export class LivePlayer {
    */
   hurry(isUserRequest = true): void {
     const isFailed = isUserRequest && this.state.value === "failed";
-    if (this.request && (this.retry !== undefined || isFailed)) {
+    if (this.request && (this.backoff.isPausing || isFailed)) {
       forget(this.key(this.request));
       if (isUserRequest) {
-        this.failures = 0;
+        this.backoff.failures = 0;
         this.showStart();
       }
       void this.begin();
@@ -172,7 +157,7 @@ export class LivePlayer {
    * failed since the user's last request, or else `starting`.
    */
   private showStart(): void {
-    const first = this.failures > 0 ? "retrying" : "starting";
+    const first = this.backoff.failures > 0 ? "retrying" : "starting";
     this.state.value = this.wasLive ? "waiting" : first;
   }
 
@@ -183,13 +168,7 @@ export class LivePlayer {
   /** Switches the sound on or off. */
   setSound(isOn: boolean): void {
     this.sound.isOn = isOn;
-    if (this.request) {
-      this.options = optionsFor(this.request, isOn);
-      this.transports.reconsider(this.options.usable);
-    }
-    if (this.transports.current?.applySound() === false) {
-      this.transports.renew();
-    }
+    this.transports.applySound();
   }
 
   /** Returns why the transports that do not play were not taken. */
@@ -204,7 +183,7 @@ export class LivePlayer {
     return { key, screen, sound, isLowLatency, isWall, meter: this.adaptation.meter };
   }
 
-  private leave(): void {
+  private leave(keepsPicture = false): void {
     if (this.request) {
       removePlayer(this.request.id);
     }
@@ -212,7 +191,9 @@ export class LivePlayer {
     this.stopFollowing?.();
     this.stopFollowing = null;
     clearInterval(this.beat);
-    this.release();
+    if (!keepsPicture) {
+      this.release();
+    }
   }
 
   /** Ends the current attempt, and removes its picture. A copy of the picture remains on the canvas. */
@@ -226,18 +207,30 @@ export class LivePlayer {
 
   /** Ends the current attempt. Its last picture remains. */
   private abort(): void {
-    this.attempt.abort();
-    this.attempt = new AbortController();
-    clearTimeout(this.retry);
-    this.retry = undefined;
+    this.cancel();
     this.transports.freeze();
     this.hasStalled = false;
-    this.isAway = false;
     this.stall.end();
     this.adaptation.meter.reset();
   }
 
-  private async begin(): Promise<void> {
+  /** Ends the requests of the current attempt. */
+  private cancel(): void {
+    this.attempt.abort();
+    this.attempt = new AbortController();
+    this.backoff.cancel();
+  }
+
+  /** Begins with another level, which has been selected because of the viewer's connection. */
+  private onLevel(isLowered: boolean): void {
+    const { current } = this.transports;
+    // On a connection that is too slow, the requests of HLS would keep the lower level from arriving.
+    const isHls = current?.name === "hls" || current?.name === "native";
+    void this.begin(current !== null && !(isLowered && isHls));
+  }
+
+  /** Begins to play. With `keepsPlaying`, the visible transport plays until another one has a picture. */
+  private async begin(keepsPlaying = false): Promise<void> {
     const request = this.request;
     if (!request) {
       return;
@@ -247,25 +240,19 @@ export class LivePlayer {
       this.beginPictures(request);
       return;
     }
-    this.abort();
+    if (keepsPlaying) {
+      this.cancel();
+      this.transports.leave();
+    } else {
+      this.abort();
+    }
     const attempt = this.attempt.signal;
-    if (this.state.value === "live" || this.state.value === "pictures") {
+    const isLive = this.state.value === "live" && !keepsPlaying;
+    if (isLive || this.state.value === "pictures") {
       this.state.value = "waiting";
     }
     try {
-      await Promise.all([obtainPermission(request.id), learnOffers()]);
-      if (attempt.aborted) {
-        return;
-      }
-      this.options = optionsFor(request, this.sound.isOn);
-      const profile = this.adaptation.profile.value;
-      const output = outputFor(this.options.usable[0]);
-      const status = await requestStart(request.id, profile, output, request.waits, attempt);
-      if (status === "starting") {
-        this.showStart();
-        const onFailure = (error: Coded) => (this.reason.value = error);
-        await untilLive(request.id, profile, output, attempt, onFailure);
-      }
+      await this.prepare(request, attempt);
     } catch (error) {
       if (!attempt.aborted) {
         this.fail(error);
@@ -273,25 +260,45 @@ export class LivePlayer {
       return;
     }
     if (!attempt.aborted) {
-      this.stall.begin();
+      if (this.transports.current === null) {
+        this.stall.begin();
+      }
       this.transports.begin(this.options.usable);
+    }
+  }
+
+  /** Obtains the permission, finds out which transports can be used, and waits until the stream is live. */
+  private async prepare(request: PlayRequest, attempt: AbortSignal): Promise<void> {
+    const [options] = await Promise.all([findOptions(request), obtainPermission(request.id)]);
+    this.options = options;
+    if (attempt.aborted) {
+      return;
+    }
+    const profile = this.adaptation.profile.value;
+    const output = outputFor(this.options.usable[0]);
+    const status = await requestStart(request.id, profile, output, request.waits, attempt);
+    if (status === "starting") {
+      if (this.transports.current === null) {
+        this.showStart();
+      }
+      const onFailure = (error: Coded) => (this.reason.value = error);
+      await untilLive(request.id, profile, output, attempt, onFailure);
     }
   }
 
   private onPlaying(): void {
     this.transport.value = this.transports.current?.name ?? null;
     this.hasStalled = false;
-    this.isAway = false;
     this.wasLive = true;
-    this.adaptation.played();
-    this.failures = 0;
+    this.transports.isLeaving || this.adaptation.played();
+    this.backoff.failures = 0;
     this.hasStill.value = false;
     this.state.value = "live";
     this.reason.value = null;
   }
 
   private keepUp(): void {
-    if (this.hasSlept()) {
+    if (this.sleep.hasSlept()) {
       if (this.state.value !== "failed") {
         void this.begin();
       }
@@ -304,12 +311,13 @@ export class LivePlayer {
     const current = this.transports.current;
     const figures = current?.keepUp() ?? { age: null, rate: null };
     const { age, rate, picturesPerSecond = null } = figures;
+    const interval = figures.interval === 0 ? UNKNOWN_INTERVAL_MS : (figures.interval ?? 0);
     this.picturesPerSecond.value = picturesPerSecond;
     this.latency.value = age === null ? null : Math.round(age * 100) / 100;
     this.rate.value = rate;
     this.stall.note(current?.motion ?? NO_MOTION);
-    const stoppedFor = this.isAway ? 0 : this.stall.stoppedFor;
-    this.transports.keepUp(performance.now(), stoppedFor);
+    this.stall.interval = interval;
+    this.transports.keepUp(performance.now(), this.stall.stoppedFor, interval);
   }
 
   private beginPictures({ id }: PlayRequest): void {
@@ -324,13 +332,6 @@ export class LivePlayer {
       },
       onFailure: (error) => (this.reason.value = error),
     });
-  }
-
-  private hasSlept(): boolean {
-    const now = Date.now();
-    const sinceLast = now - this.lastBeat;
-    this.lastBeat = now;
-    return sinceLast > SLEPT_MS;
   }
 
   private watchStall(): void {
@@ -354,7 +355,6 @@ export class LivePlayer {
   }
 
   private onAway(isAway: boolean): void {
-    this.isAway = isAway;
     if (isAway && this.state.value === "live") {
       this.hasStalled = true;
       this.state.value = "waiting";
@@ -363,13 +363,10 @@ export class LivePlayer {
 
   /** Handles a failure of the stream that a transport has reported. */
   private onProblem(problem: Coded): void {
-    const now = performance.now();
-    if (problem.code !== "unauthorized" || now - this.renewedAt < RENEW_AGAIN_MS) {
+    if (!this.renewals.helps(problem)) {
       this.fail(problem);
       return;
     }
-    // The session has ended. With a new one, the picture continues at once.
-    this.renewedAt = now;
     const attempt = this.attempt.signal;
     renew().then(
       () => attempt.aborted || void this.begin(),
@@ -406,19 +403,12 @@ export class LivePlayer {
       this.state.value = "failed";
       return;
     }
-    const pause = Math.min(RETRY_AFTER_MS * 1.5 ** this.failures, LONGEST_RETRY_MS);
-    this.failures += 1;
+    this.backoff.retryLater(() => void this.begin());
     this.showStart();
-    this.retry = setTimeout(() => void this.begin(), pause);
   }
 
   /** Copies the current picture to the canvas, so that the tile does not turn black until video plays again. */
   private saveStill(): void {
-    const element = this.screen.shown.peek();
-    const { width, height } = sizeOf(element);
-    if (width) {
-      copyPicture(element, width, height, this.still);
-      this.hasStill.value = true;
-    }
+    this.hasStill.value ||= copyElement(this.screen.shown.peek(), this.still);
   }
 }

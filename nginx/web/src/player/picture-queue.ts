@@ -6,6 +6,8 @@ const MAX_DEPTH_MS = 400;
 const REMEMBERED = 50;
 /** This share of the pictures should arrive in time. */
 const IN_TIME = 0.95;
+/** If a picture is this many milliseconds older than the visible one, the clock of the service was set back. */
+const SET_BACK_MS = 3000;
 /** At most this many pictures wait. */
 const MAX_WAITING = 30;
 
@@ -33,6 +35,11 @@ export class PictureQueue<Picture> {
 
   /** Adds a picture that has arrived now, and that was taken at a Unix time in milliseconds. */
   add(picture: Picture, takenAt: number, now: number): void {
+    if (takenAt < this.shownAt - SET_BACK_MS) {
+      this.clear();
+      this.delays = [];
+      this.shownAt = Number.NEGATIVE_INFINITY;
+    }
     this.delays.push(now - takenAt);
     this.delays = this.delays.slice(-REMEMBERED);
     if (takenAt <= this.shownAt) {

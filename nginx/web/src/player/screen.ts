@@ -29,19 +29,33 @@ export class Screen {
 
   takeVideo(): HTMLVideoElement {
     const found = this.take((element) => element instanceof HTMLVideoElement);
-    return (found as HTMLVideoElement | undefined) ?? this.add(this.makeVideo());
+    return this.label((found as HTMLVideoElement | undefined) ?? this.add(this.makeVideo()));
   }
 
   /** Returns a canvas without a picture. */
   takeCanvas(): HTMLCanvasElement {
     const found = this.take((element) => element instanceof HTMLCanvasElement);
-    return (found as HTMLCanvasElement | undefined) ?? this.add(document.createElement("canvas"));
+    const canvas =
+      (found as HTMLCanvasElement | undefined) ?? this.add(document.createElement("canvas"));
+    canvas.role = "img";
+    return this.label(canvas);
+  }
+
+  /** Gives an element the label of the tile's own video element. Until `show`, assistive technology ignores it. */
+  private label<Element extends Picture>(element: Element): Element {
+    element.ariaLabel = this.first.ariaLabel;
+    element.ariaHidden = element === this.shown.peek() ? null : "true";
+    return element;
   }
 
   /** Makes the element visible instead of the present one. */
   show(element: Picture): void {
-    delete this.shown.peek().dataset.shown;
+    const before = this.shown.peek();
+    delete before.dataset.shown;
+    before.ariaHidden = "true";
     element.dataset.shown = "";
+    element.ariaHidden = null;
+    element.ariaLabel = this.first.ariaLabel;
     this.shown.value = element;
   }
 
@@ -49,6 +63,9 @@ export class Screen {
   release(element: Picture): void {
     if (!this.used.delete(element)) {
       return;
+    }
+    if (element === this.shown.peek()) {
+      this.show(this.first); // It has the poster.
     }
     this.free.push(element);
     if (element instanceof HTMLCanvasElement) {
@@ -83,7 +100,6 @@ export class Screen {
     video.playsInline = true;
     video.autoplay = true;
     video.disableRemotePlayback = true;
-    video.ariaLabel = this.first.ariaLabel;
     return video;
   }
 }

@@ -24,6 +24,9 @@ const STUCK_AFTER_MS = 30_000;
  * So only a part of a long time since the last check counts as time without media.
  */
 const MAX_STEP_MS = 400;
+/** A stall is shown, and the picture counts as stuck, only after this many frames are missing. */
+const WAITING_FRAMES = 3;
+const STARVED_FRAMES = 8;
 
 /**
  * The motion of the picture.
@@ -38,6 +41,8 @@ const MAX_STEP_MS = 400;
 export type Motion = "moving" | "still" | "waiting" | "stuck" | "missed";
 
 export class StallWatch {
+  /** Milliseconds between two frames; 0 while it is unknown. */
+  interval = 0;
   /** True while a picture is expected. */
   private isActive = false;
   private checkedAt = 0;
@@ -103,11 +108,13 @@ export class StallWatch {
       this.resetTimers();
       return "missed";
     }
-    if (this.starvedFor > STARVED_AFTER_MS || this.stillFor > STUCK_AFTER_MS) {
+    const starvedAfter = Math.max(STARVED_AFTER_MS, STARVED_FRAMES * this.interval);
+    if (this.starvedFor > starvedAfter || this.stillFor > STUCK_AFTER_MS) {
       this.resetTimers();
       return "stuck";
     }
-    return this.stillFor > WAITING_AFTER_MS ? "waiting" : "still";
+    const waitingAfter = Math.max(WAITING_AFTER_MS, WAITING_FRAMES * this.interval);
+    return this.stillFor > waitingAfter ? "waiting" : "still";
   }
 
   private resetTimers(): void {

@@ -1,97 +1,111 @@
 // Changes between the transports of a tile. Shows the first one that has a picture, changes to a better one without a
 // gap, and replaces one that fails.
 import type { Coded } from "../api/problem";
+import { type Attempt, Attempts } from "./attempts";
+import { nextOf, reasonsAgainst } from "./candidates";
 import { Retries } from "./retries";
 import type { Screen } from "./screen";
+import type { SwitchHost } from "./switch-host";
 import type {
   Failure,
+  Job,
   Reason,
   Transport,
   TransportEvents,
   TransportFactory,
   TransportName,
 } from "./transport";
+import { pageTurns, type Turns } from "./turns";
 
 /** If a transport has no picture after this time, the next one is started as well. */
 const OVERTAKE_MS = 900;
-/** If a transport has no picture after this time although another one may work, it has failed. */
-const NO_PICTURE_MS = 6000;
-/** The same for the only transport, because a busy computer can need many seconds. */
-const NO_PICTURE_ALONE_MS = 30_000;
-/** If the picture has stopped for this time, the next transport is started as well. */
-const STALLED_MS = 700;
+/** If the picture has stopped for this time, and for this many frames, the next transport is started as well. */
+const STALLED_MS = 500;
+const STALLED_FRAMES = 2.5;
+/**
+ * A transport begins with frames that the service has kept, even if the camera sends nothing. So it replaces a picture
+ * that has stopped only if media arrives this long after its first picture.
+ */
+const KEPT_MS = 150;
 /** A transport that has just begun is not replaced by a better one for this time. */
 const SETTLE_MS = 2000;
-
-/** A transport that plays, or that has been started and has no picture yet. */
-interface Attempt {
-  readonly name: TransportName;
-  readonly transport: Transport;
-  readonly beganAt: number;
-  /** Whether the transport replaces the visible one even if that one is better. */
-  readonly isForced: boolean;
-  /** Whether the transport has failed or was stopped. Its last picture may still be visible. */
-  isOver: boolean;
-}
-
-export interface SwitchHost {
-  /** The first picture of a transport is visible. */
-  onShown(): void;
-  /** The picture of the visible transport is about to disappear. */
-  onHiding(): void;
-  /** The stream has failed, for a reason that concerns all transports. */
-  onProblem(problem: Coded): void;
-  /** All transports have failed. `reason` is that of the last failure. */
-  onExhausted(reason: Reason): void;
-  /** Events of the visible transport, or of the only one while none is visible. */
-  readonly events: Pick<
-    TransportEvents,
-    "media" | "grown" | "restart" | "away" | "slow" | "steady"
-  >;
-}
 
 export class TransportSwitch {
   readonly retries = new Retries();
   private usable: TransportName[] = [];
   private shown: Attempt | null = null;
-  private attempts: Attempt[] = [];
+  private readonly attempts: Attempts;
   private shownAt = 0;
   /** Whether the picture has stopped for so long that another transport is started. */
   private isStalled = false;
+  /** Whether the visible transport plays another stream than the one that is wanted, until that one has a picture. */
+  isLeaving = false;
+  /** The position of the visible picture at the last call of `keepUp`. */
+  private position = 0;
+  private wasAway = false;
+  /** The last failure of the stream, and of a transport, that attempts have reported in vain. */
+  private problem: Coded | null = null;
+  private cause: Coded | undefined;
 
   constructor(
     private readonly screen: Screen,
-    private readonly make: (name: TransportName) => TransportFactory,
-    private readonly job: () => Parameters<TransportFactory>[0],
+    make: (name: TransportName) => TransportFactory,
+    job: () => Job,
     private readonly host: SwitchHost,
-  ) {}
+    private readonly turns: Turns = pageTurns,
+  ) {
+    this.attempts = new Attempts(screen, make, job, (attempt) => this.eventsOf(attempt));
+  }
 
   /** The transport that plays; null while none does. */
   get current(): Transport | null {
     return this.shown && !this.shown.isOver ? this.shown.transport : null;
   }
 
-  /** Returns why transports that could be used do not play: the reasons of their last failures. */
+  /** Whether the camera is away, as a transport reports it. */
+  get isAway(): boolean {
+    return this.running.some(({ isAway }) => isAway);
+  }
+
+  /** Returns why transports that could be used do not play. */
   failures(): Map<TransportName, Reason> {
-    const reasons = new Map<TransportName, Reason>();
-    for (const name of this.usable) {
-      const reason = this.retries.reason(name);
-      if (reason && name !== this.current?.name) {
-        reasons.set(name, reason);
-      }
-    }
-    return reasons;
+    return reasonsAgainst(this.usable, this.current?.name, (name) => this.retries.reason(name));
+  }
+
+  /** The transports that run. */
+  private get running(): Attempt[] {
+    const all = [this.shown, ...this.attempts.list];
+    return all.filter((each) => each !== null && !each.isOver) as Attempt[];
+  }
+
+  /** The attempt that plays the wanted stream. */
+  private get playing(): Attempt | null {
+    return this.shown && !this.shown.isOver && !this.isLeaving ? this.shown : null;
   }
 
   /** The transport that plays, or the one that was started first. */
   private get leader(): Attempt | null {
-    return this.shown && !this.shown.isOver ? this.shown : (this.attempts[0] ?? null);
+    return this.playing ?? this.attempts.list[0] ?? null;
   }
 
-  /** Starts the best of these transports. The list is from the best to the worst. */
+  /**
+   * Prepares the change to another stream: the visible transport plays until a transport of the other stream, which
+   * `begin` starts, has a picture.
+   */
+  leave(): void {
+    this.attempts.dropIf(() => true);
+    this.isLeaving = this.current !== null;
+  }
+
+  /**
+   * Starts the best of these transports. The list is from the best to the worst. If another stream is visible, it plays
+   * until one of these transports has a picture.
+   */
   begin(usable: TransportName[]): void {
+    this.leave();
     this.usable = usable;
-    this.freeze();
+    this.problem = null;
+    this.cause = undefined;
     if (usable.length === 0) {
       this.exhausted("browser");
     } else if (!this.startNext()) {
@@ -106,21 +120,25 @@ export class TransportSwitch {
    * so only if the transport has one connection for all of its media.
    */
   renew(onlyConnections = false): void {
-    const name = this.current?.name;
+    const name = this.playing?.name;
     const isHls = name === "hls" || name === "native";
-    if (
-      name &&
-      !(onlyConnections && isHls) &&
-      !this.attempts.some((attempt) => attempt.name === name)
-    ) {
-      this.start(name, true);
+    if (name && !(onlyConnections && isHls) && !this.attempts.has(name)) {
+      this.attempts.start(name, true);
+    }
+  }
+
+  /** Applies the tile's sound to all transports, and starts those again that were started without sound. */
+  applySound(): void {
+    this.attempts.applySound();
+    if (this.current?.applySound() === false) {
+      this.renew();
     }
   }
 
   /** Changes the list while a transport plays, and leaves a transport that is not in the list. */
   reconsider(usable: TransportName[]): void {
     this.usable = usable;
-    const name = this.current?.name;
+    const name = this.playing?.name;
     if (name && !usable.includes(name)) {
       this.startNext();
     }
@@ -128,9 +146,9 @@ export class TransportSwitch {
 
   /** Stops all transports. The last picture stays visible. */
   freeze(): void {
-    for (const attempt of this.attempts.splice(0)) {
-      this.discard(attempt);
-    }
+    this.attempts.dropIf(() => true);
+    this.isLeaving = false;
+    this.isStalled = false;
     if (this.shown && !this.shown.isOver) {
       this.host.onHiding();
       this.shown.isOver = true;
@@ -149,18 +167,23 @@ export class TransportSwitch {
 
   /**
    * Replaces transports that are late or that have stalled, and tries a better one. `stillFor` is the time for which
-   * the picture has stopped, in milliseconds, although the camera sends. Call this several times a second.
+   * the picture has stopped, and `interval` the time between two frames, in milliseconds; 0 if it is unknown. Call this
+   * several times a second.
    */
-  keepUp(now: number, stillFor: number): void {
+  keepUp(now: number, stillFor: number, interval = 0): void {
+    this.reportAway();
+    if (this.isAway) {
+      // No transport can show more. One that has been started gets the picture when the camera is back.
+      this.attempts.rejuvenate(now);
+      this.isStalled = false;
+      return;
+    }
     this.endLate(now);
-    this.isStalled = stillFor > STALLED_MS;
-    const playing = this.shown && !this.shown.isOver ? this.shown : null;
+    this.isStalled = stillFor > Math.max(STALLED_MS, STALLED_FRAMES * interval);
+    this.position = this.current?.motion.currentTime ?? 0;
+    const { playing } = this;
     if (!playing || this.isStalled) {
-      const last = this.attempts.at(-1);
-      const isLate = last !== undefined && now - last.beganAt > OVERTAKE_MS;
-      if (isLate || (playing && !last)) {
-        this.startNext();
-      }
+      this.replace(now, playing);
       return;
     }
     const time = now - this.shownAt;
@@ -169,8 +192,27 @@ export class TransportSwitch {
       this.endWorse(playing);
     }
     const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
-    if (time > SETTLE_MS && this.attempts.length === 0 && !document.hidden) {
-      this.startFirst(better);
+    if (time > SETTLE_MS && this.attempts.list.length === 0 && !document.hidden) {
+      this.startInTurn(better);
+    }
+  }
+
+  /** Replaces a picture that has stopped, and starts another transport if the last one is late. */
+  private replace(now: number, playing: Attempt | null): void {
+    const begun = this.attempts.list.filter(({ pictureAt }) => pictureAt !== null);
+    const { last } = this.attempts;
+    const isLate = last !== undefined && now - last.beganAt > OVERTAKE_MS;
+    // If another transport has only the kept frames, the stream itself has stopped.
+    if (begun.length === 0 && (isLate || (playing && !last))) {
+      this.startInTurn(this.usable);
+    }
+  }
+
+  private reportAway(): void {
+    const { isAway } = this;
+    if (isAway !== this.wasAway) {
+      this.wasAway = isAway;
+      this.host.events.away(isAway);
     }
   }
 
@@ -179,70 +221,55 @@ export class TransportSwitch {
     return index < 0 ? Number.POSITIVE_INFINITY : index;
   }
 
-  /** Ends attempts that have no picture for too long. */
+  /** Ends attempts that have no picture for too long, or nothing but the kept frames. */
   private endLate(now: number): void {
-    for (const attempt of [...this.attempts]) {
-      const isOnly = this.current === null && this.attempts.length === 1;
-      const limit = isOnly ? NO_PICTURE_ALONE_MS : NO_PICTURE_MS;
-      if (now - attempt.beganAt > limit && !document.hidden) {
+    for (const attempt of this.attempts.late(now, this.playing === null)) {
+      if (attempt.pictureAt === null) {
         this.onFailed(attempt, { reason: "no_picture" });
+      } else {
+        this.attempts.drop(attempt);
       }
     }
   }
 
   /** Ends attempts with worse transports, because the picture moves again. */
   private endWorse(playing: Attempt): void {
-    const worse = this.attempts.filter(
-      ({ name, isForced }) => !isForced && this.rank(name) > this.rank(playing.name),
-    );
-    for (const attempt of worse) {
-      this.discard(attempt);
-      this.attempts = this.attempts.filter((other) => other !== attempt);
-    }
+    const limit = this.rank(playing.name);
+    this.attempts.dropIf(({ name, isForced }) => !isForced && this.rank(name) > limit);
   }
 
-  /**
-   * Starts the best transport that is not in use. If the picture has stopped and all others are pausing after failures,
-   * does not wait for the end of the pause. Returns false if there is no transport to start.
-   */
-  private startNext(): boolean {
-    return this.startFirst(this.usable) || (this.isStalled && this.startPausing());
-  }
-
-  /** Starts the transport whose pause ends first, unless another attempt is in progress. */
-  private startPausing(): boolean {
-    const free = this.usable.filter((each) => each !== this.current?.name);
-    const name = this.retries.nextOf(free);
-    if (!name || !this.current || this.attempts.length > 0) {
-      return false;
-    }
-    this.start(name, false);
-    return true;
-  }
-
-  private startFirst(names: TransportName[]): boolean {
+  /** Returns the best of these transports that is not in use. */
+  private next(names: TransportName[]): TransportName | undefined {
     const now = performance.now();
-    const isUsed = (each: TransportName) =>
-      this.current?.name === each || this.attempts.some((attempt) => attempt.name === each);
-    const name = names.find((each) => !isUsed(each) && !this.retries.isPausing(each, now));
+    const running = {
+      playing: this.playing?.name,
+      started: this.attempts.list.map(({ name }) => name),
+      isStalled: this.isStalled,
+    };
+    return nextOf(names, running, (each) => this.retries.isPausing(each, now));
+  }
+
+  /** Starts the best transport that is not in use. Returns false if there is none. */
+  private startNext(): boolean {
+    const name = this.next(this.usable);
     if (name) {
-      this.start(name, false);
+      this.attempts.start(name, false);
     }
     return name !== undefined;
   }
 
-  private start(name: TransportName, isForced: boolean): void {
-    const events = this.eventsOf(() => attempt);
-    const transport = this.make(name)(this.job(), events);
-    const attempt: Attempt = {
-      name,
-      transport,
-      beganAt: performance.now(),
-      isForced,
-      isOver: false,
-    };
-    this.attempts.push(attempt);
-    transport.start();
+  /**
+   * Starts the best of these transports that is not in use, unless too many tiles of the page do so at the moment. If
+   * the picture has stopped and all others are pausing after failures, does not wait for the end of the pause.
+   */
+  private startInTurn(names: TransportName[]): void {
+    const isLast = this.isStalled && this.attempts.list.length === 0;
+    const others = names.filter((each) => each !== this.current?.name);
+    const name = this.next(names) ?? (isLast ? this.retries.nextOf(others) : undefined);
+    const endTurn = name && this.turns.take();
+    if (name && endTurn) {
+      this.attempts.start(name, false, endTurn);
+    }
   }
 
   private eventsOf(attempt: () => Attempt): TransportEvents {
@@ -255,65 +282,114 @@ export class TransportSwitch {
     return {
       picture: () => this.onPicture(attempt()),
       failed: (failure) => this.onFailed(attempt(), failure),
-      media: () => ifLeading(events.media),
+      media: () => {
+        this.onMedia(attempt());
+        ifLeading(events.media);
+      },
       grown: () => ifLeading(events.grown),
       restart: () => ifLeading(events.restart),
-      away: (isAway) => ifLeading(() => events.away(isAway)),
+      renew: () => this.onRenew(attempt()),
+      away: (isAway) => {
+        attempt().isAway = isAway;
+        this.reportAway();
+      },
       slow: (rate) => ifLeading(() => events.slow(rate)),
       steady: () => ifLeading(events.steady),
     };
+  }
+
+  private onRenew(attempt: Attempt): void {
+    if (attempt === this.shown) {
+      attempt.isOver || this.renew();
+    } else if (!attempt.isOver) {
+      this.attempts.restart(attempt);
+    }
+  }
+
+  private onMedia(attempt: Attempt): void {
+    const { pictureAt } = attempt;
+    const { playing } = this;
+    const now = performance.now();
+    const isNew = pictureAt !== null && now - pictureAt > KEPT_MS;
+    if (isNew && playing && playing !== attempt && this.isStalled) {
+      if (playing.transport.motion.currentTime === this.position) {
+        this.retries.fail(playing.name, "stalled", now);
+        this.show(attempt);
+      }
+    }
   }
 
   private onPicture(attempt: Attempt): void {
     if (attempt.isOver || attempt === this.shown) {
       return;
     }
-    const before = this.shown;
-    this.attempts = this.attempts.filter((other) => other !== attempt);
-    if (before && !before.isOver && before.name !== attempt.name) {
-      const isWorse = this.rank(attempt.name) > this.rank(before.name);
-      if (isWorse) {
-        this.retries.fail(before.name, "stalled", performance.now());
-      }
+    attempt.pictureAt = performance.now();
+    const { playing } = this;
+    const isWorse =
+      playing && !attempt.isForced && this.rank(attempt.name) > this.rank(playing.name);
+    if (!isWorse) {
+      this.show(attempt);
     }
+  }
+
+  /** Makes the picture of an attempt visible. */
+  private show(attempt: Attempt): void {
+    const before = this.shown;
+    this.attempts.take(attempt);
     this.shown = attempt;
     this.shownAt = performance.now();
+    this.isLeaving = false;
+    this.isStalled = false;
+    this.problem = null;
     this.screen.show(attempt.transport.element);
     if (before) {
       before.isOver || before.transport.stop();
       before.isOver = true;
       this.screen.release(before.transport.element);
     }
+    attempt.sound.isHidden = false;
+    attempt.transport.applySound();
     this.endWorse(attempt);
     this.host.onShown();
   }
 
-  private onFailed(attempt: Attempt, { reason, problem }: Failure): void {
+  private onFailed(attempt: Attempt, failure: Failure): void {
     if (attempt.isOver) {
       return;
     }
-    const isPlaying = this.current !== null;
     const isShown = this.shown === attempt;
-    this.attempts = this.attempts.filter((other) => other !== attempt);
     if (isShown) {
       this.host.onHiding();
       attempt.isOver = true;
       attempt.transport.stop();
     } else {
-      this.discard(attempt);
+      this.attempts.drop(attempt);
     }
-    if (isShown && this.attempts.some(({ isForced }) => isForced)) {
+    if (isShown && (this.isLeaving || this.attempts.list.some(({ isForced }) => isForced))) {
+      this.isLeaving = false;
       return; // Its replacement has been started, and reports what it finds.
     }
-    if (problem && (isShown || !isPlaying)) {
+    this.evaluate(attempt, isShown, failure);
+  }
+
+  /** Reports a failure of the stream, or starts another transport after the failure of one. */
+  private evaluate({ name }: Attempt, isShown: boolean, { reason, problem, cause }: Failure): void {
+    const { playing } = this;
+    const isLast = !playing && this.attempts.list.length === 0;
+    if (problem && (isShown || isLast)) {
       this.host.onProblem(problem);
       return;
     }
-    if (attempt.name !== this.current?.name) {
-      this.retries.fail(attempt.name, reason, performance.now());
+    this.cause = cause ?? this.cause;
+    if (name !== playing?.name) {
+      this.retries.fail(name, reason, performance.now());
     }
-    const isNeeded = !this.current || this.isStalled;
-    if (isNeeded && !this.startNext() && !this.current && this.attempts.length === 0) {
+    if (problem) {
+      // Other attempts are in progress, or a transport plays. If they find the same, they report it.
+      this.problem = playing ? null : problem;
+    } else if (playing && this.isStalled) {
+      this.startInTurn(this.usable);
+    } else if (!playing && !this.startNext() && isLast) {
       this.exhausted(reason);
     }
   }
@@ -321,14 +397,10 @@ export class TransportSwitch {
   private exhausted(reason: Reason): void {
     // If nothing works, the transports are not the cause. So all of them are tried again with the next attempt.
     this.retries.forgive();
-    this.host.onExhausted(reason);
-  }
-
-  private discard(attempt: Attempt): void {
-    if (!attempt.isOver) {
-      attempt.isOver = true;
-      attempt.transport.stop();
+    if (this.problem) {
+      this.host.onProblem(this.problem);
+    } else {
+      this.host.onExhausted(reason, this.cause);
     }
-    this.screen.release(attempt.transport.element);
   }
 }

@@ -6,20 +6,48 @@
  */
 const MIN_DELAY_MS = -20;
 const MAX_DELAY_MS = 2000;
+/** A smallest value counts for at least this time, and for at most twice this time. */
+const REMEMBERED_MS = 30_000;
+
+/** The smallest of the values of the last half to whole minute, so that a change of a clock does not count for ever. */
+export class SlidingMinimum {
+  private before = Number.POSITIVE_INFINITY;
+  private smallest = Number.POSITIVE_INFINITY;
+  private beganAt: number | null = null;
+
+  /** Infinite before the first value. */
+  get value(): number {
+    return Math.min(this.before, this.smallest);
+  }
+
+  /** Adds a value that was measured at this value of `performance.now()`. Returns the smallest one. */
+  add(now: number, value: number): number {
+    this.beganAt ??= now;
+    const elapsed = now - this.beganAt;
+    if (elapsed > REMEMBERED_MS) {
+      this.before = elapsed > 2 * REMEMBERED_MS ? Number.POSITIVE_INFINITY : this.smallest;
+      this.smallest = Number.POSITIVE_INFINITY;
+      this.beganAt = now;
+    }
+    this.smallest = Math.min(this.smallest, value);
+    return this.value;
+  }
+}
 
 /** Converts times of the service to ages. If the clocks differ, the fastest frame counts as having the age zero. */
 export class AgeClock {
-  private fastest = Number.POSITIVE_INFINITY;
+  private readonly fastest = new SlidingMinimum();
 
   /** Records the arrival of a frame that was taken at a Unix time in milliseconds. */
   arrived(takenAt: number): void {
-    this.fastest = Math.min(this.fastest, Date.now() - takenAt);
+    this.fastest.add(performance.now(), Date.now() - takenAt);
   }
 
   /** Returns the age, in seconds, of a picture that was taken at a Unix time in milliseconds. */
   age(takenAt: number): number {
-    const isSame = this.fastest > MIN_DELAY_MS && this.fastest < MAX_DELAY_MS;
-    const difference = isSame || !Number.isFinite(this.fastest) ? 0 : this.fastest;
+    const fastest = this.fastest.value;
+    const isSame = fastest > MIN_DELAY_MS && fastest < MAX_DELAY_MS;
+    const difference = isSame || !Number.isFinite(fastest) ? 0 : fastest;
     return Math.max(0, (Date.now() - takenAt - difference) / 1000);
   }
 }

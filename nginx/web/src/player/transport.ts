@@ -19,10 +19,11 @@ export type TransportName = "webcodecs" | "webrtc" | "mse" | "hls" | "native" | 
  * an attempt. The page has a text for each reason.
  *
  * - `not_chosen`: the user has chosen another transport
+ * - `not_needed`: a better transport plays
+ * - `not_ready`: the transport has no picture yet, or is tried soon
  * - `browser`: the browser lacks the interface
  * - `insecure`: the browser has the interface only on HTTPS and on localhost
  * - `wall`: the transport needs too much processor time for several tiles
- * - `muted_only`: the transport has no sound, and the sound is on
  * - `not_offered`: the service does not offer the transport
  * - `codec`: the browser cannot play the codec of the stream with this transport
  * - `connection`: the connection was refused or has ended
@@ -32,10 +33,11 @@ export type TransportName = "webcodecs" | "webrtc" | "mse" | "hls" | "native" | 
  */
 export type Reason =
   | "not_chosen"
+  | "not_needed"
+  | "not_ready"
   | "browser"
   | "insecure"
   | "wall"
-  | "muted_only"
   | "not_offered"
   | "codec"
   | "connection"
@@ -47,6 +49,8 @@ export type Reason =
 export interface Failure {
   reason: Reason;
   problem?: Coded;
+  /** An error that concerns only this transport, as the service has reported it. */
+  cause?: Coded;
 }
 
 /** What a transport reports. A transport reports nothing after its failure and after `stop`. */
@@ -59,6 +63,8 @@ export interface TransportEvents {
   grown(): void;
   /** The stream has begun again in such a way that only another attempt shows it soon. */
   restart(): void;
+  /** The transport can show what follows only with another connection. Until then, its picture remains. */
+  renew(): void;
   /** The camera is away, and the service is reconnecting; or the camera is back. */
   away(isAway: boolean): void;
   /** The connection is too slow for the stream, which has this bit rate. */
@@ -87,6 +93,8 @@ export interface Figures {
   rate: number | null;
   /** The largest number of pictures per second, if the service limits it. */
   picturesPerSecond?: number | null;
+  /** Milliseconds between two pictures; 0 while it is unknown. It is missing if the position moves between them. */
+  interval?: number;
 }
 
 /** What a transport plays, and where. */

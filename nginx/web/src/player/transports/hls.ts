@@ -7,9 +7,11 @@ import { isUnplayable, MediaErrors, problemOfMedia } from "../failure";
 import { Pace } from "../pace";
 import { renew, withToken } from "../permission";
 import { settings } from "../settings";
-import { applyTo } from "../sound";
+import { applyTo, play } from "../sound";
 import type { Figures, Job, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
+import { isFullScreenOnPhone } from "./phone";
+import { failureOf } from "./refusal";
 
 /** If the video begins this many seconds behind its target, as in a playlist that has just begun, it jumps there. */
 const BEGIN_LATE = 0.5;
@@ -99,10 +101,7 @@ export class HlsTransport implements Transport {
   }
 
   private resume(): void {
-    this.element.play().catch(() => {
-      // Not an error: browsers always permit muted video to play, so the player was stopped or restarted
-      // before the video could begin.
-    });
+    play(this.element, this.job.sound, this.ended.signal);
   }
 
   /**
@@ -144,14 +143,7 @@ export class HlsTransport implements Transport {
     } else {
       const problem = problemOfMedia(error);
       const isOwn = problem.code === "interrupted";
-      this.events.failed({ reason: "connection", ...(!isOwn && { problem }) });
+      this.events.failed(isOwn ? { reason: "connection" } : failureOf(problem));
     }
   }
-}
-
-/** Returns whether the native player of an Apple phone shows the video in full screen. */
-export function isFullScreenOnPhone(
-  video: HTMLVideoElement & { webkitDisplayingFullscreen?: boolean },
-) {
-  return video.webkitDisplayingFullscreen ?? false;
 }

@@ -4,7 +4,7 @@ import { withToken } from "../permission";
 import { PictureQueue } from "../picture-queue";
 import { AgeClock } from "../sync";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
-import { failureOf } from "./refusal";
+import { closedSocket, endOf, messageOf } from "./socket";
 
 /** Bytes before the JPEG. */
 const HEADER = 12;
@@ -12,6 +12,17 @@ const HEADER = 12;
 const WIDTHS = [320, 640, 1280, 1920];
 /** The time within which the rate of the arriving media is measured. */
 const RATE_WINDOW_MS = 5000;
+/**
+ * The service lowers the number of pictures per second for a slow client, at least to SLOWEST. If it has not done so, or
+ * has stayed at the lowest number, for SURE_MS, the connection is fast enough, or too slow.
+ */
+const SLOWEST = 1;
+const SURE_MS = 6000;
+
+/** Returns the Unix time in milliseconds by a clock that never jumps. */
+function steadyTime(): number {
+  return performance.timeOrigin + performance.now();
+}
 
 export class MjpegTransport implements Transport {
   readonly name = "mjpeg";
@@ -26,6 +37,10 @@ export class MjpegTransport implements Transport {
   private hasPicture = false;
   private shown: { takenAt: number; at: number; interval: number } | null = null;
   private picturesPerSecond: number | null = null;
+  /** The largest value of `picturesPerSecond` so far. */
+  private mostPerSecond = 0;
+  /** The time at which `picturesPerSecond` has changed last. */
+  private ratedAt = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly job: Job,
@@ -55,7 +70,15 @@ export class MjpegTransport implements Transport {
         this.onText(String(data));
       }
     };
-    socket.onclose = () => this.fail({ reason: "connection" });
+    let isOpened = false;
+    socket.onopen = () => {
+      isOpened = true;
+    };
+    socket.onclose = (event) => {
+      if (!this.isStopped) {
+        void closedSocket(this.job.key, isOpened, event).then((failure) => this.fail(failure));
+      }
+    };
     this.socket = socket;
   }
 
@@ -78,7 +101,20 @@ export class MjpegTransport implements Transport {
     const elapsed = now - (recent[0]?.at ?? now);
     const bytes = recent.reduce((sum, arrival) => sum + arrival.bytes, 0);
     const rate = elapsed > 1000 ? (bytes * 8000) / elapsed : null;
-    return { age, rate, picturesPerSecond: this.picturesPerSecond };
+    const { picturesPerSecond, shown } = this;
+    if (recent.length > 0 && now - this.ratedAt > SURE_MS) {
+      this.judge(rate ?? 0);
+    }
+    return { age, rate, picturesPerSecond, interval: shown?.interval ?? 0 };
+  }
+
+  private judge(rate: number): void {
+    const perSecond = this.picturesPerSecond ?? 0;
+    if (perSecond <= SLOWEST && this.mostPerSecond > SLOWEST) {
+      this.events.slow(rate);
+    } else if (perSecond >= this.mostPerSecond) {
+      this.events.steady();
+    }
   }
 
   private fail(failure: Failure): void {
@@ -89,23 +125,36 @@ export class MjpegTransport implements Transport {
   }
 
   private onText(text: string): void {
-    let message: Record<string, unknown>;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      this.fail({ reason: "connection" });
+    if (this.isStopped) {
       return;
     }
-    if (message.type === "rate") {
-      this.picturesPerSecond = Number(message.value) || null;
-    } else if (message.type === "error") {
-      const detail = typeof message.detail === "string" ? message.detail : null;
-      this.fail(failureOf({ code: String(message.code), detail }));
+    const message = messageOf(text);
+    switch (message?.type) {
+      case undefined:
+        this.fail({ reason: "connection" });
+        break;
+      case "rate":
+        this.rated(Number(message?.value) || null);
+        break;
+      case "state":
+        this.events.away(message?.state !== "live");
+        break;
+      case "end":
+        this.fail(endOf(message ?? {}));
+        break;
+      default:
+      // Newer services may send messages of further types.
     }
   }
 
+  private rated(perSecond: number | null): void {
+    this.picturesPerSecond = perSecond;
+    this.mostPerSecond = Math.max(this.mostPerSecond, perSecond ?? 0);
+    this.ratedAt = performance.now();
+  }
+
   private async onPicture(message: ArrayBuffer): Promise<void> {
-    if (message.byteLength <= HEADER) {
+    if (message.byteLength <= HEADER || this.isStopped) {
       return;
     }
     const header = new DataView(message);
@@ -122,7 +171,7 @@ export class MjpegTransport implements Transport {
         picture.close();
         return;
       }
-      this.queue.add(picture, takenAt, Date.now());
+      this.queue.add(picture, takenAt, steadyTime());
       this.show();
     } catch {
       // A damaged picture is left out.
@@ -140,11 +189,11 @@ export class MjpegTransport implements Transport {
   /** Shows the picture whose time has come, and waits for the next one. */
   private show(): void {
     clearTimeout(this.timer);
-    const due = this.queue.take(Date.now());
+    const due = this.queue.take(steadyTime());
     if (due) {
       this.draw(due.picture, due.takenAt);
     }
-    const next = this.queue.next(Date.now());
+    const next = this.queue.next(steadyTime());
     if (next !== null) {
       this.timer = setTimeout(() => this.show(), next);
     }
@@ -159,7 +208,7 @@ export class MjpegTransport implements Transport {
     }
     this.context?.drawImage(picture, 0, 0);
     picture.close();
-    const interval = takenAt - (this.shown?.takenAt ?? takenAt);
+    const interval = Math.max(0, takenAt - (this.shown?.takenAt ?? takenAt));
     this.shown = { takenAt, at: performance.now(), interval };
     if (!this.hasPicture) {
       this.hasPicture = true;

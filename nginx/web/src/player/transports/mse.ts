@@ -1,10 +1,12 @@
 // Plays the live socket's fragmented MP4 by Media Source Extensions, or by ManagedMediaSource on Apple phones.
 import { BufferPace } from "../buffer-pace";
 import { type Fragment, fragmentOf, type Tracks, tracksOf } from "../fragments";
-import { applyTo } from "../sound";
+import { applyTo, play } from "../sound";
 import { AgeClock } from "../sync";
+import { Timeline } from "../timeline";
 import type { Figures, Job, Reason, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
+import { isFullScreenOnPhone } from "./phone";
 import { LiveSocket, type SocketMedia } from "./socket";
 import { BufferQueue } from "./source-buffer";
 
@@ -21,7 +23,10 @@ const AUDIO_MARGIN = 0.1;
 /** The service sends the kept frames at once. If no frame has arrived for this time, the newest is known. */
 const BURST_PAUSE_MS = 6;
 const BURST_MAX_MS = 200;
-/** Seconds that the video begins before the end of the buffer, in addition to the wanted amount of buffered video. */
+/**
+ * The video begins this many seconds, or one frame, before the end of the buffer, in addition to the wanted amount of
+ * buffered video, because the next frame arrives only when the newest one has lasted.
+ */
 const BEGIN_BEFORE_END = 0.04;
 /**
  * On a slow line, the kept frames arrive over a longer time. If more than CATCH_UP seconds are buffered within
@@ -30,12 +35,12 @@ const BEGIN_BEFORE_END = 0.04;
 const CATCH_UP = 0.5;
 const CATCH_UP_MS = 3000;
 const CATCH_UP_EVERY_MS = 300;
-/** Seconds between the end of the buffer and the next frame that are closed, so that the video does not stop there. */
-const MAX_HOLE = 0.12;
 /** Seconds of played video that are kept, beside the group of pictures that is playing. */
 const KEPT = 10;
 /** A removal ends this many seconds before a keyframe, because browsers extend it to the next keyframe. */
 const BEFORE_KEYFRAME = 0.05;
+/** More messages than this do not wait for the source, which never opens if the browser has suspended the page. */
+const MAX_EARLY = 5000;
 
 type SourceClass = typeof MediaSource;
 
@@ -57,6 +62,9 @@ export class MseTransport implements Transport {
   private queue: BufferQueue | null = null;
   private buffer: SourceBuffer | null = null;
   private mime = "";
+  private hasPicture = false;
+  /** Whether the media that arrives needs another MediaSource, and so another transport. */
+  private isOutdated = false;
   private tracks: Tracks | null = null;
   /** Messages that have arrived before the source was open. */
   private early: ArrayBuffer[] = [];
@@ -68,16 +76,13 @@ export class MseTransport implements Transport {
   private beganAt = 0;
   private jumpedAt = 0;
   private burstTimer: ReturnType<typeof setTimeout> | undefined;
-  /** Seconds that are added to the times of frames. */
-  private offset = 0;
-  /** The end of the video in the buffer, including frames that are still being appended. */
-  private end: number | null = null;
-  /** Seconds between two frames. */
-  private interval = 0;
+  /** The video in the buffer, including frames that are still being appended. */
+  private readonly timeline = new Timeline();
   /** Positions of the keyframes in the buffer. */
   private keyframes: number[] = [];
   /** The difference between the Unix time at which a frame was taken and its position, in milliseconds. */
   private takenOffset: number | null = null;
+  /** The number of the newest frame of video. */
   private lastNumber = 0;
 
   constructor(
@@ -94,7 +99,7 @@ export class MseTransport implements Transport {
     const listener = {
       media: (media: SocketMedia) => this.onMedia(media),
       data: (data: ArrayBuffer) => this.onData(data),
-      gap: () => undefined,
+      gap: () => this.onGap(),
     };
     const request = { format: "mp4", codecs, audio: this.hasAudio } as const;
     this.socket = new LiveSocket(job.key, request, listener, events);
@@ -111,8 +116,11 @@ export class MseTransport implements Transport {
     element.addEventListener("waiting", () => this.burst || this.pace.stalled(performance.now()), {
       signal,
     });
-    element.addEventListener("error", () => this.fail("codec"), { signal });
-    onFirstFrame(element, signal, () => this.events.picture());
+    element.addEventListener("error", () => this.onBroken(), { signal });
+    onFirstFrame(element, signal, () => {
+      this.hasPicture = true;
+      this.events.picture();
+    });
     applyTo(element, this.job.sound);
     const url = URL.createObjectURL(source);
     element.src = url;
@@ -139,11 +147,26 @@ export class MseTransport implements Transport {
     this.trim();
     const taken = this.takenOffset;
     const age = taken === null ? null : this.clock.age(this.element.currentTime * 1000 + taken);
-    return { age: this.burst ? null : age, rate: this.socket.meter.rate(now) };
+    const { meter } = this.socket;
+    const interval = Math.max(meter.interval, this.timeline.interval * 1000);
+    return { age: this.burst ? null : age, rate: meter.rate(now), interval };
   }
 
   private fail(reason: Reason): void {
     this.socket.fail({ reason });
+  }
+
+  /** Handles an error of the decoder. A decoder that has shown pictures of the stream can usually play it. */
+  private onBroken(): void {
+    this.fail(this.hasPicture ? "stalled" : "codec");
+  }
+
+  /** Frames are missing. Until the next keyframe, shows the newest picture that there is. */
+  private onGap(): void {
+    if (this.burst && this.burst.length > 0) {
+      clearTimeout(this.burstTimer);
+      this.begin();
+    }
   }
 
   private onOpen(): void {
@@ -165,6 +188,12 @@ export class MseTransport implements Transport {
       return;
     }
     const hasChanged = this.mime !== mime;
+    if (this.mime && tracksIn(this.mime) !== tracksIn(mime)) {
+      // A SourceBuffer takes no other set of tracks.
+      this.isOutdated = true;
+      this.events.renew();
+      return;
+    }
     this.mime = mime;
     if (this.isOpen && hasChanged) {
       this.applyType();
@@ -184,13 +213,19 @@ export class MseTransport implements Transport {
       this.fail("codec");
       return;
     }
-    const onError = (isFull: boolean) => this.fail(isFull ? "too_slow" : "codec");
+    const onError = (isFull: boolean) => (isFull ? this.fail("too_slow") : this.onBroken());
     this.queue = new BufferQueue(this.buffer, () => this.onAppended(), onError, this.ended.signal);
   }
 
   private onData(data: ArrayBuffer): void {
+    if (this.isOutdated) {
+      return;
+    }
     if (!this.queue) {
       this.early.push(data);
+      if (this.early.length > MAX_EARLY) {
+        this.fail("no_picture");
+      }
       return;
     }
     const fragment = this.tracks && fragmentOf(data, this.tracks);
@@ -208,14 +243,16 @@ export class MseTransport implements Transport {
 
   private onFrame(data: ArrayBuffer, fragment: Fragment): void {
     const now = performance.now();
-    const { takenAt } = fragment;
-    this.lastNumber = fragment.number;
+    const { takenAt, isVideo } = fragment;
+    if (isVideo) {
+      this.lastNumber = fragment.number;
+    }
     if (takenAt !== null) {
       this.clock.arrived(takenAt);
-      this.socket.meter.received(now, data.byteLength, takenAt);
+      this.socket.meter.received(now, data.byteLength, takenAt, isVideo);
     }
     this.events.media();
-    if (fragment.isVideo) {
+    if (isVideo) {
       this.place(fragment, now);
     }
     if (this.burst) {
@@ -231,31 +268,27 @@ export class MseTransport implements Transport {
   }
 
   /** Closes a hole or a jump of the times before the frame, and notes where the frame is in the buffer. */
-  private place({ time, decodeTime, takenAt, isKeyframe }: Fragment, now: number): void {
-    const end = this.end ?? decodeTime + this.offset;
-    const distance = decodeTime + this.offset - end;
-    if (Math.abs(distance) > MAX_HOLE) {
-      this.shift(end - decodeTime);
-    } else if (this.end !== null) {
-      // The frame lasts until the next one, which is not known yet. So it counts as long as the one before.
-      this.interval = Math.max(0, this.interval + distance);
+  private place(fragment: Fragment, now: number): void {
+    const { time, decodeTime, duration, takenAt, isKeyframe } = fragment;
+    const { timeline } = this;
+    if (this.burst === null && timeline.end !== null) {
+      this.pace.note(now, timeline.end - this.element.currentTime);
     }
-    if (this.burst === null) {
-      this.pace.note(now, end - this.element.currentTime);
+    if (timeline.add(decodeTime, duration)) {
+      this.shift(timeline.offset);
     }
+    const position = time + timeline.offset;
     if (isKeyframe) {
-      this.keyframes.push(time + this.offset);
+      this.keyframes.push(position);
     }
     if (takenAt !== null) {
-      this.takenOffset = takenAt - (time + this.offset) * 1000;
+      this.takenOffset = takenAt - position * 1000;
     }
-    this.end = decodeTime + this.offset + this.interval;
   }
 
   /** Changes the seconds that are added to the times of the frames that follow. */
   private shift(offset: number): void {
     this.flushBurst();
-    this.offset = offset;
     this.queue?.afterwards(() => {
       if (this.buffer) {
         this.buffer.timestampOffset = offset;
@@ -276,21 +309,18 @@ export class MseTransport implements Transport {
       this.burst = null;
       this.beganAt = performance.now();
       this.jump();
-      this.element.play().catch((error) => this.onRefused(error));
+      this.resume();
     });
   }
 
-  /** Without a user's action, browsers can refuse to play with sound. */
-  private onRefused(error: unknown): void {
-    if (error instanceof DOMException && error.name === "NotAllowedError") {
-      this.element.muted = true;
-      this.element.play().catch(() => undefined);
-    }
+  private resume(): void {
+    play(this.element, this.job.sound, this.ended.signal);
   }
 
   /** Jumps if the kept frames continue to arrive after the beginning. */
   private catchUp(now: number): void {
-    const ahead = (this.end ?? 0) - this.element.currentTime;
+    const { end, interval } = this.timeline;
+    const ahead = (end ?? 0) - interval - this.element.currentTime;
     const isEarly = now - this.beganAt < CATCH_UP_MS;
     if (isEarly && ahead > CATCH_UP && now - this.jumpedAt > CATCH_UP_EVERY_MS) {
       this.jumpedAt = now;
@@ -303,7 +333,7 @@ export class MseTransport implements Transport {
     if (buffered.length > 0) {
       const end = buffered.end(buffered.length - 1);
       const now = performance.now();
-      const before = BEGIN_BEFORE_END + this.pace.wanted(now);
+      const before = Math.max(BEGIN_BEFORE_END, this.timeline.interval) + this.pace.wanted(now);
       this.element.currentTime = Math.max(buffered.start(buffered.length - 1), end - before);
       this.jumpedAt = now;
       this.pace.reset(now);
@@ -318,8 +348,8 @@ export class MseTransport implements Transport {
     } else if (element.playbackRate !== speed) {
       element.playbackRate = speed;
     }
-    if (element.paused && !element.ended) {
-      element.play().catch(() => undefined);
+    if (element.paused && !element.ended && !isFullScreenOnPhone(element)) {
+      this.resume();
     }
   }
 
@@ -341,4 +371,9 @@ export class MseTransport implements Transport {
       }
     });
   }
+}
+
+/** Returns the number of tracks of a MIME type. */
+function tracksIn(mime: string): number {
+  return mime.split(",").length;
 }

@@ -1,15 +1,20 @@
 // Plays HLS with the browser's own player. Safari on older phones plays HLS only in this way.
 import { addressOf } from "../../api/address";
 import { withToken } from "../permission";
-import { applyTo } from "../sound";
+import { applyTo, play } from "../sound";
 import type { Figures, Job, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
-import { isFullScreenOnPhone } from "./hls";
+import { isFullScreenOnPhone } from "./phone";
+
+/** The connection has been fast enough if the video has played for this time without a stop. */
+const STEADY_MS = 10_000;
 
 export class NativeTransport implements Transport {
   readonly name = "native";
   readonly element: HTMLVideoElement;
   private readonly ended = new AbortController();
+  /** The time since which the video has played without a stop; infinite while it does not play. */
+  private playsSince = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly job: Job,
@@ -27,6 +32,10 @@ export class NativeTransport implements Transport {
     const { signal } = this.ended;
     applyTo(element, this.job.sound);
     onFirstFrame(element, signal, () => events.picture());
+    element.addEventListener("playing", () => (this.playsSince = performance.now()), { signal });
+    element.addEventListener("waiting", () => (this.playsSince = Number.POSITIVE_INFINITY), {
+      signal,
+    });
     // This event is the only sign that media arrives.
     element.addEventListener("progress", () => events.media(), { signal });
     element.addEventListener("error", () => events.failed({ reason: "connection" }), { signal });
@@ -47,11 +56,13 @@ export class NativeTransport implements Transport {
     if (this.element.paused && !isFullScreenOnPhone(this.element)) {
       this.resume();
     }
+    if (performance.now() - this.playsSince > STEADY_MS) {
+      this.events.steady();
+    }
     return { age: null, rate: null };
   }
 
   private resume(): void {
-    // Not an error if it fails: the video was stopped before it could begin.
-    this.element.play().catch(() => undefined);
+    play(this.element, this.job.sound, this.ended.signal);
   }
 }

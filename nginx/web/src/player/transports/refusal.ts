@@ -1,5 +1,7 @@
 // Distinguishes failures of the stream, which concern all transports, from failures of one transport.
-import type { Coded } from "../../api/problem";
+import { addressOf } from "../../api/address";
+import { type Coded, problemOf } from "../../api/problem";
+import { withToken } from "../permission";
 import type { Failure, Reason } from "../transport";
 
 /** Codes with which no transport can play. The codes of cameras begin with `source_`. */
@@ -23,12 +25,39 @@ const REASONS: Record<string, Reason> = {
   not_found: "not_offered",
   method_not_allowed: "not_offered",
 };
+/**
+ * A file that no stream has. The service checks the permission before it looks for a file, so the response shows whether
+ * the permission is missing, and the request has no other effect.
+ */
+const PROBE = "permission.m4s";
+/** The response is not waited for longer than this, so that another transport is started soon. */
+const PROBE_MS = 500;
 
 /** Returns the failure that follows from an error that the service has reported to one transport. */
 export function failureOf(error: Coded): Failure {
   const isOfStream = OF_STREAM.includes(error.code) || error.code.startsWith("source_");
   return {
     reason: REASONS[error.code] ?? "connection",
-    ...(isOfStream && { problem: error }),
+    ...(isOfStream ? { problem: error } : { cause: error }),
   };
+}
+
+/**
+ * Returns the failure of a WebSocket to this stream that was closed before it was open. Browsers do not show why, so an
+ * HTTP request finds out whether the permission has ended.
+ */
+export async function refusedSocket(key: string): Promise<Failure> {
+  try {
+    const response = await fetch(withToken(addressOf(`streams/${key}/${PROBE}`)), {
+      cache: "no-store",
+      signal: AbortSignal.timeout(PROBE_MS),
+    });
+    if (response.status === 401 || response.status === 403) {
+      const problem = problemOf(response.status, await response.text());
+      return problem ? failureOf(problem) : { reason: "connection" };
+    }
+  } catch {
+    // The service does not respond, or not in time.
+  }
+  return { reason: "connection" };
 }

@@ -4,7 +4,7 @@ import type { Coded } from "../../api/problem";
 import { ArrivalMeter } from "../arrivals";
 import { withToken } from "../permission";
 import type { Failure, TransportEvents } from "../transport";
-import { failureOf } from "./refusal";
+import { failureOf, refusedSocket } from "./refusal";
 
 /** Interval between two acknowledgements. */
 const ACK_EVERY_MS = 250;
@@ -28,7 +28,7 @@ export interface SocketListener {
   media(media: SocketMedia): void;
   /** An init segment or a frame. */
   data(data: ArrayBuffer): void;
-  /** The service has left out frames. The next frame of video is a keyframe. */
+  /** Frames are missing. The next frame of video is a keyframe. */
   gap(): void;
 }
 
@@ -38,15 +38,54 @@ export interface WatchRequest {
   audio: boolean;
 }
 
+/** A text message of the service. */
+export type ServiceMessage = Record<string, unknown>;
+
+/** Parses a text message; null if it is not an object with a type. */
+export function messageOf(text: string): ServiceMessage | null {
+  try {
+    const message: unknown = JSON.parse(text);
+    const isObject = typeof message === "object" && message !== null && "type" in message;
+    return isObject ? (message as ServiceMessage) : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Returns the failure that the message `end` reports. */
+export function endOf({ code, detail }: ServiceMessage): Failure {
+  const error: Coded = {
+    code: typeof code === "string" ? code : "interrupted",
+    detail: typeof detail === "string" ? detail : null,
+  };
+  return failureOf(error);
+}
+
+/** Returns the failure of a WebSocket that was closed without the message `end`. `isOpened`: whether it was ever open. */
+export function closedSocket(
+  key: string,
+  isOpened: boolean,
+  { reason }: CloseEvent,
+): Promise<Failure> {
+  if (!isOpened) {
+    return refusedSocket(key);
+  }
+  // A client that is too slow for the message gets the code as the reason of the close frame.
+  return Promise.resolve(reason ? endOf({ code: reason }) : { reason: "connection" });
+}
+
 export class LiveSocket {
   readonly meter = new ArrivalMeter();
   private readonly socket: WebSocket;
   private isClosed = false;
+  private isOpened = false;
+  /** The newest frame that was shown or skipped, and the newest one that was acknowledged. */
+  private done = 0;
   private acked = 0;
-  private ackedAt = 0;
+  private ackTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    key: string,
+    private readonly key: string,
     request: WatchRequest,
     private readonly listener: SocketListener,
     private readonly events: TransportEvents,
@@ -54,18 +93,31 @@ export class LiveSocket {
     const address = withToken(addressOf(`streams/${key}/live`)).replace(/^http/, "ws");
     this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => this.send({ type: "watch", ...request });
+    this.socket.onopen = () => {
+      this.isOpened = true;
+      this.send({ type: "watch", ...request });
+    };
     this.socket.onmessage = ({ data }) => this.onMessage(data);
-    this.socket.onclose = () => this.fail({ reason: "connection" });
+    this.socket.onclose = (event) => void this.onClose(event);
   }
 
-  /** Acknowledges a frame. The service uses the acknowledgements to notice a slow connection. */
+  /**
+   * Acknowledges a frame of video, at the latest ACK_EVERY_MS later. The service uses the acknowledgements to notice a
+   * slow connection.
+   */
   ack(number: number): void {
-    const now = performance.now();
-    if (number > this.acked && now - this.ackedAt > ACK_EVERY_MS) {
-      this.acked = number;
-      this.ackedAt = now;
-      this.send({ type: "ack", number });
+    this.done = Math.max(this.done, number);
+    if (this.ackTimer === undefined && !this.isClosed) {
+      this.sendAck();
+    }
+  }
+
+  private sendAck(): void {
+    this.ackTimer = undefined;
+    if (this.done > this.acked) {
+      this.acked = this.done;
+      this.send({ type: "ack", number: this.acked });
+      this.ackTimer = setTimeout(() => this.sendAck(), ACK_EVERY_MS);
     }
   }
 
@@ -80,6 +132,7 @@ export class LiveSocket {
 
   close(): void {
     this.isClosed = true;
+    clearTimeout(this.ackTimer);
     this.socket.close();
   }
 
@@ -88,6 +141,12 @@ export class LiveSocket {
     if (!this.isClosed) {
       this.close();
       this.events.failed(failure);
+    }
+  }
+
+  private async onClose(event: CloseEvent): Promise<void> {
+    if (!this.isClosed) {
+      this.fail(await closedSocket(this.key, this.isOpened, event));
     }
   }
 
@@ -109,37 +168,27 @@ export class LiveSocket {
   }
 
   private onText(text: string): void {
-    let message: Record<string, unknown>;
-    try {
-      message = JSON.parse(text);
-    } catch {
-      this.fail({ reason: "connection" });
-      return;
-    }
-    switch (message.type) {
+    const message = messageOf(text);
+    switch (message?.type) {
+      case undefined:
+        this.fail({ reason: "connection" });
+        break;
       case "media":
         this.listener.media(message as unknown as SocketMedia);
         break;
       case "gap":
-        this.meter.lost(performance.now(), Number(message.frames) || 1);
+        this.meter.lost(performance.now(), Number(message?.frames) || 1);
         this.listener.gap();
         break;
       case "state":
         // The list of streams, which the page has anyway, has the reason.
-        this.events.away(message.state !== "live");
+        this.events.away(message?.state !== "live");
         break;
       case "end":
-        this.fail(failureOf(codedOf(message, "interrupted")));
+        this.fail(endOf(message ?? {}));
         break;
       default:
       // Newer services may send messages of further types.
     }
   }
-}
-
-function codedOf({ code, detail }: Record<string, unknown>, fallback: string): Coded {
-  return {
-    code: typeof code === "string" ? code : fallback,
-    detail: typeof detail === "string" ? detail : null,
-  };
 }

@@ -1,5 +1,6 @@
 // Decodes the live socket's frames with WebCodecs, and draws each picture on a canvas as soon as it is decoded.
 import { type RawFrame, rawFrameOf } from "../raw-frames";
+import { isHeard } from "../sound";
 import { AgeClock } from "../sync";
 import type { Figures, Job, Motion, Reason, Transport, TransportEvents } from "../transport";
 import { AudioOutput } from "./audio-output";
@@ -9,7 +10,7 @@ const CODECS = ["avc1", "avc3", "hvc1", "hev1", "ulaw", "alaw", "mp4a", "opus"];
 /** If this many frames wait for the decoder after the beginning, frames are left out until the next keyframe. */
 const MAX_WAITING = 25;
 /** Decoders can drop frames, so frames are forgotten when this many newer ones are known. */
-const MAX_KNOWN = 300;
+const MAX_KNOWN = 3000;
 /** After this many such omissions within SLOW_WITHIN_MS, the computer is too slow for this transport. */
 const MAX_OMISSIONS = 3;
 const SLOW_WITHIN_MS = 30_000;
@@ -33,6 +34,10 @@ export class WebCodecsTransport implements Transport {
   private lastNumber = 0;
   /** The number of the newest frame of video that the decoder has got. */
   private newest = 0;
+  /** The newest decoded picture that was not shown, because a newer one was expected; null if there is none. */
+  private hidden: VideoFrame | null = null;
+  /** The presentation time of the newest audio that is decoded but not played. */
+  private silentUntil = Number.NEGATIVE_INFINITY;
   private hasPicture = false;
   private shownAt: number | null = null;
   private position = 0;
@@ -49,10 +54,7 @@ export class WebCodecsTransport implements Transport {
     const listener = {
       media: (media: SocketMedia) => this.onMedia(media),
       data: (data: ArrayBuffer) => this.onData(data),
-      gap: () => {
-        this.needsKeyframe = true;
-        this.lastNumber = 0;
-      },
+      gap: () => this.onGap(),
     };
     const request = { format: "raw", codecs: CODECS, audio: this.hasAudio } as const;
     this.socket = new LiveSocket(job.key, request, listener, events);
@@ -65,6 +67,7 @@ export class WebCodecsTransport implements Transport {
   start(): void {
     if (this.hasAudio) {
       this.output = new AudioOutput();
+      this.applySound();
     }
   }
 
@@ -74,13 +77,13 @@ export class WebCodecsTransport implements Transport {
     closeDecoder(this.video);
     closeDecoder(this.audio);
     this.output?.close();
-    this.known.clear();
+    this.forget();
   }
 
   applySound(): boolean {
     const { isOn } = this.job.sound;
     if (this.output) {
-      this.output.sound = isOn;
+      this.output.sound = isHeard(this.job.sound);
     }
     return this.hasAudio || !isOn;
   }
@@ -89,7 +92,8 @@ export class WebCodecsTransport implements Transport {
     const now = performance.now();
     this.socket.check(now);
     const age = this.shownAt === null ? null : this.clock.age(this.shownAt);
-    return { age, rate: this.socket.meter.rate(now) };
+    const { meter } = this.socket;
+    return { age, rate: meter.rate(now), interval: meter.interval };
   }
 
   private fail(reason: Reason): void {
@@ -105,11 +109,11 @@ export class WebCodecsTransport implements Transport {
     // Without `optimizeForLatency`, decoders keep a frame back.
     const config: VideoDecoderConfig = { codec: video.codec, optimizeForLatency: true };
     closeDecoder(this.video);
-    this.known.clear();
+    this.forget();
     this.needsKeyframe = true;
     this.video = new VideoDecoder({
       output: (frame) => this.onPicture(frame),
-      error: () => this.fail("codec"),
+      error: () => this.onBroken(),
     });
     try {
       this.video.configure(config);
@@ -123,6 +127,43 @@ export class WebCodecsTransport implements Transport {
     this.configureAudio(audio);
   }
 
+  /** Handles an error of the decoder. A decoder that has shown pictures of the stream can usually play it. */
+  private onBroken(): void {
+    this.fail(this.hasPicture ? "stalled" : "codec");
+  }
+
+  /** Forgets the frames that are being decoded. */
+  private forget(): void {
+    this.known.clear();
+    this.hidden?.close();
+    this.hidden = null;
+    this.newest = 0;
+    this.silentUntil = Number.NEGATIVE_INFINITY;
+  }
+
+  /** Frames are missing. Until the next keyframe, shows the newest picture that there is, even if it is old. */
+  private onGap(): void {
+    const { video } = this;
+    this.needsKeyframe = true;
+    this.lastNumber = 0;
+    if (video?.state === "configured") {
+      // If the decoder was closed in the meantime, the pictures are not needed.
+      video.flush().then(
+        () => this.video === video && this.reveal(),
+        () => undefined,
+      );
+    }
+  }
+
+  private reveal(): void {
+    const { hidden } = this;
+    this.hidden = null;
+    if (hidden && !this.isStopped) {
+      this.show(hidden, this.known.get(hidden.timestamp));
+    }
+    hidden?.close();
+  }
+
   /** Sound that the browser cannot decode does not keep the picture from playing. */
   private configureAudio(audio: SocketMedia["audio"]): void {
     closeDecoder(this.audio);
@@ -131,7 +172,7 @@ export class WebCodecsTransport implements Transport {
       return;
     }
     const decoder = new AudioDecoder({
-      output: (data) => this.output?.play(data),
+      output: (data) => this.onSound(data),
       error: () => {
         this.audio = null;
       },
@@ -156,7 +197,7 @@ export class WebCodecsTransport implements Transport {
     }
     const now = performance.now();
     this.clock.arrived(frame.takenAt);
-    this.socket.meter.received(now, message.byteLength, frame.takenAt);
+    this.socket.meter.received(now, message.byteLength, frame.takenAt, frame.isVideo);
     this.events.media();
     // Decoders report no error for a missing frame, and show damaged pictures. So the numbers are checked.
     if (this.lastNumber > 0 && frame.number !== this.lastNumber + 1) {
@@ -193,7 +234,7 @@ export class WebCodecsTransport implements Transport {
     try {
       video.decode(new EncodedVideoChunk({ type, timestamp, data }));
     } catch {
-      this.fail("codec");
+      this.onBroken();
     }
   }
 
@@ -210,36 +251,58 @@ export class WebCodecsTransport implements Transport {
     }
   }
 
-  private decodeAudio({ timestamp, data, number }: RawFrame): void {
+  private decodeAudio({ timestamp, data, isOld }: RawFrame): void {
     if (this.audio?.state === "configured") {
+      if (isOld) {
+        this.silentUntil = Math.max(this.silentUntil, timestamp);
+      }
       try {
         this.audio.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
       } catch {
         this.audio = null;
       }
     }
-    this.socket.ack(number);
+  }
+
+  /** Plays decoded audio. Old audio was decoded only because the decoder needs the audio before. */
+  private onSound(data: AudioData): void {
+    const isOld = data.timestamp <= this.silentUntil;
+    if (this.output && !isOld) {
+      this.output.play(data);
+    } else {
+      data.close();
+    }
   }
 
   private onPicture(frame: VideoFrame): void {
     const known = this.known.get(frame.timestamp);
-    this.known.delete(frame.timestamp);
     if (known) {
       this.socket.ack(known.number);
     }
     // Of the burst at the beginning, only the newest picture is shown.
     const isHidden = known?.isOld && known.number !== this.newest;
-    if (!this.isStopped && !isHidden) {
-      this.draw(frame);
-      this.position = frame.timestamp / 1e6;
-      this.shownAt = known?.takenAt ?? this.shownAt;
-      if (!this.hasPicture) {
-        this.hasPicture = true;
-        this.element.dataset.picture = "";
-        this.events.picture();
-      }
+    this.hidden?.close();
+    this.hidden = null;
+    if (isHidden && !this.isStopped) {
+      this.hidden = frame;
+      return;
     }
+    if (!this.isStopped) {
+      this.show(frame, known);
+    }
+    this.known.delete(frame.timestamp);
     frame.close();
+  }
+
+  private show(frame: VideoFrame, known: Known | undefined): void {
+    this.draw(frame);
+    this.position = frame.timestamp / 1e6;
+    this.shownAt = known?.takenAt ?? this.shownAt;
+    if (!this.hasPicture) {
+      this.hasPicture = true;
+      this.element.dataset.picture = "";
+      this.events.picture();
+    }
   }
 
   private draw(frame: VideoFrame): void {

@@ -1,10 +1,12 @@
 // Plays WebRTC, which is negotiated by WHEP: one POST with the browser's offer, and one DELETE at the end.
 import { addressOf } from "../../api/address";
 import { problemOf } from "../../api/problem";
+import { LossMeter } from "../loss";
 import { withToken } from "../permission";
-import { applyTo } from "../sound";
+import { applyTo, play } from "../sound";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
+import { isFullScreenOnPhone } from "./phone";
 import { failureOf } from "./refusal";
 
 /** Time limit for the answer of the service. */
@@ -16,6 +18,8 @@ interface Counters {
   at: number;
   bytes: number;
   frames: number;
+  /** Width of the picture in pixels; 0 while it is unknown. */
+  width: number;
   /** Seconds that all frames together have spent in the browser, from the network to the screen. */
   processing: number;
 }
@@ -43,7 +47,8 @@ export class WhepTransport implements Transport {
   private session: string | null = null;
   private counters: Counters | null = null;
   private askedAt = 0;
-  private figures: Figures = { age: null, rate: null };
+  private readonly loss = new LossMeter();
+  private figures: Figures = { age: null, rate: null, interval: 0 };
 
   constructor(
     private readonly job: Job,
@@ -82,7 +87,8 @@ export class WhepTransport implements Transport {
     element.srcObject = stream;
     onFirstFrame(element, signal, () => this.events.picture());
     addEventListener("pagehide", () => this.leave(), { signal });
-    element.play().catch(() => undefined);
+    this.resume();
+    this.reportFrames();
     this.negotiate().catch(() => this.fail({ reason: "connection" }));
   }
 
@@ -103,10 +109,44 @@ export class WhepTransport implements Transport {
       this.askedAt = now;
       this.measure().catch(() => undefined);
     }
-    if (this.element.paused) {
-      this.element.play().catch(() => undefined);
+    if (this.element.paused && !isFullScreenOnPhone(this.element)) {
+      this.resume();
+    }
+    if (this.loss.isTooSlow(now)) {
+      this.events.slow(this.figures.rate ?? 0);
+    } else if (this.loss.isSteady(now)) {
+      this.events.steady();
     }
     return this.figures;
+  }
+
+  private resume(): void {
+    play(this.element, this.job.sound, this.ended.signal);
+  }
+
+  /** Reports each frame of a visible page as media. */
+  private reportFrames(): void {
+    const { element, ended } = this;
+    if (!ended.signal.aborted && "requestVideoFrameCallback" in element) {
+      element.requestVideoFrameCallback(() => {
+        if (!ended.signal.aborted) {
+          this.events.media();
+          this.reportFrames();
+        }
+      });
+    }
+  }
+
+  /** When the service ends the session, the state of the transport shows that at once; that of the connection does not. */
+  private followEnd(): void {
+    const [receiver] = this.peer.getReceivers();
+    const transport = receiver?.transport;
+    const onChange = () => {
+      if (transport?.state === "closed") {
+        this.fail({ reason: "connection" });
+      }
+    };
+    transport?.addEventListener("statechange", onChange, { signal: this.ended.signal });
   }
 
   private fail(failure: Failure): void {
@@ -143,6 +183,7 @@ export class WhepTransport implements Transport {
       peer.setConfiguration({ ...peer.getConfiguration(), iceServers });
     }
     await peer.setRemoteDescription({ type: "answer", sdp: body });
+    this.followEnd();
   }
 
   /** Ends the session, so that the service does not have to wait for its time limit. */
@@ -168,16 +209,26 @@ export class WhepTransport implements Transport {
       at: performance.now(),
       bytes: Number(video.bytesReceived) || 0,
       frames: Number(video.framesDecoded) || 0,
+      width: Number(video.frameWidth) || 0,
       processing: Number(video.totalProcessingDelay) || 0,
     };
     const before = this.counters;
     this.counters = now;
-    if (!before || now.frames <= before.frames) {
+    const lost = Number(video.packetsLost) || 0;
+    this.loss.add(now.at, lost, Number(video.packetsReceived) || 0);
+    if (!before || now.frames <= before.frames || this.ended.signal.aborted) {
       return;
     }
     this.events.media();
+    if (now.width > 0 && now.width < before.width && !this.job.key.endsWith("~sub")) {
+      // The service has found the connection too slow, and continues with the sub stream. With a session of the sub
+      // stream, the tile knows that, and returns to the main stream later.
+      this.events.slow(this.figures.rate ?? 0);
+      return;
+    }
     const age = (now.processing - before.processing) / (now.frames - before.frames);
     const rate = ((now.bytes - before.bytes) * 8000) / (now.at - before.at);
-    this.figures = { age: age + roundTrip / 2, rate };
+    const interval = (now.at - before.at) / (now.frames - before.frames);
+    this.figures = { age: age + roundTrip / 2, rate, interval };
   }
 }

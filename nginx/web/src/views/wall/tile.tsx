@@ -7,7 +7,7 @@ import type { Stream } from "../../api/types";
 import type { LivePlayer } from "../../player/live";
 import { type Picture, sizeOf } from "../../player/screen";
 import { setVolume, volume } from "../../player/sound";
-import { fillScreen, saveFile, timeForFile } from "../../ui/browser";
+import { saveFile, timeForFile } from "../../ui/browser";
 import { bitRate, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
@@ -21,6 +21,7 @@ import {
   factsOfTile,
 } from "../condition";
 import { Details } from "./details";
+import { useFullScreen } from "./full-screen";
 import { useShortcuts } from "./keys";
 import type { WallCamera } from "./load";
 import { Message } from "./tile-message";
@@ -82,7 +83,8 @@ export function Tile({
     }
   }, [condition, onMissing]);
 
-  const fullScreen = () => toggleFullScreen(tile.current, video.current);
+  const { isFilling, toggle } = useFullScreen();
+  const fullScreen = () => toggle(tile.current, player?.screen.shown.peek() ?? null);
   const photo = async () => {
     const picture = player && (await snapshot(player.screen.shown.peek()));
     if (picture) {
@@ -106,7 +108,7 @@ export function Tile({
   return (
     <article
       ref={tile as never}
-      class={`tile ${state} ${isOpen ? "open" : ""}`}
+      class={classOf(state, isOpen, isFilling)}
       data-camera={id}
       data-state={isWanted ? state : "stopped"}
       data-condition={condition}
@@ -178,6 +180,10 @@ export function Tile({
       )}
     </article>
   );
+}
+
+function classOf(state: string, isOpen: boolean, isFilling: boolean): string {
+  return `tile ${state} ${isOpen ? "open" : ""} ${isFilling ? "filling" : ""}`;
 }
 
 /** Returns the condition of a tile, and the reason why it shows no video; null without such a reason. */
@@ -261,25 +267,6 @@ function Controls({
       <IconButton icon="full" label={t("tile.full_screen")} onClick={onFullScreen} />
     </div>
   );
-}
-
-/**
- * Enters or leaves full screen. Apple phones show only videos in full screen, with a method that Safari
- * adds.
- */
-function toggleFullScreen(
-  tile: HTMLElement | null,
-  video: (HTMLVideoElement & { webkitEnterFullscreen?: () => void }) | null,
-): void {
-  if (document.fullscreenElement) {
-    void document.exitFullscreen();
-  } else if (document.fullscreenEnabled) {
-    if (tile) {
-      fillScreen(tile);
-    }
-  } else {
-    video?.webkitEnterFullscreen?.();
-  }
 }
 
 /**

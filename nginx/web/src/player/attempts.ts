@@ -1,0 +1,132 @@
+// The transports of a tile that have been started and are not visible yet.
+import type { Screen } from "./screen";
+import type { Sound } from "./sound";
+import type { Job, Transport, TransportEvents, TransportFactory, TransportName } from "./transport";
+
+/** A transport that plays, or that has been started and is not visible yet. */
+export interface Attempt {
+  readonly name: TransportName;
+  readonly transport: Transport;
+  readonly sound: Sound;
+  /** Whether the transport replaces the visible one even if that one is better. */
+  readonly isForced: boolean;
+  /** Ends the attempt's turn. */
+  readonly endTurn: () => void;
+  /** The time at which the attempt began. While the camera is away, attempts do not become older. */
+  beganAt: number;
+  /** The time of the first picture; null before it. */
+  pictureAt: number | null;
+  /** Whether the camera is away, as the transport reports it. */
+  isAway: boolean;
+  /** Whether the transport has failed or was stopped. Its last picture may still be visible. */
+  isOver: boolean;
+}
+
+/** If a transport has no picture after this time although another one may work, it has failed. */
+const NO_PICTURE_MS = 6000;
+/** The same for the only transport, because a busy computer can need many seconds. */
+const NO_PICTURE_ALONE_MS = 30_000;
+
+/** A turn that needs no end. */
+const noTurn = () => undefined;
+
+export class Attempts {
+  /** From the first to the last one that was started. */
+  list: Attempt[] = [];
+
+  constructor(
+    private readonly screen: Screen,
+    private readonly make: (name: TransportName) => TransportFactory,
+    private readonly job: () => Job,
+    private readonly eventsOf: (attempt: () => Attempt) => TransportEvents,
+  ) {}
+
+  get last(): Attempt | undefined {
+    return this.list.at(-1);
+  }
+
+  has(name: TransportName): boolean {
+    return this.list.some((attempt) => attempt.name === name);
+  }
+
+  start(name: TransportName, isForced: boolean, endTurn: () => void = noTurn): void {
+    const job = this.job();
+    // Until the attempt is visible, another transport may be heard.
+    const sound: Sound = {
+      get isOn() {
+        return job.sound.isOn;
+      },
+      isHidden: true,
+    };
+    const events = this.eventsOf(() => attempt);
+    const transport = this.make(name)({ ...job, sound }, events);
+    const attempt: Attempt = {
+      name,
+      transport,
+      sound,
+      isForced,
+      endTurn,
+      beganAt: performance.now(),
+      pictureAt: null,
+      isAway: false,
+      isOver: false,
+    };
+    this.list.push(attempt);
+    transport.start();
+  }
+
+  /**
+   * Returns the attempts that have no picture for too long, or nothing but the kept frames. `isWaiting`: whether no
+   * other transport plays. On a page that is not visible, attempts are never late.
+   */
+  late(now: number, isWaiting: boolean): Attempt[] {
+    const limit = isWaiting && this.list.length === 1 ? NO_PICTURE_ALONE_MS : NO_PICTURE_MS;
+    return document.hidden ? [] : this.list.filter(({ beganAt }) => now - beganAt > limit);
+  }
+
+  /** Counts the age of the attempts from now on. */
+  rejuvenate(now: number): void {
+    for (const attempt of this.list) {
+      attempt.beganAt = now;
+    }
+  }
+
+  /** Starts an attempt from the beginning. */
+  restart(attempt: Attempt): void {
+    const { name, isForced } = attempt;
+    this.drop(attempt);
+    this.start(name, isForced);
+  }
+
+  /** Takes an attempt out of the list, because it is visible from now on. */
+  take(attempt: Attempt): void {
+    this.list = this.list.filter((other) => other !== attempt);
+    attempt.endTurn();
+  }
+
+  /** Ends an attempt. */
+  drop(attempt: Attempt): void {
+    this.take(attempt);
+    if (!attempt.isOver) {
+      attempt.isOver = true;
+      attempt.transport.stop();
+    }
+    this.screen.release(attempt.transport.element);
+  }
+
+  /** Ends the attempts that satisfy a condition. */
+  dropIf(isUnwanted: (attempt: Attempt) => boolean): void {
+    for (const attempt of this.list.filter(isUnwanted)) {
+      this.drop(attempt);
+    }
+  }
+
+  /** Applies the tile's sound, and starts those again that were started without it. */
+  applySound(): void {
+    for (const attempt of [...this.list]) {
+      if (!attempt.transport.applySound()) {
+        this.restart(attempt);
+      }
+    }
+  }
+}
