@@ -56,6 +56,7 @@ export class Attempts {
       get isOn() {
         return job.sound.isOn;
       },
+      volume: job.sound.volume,
       isHidden: true,
     };
     const events = this.eventsOf(() => attempt);

@@ -1,6 +1,6 @@
 // The elements of a tile that show its picture. While a player changes to another transport, there are two: the old
 // one stays visible until the new one has a picture.
-import { signal } from "@preact/signals";
+import { signal } from "@preact/signals-core";
 
 export type Picture = HTMLVideoElement | HTMLCanvasElement;
 

@@ -3,11 +3,12 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { isReachable, streamKey, streams } from "../../api/streams";
+import { streamKey } from "../../api/stream-key";
+import { isReachable, streams } from "../../api/streams";
 import type { Profile } from "../../api/types";
+import { host, refusals } from "../../playback/host";
+import { choiceFor } from "../../playback/preference";
 import { LivePlayer } from "../../player/live";
-import { choiceFor } from "../../player/preference";
-import { forget } from "../../player/refused";
 
 /**
  * A tile that is no longer visible continues to play for this time, so that a short visit to another tab
@@ -87,7 +88,7 @@ export function useLive(options: Options): Live {
     if (!video.current || !still.current) {
       return;
     }
-    const made = new LivePlayer(video.current, still.current);
+    const made = new LivePlayer(video.current, still.current, host);
     setPlayer(made);
     return () => made.stop();
   }, []);
@@ -95,7 +96,7 @@ export function useLive(options: Options): Live {
   // If the user stops a tile, the next start contacts the camera even after a refusal.
   useEffect(() => {
     if (!isWanted) {
-      forget(key);
+      refusals.forget(key);
     }
   }, [isWanted, key]);
 
@@ -116,7 +117,7 @@ export function useLive(options: Options): Live {
   const state = streams.value?.get(key)?.state;
   useEffect(() => {
     if (state === "live") {
-      forget(key);
+      refusals.forget(key);
     }
     if (!player) {
       return;
