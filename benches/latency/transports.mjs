@@ -14,6 +14,7 @@ globalThis.playTransport = (name, key, { onPicture, onFailure }) => {
   const events = {
     picture: onPicture,
     failed: ({ reason, problem }) => onFailure(problem?.code ?? reason),
+    accepted: nothing,
     media: nothing,
     grown: nothing,
     restart: nothing,

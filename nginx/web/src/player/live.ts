@@ -15,7 +15,7 @@ import { showPictures } from "./pictures";
 import { factoryOf, outputFor } from "./registry";
 import { Renewals } from "./renewals";
 import type { PlayRequest, State } from "./request";
-import { Screen } from "./screen";
+import { canContinue, Screen } from "./screen";
 import { SleepWatch } from "./sleep";
 import type { Sound } from "./sound";
 import { StallWatch } from "./stall";
@@ -171,6 +171,13 @@ export class LivePlayer {
     this.transports.applySound();
   }
 
+  /** Reports a problem that was found without a transport. It matters only while there is no picture. */
+  report(problem: Coded): void {
+    if (this.request && this.transports.current === null) {
+      this.fail(problem);
+    }
+  }
+
   /** Returns why the transports that do not play were not taken. */
   reasonsAgainst(): Map<TransportName, Reason> {
     return new Map([...this.options.others, ...this.transports.failures()]);
@@ -247,12 +254,13 @@ export class LivePlayer {
       this.abort();
     }
     const attempt = this.attempt.signal;
-    const isLive = this.state.value === "live" && !keepsPlaying;
-    if (isLive || this.state.value === "pictures") {
+    const hasStopped = this.state.value === "live" && !keepsPlaying;
+    if (hasStopped || this.state.value === "pictures") {
       this.state.value = "waiting";
     }
+    let isLive: boolean;
     try {
-      await this.prepare(request, attempt);
+      isLive = await this.prepare(request, attempt);
     } catch (error) {
       if (!attempt.aborted) {
         this.fail(error);
@@ -263,22 +271,21 @@ export class LivePlayer {
       if (this.transports.current === null) {
         this.stall.begin();
       }
-      this.transports.begin(this.options.usable);
+      this.transports.begin(this.options.usable, isLive);
     }
   }
 
-  /** Obtains the permission, finds out which transports can be used, and waits until the stream is live. */
-  private async prepare(request: PlayRequest, attempt: AbortSignal): Promise<void> {
-    const { host } = this;
-    const { id, waits } = request;
+  /** Obtains the permission, finds out the options, and starts the stream. Returns whether the stream is live. */
+  private async prepare(request: PlayRequest, attempt: AbortSignal): Promise<boolean> {
+    const [{ host }, { id, waits }] = [this, request];
     const [options] = await Promise.all([findOptions(request, host), host.obtainPermission(id)]);
     this.options = options;
     if (attempt.aborted) {
-      return;
+      return false;
     }
     const profile = this.adaptation.profile.value;
     const output = outputFor(this.options.usable[0]);
-    await host.start({ id, profile, output, waits }, attempt, {
+    return host.start({ id, profile, output, waits }, attempt, {
       onStarting: () => this.transports.current ?? this.showStart(),
       onFailure: (error) => (this.reason.value = error),
     });
@@ -334,12 +341,8 @@ export class LivePlayer {
 
   private watchStall(): void {
     const { current } = this.transports;
-    const element = current?.element;
     const motion = this.stall.check(current?.motion ?? NO_MOTION);
-    const isPlayable =
-      !(element instanceof HTMLVideoElement) ||
-      element.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
-    if (motion === "moving" && this.hasStalled && isPlayable) {
+    if (motion === "moving" && this.hasStalled && canContinue(current?.element)) {
       this.onPlaying();
     } else if (motion === "waiting" && this.state.value === "live") {
       this.hasStalled = true;
@@ -348,7 +351,7 @@ export class LivePlayer {
       void this.begin();
     } else if (motion === "stuck") {
       // The tile decides whether to restart, because a restart does not help while the camera is unreachable.
-      this.onStuck?.();
+      this.transports.isAway || this.onStuck?.();
     }
   }
 

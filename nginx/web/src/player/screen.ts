@@ -14,6 +14,12 @@ export function sizeOf(element: Picture): { width: number; height: number } {
   return { width: hasPicture ? element.videoWidth : 0, height: element.videoHeight };
 }
 
+/** Returns whether an element has what it needs to show more than its present picture. */
+export function canContinue(element: Picture | undefined): boolean {
+  const isVideo = element instanceof HTMLVideoElement;
+  return !isVideo || element.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
+}
+
 export class Screen {
   /** The visible element. */
   readonly shown;

@@ -58,6 +58,8 @@ export interface Failure {
 export interface TransportEvents {
   /** The first picture is in the element. */
   picture(): void;
+  /** The service has accepted the connection, and sends media as soon as the camera does. */
+  accepted(): void;
   /** Media has arrived. */
   media(): void;
   /** The playlist has grown. */

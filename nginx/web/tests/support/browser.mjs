@@ -107,5 +107,6 @@ export function jobFor({ sound = false, key = "front" } = {}) {
     isLowLatency: true,
     isWall: false,
   };
-  return { job, log, element, events: { ...events, media: () => undefined } };
+  const nothing = () => undefined;
+  return { job, log, element, events: { ...events, accepted: nothing, media: nothing } };
 }

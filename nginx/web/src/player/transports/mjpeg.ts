@@ -71,6 +71,7 @@ export class MjpegTransport implements Transport {
     let isOpened = false;
     socket.onopen = () => {
       isOpened = true;
+      this.events.accepted();
     };
     socket.onclose = (event) => {
       if (!this.isStopped) {

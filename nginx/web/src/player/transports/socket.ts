@@ -94,6 +94,7 @@ export class LiveSocket {
     this.socket.onopen = () => {
       this.isOpened = true;
       this.send({ type: "watch", ...request });
+      this.events.accepted();
     };
     this.socket.onmessage = ({ data }) => this.onMessage(data);
     this.socket.onclose = (event) => void this.onClose(event);
