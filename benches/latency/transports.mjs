@@ -1,6 +1,6 @@
 // Runs in the browser page: plays a stream with one of the transports of the service's own page. player.mjs bundles
 // this script with the page's modules.
-import { signal } from "../../nginx/web/node_modules/@preact/signals-core";
+import { signal } from "../../nginx/web/src/player/signals";
 import { LineMeter } from "../../nginx/web/src/player/line";
 import { factoryOf } from "../../nginx/web/src/player/registry";
 import { Screen } from "../../nginx/web/src/player/screen";

@@ -1,0 +1,308 @@
+// Tests <stream-camera> in a page of another site with a strict Content-Security-Policy, which loads the element from
+// the service.
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { after, before, describe, test } from "node:test";
+
+import { stage } from "./support/stage.mjs";
+import { until } from "./support/until.mjs";
+import { SECONDS, Viewer } from "./support/viewer.mjs";
+
+const ADMIN = "boss-secret-0123456789";
+/** Lifetime of the sessions that are renewed, in seconds. */
+const SHORT_SECONDS = 6;
+
+/** Runs in the page: adds an element with these properties, and notes its events. */
+async function addElement({ name, properties, getsToken }) {
+  await customElements.whenDefined("stream-camera");
+  const element = document.createElement("stream-camera");
+  element.id = name;
+  globalThis.events ??= {};
+  const events = [];
+  globalThis.events[name] = events;
+  for (const type of ["statechange", "error", "sessionend"]) {
+    element.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));
+  }
+  Object.assign(element, properties);
+  if (getsToken) {
+    element.getToken = globalThis.getToken;
+  }
+  document.body.append(element);
+}
+
+/**
+ * Runs in the page: returns the time that the test camera's clock in the picture shows, the lower 32 bits of Unix
+ * milliseconds; null without a picture. The clock is a row of 32 squares at the top of the picture.
+ */
+function readClock(name) {
+  const root = document.getElementById(name).shadowRoot;
+  const picture = root.querySelector(".screen > [data-shown]");
+  const width = picture.videoWidth ?? ("picture" in picture.dataset ? picture.width : 0);
+  if (!width) {
+    return null;
+  }
+  const size = width / 32;
+  const context = new OffscreenCanvas(width, size).getContext("2d");
+  context.drawImage(picture, 0, 0);
+  const { data } = context.getImageData(0, size / 2, width, 1);
+  const bit = (_, square) => (data[4 * (square + 0.5) * size] > 127 ? "1" : "0");
+  return Number.parseInt(Array.from({ length: 32 }, bit).join(""), 2);
+}
+
+describe("<stream-camera>", () => {
+  const on = stage({ API_KEYS: `boss:admin:${ADMIN}`, ALLOW_ANONYMOUS: "" });
+  let server, address;
+
+  before(async () => {
+    await Promise.all(["gate", "yard"].map((id) => on.putCopy(id, {}, ADMIN)));
+    const service = on.service.origin;
+    // The directives that docs/guide/web-component.md names.
+    const policy = [
+      "default-src 'none'",
+      `script-src ${service}`,
+      `connect-src ${service} ${service.replace(/^http/, "ws")}`,
+      "img-src blob:",
+      "media-src blob:",
+    ].join("; ");
+    server = createServer((_, response) => {
+      response.writeHead(200, { "Content-Type": "text/html", "Content-Security-Policy": policy });
+      response.end(
+        `<!doctype html><title>Shop</title>
+        <script type="module" src="${service}/player/stream-camera.js"></script>`,
+      );
+    }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    // The service is at localhost, so this page is of another site.
+    address = `http://127.0.0.1:${server.address().port}/`;
+  });
+  after(() => {
+    server?.close();
+    server?.closeAllConnections();
+  });
+
+  async function session(cameras, seconds = 600) {
+    const response = await fetch(`${on.service.origin}/api/playback/sessions`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${ADMIN}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ user: "anna", cameras, ttl_seconds: seconds }),
+    });
+    assert.equal(response.status, 201);
+    return response.json();
+  }
+
+  async function endSession({ session_id: id }) {
+    const headers = { Authorization: `Bearer ${ADMIN}` };
+    await fetch(`${on.service.origin}/api/playback/sessions/${id}`, { method: "DELETE", headers });
+  }
+
+  /** Returns the number of live sockets that are open at the manager. */
+  async function openSockets() {
+    const headers = { Authorization: `Bearer ${ADMIN}` };
+    const text = await (await fetch(`${on.service.manager}/metrics`, { headers })).text();
+    return Number(/^stream_manager_live_sockets (\d+)$/m.exec(text)[1]);
+  }
+
+  /** Opens the page. `getToken` is the function of the page that requests a token. */
+  async function open(t, getToken) {
+    const viewer = await Viewer.openFor(t, on.browser, address);
+    const { page } = viewer;
+    if (getToken) {
+      await page.exposeFunction("getToken", getToken);
+    }
+    const add = (properties, name = "camera") => {
+      const getsToken = Boolean(getToken);
+      return page.evaluate(addElement, { name, properties, getsToken });
+    };
+    const events = (name = "camera") => page.evaluate((id) => globalThis.events[id], name);
+    const read = (property, name = "camera") =>
+      page.evaluate(([id, key]) => document.getElementById(id)[key], [name, property]);
+    const set = (properties, name = "camera") =>
+      page.evaluate(
+        ([id, values]) => void Object.assign(document.getElementById(id), values),
+        [name, properties],
+      );
+    const call = (method, name = "camera") =>
+      page.evaluate(([id, key]) => void document.getElementById(id)[key](), [name, method]);
+    /** Waits for an event with these details, after `from` events. */
+    const sees = (wanted, { name = "camera", from = 0 } = {}) =>
+      until(`the event ${JSON.stringify(wanted)}`, SECONDS, async () =>
+        (await events(name))
+          .slice(from)
+          .find((event) => Object.entries(wanted).every(([key, value]) => event[key] === value)),
+      ).catch(async (error) => {
+        const seen = JSON.stringify(await events(name));
+        throw new Error(`${error.message}; the events are ${seen}`);
+      });
+    /** Waits until the clock in the picture shows that video moves. */
+    const moves = async (name = "camera") => {
+      const clock = () => page.evaluate(readClock, name);
+      const first = await until("a picture", SECONDS, clock);
+      await until("another picture", SECONDS, async () => (await clock()) !== first);
+    };
+    return { viewer, page, add, events, read, set, call, sees, moves };
+  }
+
+  test("plays from a token, and reports its states", async (t) => {
+    const { viewer, add, events, read, sees, moves, call } = await open(t);
+    const { token } = await session(["gate"]);
+    await add({ server: on.service.origin, camera: "gate", token });
+    const { transport } = await sees({ type: "statechange", state: "playing" });
+    await moves();
+    assert.equal(transport, "webcodecs");
+    assert.equal(await read("currentTransport"), "webcodecs");
+    await until("the picture's age", SECONDS, async () => (await read("latency")) !== null);
+    assert.deepEqual(
+      (await events()).map(({ type, state }) => `${type} ${state}`),
+      ["statechange connecting", "statechange playing"],
+    );
+    assert.ok(!viewer.requests.some((url) => /\/hls-/.test(url)), "hls.js was loaded");
+    await call("stop");
+    await sees({ state: "idle" });
+    await until("no live socket", SECONDS, async () => (await openSockets()) === 0);
+    // A camera that is not running has no picture yet, so 404 is expected for its poster.
+    assert.deepEqual(
+      viewer.problems.filter((problem) => !problem.includes("404")),
+      [],
+    );
+  });
+
+  test("plays the address of a session's stream, with controls", async (t) => {
+    const { page, add, read, moves, sees } = await open(t);
+    const { hls_url: path } = await session(["yard"]);
+    await add({ src: new URL(path, on.service.origin).href, controls: true, muted: false });
+    await moves();
+    await page.getByRole("button", { name: "Turn the sound off" }).click();
+    assert.equal(await read("muted"), true);
+    await page.getByRole("button", { name: "Stop" }).click();
+    await sees({ state: "idle" });
+    await page.getByRole("button", { name: "Play" }).press("Enter");
+    await moves();
+  });
+
+  test("requests tokens from the page before they expire, without an interruption", async (t) => {
+    let calls = 0;
+    const getToken = async () => {
+      calls += 1;
+      return (await session(["gate"], SHORT_SECONDS)).token;
+    };
+    const { add, events, sees, moves } = await open(t, getToken);
+    await add({ server: on.service.origin, camera: "gate" });
+    await sees({ state: "playing" });
+    const begin = Date.now();
+    const isOver = () => Date.now() - begin > SHORT_SECONDS * 2000;
+    await until("several sessions", SECONDS, async () => isOver());
+    await moves();
+    assert.ok(calls >= 3, `${calls} tokens in ${SHORT_SECONDS * 2} s`);
+    assert.deepEqual(
+      (await events()).filter(({ type }) => type !== "statechange"),
+      [],
+    );
+    const states = (await events()).map(({ state }) => state);
+    assert.deepEqual(states, ["connecting", "playing"]);
+  });
+
+  test("requests a token if the session was ended, and ends if there is none", async (t) => {
+    const sessions = [];
+    let isOver = false;
+    const getToken = async () => {
+      if (isOver) {
+        return null;
+      }
+      sessions.push(await session(["gate"]));
+      return sessions.at(-1).token;
+    };
+    const { add, set, events, sees, moves } = await open(t, getToken);
+    await add({ server: on.service.origin, camera: "gate" });
+    await sees({ state: "playing" });
+    await endSession(sessions[0]);
+    await until("another session", SECONDS, async () => sessions.length === 2);
+    await moves();
+    assert.ok(!(await events()).some(({ type }) => type === "sessionend"));
+    isOver = true;
+    await endSession(sessions[1]);
+    await sees({ type: "sessionend", code: "unauthorized" });
+    await sees({ state: "ended" });
+    await until("no live socket", SECONDS, async () => (await openSockets()) === 0);
+    const { token } = await session(["gate"]);
+    const from = (await events()).length;
+    await set({ token });
+    await sees({ state: "playing" }, { from });
+  });
+
+  test("reports an unknown camera, a wrong token and a service that does not respond", async (t) => {
+    const { add, set, events, sees } = await open(t);
+    const { token } = await session(["gate", "lost"]).catch(() => session(["*"]));
+    await add({ server: on.service.origin, camera: "nowhere", token });
+    await sees({ type: "error", code: "unknown_camera", isRetried: false });
+    await sees({ state: "failed" });
+    let from = (await events()).length;
+    await set({ camera: "gate", token: "wrong" });
+    await sees({ type: "error", code: "unauthorized" }, { from });
+    from = (await events()).length;
+    await set({ token });
+    await sees({ state: "playing" }, { from });
+    from = (await events()).length;
+    await set({ server: "http://127.0.0.1:9" });
+    await sees({ type: "error", code: "unreachable", isRetried: true }, { from });
+    from = (await events()).length;
+    await set({ server: on.service.origin, camera: "" });
+    await sees({ type: "error", code: "invalid_source" }, { from });
+  });
+
+  test("follows changes of its attributes while it plays", async (t) => {
+    const { viewer, add, set, events, sees, moves } = await open(t);
+    const { token } = await session(["gate", "yard"]);
+    await add({ server: on.service.origin, camera: "gate", token });
+    await sees({ state: "playing" });
+    let from = (await events()).length;
+    await set({ transport: "hls" });
+    await sees({ state: "playing", transport: "hls" }, { from });
+    await moves();
+    assert.ok(viewer.requests.some((url) => /\/hls-/.test(url)));
+    from = (await events()).length;
+    await set({ camera: "yard", transport: "mse" });
+    await sees({ state: "playing", transport: "mse" }, { from });
+    await moves();
+    assert.ok(viewer.requests.some((url) => url.includes("/yard/")));
+    from = (await events()).length;
+    await set({ token: (await session(["yard"])).token, muted: false, volume: 0.5 });
+    await moves();
+    assert.deepEqual((await events()).slice(from), []);
+  });
+
+  test("two elements play, moving one does not restart it, and removing them ends all connections", async (t) => {
+    const { page, viewer, add, events, sees, moves } = await open(t);
+    const { token } = await session(["gate", "yard"]);
+    const sockets = [];
+    page.on("websocket", (socket) => sockets.push(socket));
+    await Promise.all([
+      add({ server: on.service.origin, camera: "gate", token }, "one"),
+      add({ server: on.service.origin, camera: "yard", token }, "two"),
+    ]);
+    await sees({ state: "playing" }, { name: "one" });
+    await sees({ state: "playing" }, { name: "two" });
+    const before = (await events("one")).length;
+    const opened = sockets.length;
+    await page.evaluate(() => {
+      const box = document.body.appendChild(document.createElement("div"));
+      box.append(document.getElementById("one"));
+    });
+    await moves("one");
+    assert.equal((await events("one")).length, before);
+    assert.equal(sockets.length, opened);
+    await page.evaluate(() => {
+      for (const element of document.querySelectorAll("stream-camera")) {
+        element.remove();
+      }
+    });
+    await until("no live socket", SECONDS, async () => (await openSockets()) === 0);
+    await until("no open socket", SECONDS, async () => sockets.every((each) => each.isClosed()));
+    const requests = viewer.requests.length;
+    await until("no viewer", SECONDS, async () => {
+      const { streams } = await on.service.get("streams", ADMIN);
+      return streams.every(({ viewers }) => viewers === 0);
+    });
+    assert.equal(viewer.requests.length, requests);
+  });
+});
