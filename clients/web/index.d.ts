@@ -79,7 +79,7 @@ export class StreamCamera extends HTMLElement {
   /** From 0 to 1. */
   volume: number;
   /**
-   * Returns a token. The element calls it if it has no token, before the token expires, and if the service rejects the
+   * Returns a token, or an address that contains one, such as `hls_url` of a session. The element calls it if it has no token, before the token expires, and if the service rejects the
    * token. Null means that the user is not permitted to watch any more.
    */
   getToken: (() => Promise<string | null> | string | null) | null;

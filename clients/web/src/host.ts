@@ -5,7 +5,7 @@ import { streamKey } from "../../../nginx/web/src/api/stream-key";
 import type { Host, StartRequest } from "../../../nginx/web/src/player/host";
 import { Refusals } from "../../../nginx/web/src/player/refused";
 import { signal } from "../../../nginx/web/src/player/signals";
-import { expiryOf } from "./token";
+import { expiryOf, tokenIn } from "./token";
 
 /** A token is replaced after this share of its remaining lifetime. */
 const RENEW_AT = 0.6;
@@ -202,15 +202,16 @@ export class TokenHost implements Host {
 
   private async requestToken(): Promise<void> {
     this.renewedAt = performance.now();
-    let token: string | null | undefined;
+    let found: string | null | undefined;
     try {
-      token = await this.getToken?.();
+      found = await this.getToken?.();
     } catch (error) {
       throw new Problem(0, "token_unavailable", `getToken has failed: ${error}`);
     }
-    if (!token) {
+    if (!found) {
       throw this.end();
     }
+    const token = tokenIn(found);
     const expiry = expiryOf(token);
     this.use(token, expiry === null ? 0 : Math.max(0, expiry - Date.now()));
   }

@@ -1,5 +1,10 @@
 // The playback token, as far as a player needs to read it.
 
+/** Returns the token in the address of a stream, such as `hls_url` of a session; other values are tokens themselves. */
+export function tokenIn(value: string): string {
+  return /\/play\/([^/]+)\//.exec(value)?.[1] ?? value;
+}
+
 interface Claims {
   exp?: unknown;
 }

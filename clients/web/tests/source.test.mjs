@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { load } from "../../../nginx/web/tests/support/load.mjs";
 
 const { sourceOf } = await load("../../../clients/web/src/source.ts");
-const { expiryOf } = await load("../../../clients/web/src/token.ts");
+const { expiryOf, tokenIn } = await load("../../../clients/web/src/token.ts");
 
 const BASE = "https://shop.example/orders/7";
 const NOTHING = { src: null, server: null, camera: null, token: null };
@@ -59,6 +59,12 @@ test("the expiry of a token is read from its claims", () => {
   for (const token of ["", "wrong", "a.b.c", tokenOf({}), tokenOf({ exp: "soon" }), tokenOf(null)]) {
     assert.equal(expiryOf(token), null);
   }
+});
+
+test("a token can be part of the address of a stream", () => {
+  assert.equal(tokenIn("a.b.c"), "a.b.c");
+  assert.equal(tokenIn("https://video.example/play/a.b.c/gate/stream.m3u8"), "a.b.c");
+  assert.equal(tokenIn("/play/a.b.c/gate/stream.m3u8"), "a.b.c");
 });
 
 test("the package has the version of the project", () => {
