@@ -56,7 +56,14 @@ test("attributes without a camera or with an invalid address name nothing", () =
 test("the expiry of a token is read from its claims", () => {
   const tokenOf = (claims) => `e30.${Buffer.from(JSON.stringify(claims)).toString("base64url")}.x`;
   assert.equal(expiryOf(tokenOf({ exp: 1_795_257_000, sub: "Łukasz?>" })), 1_795_257_000_000);
-  for (const token of ["", "wrong", "a.b.c", tokenOf({}), tokenOf({ exp: "soon" }), tokenOf(null)]) {
+  for (const token of [
+    "",
+    "wrong",
+    "a.b.c",
+    tokenOf({}),
+    tokenOf({ exp: "soon" }),
+    tokenOf(null),
+  ]) {
     assert.equal(expiryOf(token), null);
   }
 });
