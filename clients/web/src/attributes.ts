@@ -29,7 +29,10 @@ function oneOf<Value extends string>(
   return allowed.find((each) => each === value) ?? allowed[0];
 }
 
-export abstract class AttributeElement extends HTMLElement {
+/** Servers that render pages import the module too, and have no elements. */
+const Base = globalThis.HTMLElement ?? (Object as unknown as typeof HTMLElement);
+
+export abstract class AttributeElement extends Base {
   get src(): string {
     return this.getAttribute("src") ?? "";
   }

@@ -1,7 +1,7 @@
-// Defines the element <stream-camera>.
+// Defines the element <stream-camera>, in a browser.
 import { StreamCamera } from "./element";
 
-if (!customElements.get("stream-camera")) {
+if (globalThis.customElements && !customElements.get("stream-camera")) {
   customElements.define("stream-camera", StreamCamera);
 }
 
