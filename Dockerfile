@@ -91,11 +91,13 @@ CMD ["deploy/demo-camera"]
 
 # ---- web: the page
 FROM node:24-bookworm-slim AS web
-WORKDIR /web
+WORKDIR /src/nginx/web
 COPY nginx/web/package.json nginx/web/package-lock.json ./
 RUN --mount=type=cache,target=/root/.npm \
     npm ci --omit=dev --no-audit --no-fund
 COPY nginx/web ./
+COPY clients/web /src/clients/web
+COPY LICENSE /src/
 RUN npm run build \
     && for name in hls.js preact @preact/signals @preact/signals-core; do \
         printf '%s\n\n' "$name" && cat "node_modules/$name/LICENSE"; \
@@ -111,7 +113,7 @@ COPY nginx/nginx.conf.template /etc/nginx/templates/
 COPY --chmod=0755 nginx/variables.sh /docker-entrypoint.d/16-variables.envsh
 COPY --chmod=0755 nginx/check-certificate nginx/watch-certificate /usr/local/bin/
 COPY --chmod=0755 nginx/40-certificate.sh /docker-entrypoint.d/
-COPY --from=web /web/dist /srv/web
+COPY --from=web /src/nginx/web/dist /srv/web
 RUN chmod -R a+rX /etc/nginx/templates /srv/web \
     && install -d -o 101 -g 101 -m 0755 /run/nginx
 

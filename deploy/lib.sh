@@ -103,11 +103,12 @@ npm_packages() {
 
 # Prints a checksum of the page's sources.
 web_sources() {
-    (cd "$root/nginx/web" && find index.html package.json package-lock.json tsconfig.json vite.config.js src -type f -print0 |
+    (cd "$root/nginx/web" && find index.html package.json package-lock.json tsconfig.json vite.config.js src \
+        ../../clients/web ../../LICENSE -name dist -prune -o -type f -print0 |
         LC_ALL=C sort -z | xargs -0 sha256sum | sha256sum)
 }
 
-# Builds the page into nginx/web/dist, unless it was built from the same sources.
+# Builds the page and <stream-camera> into nginx/web/dist, unless it was built from the same sources.
 web_build() {
     local folder=$root/nginx/web sources
     sources=$(web_sources)

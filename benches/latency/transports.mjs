@@ -1,5 +1,6 @@
 // Runs in the browser page: plays a stream with one of the transports of the service's own page. player.mjs bundles
 // this script with the page's modules.
+import { signal } from "../../nginx/web/src/player/signals";
 import { LineMeter } from "../../nginx/web/src/player/line";
 import { factoryOf } from "../../nginx/web/src/player/registry";
 import { Screen } from "../../nginx/web/src/player/screen";
@@ -13,6 +14,7 @@ globalThis.playTransport = (name, key, { onPicture, onFailure }) => {
   const events = {
     picture: onPicture,
     failed: ({ reason, problem }) => onFailure(problem?.code ?? reason),
+    accepted: nothing,
     media: nothing,
     grown: nothing,
     restart: nothing,
@@ -21,9 +23,13 @@ globalThis.playTransport = (name, key, { onPicture, onFailure }) => {
     steady: nothing,
   };
   const screen = new Screen(document.querySelector("video"));
-  const sound = { isOn: false };
+  const volume = signal(1);
+  // Watching needs no permission.
+  const addressOf = (stream, file) => new URL(`streams/${stream}/${file}`, document.baseURI).href;
+  const host = { volume, addressOf, withPermission: (url) => url, renew: () => Promise.resolve() };
+  const sound = { isOn: false, volume };
   const meter = new LineMeter();
-  const job = { key, screen, sound, meter, isLowLatency: true, isWall: false };
+  const job = { host, key, screen, sound, meter, isLowLatency: true, isWall: false };
   const transport = factoryOf(name)(job, events);
   transport.start();
   screen.show(transport.element);

@@ -31,6 +31,7 @@ COMPARED = [
     "X-Content-Type-Options",
     "Referrer-Policy",
     "Content-Security-Policy",
+    "Cross-Origin-Resource-Policy",
     "X-Frame-Options",
     "Retry-After",
     "WWW-Authenticate",
@@ -52,6 +53,12 @@ PAGE = {
 }
 MISSING_ASSET = {"X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
 ASSET = {"Cache-Control": "public, max-age=31536000, immutable"} | MISSING_ASSET
+PLAYER_ENTRY = MISSING_ASSET | {
+    "Cache-Control": "no-cache",
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
+PLAYER = PLAYER_ENTRY | {"Cache-Control": "public, max-age=31536000, immutable"}
 MEDIA = CORS | {
     "Cache-Control": "no-store",
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
@@ -72,6 +79,9 @@ RESPONSES = [
     ("GET", "/", 200, None, PAGE),
     ("GET", "/assets/index.js", 200, None, ASSET),
     ("GET", "/assets/missing.js", 404, None, MISSING_ASSET),
+    ("GET", "/player/stream-camera.js", 200, None, PLAYER_ENTRY),
+    ("GET", "/player/index-B_x2.js", 200, None, PLAYER),
+    ("GET", "/player/missing.js", 404, None, MISSING_ASSET),
     ("GET", "/missing", 404, None, NOTHING),
     ("GET", "/streams/cam/stream.m3u8", 200, None, MEDIA),
     ("GET", "/play/token/cam~sub/index.m3u8", 200, None, MEDIA),
@@ -154,7 +164,9 @@ class Nginx(unittest.TestCase):
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = Path(directory.name)
-        for name in ["web/index.html", "web/assets/index.js", "streams/cam/segment-1.m4s"]:
+        files = ["web/index.html", "web/assets/index.js", "streams/cam/segment-1.m4s"]
+        files += ["web/player/stream-camera.js", "web/player/index-B_x2.js"]
+        for name in files:
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
             # The content is long enough for nginx to compress it.

@@ -2,7 +2,7 @@
 // the API key.
 import { useEffect } from "preact/hooks";
 import { access, caller, hasRole, signOut } from "./api/caller";
-import { endSession } from "./player/permission";
+import { endSession } from "./playback/permission";
 import { chooseLanguage, LANGUAGES, type Language, language, t } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
 import { Loaded, lazy } from "./ui/lazy";

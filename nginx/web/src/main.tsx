@@ -6,6 +6,9 @@ import { App } from "./app";
 import { initLanguage } from "./ui/i18n";
 import { initTheme } from "./ui/theme";
 
+// Tiles on which other transports fail must not wait for hls.js.
+addEventListener("load", () => import("./player/transports/hls").catch(() => undefined));
+
 const root = document.getElementById("app");
 if (root) {
   initTheme();

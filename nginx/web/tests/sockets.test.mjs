@@ -256,7 +256,7 @@ test("audio that stays late is drained", () => {
 });
 
 test("the browser's audio is resumed by each of the user's actions, and when the page becomes visible", async () => {
-  const output = new AudioOutput();
+  const output = new AudioOutput(jobFor().job.sound.volume);
   const context = globalThis.audioContext;
   assert.equal(context.resumed, 1);
   dispatchEvent(new Event("pointerdown"));

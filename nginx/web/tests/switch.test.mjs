@@ -58,6 +58,24 @@ test("a late transport that never has a picture ends, and is tried again later",
   assert.deepEqual(running(), ["b0", "a2"]);
 });
 
+test("a transport that has started the stream is not overtaken while the camera starts", (t) => {
+  const { run, running, last, tested } = setUp(t);
+  tested.begin(["a", "b", "c"], false);
+  last("a").events.accepted();
+  run(20_000);
+  assert.deepEqual(running(), ["a1"]);
+  last("a").events.media();
+  run(800);
+  assert.deepEqual(running(), ["a1"]);
+  run(300);
+  assert.deepEqual(running(), ["a1", "b0"]);
+  // Without an answer, the connection itself may be the cause.
+  tested.begin(["c"], false);
+  tested.begin(["a", "b", "c"], false);
+  run(1100);
+  assert.deepEqual(running(), ["a2", "b1"]);
+});
+
 test("a transport that fails while it plays is replaced, and its last picture stays until then", (t) => {
   const { running, last, log } = setUp(t);
   last("a").events.picture();

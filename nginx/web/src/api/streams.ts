@@ -6,7 +6,8 @@ import { useEffect } from "preact/hooks";
 import { cameraChanges } from "./changes";
 import { get } from "./client";
 import { type Coded, Problem } from "./problem";
-import type { Profile, Stream, StreamList } from "./types";
+import { streamKey } from "./stream-key";
+import type { Stream, StreamList } from "./types";
 
 /** Interval between two requests. */
 const EVERY_MS = 2000;
@@ -27,14 +28,6 @@ let users = 0;
 let starts = 0;
 let timer: ReturnType<typeof setTimeout> | undefined;
 let isRequesting = false;
-
-/**
- * Returns the stream key, which is also part of the stream's path: the camera's id, followed by `~sub` for
- * the sub stream.
- */
-export function streamKey(id: string, profile: Profile): string {
-  return profile === "sub" ? `${id}~sub` : id;
-}
 
 /** Returns whether the stream is in the latest list, and an earlier list or this list has shown it as live. */
 export function wasLive(key: string): boolean {

@@ -1,5 +1,5 @@
 // Adapts what a player shows to the viewer's connection: the requested stream, the sub stream, or pictures.
-import { signal } from "@preact/signals";
+import { signal } from "@preact/signals-core";
 
 import type { Profile } from "../api/types";
 import { LineMeter } from "./line";

@@ -16,6 +16,8 @@ export interface Attempt {
   beganAt: number;
   /** The time of the first picture; null before it. */
   pictureAt: number | null;
+  /** Whether the transport waits for the camera, which is starting. */
+  isWaiting: boolean;
   /** Whether the camera is away, as the transport reports it. */
   isAway: boolean;
   /** Whether the transport has failed or was stopped. Its last picture may still be visible. */
@@ -33,6 +35,8 @@ const noTurn = () => undefined;
 export class Attempts {
   /** From the first to the last one that was started. */
   list: Attempt[] = [];
+  /** Whether the stream was live when the attempts began. Otherwise, the first connection starts it. */
+  isLive = true;
 
   constructor(
     private readonly screen: Screen,
@@ -56,6 +60,7 @@ export class Attempts {
       get isOn() {
         return job.sound.isOn;
       },
+      volume: job.sound.volume,
       isHidden: true,
     };
     const events = this.eventsOf(() => attempt);
@@ -68,6 +73,7 @@ export class Attempts {
       endTurn,
       beganAt: performance.now(),
       pictureAt: null,
+      isWaiting: false,
       isAway: false,
       isOver: false,
     };
@@ -76,12 +82,29 @@ export class Attempts {
   }
 
   /**
-   * Returns the attempts that have no picture for too long, or nothing but the kept frames. `isWaiting`: whether no
+   * Returns the attempts that have no picture for too long, or nothing but the kept frames. `isAlone`: whether no
    * other transport plays. On a page that is not visible, attempts are never late.
    */
-  late(now: number, isWaiting: boolean): Attempt[] {
-    const limit = isWaiting && this.list.length === 1 ? NO_PICTURE_ALONE_MS : NO_PICTURE_MS;
-    return document.hidden ? [] : this.list.filter(({ beganAt }) => now - beganAt > limit);
+  late(now: number, isAlone: boolean): Attempt[] {
+    const limit = isAlone && this.list.length === 1 ? NO_PICTURE_ALONE_MS : NO_PICTURE_MS;
+    const limitOf = ({ isWaiting }: Attempt) => (isWaiting ? NO_PICTURE_ALONE_MS : limit);
+    return document.hidden
+      ? []
+      : this.list.filter((attempt) => now - attempt.beganAt > limitOf(attempt));
+  }
+
+  /** Records that the service has accepted a connection. `isAlone`: whether no other transport plays. */
+  accepted(attempt: Attempt, isAlone: boolean): void {
+    attempt.isWaiting = !this.isLive && isAlone;
+  }
+
+  /** Records that media has arrived. So the camera has started, and the age of the attempt counts from now on. */
+  arrived(attempt: Attempt): void {
+    this.isLive = true;
+    if (attempt.isWaiting) {
+      attempt.isWaiting = false;
+      attempt.beganAt = performance.now();
+    }
   }
 
   /** Counts the age of the attempts from now on. */

@@ -1,34 +1,31 @@
 // The player: shows one camera in a tile with the best transport, and recovers from stalls, from outages of the camera
 // and the manager, and from the computer's sleep. Signals report the player's state; the tile displays it.
-import { signal } from "@preact/signals";
+import { signal } from "@preact/signals-core";
 
 import type { Coded } from "../api/problem";
-import { streamKey } from "../api/streams";
+import { streamKey } from "../api/stream-key";
 import { findOptions, optionsFor } from "./abilities";
 import { Adaptation } from "./adaptation";
 import { Backoff } from "./backoff";
 import type { Options } from "./choice";
 import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
 import { follow } from "./follow";
-import { addPlayer, obtainPermission, removePlayer, renew } from "./permission";
+import type { Host } from "./host";
 import { showPictures } from "./pictures";
-import { forget, refusalOf, remember } from "./refused";
-import { factoryOf } from "./registry";
+import { factoryOf, outputFor } from "./registry";
 import { Renewals } from "./renewals";
 import type { PlayRequest, State } from "./request";
-import { Screen } from "./screen";
+import { canContinue, Screen } from "./screen";
 import { SleepWatch } from "./sleep";
+import type { Sound } from "./sound";
 import { StallWatch } from "./stall";
-import { outputFor, requestStart, untilLive } from "./start";
 import { copyElement } from "./still";
 import { TransportSwitch } from "./switch";
-import { type Job, NO_MOTION, type Reason, type TransportName } from "./transport";
+import { type Job, NO_FIGURES, NO_MOTION, type Reason, type TransportName } from "./transport";
 
 const KEEP_UP_EVERY_MS = 100;
 /** The interval between two frames that is assumed until it is known, so that the second frame may be late. */
 const UNKNOWN_INTERVAL_MS = 400;
-
-export type { PlayRequest, State };
 
 export class LivePlayer {
   readonly state = signal<State>("idle");
@@ -48,7 +45,7 @@ export class LivePlayer {
   readonly screen: Screen;
 
   private readonly transports: TransportSwitch;
-  private readonly sound = { isOn: false };
+  private readonly sound: Sound;
   private request: PlayRequest | null = null;
   private options: Options = { usable: [], others: new Map() };
   /** Aborts the requests of the current attempt. `release` aborts this controller and creates another. */
@@ -67,7 +64,9 @@ export class LivePlayer {
   constructor(
     video: HTMLVideoElement,
     private readonly still: HTMLCanvasElement,
+    private readonly host: Host,
   ) {
+    this.sound = { isOn: false, volume: host.volume };
     this.screen = new Screen(video);
     this.transports = new TransportSwitch(this.screen, factoryOf, () => this.job(), {
       onShown: () => this.onPlaying(),
@@ -96,8 +95,9 @@ export class LivePlayer {
     this.adaptation.begin(request.profile);
     this.backoff.failures = 0;
     this.transports.retries.forgive(true);
-    addPlayer(request.id);
+    this.host.addPlayer(request.id);
     this.stopFollowing = follow(
+      this.host,
       () => this.transports.current?.applySound(),
       () => this.transports.renew(true),
       () => this.reconsider(),
@@ -109,7 +109,7 @@ export class LivePlayer {
     this.reason.value = null;
     this.sleep = new SleepWatch();
     this.beat = setInterval(() => this.keepUp(), KEEP_UP_EVERY_MS);
-    const refusal = refusalOf(this.key(request));
+    const refusal = this.host.refusals.of(this.key(request));
     if (refusal) {
       this.fail(refusal);
     } else {
@@ -120,7 +120,7 @@ export class LivePlayer {
   /** Finds out again which transports can be used. */
   private reconsider(): void {
     if (this.request) {
-      this.options = optionsFor(this.request);
+      this.options = optionsFor(this.request, this.host);
       this.transports.reconsider(this.options.usable);
       const isUsable = this.options.usable.length > 0;
       if (this.reason.peek()?.code === "transport_unavailable" && isUsable) {
@@ -143,7 +143,7 @@ export class LivePlayer {
   hurry(isUserRequest = true): void {
     const isFailed = isUserRequest && this.state.value === "failed";
     if (this.request && (this.backoff.isPausing || isFailed)) {
-      forget(this.key(this.request));
+      this.host.refusals.forget(this.key(this.request));
       if (isUserRequest) {
         this.backoff.failures = 0;
         this.showStart();
@@ -171,6 +171,13 @@ export class LivePlayer {
     this.transports.applySound();
   }
 
+  /** Reports a problem that was found without a transport. It matters only while there is no picture. */
+  report(problem: Coded): void {
+    if (this.request && this.transports.current === null) {
+      this.fail(problem);
+    }
+  }
+
   /** Returns why the transports that do not play were not taken. */
   reasonsAgainst(): Map<TransportName, Reason> {
     return new Map([...this.options.others, ...this.transports.failures()]);
@@ -179,13 +186,13 @@ export class LivePlayer {
   private job(): Job {
     const { id = "", isLowLatency = true, isWall = false } = this.request ?? {};
     const key = streamKey(id, this.adaptation.profile.value);
-    const { screen, sound } = this;
-    return { key, screen, sound, isLowLatency, isWall, meter: this.adaptation.meter };
+    const { host, screen, sound } = this;
+    return { host, key, screen, sound, isLowLatency, isWall, meter: this.adaptation.meter };
   }
 
   private leave(keepsPicture = false): void {
     if (this.request) {
-      removePlayer(this.request.id);
+      this.host.removePlayer(this.request.id);
     }
     this.request = null;
     this.stopFollowing?.();
@@ -247,12 +254,13 @@ export class LivePlayer {
       this.abort();
     }
     const attempt = this.attempt.signal;
-    const isLive = this.state.value === "live" && !keepsPlaying;
-    if (isLive || this.state.value === "pictures") {
+    const hasStopped = this.state.value === "live" && !keepsPlaying;
+    if (hasStopped || this.state.value === "pictures") {
       this.state.value = "waiting";
     }
+    let isLive: boolean;
     try {
-      await this.prepare(request, attempt);
+      isLive = await this.prepare(request, attempt);
     } catch (error) {
       if (!attempt.aborted) {
         this.fail(error);
@@ -263,27 +271,24 @@ export class LivePlayer {
       if (this.transports.current === null) {
         this.stall.begin();
       }
-      this.transports.begin(this.options.usable);
+      this.transports.begin(this.options.usable, isLive);
     }
   }
 
-  /** Obtains the permission, finds out which transports can be used, and waits until the stream is live. */
-  private async prepare(request: PlayRequest, attempt: AbortSignal): Promise<void> {
-    const [options] = await Promise.all([findOptions(request), obtainPermission(request.id)]);
+  /** Obtains the permission, finds out the options, and starts the stream. Returns whether the stream is live. */
+  private async prepare(request: PlayRequest, attempt: AbortSignal): Promise<boolean> {
+    const [{ host }, { id, waits }] = [this, request];
+    const [options] = await Promise.all([findOptions(request, host), host.obtainPermission(id)]);
     this.options = options;
     if (attempt.aborted) {
-      return;
+      return false;
     }
     const profile = this.adaptation.profile.value;
     const output = outputFor(this.options.usable[0]);
-    const status = await requestStart(request.id, profile, output, request.waits, attempt);
-    if (status === "starting") {
-      if (this.transports.current === null) {
-        this.showStart();
-      }
-      const onFailure = (error: Coded) => (this.reason.value = error);
-      await untilLive(request.id, profile, output, attempt, onFailure);
-    }
+    return host.start({ id, profile, output, waits }, attempt, {
+      onStarting: () => this.transports.current ?? this.showStart(),
+      onFailure: (error) => (this.reason.value = error),
+    });
   }
 
   private onPlaying(): void {
@@ -309,7 +314,7 @@ export class LivePlayer {
     }
     this.watchStall();
     const current = this.transports.current;
-    const figures = current?.keepUp() ?? { age: null, rate: null };
+    const figures = current?.keepUp() ?? NO_FIGURES;
     const { age, rate, picturesPerSecond = null } = figures;
     const interval = figures.interval === 0 ? UNKNOWN_INTERVAL_MS : (figures.interval ?? 0);
     this.picturesPerSecond.value = picturesPerSecond;
@@ -324,7 +329,7 @@ export class LivePlayer {
     this.state.value = "pictures";
     this.reason.value = null;
     const key = streamKey(id, this.adaptation.profile.value);
-    void showPictures(id, key, this.still, this.attempt.signal, {
+    void showPictures(this.host, id, key, this.still, this.attempt.signal, {
       onPicture: (rate) => {
         this.hasStill.value = true;
         this.reason.value = null;
@@ -336,12 +341,8 @@ export class LivePlayer {
 
   private watchStall(): void {
     const { current } = this.transports;
-    const element = current?.element;
     const motion = this.stall.check(current?.motion ?? NO_MOTION);
-    const isPlayable =
-      !(element instanceof HTMLVideoElement) ||
-      element.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
-    if (motion === "moving" && this.hasStalled && isPlayable) {
+    if (motion === "moving" && this.hasStalled && canContinue(current?.element)) {
       this.onPlaying();
     } else if (motion === "waiting" && this.state.value === "live") {
       this.hasStalled = true;
@@ -350,7 +351,7 @@ export class LivePlayer {
       void this.begin();
     } else if (motion === "stuck") {
       // The tile decides whether to restart, because a restart does not help while the camera is unreachable.
-      this.onStuck?.();
+      this.transports.isAway || this.onStuck?.();
     }
   }
 
@@ -368,7 +369,7 @@ export class LivePlayer {
       return;
     }
     const attempt = this.attempt.signal;
-    renew().then(
+    this.host.renew().then(
       () => attempt.aborted || void this.begin(),
       (error) => attempt.aborted || this.fail(error),
     );
@@ -398,7 +399,7 @@ export class LivePlayer {
     this.reason.value = problem;
     if (isFinal(problem)) {
       if (this.request && isRefusal(problem)) {
-        remember(this.key(this.request), problem);
+        this.host.refusals.remember(this.key(this.request), problem);
       }
       this.state.value = "failed";
       return;

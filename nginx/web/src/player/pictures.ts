@@ -1,7 +1,6 @@
 // Shows single pictures of a camera, for connections that are too slow for video.
-import { addressOf } from "../api/address";
 import { type Coded, Problem, problemOf } from "../api/problem";
-import { obtainPermission, renew, withToken } from "./permission";
+import type { Host } from "./host";
 import { copyPicture } from "./still";
 
 /** Interval between two pictures. */
@@ -21,6 +20,7 @@ export interface PictureListener {
 
 /** Shows a picture of a stream on the canvas every EVERY_MS until `signal` is aborted. */
 export async function showPictures(
+  host: Host,
   id: string,
   key: string,
   canvas: HTMLCanvasElement,
@@ -30,7 +30,7 @@ export async function showPictures(
   while (!signal.aborted) {
     const begin = performance.now();
     try {
-      const { bitmap, rate } = await load(id, key, signal);
+      const { bitmap, rate } = await load(host, id, key, signal);
       if (!signal.aborted) {
         copyPicture(bitmap, bitmap.width, bitmap.height, canvas);
         onPicture(rate);
@@ -48,21 +48,22 @@ export async function showPictures(
 
 /** Loads a picture, and measures the rate at which it arrived. */
 async function load(
+  host: Host,
   id: string,
   key: string,
   signal: AbortSignal,
 ): Promise<{ bitmap: ImageBitmap; rate: number }> {
-  await obtainPermission(id);
+  await host.obtainPermission(id);
   const controller = new AbortController();
   const abort = () => controller.abort();
   const timer = setTimeout(abort, WITHIN_MS);
   signal.addEventListener("abort", abort);
   try {
     const query = `width=${WIDTH}&max_age=${MAX_AGE}`;
-    const url = withToken(addressOf(`streams/${key}/snapshot.jpg?${query}`));
+    const url = host.addressOf(key, `snapshot.jpg?${query}`);
     const response = await fetch(url, { signal: controller.signal, cache: "no-store" });
     if (response.status === 401) {
-      await renew(); // The session has been ended. The next picture uses the new session.
+      await host.renew(); // The session has been ended. The next picture uses the new session.
     }
     if (!response.ok) {
       const problem = problemOf(response.status, await response.text());

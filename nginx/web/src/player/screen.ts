@@ -1,6 +1,6 @@
 // The elements of a tile that show its picture. While a player changes to another transport, there are two: the old
 // one stays visible until the new one has a picture.
-import { signal } from "@preact/signals";
+import { signal } from "@preact/signals-core";
 
 export type Picture = HTMLVideoElement | HTMLCanvasElement;
 
@@ -12,6 +12,12 @@ export function sizeOf(element: Picture): { width: number; height: number } {
   }
   const hasPicture = element.readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
   return { width: hasPicture ? element.videoWidth : 0, height: element.videoHeight };
+}
+
+/** Returns whether an element has what it needs to show more than its present picture. */
+export function canContinue(element: Picture | undefined): boolean {
+  const isVideo = element instanceof HTMLVideoElement;
+  return !isVideo || element.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
 }
 
 export class Screen {

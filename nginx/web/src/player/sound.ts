@@ -1,41 +1,27 @@
-// The sound of a tile: off by default, at the volume that the user has chosen last.
-import { signal } from "@preact/signals";
+// The sound of a tile, which is off by default.
+import type { ReadonlySignal } from "@preact/signals-core";
 
-import { userStorage } from "../ui/storage";
-
-const STORED = "volume";
 /** The user's actions after which browsers permit sound. */
 const GESTURES = ["pointerdown", "keydown", "touchend"];
-
-/** The volume of all tiles with sound, from 0 to 1. The browser keeps it. */
-export const volume = signal(storedVolume());
-
-function storedVolume(): number {
-  const stored = Number.parseFloat(userStorage.getItem(STORED) ?? "");
-  return stored >= 0 && stored <= 1 ? stored : 1;
-}
-
-export function setVolume(level: number): void {
-  volume.value = Math.min(1, Math.max(0, level));
-  userStorage.setItem(STORED, String(volume.value));
-}
 
 /** The sound of one tile. */
 export interface Sound {
   isOn: boolean;
+  /** The volume, from 0 to 1. */
+  readonly volume: ReadonlySignal<number>;
   /** Whether another transport of the tile is visible, and is heard instead. */
   isHidden?: boolean;
 }
 
 /** Returns whether the sound must be heard. */
-export function isHeard({ isOn, isHidden = false }: Sound): boolean {
+export function isHeard({ isOn, isHidden = false }: Pick<Sound, "isOn" | "isHidden">): boolean {
   return isOn && !isHidden;
 }
 
 /** Applies the sound to a media element. */
 export function applyTo(element: HTMLMediaElement, sound: Sound): void {
   element.muted = !isHeard(sound);
-  element.volume = volume.peek();
+  element.volume = sound.volume.peek();
 }
 
 /**

@@ -101,9 +101,10 @@ export class TransportSwitch {
    * Starts the best of these transports. The list is from the best to the worst. If another stream is visible, it plays
    * until one of these transports has a picture.
    */
-  begin(usable: TransportName[]): void {
+  begin(usable: TransportName[], isLive = true): void {
     this.leave();
     this.usable = usable;
+    this.attempts.isLive = isLive;
     this.problem = null;
     this.cause = undefined;
     if (usable.length === 0) {
@@ -201,7 +202,7 @@ export class TransportSwitch {
   private replace(now: number, playing: Attempt | null): void {
     const begun = this.attempts.list.filter(({ pictureAt }) => pictureAt !== null);
     const { last } = this.attempts;
-    const isLate = last !== undefined && now - last.beganAt > OVERTAKE_MS;
+    const isLate = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
     // If another transport has only the kept frames, the stream itself has stopped.
     if (begun.length === 0 && (isLate || (playing && !last))) {
       this.startInTurn(this.usable);
@@ -282,6 +283,7 @@ export class TransportSwitch {
     return {
       picture: () => this.onPicture(attempt()),
       failed: (failure) => this.onFailed(attempt(), failure),
+      accepted: () => this.attempts.accepted(attempt(), this.current === null),
       media: () => {
         this.onMedia(attempt());
         ifLeading(events.media);
@@ -307,6 +309,7 @@ export class TransportSwitch {
   }
 
   private onMedia(attempt: Attempt): void {
+    this.attempts.arrived(attempt);
     const { pictureAt } = attempt;
     const { playing } = this;
     const now = performance.now();

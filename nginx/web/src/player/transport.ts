@@ -1,5 +1,6 @@
 // The interface of a transport: one way in which the picture and the sound of a stream come into a tile.
 import type { Coded } from "../api/problem";
+import type { Host } from "./host";
 import type { LineMeter } from "./line";
 import type { Screen } from "./screen";
 import type { Sound } from "./sound";
@@ -57,6 +58,8 @@ export interface Failure {
 export interface TransportEvents {
   /** The first picture is in the element. */
   picture(): void;
+  /** The service has accepted the connection, and sends media as soon as the camera does. */
+  accepted(): void;
   /** Media has arrived. */
   media(): void;
   /** The playlist has grown. */
@@ -97,8 +100,12 @@ export interface Figures {
   interval?: number;
 }
 
+/** The figures while no transport plays. */
+export const NO_FIGURES: Figures = { age: null, rate: null };
+
 /** What a transport plays, and where. */
 export interface Job {
+  host: Host;
   /** The key of the stream, such as `front-door~sub`. */
   key: string;
   screen: Screen;

@@ -1,7 +1,7 @@
 // The conditions of cameras. Each condition has one word, one colour, one icon and one action. All views use this
 // module, so that a camera has the same condition wherever it is shown.
 import type { Stream, StreamState } from "../api/types";
-import type { State as PlayerState } from "../player/live";
+import type { State as PlayerState } from "../player/request";
 import type { IconName } from "../ui/icons";
 
 /** The meaning of a colour: works, in progress, needs the user's help, or not in use. */

@@ -1,5 +1,5 @@
 // Components that show errors.
-import { failureOf } from "../api/problem";
+import { failureOf } from "../api/explanation";
 import { FailureText } from "../ui/failure";
 import { notifyFailure } from "../ui/notice";
 import { Alert } from "../ui/parts";

@@ -97,6 +97,16 @@ export function jobFor({ sound = false, key = "front" } = {}) {
   const names = ["picture", "grown", "restart", "renew", "away", "slow", "steady", "failed"];
   const events = Object.fromEntries(names.map((name) => [name, report(name)]));
   const screen = { takeCanvas: () => element, takeVideo: () => element };
-  const job = { key, screen, sound: { isOn: sound }, isLowLatency: true, isWall: false };
-  return { job, log, element, events: { ...events, media: () => undefined } };
+  const host = { addressOf: (stream, file) => `http://cameras/streams/${stream}/${file}` };
+  const volume = { peek: () => 1, subscribe: () => () => undefined };
+  const job = {
+    host,
+    key,
+    screen,
+    sound: { isOn: sound, volume },
+    isLowLatency: true,
+    isWall: false,
+  };
+  const nothing = () => undefined;
+  return { job, log, element, events: { ...events, accepted: nothing, media: nothing } };
 }

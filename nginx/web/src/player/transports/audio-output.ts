@@ -1,5 +1,7 @@
 // Plays decoded audio as it arrives, with a short buffer against uneven arrival.
-import { onUse, volume } from "../sound";
+import type { ReadonlySignal } from "@preact/signals-core";
+
+import { onUse } from "../sound";
 
 /** Seconds of audio that are buffered before the audio begins. */
 const BUFFER = 0.08;
@@ -44,7 +46,7 @@ export class AudioOutput {
   private next = 0;
   private readonly stopVolume: () => void;
 
-  constructor() {
+  constructor(private readonly volume: ReadonlySignal<number>) {
     const { signal } = this.ended;
     this.gain.connect(this.context.destination);
     this.stopVolume = volume.subscribe((level) => this.apply(level));
@@ -58,7 +60,7 @@ export class AudioOutput {
 
   set sound(isOn: boolean) {
     this.isOn = isOn;
-    this.apply(volume.peek());
+    this.apply(this.volume.peek());
   }
 
   private apply(level: number): void {

@@ -1,15 +1,13 @@
 // Plays HLS with hls.js.
 import Hls, { type ErrorData, type LevelDetails } from "hls.js/dist/hls.light.min.mjs";
 
-import { addressOf } from "../../api/address";
 import { BackBuffer } from "../back-buffer";
-import { isUnplayable, MediaErrors, problemOfMedia } from "../failure";
 import { Pace } from "../pace";
-import { renew, withToken } from "../permission";
 import { settings } from "../settings";
 import { applyTo, play } from "../sound";
 import type { Figures, Job, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
+import { isUnplayable, MediaErrors, problemOfMedia } from "./hls-errors";
 import { isFullScreenOnPhone } from "./phone";
 import { failureOf } from "./refusal";
 
@@ -20,7 +18,6 @@ const BEGIN_MS = 3000;
 
 export class HlsTransport implements Transport {
   readonly name = "hls";
-  readonly element: HTMLVideoElement;
   private readonly hls: Hls;
   private readonly pace: Pace;
   private readonly ended = new AbortController();
@@ -33,11 +30,11 @@ export class HlsTransport implements Transport {
   constructor(
     private readonly job: Job,
     private readonly events: TransportEvents,
+    readonly element: HTMLVideoElement,
   ) {
-    this.element = job.screen.takeVideo();
     // Each request adds the current token to the URL, so that a new token is used without a restart.
     const xhrSetup = (xhr: XMLHttpRequest, address: string) =>
-      xhr.open("GET", withToken(address), true);
+      xhr.open("GET", job.host.withPermission(address), true);
     this.hls = new Hls({ ...settings(job.isLowLatency, job.meter), xhrSetup });
     new BackBuffer(this.element, this.hls);
     this.pace = new Pace(this.element, this.hls, job.isLowLatency);
@@ -62,7 +59,7 @@ export class HlsTransport implements Transport {
     hls.on(Hls.Events.FRAG_LOADED, () => events.media());
     hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => this.onPlaylist(details));
     hls.attachMedia(element);
-    hls.loadSource(addressOf(`streams/${this.job.key}/stream.m3u8`));
+    hls.loadSource(this.job.host.addressOf(this.job.key, "stream.m3u8"));
     this.resume();
   }
 
@@ -129,7 +126,7 @@ export class HlsTransport implements Transport {
       return;
     }
     if (error.response?.code === 401) {
-      renew().catch(() => {
+      this.job.host.renew().catch(() => {
         // If media cannot be loaded without a new session, a fatal error follows and leads to a restart.
       });
     }

@@ -1,6 +1,4 @@
 // Shows JPEG pictures, which the service sends over a WebSocket. A jitter buffer shows them evenly.
-import { addressOf } from "../../api/address";
-import { withToken } from "../permission";
 import { PictureQueue } from "../picture-queue";
 import { AgeClock } from "../sync";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
@@ -60,7 +58,7 @@ export class MjpegTransport implements Transport {
   start(): void {
     const wanted = (this.element.parentElement?.clientWidth || 640) * devicePixelRatio;
     const width = WIDTHS.find((each) => each >= wanted) ?? WIDTHS.at(-1);
-    const address = withToken(addressOf(`streams/${this.job.key}/mjpeg?width=${width}`));
+    const address = this.job.host.addressOf(this.job.key, `mjpeg?width=${width}`);
     const socket = new WebSocket(address.replace(/^http/, "ws"));
     socket.binaryType = "arraybuffer";
     socket.onmessage = ({ data }) => {
@@ -73,10 +71,11 @@ export class MjpegTransport implements Transport {
     let isOpened = false;
     socket.onopen = () => {
       isOpened = true;
+      this.events.accepted();
     };
     socket.onclose = (event) => {
       if (!this.isStopped) {
-        void closedSocket(this.job.key, isOpened, event).then((failure) => this.fail(failure));
+        void closedSocket(this.job, isOpened, event).then((failure) => this.fail(failure));
       }
     };
     this.socket = socket;

@@ -102,7 +102,7 @@ export class MseTransport implements Transport {
       gap: () => this.onGap(),
     };
     const request = { format: "mp4", codecs, audio: this.hasAudio } as const;
-    this.socket = new LiveSocket(job.key, request, listener, events);
+    this.socket = new LiveSocket(job, request, listener, events);
   }
 
   get motion() {

@@ -1,6 +1,4 @@
 // Plays HLS with the browser's own player. Safari on older phones plays HLS only in this way.
-import { addressOf } from "../../api/address";
-import { withToken } from "../permission";
 import { applyTo, play } from "../sound";
 import type { Figures, Job, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
@@ -39,7 +37,7 @@ export class NativeTransport implements Transport {
     // This event is the only sign that media arrives.
     element.addEventListener("progress", () => events.media(), { signal });
     element.addEventListener("error", () => events.failed({ reason: "connection" }), { signal });
-    element.src = withToken(addressOf(`streams/${this.job.key}/stream.m3u8`));
+    element.src = this.job.host.addressOf(this.job.key, "stream.m3u8");
     this.resume();
   }
 

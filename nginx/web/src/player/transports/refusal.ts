@@ -1,8 +1,6 @@
 // Distinguishes failures of the stream, which concern all transports, from failures of one transport.
-import { addressOf } from "../../api/address";
 import { type Coded, problemOf } from "../../api/problem";
-import { withToken } from "../permission";
-import type { Failure, Reason } from "../transport";
+import type { Failure, Job, Reason } from "../transport";
 
 /** Codes with which no transport can play. The codes of cameras begin with `source_`. */
 const OF_STREAM = [
@@ -33,6 +31,9 @@ const PROBE = "permission.m4s";
 /** The response is not waited for longer than this, so that another transport is started soon. */
 const PROBE_MS = 500;
 
+/** A stream, and how its files are found. */
+export type Stream = Pick<Job, "host" | "key">;
+
 /** Returns the failure that follows from an error that the service has reported to one transport. */
 export function failureOf(error: Coded): Failure {
   const isOfStream = OF_STREAM.includes(error.code) || error.code.startsWith("source_");
@@ -46,9 +47,9 @@ export function failureOf(error: Coded): Failure {
  * Returns the failure of a WebSocket to this stream that was closed before it was open. Browsers do not show why, so an
  * HTTP request finds out whether the permission has ended.
  */
-export async function refusedSocket(key: string): Promise<Failure> {
+export async function refusedSocket({ host, key }: Stream): Promise<Failure> {
   try {
-    const response = await fetch(withToken(addressOf(`streams/${key}/${PROBE}`)), {
+    const response = await fetch(host.addressOf(key, PROBE), {
       cache: "no-store",
       signal: AbortSignal.timeout(PROBE_MS),
     });

@@ -1,10 +1,8 @@
 // The live socket: a WebSocket over which the service sends the frames of a stream, as they arrive from the camera.
-import { addressOf } from "../../api/address";
 import type { Coded } from "../../api/problem";
 import { ArrivalMeter } from "../arrivals";
-import { withToken } from "../permission";
 import type { Failure, TransportEvents } from "../transport";
-import { failureOf, refusedSocket } from "./refusal";
+import { failureOf, refusedSocket, type Stream } from "./refusal";
 
 /** Interval between two acknowledgements. */
 const ACK_EVERY_MS = 250;
@@ -63,12 +61,12 @@ export function endOf({ code, detail }: ServiceMessage): Failure {
 
 /** Returns the failure of a WebSocket that was closed without the message `end`. `isOpened`: whether it was ever open. */
 export function closedSocket(
-  key: string,
+  stream: Stream,
   isOpened: boolean,
   { reason }: CloseEvent,
 ): Promise<Failure> {
   if (!isOpened) {
-    return refusedSocket(key);
+    return refusedSocket(stream);
   }
   // A client that is too slow for the message gets the code as the reason of the close frame.
   return Promise.resolve(reason ? endOf({ code: reason }) : { reason: "connection" });
@@ -85,17 +83,18 @@ export class LiveSocket {
   private ackTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly key: string,
+    private readonly stream: Stream,
     request: WatchRequest,
     private readonly listener: SocketListener,
     private readonly events: TransportEvents,
   ) {
-    const address = withToken(addressOf(`streams/${key}/live`)).replace(/^http/, "ws");
+    const address = stream.host.addressOf(stream.key, "live").replace(/^http/, "ws");
     this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => {
       this.isOpened = true;
       this.send({ type: "watch", ...request });
+      this.events.accepted();
     };
     this.socket.onmessage = ({ data }) => this.onMessage(data);
     this.socket.onclose = (event) => void this.onClose(event);
@@ -146,7 +145,7 @@ export class LiveSocket {
 
   private async onClose(event: CloseEvent): Promise<void> {
     if (!this.isClosed) {
-      this.fail(await closedSocket(this.key, this.isOpened, event));
+      this.fail(await closedSocket(this.stream, this.isOpened, event));
     }
   }
 

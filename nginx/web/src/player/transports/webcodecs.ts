@@ -57,7 +57,7 @@ export class WebCodecsTransport implements Transport {
       gap: () => this.onGap(),
     };
     const request = { format: "raw", codecs: CODECS, audio: this.hasAudio } as const;
-    this.socket = new LiveSocket(job.key, request, listener, events);
+    this.socket = new LiveSocket(job, request, listener, events);
   }
 
   get motion(): Motion {
@@ -66,7 +66,7 @@ export class WebCodecsTransport implements Transport {
 
   start(): void {
     if (this.hasAudio) {
-      this.output = new AudioOutput();
+      this.output = new AudioOutput(this.job.sound.volume);
       this.applySound();
     }
   }

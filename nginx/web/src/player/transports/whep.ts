@@ -1,8 +1,6 @@
 // Plays WebRTC, which is negotiated by WHEP: one POST with the browser's offer, and one DELETE at the end.
-import { addressOf } from "../../api/address";
 import { problemOf } from "../../api/problem";
 import { LossMeter } from "../loss";
-import { withToken } from "../permission";
 import { applyTo, play } from "../sound";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
@@ -159,7 +157,7 @@ export class WhepTransport implements Transport {
   private async negotiate(): Promise<void> {
     const { peer } = this;
     await peer.setLocalDescription();
-    const url = withToken(addressOf(`streams/${this.job.key}/whep`));
+    const url = this.job.host.addressOf(this.job.key, "whep");
     const response = await fetch(url, {
       method: "POST",
       headers: { "Content-Type": "application/sdp" },

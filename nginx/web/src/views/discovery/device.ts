@@ -1,5 +1,5 @@
 // Descriptions of discovered devices, and conversion of devices to cameras.
-import { explain } from "../../api/problem";
+import { explain } from "../../api/explanation";
 import type { Device, DeviceProfile } from "../../api/types";
 import type { Failure } from "../../ui/failure";
 import { number } from "../../ui/i18n";

@@ -3,9 +3,10 @@ import { useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
 import { LONG_MS, post } from "../../api/client";
+import { explain } from "../../api/explanation";
 import { nameOf, useNames } from "../../api/names";
-import { explain } from "../../api/problem";
-import { refreshStreams, streamKey, streams, wasLive } from "../../api/streams";
+import { streamKey } from "../../api/stream-key";
+import { refreshStreams, streams, wasLive } from "../../api/streams";
 import type { LastError, Stream } from "../../api/types";
 import { type Failure, FailureText } from "../../ui/failure";
 import { bitRate, bytes, duration, number, t } from "../../ui/i18n";

@@ -3,11 +3,12 @@ import { type ComponentChildren, Fragment } from "preact";
 import { useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
-import { type Coded, explain } from "../../api/problem";
-import { streamKey } from "../../api/streams";
+import { explain } from "../../api/explanation";
+import type { Coded } from "../../api/problem";
+import { streamKey } from "../../api/stream-key";
 import type { Profile, Stream } from "../../api/types";
+import { addressFor } from "../../playback/permission";
 import type { LivePlayer } from "../../player/live";
-import { addressFor } from "../../player/permission";
 import { copyText, saveFile } from "../../ui/browser";
 import { FailureText } from "../../ui/failure";
 import { bitRate, duration, number, t } from "../../ui/i18n";

@@ -1,7 +1,8 @@
 // The part of a tile's details that shows how the tile gets its picture, and lets the user choose a transport.
+
+import { chooseDefault, chooseFor, defaultChoice, ownChoice } from "../../playback/preference";
 import { CHOICES, type Choice } from "../../player/choice";
 import type { LivePlayer } from "../../player/live";
-import { chooseDefault, chooseFor, defaultChoice, ownChoice } from "../../player/preference";
 import { Select } from "../../ui/fields";
 import { bitRate, number, t } from "../../ui/i18n";
 

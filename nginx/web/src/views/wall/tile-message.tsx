@@ -1,6 +1,7 @@
 // The text in the middle of a tile that shows no video.
 import { hasRole } from "../../api/caller";
-import { type Coded, explain } from "../../api/problem";
+import { explain } from "../../api/explanation";
+import type { Coded } from "../../api/problem";
 import { FailureText } from "../../ui/failure";
 import { t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";

@@ -3,17 +3,13 @@
 import type { RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { isReachable, streamKey, streams } from "../../api/streams";
+import { streamKey } from "../../api/stream-key";
+import { isReachable, streams } from "../../api/streams";
 import type { Profile } from "../../api/types";
+import { host, refusals } from "../../playback/host";
+import { choiceFor } from "../../playback/preference";
 import { LivePlayer } from "../../player/live";
-import { choiceFor } from "../../player/preference";
-import { forget } from "../../player/refused";
-
-/**
- * A tile that is no longer visible continues to play for this time, so that a short visit to another tab
- * causes no restart.
- */
-const LEAVE_AFTER_MS = 10_000;
+import { watchSight } from "../../player/sight";
 
 interface Options {
   id: string;
@@ -28,7 +24,7 @@ interface Options {
 interface Sight {
   /** The element that is observed. */
   ref: RefObject<HTMLElement>;
-  /** Whether the element is visible in a visible tab, or has been within the last LEAVE_AFTER_MS. */
+  /** Whether the element is visible in a visible tab, or has been a short time ago. */
   isSeen: boolean;
 }
 
@@ -36,31 +32,7 @@ function useInSight(): Sight {
   const ref = useRef<HTMLElement>(null);
   // False until the observer reports, because most tiles of a wall are not visible on a phone.
   const [isSeen, setSeen] = useState(false);
-  useEffect(() => {
-    let isNear = false;
-    let leaving: ReturnType<typeof setTimeout> | undefined;
-    const update = () => {
-      clearTimeout(leaving);
-      if (isNear && !document.hidden) {
-        setSeen(true);
-      } else {
-        leaving = setTimeout(() => setSeen(false), LEAVE_AFTER_MS);
-      }
-    };
-    const observer = new IntersectionObserver((entries) => {
-      isNear = entries.at(-1)?.isIntersecting ?? true;
-      update();
-    });
-    if (ref.current) {
-      observer.observe(ref.current);
-    }
-    document.addEventListener("visibilitychange", update);
-    return () => {
-      observer.disconnect();
-      clearTimeout(leaving);
-      document.removeEventListener("visibilitychange", update);
-    };
-  }, []);
+  useEffect(() => (ref.current ? watchSight(ref.current, setSeen) : undefined), []);
   return { ref, isSeen };
 }
 
@@ -87,7 +59,7 @@ export function useLive(options: Options): Live {
     if (!video.current || !still.current) {
       return;
     }
-    const made = new LivePlayer(video.current, still.current);
+    const made = new LivePlayer(video.current, still.current, host);
     setPlayer(made);
     return () => made.stop();
   }, []);
@@ -95,7 +67,7 @@ export function useLive(options: Options): Live {
   // If the user stops a tile, the next start contacts the camera even after a refusal.
   useEffect(() => {
     if (!isWanted) {
-      forget(key);
+      refusals.forget(key);
     }
   }, [isWanted, key]);
 
@@ -116,7 +88,7 @@ export function useLive(options: Options): Live {
   const state = streams.value?.get(key)?.state;
   useEffect(() => {
     if (state === "live") {
-      forget(key);
+      refusals.forget(key);
     }
     if (!player) {
       return;

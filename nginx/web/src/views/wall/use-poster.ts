@@ -2,10 +2,10 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { addressOf } from "../../api/address";
-import { streamKey } from "../../api/streams";
+import { streamKey } from "../../api/stream-key";
 import type { Profile } from "../../api/types";
-import type { State } from "../../player/live";
-import { obtainPermission, withToken } from "../../player/permission";
+import { obtainPermission, withToken } from "../../playback/permission";
+import type { State } from "../../player/request";
 import type { WallCamera } from "./load";
 
 /** Greatest width of a poster in pixels. */

@@ -2,9 +2,10 @@
 
 import { LONG_MS, post } from "../api/client";
 import { type Coded, Problem } from "../api/problem";
-import { hastenStreams, streamKey, streams } from "../api/streams";
+import { streamKey } from "../api/stream-key";
+import { hastenStreams, streams } from "../api/streams";
 import type { Profile, Started, Stream } from "../api/types";
-import type { TransportName } from "./transport";
+import type { Output, StartListener, StartRequest } from "../player/host";
 
 /**
  * Interval between two start requests while the stream starts. Without requests, the service ends a stream after
@@ -17,18 +18,25 @@ const RENEW_MS = 10_000;
  */
 const MISSING_LISTS = 2;
 
-/** The output that a transport needs. With `none`, the stream is live as soon as there is a keyframe. */
-export type Output = "hls" | "none";
-
-export function outputFor(transport: TransportName | undefined): Output {
-  return transport === "hls" || transport === "native" ? "hls" : "none";
+/** Starts a stream, and resolves when it is live. */
+export async function start(
+  { id, profile, output, waits }: StartRequest,
+  signal: AbortSignal,
+  { onStarting, onFailure }: StartListener,
+): Promise<boolean> {
+  const status = await requestStart(id, profile, output, waits, signal);
+  if (status === "starting") {
+    onStarting();
+    await untilLive(id, profile, output, signal, onFailure);
+  }
+  return true;
 }
 
 /**
  * Requests the start of a camera's stream, and returns the stream's status. With `waits`, the response arrives when
  * the stream is live, or when the start takes too long.
  */
-export async function requestStart(
+async function requestStart(
   id: string,
   profile: Profile,
   output: Output,
@@ -51,7 +59,7 @@ export async function requestStart(
  * playlist only when the stream is live. Until then, the request would occupy one of the six connections that
  * browsers open over HTTP/1.1.
  */
-export async function untilLive(
+async function untilLive(
   id: string,
   profile: Profile,
   output: Output,

@@ -14,11 +14,6 @@ export const webRtcOffered = signal(false);
 let askedAt = Number.NEGATIVE_INFINITY;
 let asking: Promise<void> | null = null;
 
-/** Returns whether the service offers WebRTC, as far as it is known. */
-export function offersWebRtc(): boolean {
-  return webRtcOffered.peek();
-}
-
 /**
  * Resolves when it is known what the service offers, or after a short time, unless the tile depends on the answer. All
  * tiles share one request.

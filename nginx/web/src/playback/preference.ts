@@ -1,8 +1,7 @@
 // The transports that the user has chosen: for single cameras, and for all others. The browser keeps them.
 import { signal } from "@preact/signals";
-
+import { CHOICES, type Choice } from "../player/choice";
 import { userStorage } from "../ui/storage";
-import { CHOICES, type Choice } from "./choice";
 
 const STORED = "transport";
 const STORED_BY_CAMERA = "transports";

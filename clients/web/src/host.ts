@@ -1,0 +1,252 @@
+// Connects the player of an element to a service, with a playback token instead of an API key.
+
+import { type Coded, Problem, problemOf } from "../../../nginx/web/src/api/problem";
+import { streamKey } from "../../../nginx/web/src/api/stream-key";
+import type { Host, StartRequest } from "../../../nginx/web/src/player/host";
+import { Refusals } from "../../../nginx/web/src/player/refused";
+import { signal } from "../../../nginx/web/src/player/signals";
+import { expiryOf, tokenIn } from "./token";
+
+/** A token is replaced after this share of its remaining lifetime. */
+const RENEW_AT = 0.6;
+/** Pause before another attempt to replace a token, and the shortest time between two replacements. */
+const RENEW_AGAIN_MS = 3000;
+/** The longest time for which a timer can wait. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+/** The first attempt does not wait longer than this for the answer to the check. */
+const CHECK_PATIENCE_MS = 100;
+/** Time limit of the check. */
+const CHECK_WITHIN_MS = 10_000;
+/** Greatest width and age, in pixels and seconds, of the picture that is shown before the video. */
+const POSTER = "start=false&width=640&max_age=600";
+/** Errors of the check with which no transport can play. Others concern only the picture. */
+const DECISIVE = [
+  "unauthorized",
+  "forbidden",
+  "unknown_camera",
+  "manager_unavailable",
+  "shutting_down",
+];
+/** The path of a media file, with or without a token. */
+const MEDIA = /\/(?:streams|play\/[^/]+)\/([^/]+)\/([^/]+)$/;
+
+export type GetToken = () => Promise<string | null> | string | null;
+
+export interface HostListener {
+  /** The last picture of the camera. */
+  onPoster(picture: Blob): void;
+  /** A problem that was found after the transports have begun. */
+  onProblem(problem: Coded): void;
+  /** The token is not valid, and there is no other one. `wasValid` is false if the service has never accepted it. */
+  onSessionEnd(problem: Problem, wasValid: boolean): void;
+}
+
+export class TokenHost implements Host {
+  readonly volume = signal(1);
+  readonly refusals = new Refusals();
+  readonly newestPermission = signal<{ lifetime: number } | null>(null);
+  /** Without the API, only an attempt shows whether the service offers WebRTC. */
+  readonly webRtcOffered = signal(true);
+  getToken: GetToken | null = null;
+
+  private server = "";
+  private token: string | null = null;
+  /** Whether the service has accepted the present token. */
+  private isAccepted = false;
+  /** Whether the service has accepted a token since the page has set one. */
+  private wasValid = false;
+  private players = 0;
+  /** The request for another token that is in progress. */
+  private pending: Promise<void> | null = null;
+  private renewedAt = Number.NEGATIVE_INFINITY;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private hasFailed = false;
+
+  constructor(private readonly listener: HostListener) {}
+
+  /** Sets the service and the token that the page provides. */
+  set(server: string, token: string | null): void {
+    const isOther = this.server !== server;
+    this.server = server;
+    if (isOther || token !== null) {
+      this.wasValid = false;
+      this.use(token, 0);
+    }
+  }
+
+  addPlayer(): void {
+    this.players += 1;
+    this.schedule();
+  }
+
+  removePlayer(): void {
+    this.players -= 1;
+    this.schedule();
+  }
+
+  async obtainPermission(): Promise<void> {
+    if (!this.token && this.getToken) {
+      await this.request();
+    }
+  }
+
+  /** Replaces the token after the service has rejected it. */
+  async renew(): Promise<void> {
+    // Usually the service rejects several requests at once, the last of them after another token is there.
+    if (!this.isAccepted && performance.now() - this.renewedAt < RENEW_AGAIN_MS) {
+      return;
+    }
+    if (!this.getToken) {
+      throw this.end();
+    }
+    await this.request();
+  }
+
+  addressOf(key: string, file: string): string {
+    return `${this.server}/${this.token ? `play/${this.token}` : "streams"}/${key}/${file}`;
+  }
+
+  withPermission(url: string): string {
+    const { origin, pathname, search } = new URL(url);
+    const folder = this.token ? `play/${this.token}` : "streams";
+    return origin + pathname.replace(MEDIA, (_, key, file) => `/${folder}/${key}/${file}`) + search;
+  }
+
+  learnOffers(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /**
+   * Checks whether the camera can be watched, because browsers do not show why a WebSocket was refused. The first
+   * connection of a transport starts the stream.
+   */
+  async start({ id, profile }: StartRequest, attempt: AbortSignal): Promise<boolean> {
+    let isLate = false;
+    const checked = this.check(streamKey(id, profile), attempt).then(
+      () => {
+        this.hasFailed = false;
+      },
+      (problem) => {
+        this.hasFailed = true;
+        if (isLate && !attempt.aborted) {
+          this.listener.onProblem(problem);
+        }
+        throw problem;
+      },
+    );
+    if (this.hasFailed) {
+      await checked;
+    } else {
+      await Promise.race([checked, new Promise((done) => setTimeout(done, CHECK_PATIENCE_MS))]);
+    }
+    isLate = true;
+    checked.catch(() => undefined);
+    return false;
+  }
+
+  private async check(key: string, attempt: AbortSignal): Promise<void> {
+    let problem = await this.findProblem(key, attempt);
+    if (problem?.code === "unauthorized" && this.getToken) {
+      await this.renew();
+      problem = await this.findProblem(key, attempt);
+    }
+    if (problem?.code === "unauthorized") {
+      throw this.end();
+    }
+    if (problem) {
+      throw problem;
+    }
+    this.isAccepted = true;
+    this.wasValid = true;
+  }
+
+  /** Requests the camera's last picture. Returns the problem if the service does not permit to watch the camera. */
+  private async findProblem(key: string, attempt: AbortSignal): Promise<Problem | null> {
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    const timer = setTimeout(abort, CHECK_WITHIN_MS);
+    attempt.addEventListener("abort", abort);
+    try {
+      const url = this.addressOf(key, `snapshot.jpg?${POSTER}`);
+      const response = await fetch(url, { signal: controller.signal });
+      if (response.ok) {
+        const picture = await response.blob();
+        if (!attempt.aborted) {
+          this.listener.onPoster(picture);
+        }
+        return null;
+      }
+      const problem = problemOf(response.status, await response.text());
+      return problem && DECISIVE.includes(problem.code) ? problem : null;
+    } catch {
+      return attempt.aborted ? null : new Problem(0, "unreachable", UNREACHABLE);
+    } finally {
+      clearTimeout(timer);
+      attempt.removeEventListener("abort", abort);
+    }
+  }
+
+  private end(): Problem {
+    const problem = new Problem(401, "unauthorized", "the playback token is not valid any more");
+    this.listener.onSessionEnd(problem, this.wasValid);
+    return problem;
+  }
+
+  /** Requests another token from the page. All who need it wait for the same request. */
+  private request(): Promise<void> {
+    this.pending ??= this.requestToken().finally(() => {
+      this.pending = null;
+    });
+    return this.pending;
+  }
+
+  private async requestToken(): Promise<void> {
+    this.renewedAt = performance.now();
+    let found: string | null | undefined;
+    try {
+      found = await this.getToken?.();
+    } catch (error) {
+      throw new Problem(0, "token_unavailable", `getToken has failed: ${error}`);
+    }
+    if (!found) {
+      throw this.end();
+    }
+    const token = tokenIn(found);
+    const expiry = expiryOf(token);
+    this.use(token, expiry === null ? 0 : Math.max(0, expiry - Date.now()));
+  }
+
+  /** Uses a token. Connections with an earlier one are replaced within a part of `lifetime`, in milliseconds. */
+  private use(token: string | null, lifetime: number): void {
+    if (token !== this.token) {
+      const isFirst = this.token === null;
+      this.token = token;
+      this.isAccepted = false;
+      if (!isFirst && token !== null) {
+        this.newestPermission.value = { lifetime };
+      }
+    }
+    this.schedule();
+  }
+
+  /** Plans the replacement of the token, if the page can provide another one. */
+  private schedule(): void {
+    clearTimeout(this.timer);
+    const expiry = this.token && this.getToken ? expiryOf(this.token) : null;
+    const left = expiry === null ? 0 : expiry - Date.now();
+    // If the clock of this computer is wrong, the token is replaced when the service rejects it.
+    if (this.players > 0 && left > 0) {
+      this.wait(left * RENEW_AT);
+    }
+  }
+
+  private wait(time: number): void {
+    const pause = Math.min(MAX_TIMER_MS, Math.max(RENEW_AGAIN_MS, time));
+    this.timer = setTimeout(() => {
+      this.request().catch(() => this.players > 0 && this.wait(RENEW_AGAIN_MS));
+    }, pause);
+  }
+}
+
+const UNREACHABLE =
+  "the service does not respond, or its setting CORS_ORIGINS does not list the origin of this page";
