@@ -175,7 +175,8 @@ impl Counters {
             "Frames skipped because segments were written more slowly than the camera sent frames";
         // The name is from a time when fragments were counted. Dashboards use it.
         to.register("fragments_skipped", help, self.skipped.clone());
-        to.register("live_sockets", "Open live sockets", self.live_sockets.clone());
+        let help = "Open live sockets, including WebSockets of go2rtc's players";
+        to.register("live_sockets", help, self.live_sockets.clone());
         let help = "Frames that clients of live sockets missed because they were too slow";
         to.register("live_frames_skipped", help, self.live_skipped.clone());
         let help =

@@ -1,4 +1,4 @@
-//! Outputs: consumers that serve or store the playable frames of a stream.
+//! Consumers that serve the frames of a stream to viewers: the HLS output, live sockets and WebRTC sessions.
 //!
 //! | Module | Owns |
 //! |---|---|

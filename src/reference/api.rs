@@ -15,14 +15,16 @@ const ABOUT: &str = "
 # API
 
 By default, the manager listens on `127.0.0.1:8088` and nginx on port 8080 of the same address. nginx forwards
-`/api/`, and the playlists and pictures under `/streams/` and `/play/TOKEN/`, to the manager. `/livez`, `/readyz`
-and `/metrics` are available only on the manager's port. `/api/openapi.json` is an OpenAPI 3.1 document of the
-whole API.
+`/api/`, and all requests for media except those for segments, to the manager. `/livez`, `/readyz` and `/metrics`
+are available only on the manager's port. `/api/openapi.json` is an OpenAPI 3.1 document of the whole API.
 
 Request bodies are JSON of at most 64 KiB, or of at most 32 MiB for an import. Inputs that are marked
 \"form or query\" can also be sent as a form, or as a query without a body. Later versions may add fields to
 responses. [Errors](errors.md) describes failures, and [Authentication](../guide/authentication.md#roles)
-describes the roles. If `API_KEYS` is set, requests for media need an API key or a playback token.
+describes the roles. Unless `ALLOW_ANONYMOUS` is true, requests for media need an API key or a playback token.
+
+The list does not contain the WebSocket of the [live socket](../guide/live-socket.md), the addresses for [clients of
+go2rtc](../guide/go2rtc-clients.md), and the aliases for [existing clients](../guide/existing-clients.md).
 
 ";
 

@@ -7,8 +7,8 @@
 //! | `go2rtc` | the requests of go2rtc's player |
 //! | `media` | redirects from the old paths of playlists and segments |
 //!
-//! `docs/guide/existing-clients.md` and `docs/guide/go2rtc-clients.md` document the aliases. They are not part of the OpenAPI document, because new
-//! clients must not use them.
+//! `docs/guide/existing-clients.md` and `docs/guide/go2rtc-clients.md` document the aliases. They are not part of the
+//! OpenAPI document, because new clients must not use them.
 
 use hyper::Method;
 use serde_json::{Map, Value, json};

@@ -155,9 +155,9 @@ fn open_operation() -> Operation {
         .describe(
             "The body is an SDP offer that can receive video, and optionally audio. The answer contains the \
              addresses at which the player reaches the manager. The manager sends H.264 in packetization mode 1, H.265 \
-             if the player offers it, and audio if the camera sends Opus or G.711. The session ends when the player does not \
-             connect within 15 s, when no ICE request arrives from the player for 10 s, and when the permission to watch \
-             ends.",
+             if the player offers it, and audio: Opus or G.711 as the camera sends it, and other audio as Opus. The session \
+             ends when the player does not connect within 15 s, when no ICE request arrives from the player for 10 s, and \
+             when the permission to watch ends.",
         )
         .takes_other(SDP, Type::String, "The SDP offer.")
         .creates_other(

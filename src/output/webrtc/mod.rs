@@ -1,8 +1,8 @@
-//! The WebRTC output. Viewers negotiate a session by WHEP, and then get a stream's frames as RTP.
+//! WebRTC sessions. Viewers negotiate a session by WHEP, and then get a stream's frames as RTP.
 //!
 //! | Module | Owns |
 //! |---|---|
-//! | [`addresses`] | the addresses that offers are answered with |
+//! | [`addresses`] | the addresses in the answers to offers |
 //! | [`routes`] | which session gets which datagram |
 //! | [`socket`] | the sockets of all sessions: one UDP port, and TCP on the same number |
 //! | [`tcp`] | connections of viewers whose network blocks UDP |

@@ -42,7 +42,7 @@ const ID_LENGTH: usize = 24;
 /// The largest number of streams whose B-frames are remembered.
 const MAX_REMEMBERED: usize = 1000;
 
-/// The settings of the WebRTC output.
+/// The settings of WebRTC.
 #[derive(Debug, Clone)]
 pub(crate) struct WebRtcSettings {
     /// The port for UDP and TCP; `None` if WebRTC is off.
@@ -51,7 +51,7 @@ pub(crate) struct WebRtcSettings {
     pub(crate) addresses: Vec<IpAddr>,
 }
 
-/// The WebRTC output. Cheap to clone.
+/// The WebRTC sessions of all streams. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct WebRtc(Arc<Inner>);
 
