@@ -16,6 +16,7 @@ use tracing::{Instrument as _, info, warn};
 use self::child::{End, OpusChild};
 use self::packet::{OpusPacket, is_sound};
 use crate::base::backoff::Exponential;
+use crate::base::error::chain;
 use crate::base::lock::lock;
 use crate::camera::id::StreamId;
 use crate::child::spawner::Spawner;
@@ -91,24 +92,32 @@ impl OpusEncoders {
         let (packets, received) = broadcast::channel(MAX_BEHIND);
         let (end, ended) = oneshot::channel();
         let started = Arc::new(Running { packets: packets.clone(), _end: end });
-        let entry = (stream.clone(), Arc::downgrade(&started));
-        running.insert(stream.id().clone(), entry);
-        let (this, stream) = (self.clone(), stream.clone());
+        let entry = Arc::downgrade(&started);
+        running.insert(stream.id().clone(), (stream.clone(), entry.clone()));
+        let registered = Registered { encoders: self.clone(), stream: stream.clone(), entry };
         let run = async move {
-            this.0.run(&stream, &packets, ended).await;
-            this.forget(&stream);
+            registered.encoders.0.run(&registered.stream, &packets, ended).await;
         };
         tokio::spawn(run.in_current_span());
         OpusReader { packets: received, _running: started }
     }
+}
 
-    /// Forgets the encoder of a stream, unless another one has replaced it.
-    fn forget(&self, stream: &StreamHandle) {
-        let mut running = lock(&self.0.running);
-        let is_over =
-            |(of, it): &(StreamHandle, Weak<Running>)| of.is_same(stream) && it.strong_count() == 0;
-        if running.get(stream.id()).is_some_and(is_over) {
-            running.remove(stream.id());
+/// The entry of a stream whose encoder runs. It must not outlive the encoder's task, even if that has panicked or has
+/// readers, because it keeps the stream and the stream's last frames.
+struct Registered {
+    encoders: OpusEncoders,
+    stream: StreamHandle,
+    entry: Weak<Running>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        let mut running = lock(&self.encoders.0.running);
+        let id = self.stream.id();
+        // Another encoder may have replaced this one.
+        if running.get(id).is_some_and(|(_, entry)| entry.ptr_eq(&self.entry)) {
+            running.remove(id);
         }
     }
 }
@@ -161,7 +170,9 @@ impl Inner {
                     }
                     let delay = RESTARTS.delay(failures);
                     failures += 1;
-                    warn!(camera = %stream.id(), cause = error.detail, retry_in = ?delay, "the sound cannot be converted to Opus");
+                    warn!(camera = %stream.id(), cause = chain(&error), retry_in = ?delay, "the sound cannot be converted to Opus");
+                    // A reader that reads nothing would keep frames of the stream.
+                    drop(frames);
                     tokio::select! {
                         () = sleep(delay) => {}
                         () = &mut stopped => return,

@@ -1,7 +1,7 @@
 //! One FFmpeg that converts AAC to Opus.
 
 use std::future::Future;
-use std::io::Cursor;
+use std::io::{self, Cursor};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -218,10 +218,14 @@ impl OpusChild {
         let messages = self.stderr.finish().await.unwrap_or_default();
         let messages = String::from_utf8_lossy(&messages);
         debug!(?status, ?fault, %messages, "the FFmpeg that converts sound to Opus has failed");
-        match (fault, spawner::exec_failure(status)) {
-            (Some(fault), _) => failure(&fault),
-            (None, Some(reason)) => spawner::cannot_run(&self.program, reason),
-            (None, None) => failure("FFmpeg ended unexpectedly"),
+        if let (None, Some(reason)) = (&fault, spawner::exec_failure(status)) {
+            return spawner::cannot_run(&self.program, reason);
+        }
+        let error = failure(fault.as_deref().unwrap_or("FFmpeg ended unexpectedly"));
+        // FFmpeg reads from a pipe, so its messages contain no link of a camera.
+        match messages.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(message) => error.caused_by(io::Error::other(message.trim().to_owned())),
+            None => error,
         }
     }
 }
