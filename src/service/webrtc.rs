@@ -2,7 +2,9 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info};
 
 use super::core::Core;
@@ -13,7 +15,8 @@ use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::VideoOption;
 use crate::media::codec::VideoCodec;
-use crate::media::frame::{Format, Frame};
+use crate::media::frame::{Format, Frame, Track};
+use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::{Frames, can_send_sets};
 use crate::output::webrtc::offer::{Negotiated, without_audio};
 use crate::output::webrtc::order::PictureOrder;
@@ -24,6 +27,13 @@ use crate::stream::handle::StreamHandle;
 
 /// The largest number of bytes by which a viewer can be behind. A group of pictures of 12 s with 10 Mbit/s has 15 MB.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
+
+/// The pause before the sub stream is tried again if it could not be opened.
+const SUB_AGAIN: Duration = Duration::from_secs(30);
+/// The number of pictures from a keyframe on that show whether a stream has B-frames, and the longest time to wait for
+/// them.
+const JUDGED_PICTURES: usize = 8;
+const JUDGED_WITHIN: Duration = Duration::from_secs(1);
 
 /// A session that was opened.
 pub(crate) struct Opened {
@@ -174,7 +184,7 @@ fn frames(core: &Core, stream: &StreamHandle, is_original: bool) -> Frames {
 /// Runs a session until it ends. If the network is too slow for the main stream, continues with the sub stream.
 async fn run(core: Arc<Core>, watched: Watched, mut session: Session, mut place: Place) {
     let Watched { mut view, sub, is_original } = watched;
-    let mut sub = SubStream::Unused(sub);
+    let mut sub = SubStream::Unused(sub, Instant::now());
     let end = loop {
         let stream = view.stream().clone();
         tokio::select! {
@@ -214,32 +224,66 @@ struct Watched {
 
 /// The sub stream of a session that began with the main stream.
 enum SubStream {
-    Unused(ViewRequest),
-    Opening(Pin<Box<dyn Future<Output = Result<LiveView, Error>> + Send>>),
+    /// It can be opened from this time on.
+    Unused(ViewRequest, Instant),
+    Opening(ViewRequest, Pin<Box<dyn Future<Output = Result<LiveView, Error>> + Send>>),
     /// It is used, or cannot be used.
     Decided,
 }
 
 impl SubStream {
-    /// Begins to open the sub stream, unless that was tried before, or `shown`, the stream that the session shows, is the
-    /// sub stream.
+    /// Begins to open the sub stream, unless that was tried shortly before, or `shown`, the stream that the session shows,
+    /// is the sub stream.
     fn open(&mut self, core: &Arc<Core>, shown: &StreamId) {
         if shown.profile() == Profile::Sub {
             return;
         }
-        if let Self::Unused(request) = self {
-            let (core, request) = (Arc::clone(core), request.clone());
-            *self = Self::Opening(Box::pin(async move { request.open(&core).await }));
+        if let Self::Unused(request, from) = self
+            && *from <= Instant::now()
+        {
+            let request = request.clone();
+            *self = Self::Opening(request.clone(), Box::pin(opened(Arc::clone(core), request)));
         }
     }
 
-    /// Waits until the sub stream is open.
+    /// Waits until the sub stream is open. If it cannot be opened now, it can be opened after a pause.
     async fn opened(&mut self) -> Result<LiveView, Error> {
-        let Self::Opening(opening) = self else { return std::future::pending().await };
+        let Self::Opening(request, opening) = self else { return std::future::pending().await };
         let opened = opening.await;
-        *self = Self::Decided;
+        let pause = match &opened {
+            Ok(_) => None,
+            Err(error) if error.kind == ErrorKind::UnknownCamera => None,
+            Err(error) => Some(error.retry_after.unwrap_or_default().max(SUB_AGAIN)),
+        };
+        *self = match pause {
+            Some(pause) => Self::Unused(request.clone(), Instant::now() + pause),
+            None => Self::Decided,
+        };
         opened
     }
+}
+
+/// Opens a view of a stream, and waits until it is known whether the stream has B-frames, for a limited time.
+async fn opened(core: Arc<Core>, request: ViewRequest) -> Result<LiveView, Error> {
+    let view = request.open(&core).await?;
+    let hub = &view.stream().shared().hub;
+    let may_reorder = hub.flow().is_some_and(|flow| flow.format.picture.may_reorder);
+    if may_reorder {
+        let mut frames = hub.read(ReadFrom::LastKeyframe, MAX_BEHIND);
+        let several = async {
+            let mut pictures = 0;
+            while pictures < JUDGED_PICTURES {
+                match frames.next().await {
+                    Ok(Some(frame)) => pictures += usize::from(frame.track == Track::Video),
+                    Ok(None) => return,
+                    Err(_) => {}
+                }
+            }
+        };
+        // Without enough pictures, the session judges those that follow.
+        let _ = timeout(JUDGED_WITHIN, several).await;
+    }
+    Ok(view)
 }
 
 /// Makes a session continue with the sub stream, and returns the view of it; `None` if the sub stream cannot be used.
