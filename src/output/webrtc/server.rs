@@ -15,7 +15,7 @@ use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
 use super::addresses;
-use super::offer::{self, Local, Negotiated};
+use super::offer::{self, Local, Negotiated, Sound};
 use super::outcome::SessionEnd;
 use super::packets::Packets;
 use super::routes::Routes;
@@ -204,9 +204,9 @@ impl WebRtc {
     }
 
     /// Checks an offer, and answers it. Fails if WebRTC is off, or if the offer cannot be used.
-    pub(crate) fn negotiate(&self, offer: &str) -> Result<Negotiated, Error> {
+    pub(crate) fn negotiate(&self, offer: &str, sound: Sound) -> Result<Negotiated, Error> {
         let local = self.running()?.current().map_err(|reason| off(&reason))?;
-        offer::negotiate(offer, &local)
+        offer::negotiate(offer, sound, &local)
     }
 
     /// Creates the session of an offer that was answered, at a place that was reserved.

@@ -17,7 +17,7 @@ use super::frames::{
 };
 use super::keyframes::KeyframeRequests;
 use super::lag::{self, Lag};
-use super::offer::{AudioSection, Negotiated};
+use super::offer::{AudioSection, Negotiated, SoundWay};
 use super::opus::OpusReader;
 use super::opus::packet::{self, OpusPacket};
 use super::order::PictureOrder;
@@ -376,14 +376,10 @@ impl Session {
         self.handle(Input::Timeout(Instant::now()))
     }
 
-    /// Decides whether the viewer needs the sound as Opus. Only a viewer who wants sound, but does not take the camera's
-    /// sound as it is, needs it.
+    /// Starts and ends the conversion of the sound to Opus, as the viewer needs it.
     fn choose_sound(&mut self, format: &Format) {
         let Some(section) = &self.negotiated.audio else { return };
-        let is_sent_as_is =
-            format.audio.as_ref().is_some_and(|audio| section.payload_type(audio).is_some());
-        let is_needed = !is_sent_as_is && section.opus().is_some() && format.hls_audio().is_some();
-        if !is_needed {
+        if section.way(format) != Some(SoundWay::AsOpus) {
             self.opus = None;
         } else if self.opus.is_none() {
             self.opus = self.frames.as_ref().map(Frames::opus);
