@@ -486,11 +486,15 @@ async fn a_viewer_with_a_slow_network_continues_with_the_sub_stream() {
     viewer.until("its pictures", |it| it.pictures.len() > before + 60).await;
     let times: Vec<_> = viewer.pictures.iter().map(|it| it.media.time).collect();
     assert!(times.is_sorted(), "{times:?}");
-    until("the main stream has no viewer", || async {
-        manager.status("cam").await["viewers"] == 0
-            || manager.status("cam").await["state"] == "stopped"
-    })
-    .await;
+    let is_left = until("the main stream has no viewer", || async {
+        let status = manager.status("cam").await;
+        status["viewers"] == 0 || status["state"] == "stopped"
+    });
+    // Without requests of the viewer, the session would end after 10 s.
+    tokio::select! {
+        () = is_left => {}
+        () = viewer.until("never", |_| false) => {}
+    }
     assert_eq!(viewer.delete(&manager).await, 204);
 }
 
@@ -517,11 +521,9 @@ fn set(picture: &whep::Received) -> Option<Vec<u8>> {
 async fn a_viewer_with_a_network_of_1_mbit_continues_with_the_sub_stream() {
     let (_main, _small, manager, mut viewer) = Box::pin(watch_over(1.0)).await;
     let first = set(&viewer.pictures[0]).expect("a keyframe");
-    let began = Instant::now();
     let is_other = |it: &whep::Received| set(it).is_some_and(|set| set != first);
     let is_moved = |_: &WhepViewer| manager.log().contains("continues with the sub stream");
     viewer.until("the sub stream", is_moved).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     viewer.until("its keyframe", |it| it.pictures.iter().any(is_other)).await;
     let before = viewer.pictures.len();
     viewer.until("its pictures", |it| it.pictures.len() > before + 60).await;
@@ -606,8 +608,8 @@ async fn pictures_and_sound_continue_when_the_camera_sets_its_clock() {
             (last.media.time - first.media.time).as_seconds() - real
         };
         let ahead = seconds(&viewer.pictures);
-        // On a busy machine, pictures arrive late.
-        assert!(ahead.abs() < 8.0, "{habits}: {ahead} s");
+        // On a busy machine, pictures arrive late. The shortest step of a clock has 20 s.
+        assert!(ahead.abs() < 15.0, "{habits}: {ahead} s");
         assert_eq!(viewer.delete(&manager).await, 204);
     }
 }
