@@ -540,6 +540,15 @@ async fn a_viewer_with_a_network_that_is_just_fast_enough_keeps_the_main_stream(
     }
 }
 
+/// Returns the median time from the moment at which media is due until it arrives, in seconds, without the first half, in
+/// which the viewer catches up. Only differences between the results for the same `since` have a meaning.
+fn delay(media: &[whep::Received], since: Instant) -> f64 {
+    let delay = |it: &whep::Received| (it.at - since).as_secs_f64() - it.media.time.as_seconds();
+    let mut delays: Vec<_> = media[media.len() / 2..].iter().map(delay).collect();
+    delays.sort_by(f64::total_cmp);
+    delays[delays.len() / 2]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
     for mount in ["h264-aac", "h264-aac-8k"] {
@@ -567,6 +576,9 @@ async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
         let exact = found.iter().filter(|step| **step == 20_000).count();
         assert!(exact * 4 >= found.len() * 3, "{mount}: {found:?}");
         assert!(found.iter().all(|step| *step >= 20_000), "{mount}: {found:?}");
+        let since = viewer.pictures[0].at;
+        let (pictures, sound) = (delay(&viewer.pictures, since), delay(&viewer.audio, since));
+        assert!((sound - pictures).abs() < 0.5, "{mount}: {pictures} s, {sound} s");
         // The camera beeps once a second. Silence has 3 bytes.
         let loud = viewer.audio.iter().filter(|it| it.media.data.len() > 20).count();
         assert!((10..110).contains(&loud), "{mount}: {loud} packets with sound");
