@@ -17,6 +17,7 @@ use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
+pub(crate) use self::text::Sound;
 use self::text::invalid;
 use crate::base::error::Error;
 use crate::base::random;
@@ -61,15 +62,6 @@ pub(crate) struct Local {
     pub(crate) addresses: Vec<IpAddr>,
     /// The port, for UDP and TCP.
     pub(crate) port: u16,
-}
-
-/// The sound that an answer promises.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sound {
-    /// The sound that the viewer wants.
-    AsOffered,
-    /// None, because the stream has no sound that the viewer can get.
-    Refused,
 }
 
 /// A session that was negotiated, but has not been connected.

@@ -9,7 +9,6 @@ use std::collections::{HashMap, HashSet};
 use str0m::change::SdpOffer;
 use str0m::media::Mid;
 
-use super::Sound;
 use crate::base::error::{Error, ErrorKind};
 
 /// The largest number of media sections. Browsers offer one for video and one for audio.
@@ -35,6 +34,15 @@ const AUDIO: &str = "m=audio";
 const NO_TYPE: &str = "127";
 /// Lines that describe the codecs of a section.
 const CODECS: [&str; 3] = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"];
+
+/// The sound that an answer promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sound {
+    /// The sound that the viewer wants.
+    AsOffered,
+    /// None, because the stream has no sound that the viewer can get.
+    Refused,
+}
 
 /// Parses an offer. Returns the names of its media sections as well.
 pub(super) fn parse(text: &str, sound: Sound) -> Result<(SdpOffer, Vec<Mid>), Error> {
