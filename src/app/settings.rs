@@ -7,7 +7,7 @@ use crate::config::{Config, CookieAttributes, IceServer};
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::output::hls::cutter::SegmentPolicy;
-use crate::output::webrtc::server::WebRtcSettings;
+use crate::output::webrtc::running::WebRtcSettings;
 use crate::stream::limits::Limits;
 use crate::webhooks::WebhookSettings;
 

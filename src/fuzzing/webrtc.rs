@@ -9,7 +9,7 @@ use str0m::net::{Protocol, Receive};
 use str0m::{Input, Output, Rtc};
 
 use crate::base::lock::lock;
-use crate::output::webrtc::offer::{Local, Negotiated, negotiate};
+use crate::output::webrtc::offer::{Local, Negotiated, Sound, negotiate};
 
 /// An offer of Chromium.
 const OFFER: &str = include_str!("../output/webrtc/offer/chromium.sdp");
@@ -22,9 +22,15 @@ static LOCAL: LazyLock<Local> = LazyLock::new(|| {
 });
 
 /// Reads `data` as an offer. Checks that the answer to an accepted offer is valid, and contains no candidates but those
-/// of the manager.
+/// of the manager. Checks that the same offer can be answered without sound.
 pub fn sdp_offer(data: &[u8]) {
-    let Ok(negotiated) = negotiate(&String::from_utf8_lossy(data), &LOCAL) else { return };
+    let offer = String::from_utf8_lossy(data);
+    let Ok(negotiated) = negotiate(&offer, Sound::AsOffered, &LOCAL) else { return };
+    let silent =
+        negotiate(&offer, Sound::Refused, &LOCAL).expect("an answer without sound as well");
+    assert!(!silent.wants_audio(), "{}", silent.answer);
+    let sections = |answer: &str| answer.lines().filter(|line| line.starts_with("m=")).count();
+    assert_eq!(sections(&silent.answer), sections(&negotiated.answer));
     SdpAnswer::from_sdp_string(&negotiated.answer).expect("a valid answer");
     let mut candidates = negotiated.answer.lines().filter(|line| line.starts_with("a=candidate"));
     assert!(candidates.all(|line| line.contains(" 192.0.2.1 8189 ")), "{}", negotiated.answer);
@@ -35,8 +41,9 @@ pub fn sdp_offer(data: &[u8]) {
 /// the datagram does not have the session's password.
 pub fn webrtc_datagram(data: &[u8]) {
     /// One session for all inputs, because its creation takes much longer than the rest.
-    static SESSION: LazyLock<Mutex<Rtc>> =
-        LazyLock::new(|| Mutex::new(into_rtc(negotiate(OFFER, &LOCAL).expect("a good offer"))));
+    static SESSION: LazyLock<Mutex<Rtc>> = LazyLock::new(|| {
+        Mutex::new(into_rtc(negotiate(OFFER, Sound::AsOffered, &LOCAL).expect("a good offer")))
+    });
     let mut rtc = lock(&SESSION);
     let source = SocketAddr::from(([198, 51, 100, 1], 5000));
     let destination = SocketAddr::from(([192, 0, 2, 1], 8189));

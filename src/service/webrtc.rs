@@ -18,7 +18,7 @@ use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame, Track};
 use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::{Frames, can_send_sets};
-use crate::output::webrtc::offer::{Negotiated, without_audio};
+use crate::output::webrtc::offer::{Negotiated, Sound};
 use crate::output::webrtc::order::PictureOrder;
 use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SEVERAL_SETS, SessionEnd};
 use crate::output::webrtc::server::{Place, SessionViewer};
@@ -56,13 +56,13 @@ pub(crate) async fn open(
     let id = request.id();
     let (user, address) = (request.user().to_owned(), request.address().to_owned());
     let place = core.webrtc.reserve(id, SessionViewer { user, address })?;
-    let negotiated = core.webrtc.negotiate(offer)?;
+    let negotiated = core.webrtc.negotiate(offer, Sound::AsOffered)?;
     let view = request.clone().open(core).await?;
     let is_original = choose_frames(core, view.stream(), |codec| negotiated.accepts(codec))?;
     let negotiated = if !negotiated.wants_audio() || has_audio(view.stream(), &negotiated) {
         negotiated
     } else {
-        core.webrtc.negotiate(&without_audio(offer))?
+        core.webrtc.negotiate(offer, Sound::Refused)?
     };
     let (answer, fragment) = (negotiated.answer.clone(), negotiated.fragment().to_owned());
     let session = core.webrtc.open(negotiated, &place)?;
@@ -155,8 +155,8 @@ fn choose_frames(
 /// promises audio makes some players choose WebRTC although another way has sound.
 fn has_audio(stream: &StreamHandle, negotiated: &Negotiated) -> bool {
     let Some(flow) = stream.shared().hub.flow() else { return true };
-    let Format { audio, awaits_audio, .. } = &*flow.format;
-    *awaits_audio && audio.is_none() || audio.as_ref().is_some_and(|it| negotiated.sends(it))
+    let format = &flow.format;
+    format.awaits_audio || negotiated.sends(format)
 }
 
 /// Returns whether browsers that play H.265 play this video: 8 bits and 4:2:0.

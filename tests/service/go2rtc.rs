@@ -276,10 +276,12 @@ fn directions(answer: &str) -> Vec<&str> {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_player_that_offers_a_microphone_gets_video_and_the_audio_that_exists() {
     let (camera, manager, nginx) = start_live("h264-pcmu", WEBRTC).await;
-    let silent = json!({ "rtsp_link": camera.link("h264") });
-    assert_eq!(manager.put("/api/cameras/silent", &silent).await.status, 201);
+    for (id, mount) in [("silent", "h264"), ("aac", "h264-aac")] {
+        let body = json!({ "rtsp_link": camera.link(mount) });
+        assert_eq!(manager.put(&format!("/api/cameras/{id}"), &body).await.status, 201);
+    }
     let options = Offer { microphone: true, audio: true, ..Offer::default() };
-    for (camera, expected) in [("cam", "sendonly"), ("silent", "inactive")] {
+    for (camera, expected) in [("cam", "sendonly"), ("silent", "inactive"), ("aac", "sendonly")] {
         let path = format!("/go2rtc/api/ws?src={camera}");
         let mut socket = Go2rtcSocket::watch(&nginx.address(), &path).await;
         description(&mut socket).await;
@@ -291,7 +293,7 @@ async fn a_player_that_offers_a_microphone_gets_video_and_the_audio_that_exists(
         })
         .await;
         viewer.until("pictures", |it| it.pictures.len() > 10).await;
-        if camera == "cam" {
+        if expected == "sendonly" {
             viewer.until("audio", |it| it.audio.len() > 10).await;
         }
     }

@@ -486,11 +486,15 @@ async fn a_viewer_with_a_slow_network_continues_with_the_sub_stream() {
     viewer.until("its pictures", |it| it.pictures.len() > before + 60).await;
     let times: Vec<_> = viewer.pictures.iter().map(|it| it.media.time).collect();
     assert!(times.is_sorted(), "{times:?}");
-    until("the main stream has no viewer", || async {
-        manager.status("cam").await["viewers"] == 0
-            || manager.status("cam").await["state"] == "stopped"
-    })
-    .await;
+    let is_left = until("the main stream has no viewer", || async {
+        let status = manager.status("cam").await;
+        status["viewers"] == 0 || status["state"] == "stopped"
+    });
+    // Without requests of the viewer, the session would end after 10 s.
+    tokio::select! {
+        () = is_left => {}
+        () = viewer.until("never", |_| false) => {}
+    }
     assert_eq!(viewer.delete(&manager).await, 204);
 }
 
@@ -517,11 +521,9 @@ fn set(picture: &whep::Received) -> Option<Vec<u8>> {
 async fn a_viewer_with_a_network_of_1_mbit_continues_with_the_sub_stream() {
     let (_main, _small, manager, mut viewer) = Box::pin(watch_over(1.0)).await;
     let first = set(&viewer.pictures[0]).expect("a keyframe");
-    let began = Instant::now();
     let is_other = |it: &whep::Received| set(it).is_some_and(|set| set != first);
     let is_moved = |_: &WhepViewer| manager.log().contains("continues with the sub stream");
     viewer.until("the sub stream", is_moved).await;
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     viewer.until("its keyframe", |it| it.pictures.iter().any(is_other)).await;
     let before = viewer.pictures.len();
     viewer.until("its pictures", |it| it.pictures.len() > before + 60).await;
@@ -536,6 +538,15 @@ async fn a_viewer_with_a_network_that_is_just_fast_enough_keeps_the_main_stream(
         viewer.until("pictures", |it| it.pictures.len() > before + 300).await;
         assert!(viewer.pictures.iter().filter_map(set).all(|set| set == first), "{rate} Mbit/s");
     }
+}
+
+/// Returns the median time from the moment at which media is due until it arrives, in seconds, without the first half, in
+/// which the viewer catches up. Only differences between the results for the same `since` have a meaning.
+fn delay(media: &[whep::Received], since: Instant) -> f64 {
+    let delay = |it: &whep::Received| (it.at - since).as_secs_f64() - it.media.time.as_seconds();
+    let mut delays: Vec<_> = media[media.len() / 2..].iter().map(delay).collect();
+    delays.sort_by(f64::total_cmp);
+    delays[delays.len() / 2]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -565,6 +576,9 @@ async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
         let exact = found.iter().filter(|step| **step == 20_000).count();
         assert!(exact * 4 >= found.len() * 3, "{mount}: {found:?}");
         assert!(found.iter().all(|step| *step >= 20_000), "{mount}: {found:?}");
+        let since = viewer.pictures[0].at;
+        let (pictures, sound) = (delay(&viewer.pictures, since), delay(&viewer.audio, since));
+        assert!((sound - pictures).abs() < 0.5, "{mount}: {pictures} s, {sound} s");
         // The camera beeps once a second. Silence has 3 bytes.
         let loud = viewer.audio.iter().filter(|it| it.media.data.len() > 20).count();
         assert!((10..110).contains(&loud), "{mount}: {loud} packets with sound");
@@ -606,8 +620,8 @@ async fn pictures_and_sound_continue_when_the_camera_sets_its_clock() {
             (last.media.time - first.media.time).as_seconds() - real
         };
         let ahead = seconds(&viewer.pictures);
-        // On a busy machine, pictures arrive late.
-        assert!(ahead.abs() < 8.0, "{habits}: {ahead} s");
+        // On a busy machine, pictures arrive late. The shortest step of a clock has 20 s.
+        assert!(ahead.abs() < 15.0, "{habits}: {ahead} s");
         assert_eq!(viewer.delete(&manager).await, 204);
     }
 }

@@ -17,6 +17,7 @@
 //! | [`capacity`] | whether the network is fast enough for the video |
 //! | [`session`] | one viewer's session, from the answer to its end |
 //! | [`outcome`] | why a session ends |
+//! | [`running`] | the sockets and the announced addresses while WebRTC is on |
 //! | [`server`] | all sessions, and their limits |
 
 pub(crate) mod addresses;
@@ -30,6 +31,7 @@ pub(crate) mod order;
 pub(crate) mod outcome;
 mod packets;
 mod routes;
+pub(crate) mod running;
 pub(crate) mod server;
 pub(crate) mod session;
 mod socket;

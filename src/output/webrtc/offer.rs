@@ -17,11 +17,12 @@ use str0m::net::{Protocol, TcpType};
 use str0m::rtp::{Extension, ExtensionMap};
 use str0m::{Candidate, IceCreds, Rtc, RtcConfig};
 
+pub(crate) use self::text::Sound;
 use self::text::invalid;
 use crate::base::error::Error;
 use crate::base::random;
 use crate::media::codec::VideoCodec;
-use crate::media::frame::AudioFormat;
+use crate::media::frame::{AudioFormat, Format};
 
 /// The length of the user name fragment. A request with it finds its session.
 const FRAGMENT_LENGTH: usize = 16;
@@ -96,6 +97,15 @@ pub(super) struct AudioSection {
     types: Vec<(Codec, Pt)>,
 }
 
+/// The way in which a viewer gets the audio of a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SoundWay {
+    /// As the camera sends it.
+    AsItIs,
+    /// The AAC that HLS uses is converted to Opus.
+    AsOpus,
+}
+
 impl Negotiated {
     /// Returns the manager's user name fragment.
     pub(crate) fn fragment(&self) -> &str {
@@ -123,9 +133,9 @@ impl Negotiated {
         self.audio.is_some()
     }
 
-    /// Returns whether the viewer gets this audio.
-    pub(crate) fn sends(&self, audio: &AudioFormat) -> bool {
-        self.audio.as_ref().is_some_and(|section| section.payload_type(audio).is_some())
+    /// Returns whether the viewer gets the audio of this format.
+    pub(crate) fn sends(&self, format: &Format) -> bool {
+        self.audio.as_ref().is_some_and(|section| section.way(format).is_some())
     }
 
     /// Returns whether the viewer accepts video of this codec.
@@ -151,7 +161,15 @@ impl AudioSection {
         found.map(|(_, payload_type)| (*payload_type, 48_000))
     }
 
-    /// Returns the payload type for this audio, and its clock rate; `None` if it cannot be sent.
+    /// Returns the way in which the viewer gets the audio of this format; `None` if the viewer cannot get it.
+    pub(super) fn way(&self, format: &Format) -> Option<SoundWay> {
+        if format.audio.as_ref().is_some_and(|audio| self.payload_type(audio).is_some()) {
+            return Some(SoundWay::AsItIs);
+        }
+        (self.opus().is_some() && format.hls_audio().is_some()).then_some(SoundWay::AsOpus)
+    }
+
+    /// Returns the payload type for this audio, and its clock rate; `None` if it cannot be sent as it is.
     pub(super) fn payload_type(&self, audio: &AudioFormat) -> Option<(Pt, u64)> {
         let (codec, rate) = match audio {
             AudioFormat::Opus(_) => (Codec::Opus, 48_000),
@@ -165,8 +183,8 @@ impl AudioSection {
 }
 
 /// Checks an offer, and answers it.
-pub(crate) fn negotiate(offer: &str, local: &Local) -> Result<Negotiated, Error> {
-    let (offer, names) = text::parse(offer)?;
+pub(crate) fn negotiate(offer: &str, sound: Sound, local: &Local) -> Result<Negotiated, Error> {
+    let (offer, names) = text::parse(offer, sound)?;
     let credentials =
         IceCreds { ufrag: random::text(FRAGMENT_LENGTH)?, pass: random::text(PASSWORD_LENGTH)? };
     let mut rtc = config(local, credentials.clone()).build(Instant::now());
@@ -263,9 +281,6 @@ fn sections(
 }
 
 mod text;
-mod wishes;
-
-pub(crate) use wishes::{only_watching, without_audio};
 
 #[cfg(test)]
 mod tests;

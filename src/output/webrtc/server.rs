@@ -1,7 +1,6 @@
 //! All WebRTC sessions, and their limits.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,13 +13,11 @@ use prometheus_client::registry::Registry;
 use tokio::sync::{oneshot, watch};
 use tracing::{info, warn};
 
-use super::addresses;
-use super::offer::{self, Local, Negotiated};
+use super::offer::{self, Negotiated, Sound};
 use super::outcome::SessionEnd;
 use super::packets::Packets;
-use super::routes::Routes;
+use super::running::{Off, Running, WebRtcSettings};
 use super::session::{CONNECT_TIMEOUT, Session};
-use super::socket::Sockets;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 use crate::base::random;
@@ -42,15 +39,6 @@ const ID_LENGTH: usize = 24;
 /// The largest number of streams whose B-frames are remembered.
 const MAX_REMEMBERED: usize = 1000;
 
-/// The settings of WebRTC.
-#[derive(Debug, Clone)]
-pub(crate) struct WebRtcSettings {
-    /// The port for UDP and TCP; `None` if WebRTC is off.
-    pub(crate) port: Option<u16>,
-    /// The addresses to announce; the addresses of the machine if there are none.
-    pub(crate) addresses: Vec<IpAddr>,
-}
-
 /// The WebRTC sessions of all streams. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct WebRtc(Arc<Inner>);
@@ -65,15 +53,6 @@ struct Inner {
     /// The epochs of streams in which a session found B-frames.
     reordered: Mutex<HashMap<StreamId, u64>>,
     metrics: Metrics,
-}
-
-#[derive(Debug)]
-struct Running {
-    sockets: Arc<Sockets>,
-    routes: Routes,
-    local: Local,
-    /// True if the addresses are those of the machine, which can change.
-    is_automatic: bool,
 }
 
 #[derive(Debug, Default)]
@@ -204,9 +183,9 @@ impl WebRtc {
     }
 
     /// Checks an offer, and answers it. Fails if WebRTC is off, or if the offer cannot be used.
-    pub(crate) fn negotiate(&self, offer: &str) -> Result<Negotiated, Error> {
+    pub(crate) fn negotiate(&self, offer: &str, sound: Sound) -> Result<Negotiated, Error> {
         let local = self.running()?.current().map_err(|reason| off(&reason))?;
-        offer::negotiate(offer, &local)
+        offer::negotiate(offer, sound, &local)
     }
 
     /// Creates the session of an offer that was answered, at a place that was reserved.
@@ -299,61 +278,6 @@ impl Sessions {
 
 fn off(reason: &str) -> Error {
     Error::new(ErrorKind::WebrtcUnavailable, format!("WebRTC is off: {reason}"))
-}
-
-/// Why WebRTC is off.
-enum Off {
-    /// The settings say so.
-    Disabled(String),
-    /// WebRTC cannot run.
-    Failed(String),
-}
-
-impl Running {
-    fn start(settings: &WebRtcSettings) -> Result<Self, Off> {
-        let Some(port) = settings.port else {
-            return Err(Off::Disabled("WEBRTC_PORT is off".to_owned()));
-        };
-        let is_automatic = settings.addresses.is_empty();
-        if is_automatic && addresses::is_container() {
-            let reason = "the manager runs in a container, whose addresses viewers usually cannot reach; set \
-                          WEBRTC_ADDRESSES to the addresses at which viewers reach this machine, and publish \
-                          WEBRTC_PORT for UDP and TCP";
-            return Err(Off::Disabled(reason.to_owned()));
-        }
-        let sockets = Sockets::bind(port).map_err(|error| {
-            Off::Failed(format!(
-                "cannot listen on port {port} with UDP and TCP (WEBRTC_PORT): {error}"
-            ))
-        })?;
-        for address in settings.addresses.iter().filter(|address| !sockets.supports(**address)) {
-            warn!(%address, "this address in WEBRTC_ADDRESSES is not announced, because the machine has no IPv6");
-        }
-        let crypto = str0m::crypto::from_feature_flags();
-        let certificate = crypto.dtls_provider.generate_certificate();
-        let certificate = certificate
-            .ok_or_else(|| Off::Failed("cannot create a certificate for WebRTC".to_owned()))?;
-        let local = Local {
-            crypto: Arc::new(crypto),
-            certificate,
-            addresses: settings.addresses.clone(),
-            port: sockets.port(),
-        };
-        Ok(Self { sockets: Arc::new(sockets), routes: Routes::default(), local, is_automatic })
-    }
-
-    /// Returns the identity with the addresses that can be announced now. Fails with the reason if there are none.
-    fn current(&self) -> Result<Local, String> {
-        let mut local = self.local.clone();
-        if self.is_automatic {
-            local.addresses = addresses::local();
-        }
-        local.addresses.retain(|address| self.sockets.supports(*address));
-        if local.addresses.is_empty() {
-            return Err("the machine has no address to announce; set WEBRTC_ADDRESSES".to_owned());
-        }
-        Ok(local)
-    }
 }
 
 impl Place {

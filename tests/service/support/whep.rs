@@ -245,24 +245,24 @@ impl WhepViewer {
             Ok(Some((_, bytes))) if bytes[0] >> 6 == 2 && fastrand::f64() < self.loss => {}
             Ok(Some((source, bytes))) => match self.rate {
                 Some(rate) => self.delay(source, bytes, rate),
-                None => self.take(source, &bytes),
+                None => self.take(Instant::now(), source, &bytes),
             },
             // The manager has closed the connection.
             Ok(None) => tokio::time::sleep(wait).await,
             Err(_) => {}
         }
-        while let Some((_, source, bytes)) =
-            self.waiting.pop_front_if(|(at, ..)| *at <= Instant::now())
-        {
-            self.take(source, &bytes);
+        let now = Instant::now();
+        while let Some((at, source, bytes)) = self.waiting.pop_front_if(|(at, ..)| *at <= now) {
+            // The times are those of the network, even if the machine is busy.
+            self.take(at, source, &bytes);
         }
-        self.rtc.handle_input(Input::Timeout(Instant::now())).expect("a healthy client");
+        self.rtc.handle_input(Input::Timeout(now)).expect("a healthy client");
     }
 
-    fn take(&mut self, source: SocketAddr, bytes: &[u8]) {
+    fn take(&mut self, at: Instant, source: SocketAddr, bytes: &[u8]) {
         let protocol = self.link.protocol();
         if let Ok(receive) = Receive::new(protocol, source, self.local, bytes) {
-            self.rtc.handle_input(Input::Receive(Instant::now(), receive)).expect("a packet");
+            self.rtc.handle_input(Input::Receive(at, receive)).expect("a packet");
         }
     }
 

@@ -22,7 +22,6 @@ use crate::api::route::Call;
 use crate::api::websocket::handshake::Handshake;
 use crate::api::websocket::socket::{Lost, Socket, SocketReceiver, SocketSender};
 use crate::base::error::{Error, ErrorKind};
-use crate::output::webrtc::offer::only_watching;
 use crate::pictures::live::PictureSpec;
 use crate::service::core::Core;
 use crate::service::live::{self, ViewRequest};
@@ -234,7 +233,6 @@ async fn answered(negotiation: &mut Option<Negotiation>) -> (OfferForm, Result<O
 
 /// Answers an offer. Waits for a camera that is away, because an error would end the player's attempt.
 async fn negotiate(core: Arc<Core>, viewer: ViewRequest, offer: String) -> Result<Opened, Error> {
-    let offer = only_watching(&offer);
     loop {
         match webrtc::open(&core, &viewer, &offer).await {
             Err(error) if Outcome::of(error.kind) == Outcome::Retry => pause(&error).await,

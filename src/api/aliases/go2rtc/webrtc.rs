@@ -13,7 +13,6 @@ use crate::api::media::whep::{self, MAX_OFFER};
 use crate::api::reply::{self, JSON, Reply, SDP};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
-use crate::output::webrtc::offer::only_watching;
 use crate::service::{live, webrtc};
 
 /// An offer in JSON.
@@ -38,7 +37,7 @@ pub(super) async fn open(mut call: Call<'_>) -> Result<Reply, Error> {
     } else {
         String::from_utf8(body).map_err(|_| invalid("the SDP offer is not UTF-8"))?
     };
-    let opened = webrtc::open(&call.api.core, &request, &only_watching(&offer)).await?;
+    let opened = webrtc::open(&call.api.core, &request, &offer).await?;
     Ok(if is_json {
         reply::json(&json!({ "type": "answer", "sdp": opened.answer }))
     } else if is_whep {

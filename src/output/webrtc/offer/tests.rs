@@ -8,7 +8,7 @@ const SHORT: &str = include_str!("../../../../fuzz/corpus/sdp_offer/short.sdp");
 
 /// Returns the reason for which an offer is refused.
 fn refusal(offer: &str) -> String {
-    negotiate(offer, &local()).expect_err("a refusal").detail
+    negotiate(offer, Sound::AsOffered, &local()).expect_err("a refusal").detail
 }
 
 fn local() -> Local {
@@ -20,7 +20,7 @@ fn local() -> Local {
 
 #[test]
 fn chromium_gets_h264_in_packetization_mode_1() {
-    let negotiated = negotiate(CHROMIUM, &local()).expect("an answer");
+    let negotiated = negotiate(CHROMIUM, Sound::AsOffered, &local()).expect("an answer");
     assert!(negotiated.accepts(VideoCodec::H264) && !negotiated.accepts(VideoCodec::H265));
     assert!(negotiated.audio.is_none());
     // High is sent with a payload type that Chromium offers.
@@ -50,7 +50,7 @@ fn chromium_gets_h264_in_packetization_mode_1() {
 
 #[test]
 fn offers_that_contradict_themselves_are_refused() {
-    negotiate(SHORT, &local()).expect("a good offer");
+    negotiate(SHORT, Sound::AsOffered, &local()).expect("a good offer");
     for (from, to, reason) in [
         ("a=mid:1\r\n", "", "missing a=mid"),
         ("a=mid:1\r\n", "a=mid:1\r\na=mid:2\r\n", "more than one a=mid"),
@@ -72,7 +72,7 @@ fn a_line_does_not_hide_the_next_one() {
     // The library would take the name of the section as a part of these lines.
     for line in ["a=fmtp:111 x=1;", "a=fmtp:111 x=1; ;", "a=fmtp:111 ", "b=AS", "a=extmap:1"] {
         let offer = SHORT.replace("a=mid:1", &format!("{line}\r\na=mid:1"));
-        let negotiated = negotiate(&offer, &local()).expect("an answer");
+        let negotiated = negotiate(&offer, Sound::AsOffered, &local()).expect("an answer");
         assert!(negotiated.audio.is_some(), "{line}");
     }
     assert!(refusal(&SHORT.replace("a=mid:1", "a=x\ra=mid:1")).contains("CR LF"));
@@ -92,7 +92,7 @@ fn with_microphone(direction: &str) -> String {
 #[test]
 fn a_viewer_with_a_microphone_can_watch() {
     let directions = |offer: &str| {
-        let negotiated = negotiate(offer, &local()).expect("an answer");
+        let negotiated = negotiate(offer, Sound::AsOffered, &local()).expect("an answer");
         assert!(negotiated.audio.is_some());
         let (_, first) = negotiated.answer.split_once("m=video 9 ").expect("a section");
         let (section, others) = first.split_once("m=").expect("another section");
@@ -113,6 +113,19 @@ fn a_viewer_with_a_microphone_can_watch() {
         let third = SHORT.find("m=audio").map(|at| SHORT[at..].replace("a=mid:1", "a=mid:3"));
         let third = third.expect("a section").replace("a=recvonly", direction);
         assert_eq!(directions(&(offer + &third)).len(), 4);
+    }
+}
+
+#[test]
+fn sound_that_the_stream_does_not_have_is_refused() {
+    for (from, to) in
+        [("a=recvonly", "a=recvonly"), ("a=recvonly", "a=sendrecv"), ("a=recvonly\n", "")]
+    {
+        let offer = SHORT.replace(from, to);
+        let negotiated = negotiate(&offer, Sound::Refused, &local()).expect("an answer");
+        assert!(!negotiated.wants_audio() && negotiated.accepts(VideoCodec::H264));
+        let (video, audio) = negotiated.answer.split_once("m=audio 0 ").expect("a refused section");
+        assert!(video.contains("a=sendonly") && audio.contains("a=inactive"), "{to}");
     }
 }
 
@@ -144,8 +157,8 @@ fn large_offers_take_little_time() {
         [format!("a=rtpmap:{number} rtx/90000\r\n"), format!("a=fmtp:{number} x=1{apt}\r\n")]
     });
     let largest = SHORT.to_owned() + &maps.collect::<String>();
-    let _ = negotiate(&largest, &local());
+    let _ = negotiate(&largest, Sound::AsOffered, &local());
     let extensions = "a=extmap:1\r\n".repeat(200);
-    let _ = negotiate(&format!("{SHORT}{extensions}"), &local());
+    let _ = negotiate(&format!("{SHORT}{extensions}"), Sound::AsOffered, &local());
     assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
 }

@@ -28,21 +28,32 @@ const RECVONLY: &str = "a=recvonly";
 const INACTIVE: &str = "a=inactive";
 /// The begin of the line with the names of the sections that share a connection.
 const BUNDLE: &str = "a=group:BUNDLE ";
+/// The begin of a section for audio.
+const AUDIO: &str = "m=audio";
 /// A payload type without a codec.
 const NO_TYPE: &str = "127";
 /// Lines that describe the codecs of a section.
 const CODECS: [&str; 3] = ["a=rtpmap:", "a=fmtp:", "a=rtcp-fb:"];
 
+/// The sound that an answer promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sound {
+    /// The sound that the viewer wants.
+    AsOffered,
+    /// None, because the stream has no sound that the viewer can get.
+    Refused,
+}
+
 /// Parses an offer. Returns the names of its media sections as well.
-pub(super) fn parse(text: &str) -> Result<(SdpOffer, Vec<Mid>), Error> {
-    let text = used_lines(text)?;
+pub(super) fn parse(text: &str, sound: Sound) -> Result<(SdpOffer, Vec<Mid>), Error> {
+    let text = used_lines(text, sound)?;
     let offer = SdpOffer::from_sdp_string(&text).map_err(|error| invalid(&error.to_string()))?;
     let names = ensure_consistent(&offer)?;
     Ok((offer, names))
 }
 
 /// Returns the lines that are used.
-fn used_lines(text: &str) -> Result<String, Error> {
+fn used_lines(text: &str, sound: Sound) -> Result<String, Error> {
     // The lines before the first section, and those of each section.
     let mut parts = vec![Vec::new()];
     // The payload types of the current section.
@@ -79,8 +90,12 @@ fn used_lines(text: &str) -> Result<String, Error> {
     }
     let Some((session, sections)) = parts.split_first() else { return Ok(String::new()) };
     let default = direction(session).unwrap_or(SENDRECV);
-    let is_wanted =
-        |lines: &[&str]| [SENDRECV, RECVONLY].contains(&direction(lines).unwrap_or(default));
+    let is_possible = |lines: &[&str]| {
+        sound == Sound::AsOffered || lines.first().is_none_or(|line| !line.starts_with(AUDIO))
+    };
+    let is_wanted = |lines: &[&str]| {
+        [SENDRECV, RECVONLY].contains(&direction(lines).unwrap_or(default)) && is_possible(lines)
+    };
     let refused: Vec<_> =
         sections.iter().filter(|lines| !is_wanted(lines)).filter_map(|lines| name(lines)).collect();
     if refused.len() == sections.len() && !sections.is_empty() {
@@ -124,7 +139,7 @@ fn without(names: &str, refused: &[&str]) -> String {
     format!("{BUNDLE}{}", kept.join(" "))
 }
 
-/// Adds a section in which the viewer does not want to receive, in the form of a refused section: with port 0, and without
+/// Adds a section in which the viewer receives nothing, in the form of a refused section: with port 0, and without
 /// codecs. The payload types of such a section can contradict those of other sections, for example if the viewer has a
 /// section for the microphone.
 fn add_refused(lines: &[&str], used: &mut String) {
