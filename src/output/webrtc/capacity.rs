@@ -1,7 +1,7 @@
 //! Whether the network between the manager and a viewer is fast enough for the video.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The share of packets whose loss shows that the network is too slow. Bad but fast networks lose up to 5 %.
 const MAX_LOSS: f32 = 0.1;
@@ -12,14 +12,34 @@ const REPORTS: u32 = 3;
 /// keyframe are sent at once, and their delays make the library estimate half of the rate that is sent even if the network
 /// is five times as fast. A network with more than half of the rate, but too slow, loses packets.
 const MIN_SHARE: f64 = 0.5;
+/// The growth of the round-trip time, and the share of lost packets, that show that packets wait for the network. Without
+/// such a sign, a low estimate shows only that less was sent before: the estimate follows a camera whose rate jumps only
+/// slowly.
+const MIN_QUEUE: Duration = Duration::from_millis(100);
+const MIN_LOSS: f32 = 0.02;
 /// The number of reports over which the rate that is sent is measured. Keyframes make the rate of a single second uneven.
 const WINDOW: usize = 4;
+
+/// What the library knows about the network, once per second.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Report {
+    /// The estimate of the network's rate, in bits per second, from the delays and the losses that the viewer reports.
+    pub(super) estimate: f64,
+    /// The bytes of media that were sent in all.
+    pub(super) sent: u64,
+    /// The round-trip time; `None` if it is not known.
+    pub(super) rtt: Option<Duration>,
+    /// The share of packets that were lost; `None` if it is not known.
+    pub(super) loss: Option<f32>,
+}
 
 /// What is known about the capacity of the network.
 #[derive(Debug, Default)]
 pub(super) struct Capacity {
     /// The bytes that were sent in all, at the times of the last reports.
     sent: VecDeque<(Instant, u64)>,
+    /// The shortest round-trip time.
+    shortest_rtt: Option<Duration>,
     /// The number of reports in a row with an estimate below the rate that is sent.
     short_reports: u32,
     /// The number of reports in a row with a high loss.
@@ -38,9 +58,14 @@ impl Capacity {
         self.is_short |= self.lossy_reports >= REPORTS;
     }
 
-    /// Notes the estimate of the network's rate, in bits per second, and the bytes of media that were sent in all. The
-    /// library estimates the rate by the delays and the losses that the viewer reports.
-    pub(super) fn note_estimate(&mut self, estimate: f64, sent: u64, at: Instant) {
+    /// Notes a report.
+    pub(super) fn note_report(&mut self, report: &Report, at: Instant) {
+        let Report { estimate, sent, rtt, loss } = *report;
+        let shortest = self.shortest_rtt.into_iter().chain(rtt).min();
+        self.shortest_rtt = shortest;
+        let queue = rtt.zip(shortest).map(|(rtt, shortest)| rtt.saturating_sub(shortest));
+        let is_waiting = queue.is_some_and(|queue| queue >= MIN_QUEUE)
+            || loss.is_some_and(|loss| loss >= MIN_LOSS);
         if self.sent.len() == WINDOW {
             self.sent.pop_front();
         }
@@ -52,7 +77,7 @@ impl Capacity {
         }
         #[expect(clippy::cast_precision_loss, reason = "the numbers of a few seconds are small")]
         let rate = sent.saturating_sub(*first) as f64 * 8.0 / seconds;
-        if estimate < rate * MIN_SHARE {
+        if is_waiting && estimate < rate * MIN_SHARE {
             self.short_reports += 1;
         } else {
             self.short_reports = 0;
@@ -102,30 +127,53 @@ mod tests {
         assert!(capacity.take_shortage());
     }
 
+    /// Returns the report of a second in which a stream of 4 Mbit/s is sent. `rtt` is in milliseconds.
+    fn report(second: u64, estimate: f64, rtt: u64) -> Report {
+        let rtt = Some(Duration::from_millis(rtt));
+        Report { estimate: estimate * 1e6, sent: second * 500_000, rtt, loss: None }
+    }
+
     #[test]
     fn only_an_estimate_that_stays_below_the_rate_shows_that_the_network_is_too_slow() {
         let start = Instant::now();
-        // A stream of 4 Mbit/s.
         let is_short = |estimates: &[f64]| {
             let mut capacity = Capacity::default();
-            for (second, estimate) in (0..).zip(estimates) {
+            capacity.note_report(&report(0, 9.0, 20), start);
+            for (second, estimate) in (1..).zip(estimates) {
                 let at = start + Duration::from_secs(second);
-                capacity.note_estimate(estimate * 1e6, second * 500_000, at);
+                capacity.note_report(&report(second, *estimate, 200), at);
             }
             capacity.take_shortage()
         };
-        assert!(is_short(&[1.0, 1.0, 1.0, 1.0]));
-        assert!(!is_short(&[1.0, 1.0, 1.0]), "for 2 s only");
-        assert!(!is_short(&[1.0, 1.0, 1.0, 5.0, 1.0, 1.0, 4.5, 1.0]));
+        assert!(is_short(&[1.0, 1.0, 1.0]));
+        assert!(!is_short(&[1.0, 1.0]), "for 2 s only");
+        assert!(!is_short(&[1.0, 1.0, 5.0, 1.0, 1.0, 4.5, 1.0]));
         assert!(!is_short(&[2.1; 20]), "keyframes");
         let mut capacity = Capacity::default();
         for second in 0..20_u64 {
-            let at = start + Duration::from_secs(second);
-            capacity.note_estimate(1e6, second * 500_000, at);
+            let rtt = if second == 0 { 20 } else { 200 };
+            capacity.note_report(&report(second, 1.0, rtt), start + Duration::from_secs(second));
             if second % 3 == 0 {
                 capacity.restart();
             }
         }
         assert!(!capacity.take_shortage(), "the session begins again and again");
+    }
+
+    #[test]
+    fn a_low_estimate_without_a_queue_or_a_loss_shows_nothing() {
+        let start = Instant::now();
+        let is_short = |rtt: u64, loss: Option<f32>| {
+            let mut capacity = Capacity::default();
+            for second in 0..10_u64 {
+                let rtt = if second == 0 { 30 } else { rtt };
+                let report = Report { loss, ..report(second, 0.3, rtt) };
+                capacity.note_report(&report, start + Duration::from_secs(second));
+            }
+            capacity.take_shortage()
+        };
+        assert!(!is_short(80, Some(0.01)), "the camera sends more than before");
+        assert!(is_short(180, Some(0.0)), "packets wait");
+        assert!(is_short(30, Some(0.05)), "packets are lost");
     }
 }

@@ -10,7 +10,7 @@ use str0m::{Event, IceConnectionState, Input, Output};
 use tokio::time::sleep_until;
 use tracing::debug;
 
-use super::capacity::Capacity;
+use super::capacity::{Capacity, Report};
 use super::frames::Frames;
 use super::keyframes::KeyframeRequests;
 use super::lag::Lag;
@@ -151,6 +151,8 @@ impl Session {
     pub(crate) fn switch_to(&mut self, frames: Frames) {
         (self.frames, self.opus) = (Some(frames), None);
         (self.order, self.keyframes) = (PictureOrder::default(), KeyframeRequests::default());
+        // The kept keyframe of the new frames is welcome, although it may be old.
+        (self.awaits_new, self.lag) = (false, Lag::default());
         self.catch_up();
         if let Some(timeline) = &mut self.timeline {
             timeline.switch();
@@ -206,8 +208,13 @@ impl Session {
             Event::PeerStats(stats) => {
                 if let Some(estimate) = stats.bwe_tx {
                     debug!(%estimate, rtt = ?stats.rtt, loss = ?stats.egress_loss_fraction, "the network of a WebRTC session");
-                    let Self { capacity, .. } = self;
-                    capacity.note_estimate(estimate.as_f64(), stats.bytes_tx, stats.timestamp);
+                    let report = Report {
+                        estimate: estimate.as_f64(),
+                        sent: stats.bytes_tx,
+                        rtt: stats.rtt,
+                        loss: stats.egress_loss_fraction,
+                    };
+                    self.capacity.note_report(&report, stats.timestamp);
                 }
             }
             Event::KeyframeRequest(_) => self.keyframes.need(),

@@ -152,7 +152,13 @@ const DISCOVERY = {
   interfaces: ["eth0", "wlp0s20f3"],
   warnings: ["eth1 could not be searched"],
 };
-const HEALTH = { status: "ok", active_streams: 2, uptime_seconds: 93_600, version: "1.2.3" };
+const HEALTH = {
+  status: "ok",
+  active_streams: 2,
+  uptime_seconds: 93_600,
+  version: "1.2.3",
+  webrtc: { port: 8189 },
+};
 
 /** Replaces what changes with time: streams, sessions, key figures, and the results of starts and of a search. */
 export async function pretend(page) {
