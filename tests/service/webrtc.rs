@@ -138,7 +138,7 @@ async fn a_viewer_who_joins_over_tcp_gets_a_large_group_at_once() {
     let mut viewer = WhepViewer::open(&manager, WHEP, options).await;
     viewer.until("a picture", |it| !it.pictures.is_empty()).await;
     // The viewer's network pauses. The group is larger than all buffers in between.
-    tokio::time::sleep(Duration::from_millis(1500)).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
     viewer.until("the group", |it| it.pictures.len() > 80).await;
     let bytes: usize = viewer.pictures.iter().map(|it| it.media.data.len()).sum();
     assert!(bytes > 1_300_000, "the group is too small for this test: {bytes}");
