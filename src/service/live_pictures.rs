@@ -20,6 +20,7 @@ use crate::pictures::live::{PictureSpec, SubStream};
 use crate::pictures::picture::Picture;
 use crate::stream::handle::StreamHandle;
 use crate::stream::output::WantedOutput;
+use crate::stream::state::{After, State};
 
 /// The longest time to wait for the first picture of a live stream. It is long enough for three decoders that do not
 /// respond, so that the viewer learns why there are no pictures.
@@ -152,29 +153,48 @@ async fn sub_stream(
     Ok(core.cameras.camera_of(sub.id()).await?.map(|_| sub))
 }
 
-/// Opens the sub stream, and waits for its first picture, for a limited time. Remembers a sub stream that cannot be used.
+/// Opens the sub stream, and waits for its first picture, both for a limited time. Remembers a sub stream that cannot be
+/// used.
 async fn look_for_better(core: Arc<Core>, sub: ViewRequest, spec: PictureSpec) -> Better {
     let id = sub.id().clone();
-    let look = async {
-        let view = sub.open(&core).await?;
-        if !has_width(&core, view.stream(), spec) {
+    let opened = timeout(FIRST_WITHIN, sub.open(&core)).await.unwrap_or_else(|_| Err(too_late()));
+    let (error, has_failed) = match opened {
+        Ok(view) if !has_width(&core, view.stream(), spec) => {
             debug!(camera = %id, "the sub stream is too small for the pictures");
-            return Ok(None);
+            return None;
         }
-        let mut source = Source::new(&core, view, spec)?;
-        let picture = source.reader.next().await?;
-        Ok(Some((source, picture)))
+        Ok(view) => match first_picture(&core, view, spec).await {
+            Ok(found) => return Some(found),
+            Err(error) => (error, true),
+        },
+        Err(error) => {
+            let stream = core.registry.get(&id);
+            (error, stream.is_some_and(|stream| has_failed_to_start(stream.state())))
+        }
     };
-    let error = match timeout(FIRST_WITHIN, look).await {
-        Ok(Ok(found)) => return found,
-        Ok(Err(error)) => error,
-        Err(_) => too_late(),
-    };
-    debug!(camera = %id, %error, "the sub stream cannot be used for pictures");
-    if is_failure_of_stream(error.kind) {
+    debug!(camera = %id, %error, has_failed, "the sub stream cannot be used for pictures");
+    if has_failed && is_failure_of_stream(error.kind) {
         core.pictures.learn(&id, SubStream::Failed);
     }
     None
+}
+
+/// Waits for the first picture of a stream that is live, for a limited time.
+async fn first_picture(
+    core: &Arc<Core>,
+    view: LiveView,
+    spec: PictureSpec,
+) -> Result<(Source, Arc<Picture>), Error> {
+    let mut source = Source::new(core, view, spec)?;
+    let first = timeout(FIRST_WITHIN, source.reader.next()).await;
+    let picture = first.unwrap_or_else(|_| Err(too_late()))?;
+    Ok((source, picture))
+}
+
+/// Returns whether a stream in this state that could not be opened has failed. Otherwise, the stream may only need more
+/// time: after a restart of the manager, for example, many streams wait to start.
+fn has_failed_to_start(state: State) -> bool {
+    matches!(state, State::Failed | State::Backoff | State::Stopping(After::Fail | After::Retry))
 }
 
 /// Returns whether an error is a failure of the stream, so that other viewers would get it as well.
@@ -472,5 +492,15 @@ mod tests {
         assert!(is_failure_of_stream(ErrorKind::Internal));
         assert!(!is_failure_of_stream(ErrorKind::Forbidden));
         assert!(!is_failure_of_stream(ErrorKind::TooManyViewers));
+    }
+
+    #[test]
+    fn a_stream_that_only_starts_slowly_is_not_remembered_as_failed() {
+        for state in [State::Failed, State::Backoff, State::Stopping(After::Fail)] {
+            assert!(has_failed_to_start(state), "{state:?}");
+        }
+        for state in [State::Starting, State::Live, State::Stopping(After::Replace)] {
+            assert!(!has_failed_to_start(state), "{state:?}");
+        }
     }
 }
