@@ -9,7 +9,7 @@
 //! | `width` | the wanted widths that are one size |
 //! | `supervisor` | starting, replacing and ending the decoder of one stream |
 //! | `plan` | the decision which decoders run |
-//! | `start_limit` | fewer starts for a client that requests ever other sizes |
+//! | `start_limit` | fewer starts for a client that requests ever other sizes, or a camera that changes its video |
 //! | `loop_filter` | the decision whether the loop filter is left out |
 //! | `decoding` | passing frames to one decoder, from a keyframe on |
 //! | `child` | one FFmpeg |

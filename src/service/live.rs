@@ -131,6 +131,12 @@ impl ViewRequest {
 }
 
 impl LivenessChanges {
+    /// Returns the changes for a viewer who changes over from the stream of `before`: a state that differs from the last one
+    /// of that stream is the first change.
+    pub(crate) fn continuing(self, before: &Self) -> Self {
+        Self { last: before.last.clone(), ..self }
+    }
+
     /// Waits until the state has changed, and returns it. Never returns when the stream has ended. Can be cancelled and
     /// called again without losing a change.
     pub(crate) async fn next(&mut self) -> Liveness {
@@ -248,6 +254,7 @@ pub(super) mod testing {
     use std::time::SystemTime;
 
     use super::*;
+    use crate::base::error::ErrorKind;
     use crate::camera::Camera;
     use crate::camera::options::StreamOptions;
     use crate::camera::source::Source;
@@ -255,6 +262,25 @@ pub(super) mod testing {
 
     /// Returns the changes of a stream that is always live.
     pub(crate) fn always_live() -> LivenessChanges {
+        stream().1
+    }
+
+    /// A stream that is live unless the conversion of its video has an error.
+    pub(crate) struct TestStream {
+        conversion: watch::Sender<Option<Error>>,
+        _status: watch::Sender<Status>,
+    }
+
+    impl TestStream {
+        /// Sets the state: `None` for live, or the error of the conversion.
+        pub(crate) fn set(&self, error: Option<&str>) {
+            let error = error.map(|detail| Error::new(ErrorKind::Internal, detail));
+            self.conversion.send_replace(error);
+        }
+    }
+
+    /// Returns a stream that is live, and the changes of its state.
+    pub(crate) fn stream() -> (TestStream, LivenessChanges) {
         let source = Source::parse("rtsp://cam/").expect("a link");
         let id = StreamId::parse("cam").expect("an id");
         let status = Status {
@@ -269,12 +295,10 @@ pub(super) mod testing {
             output: OutputStatus { state: OutputState::Off, error: None },
             camera: Camera::new(id, source, StreamOptions::default()),
         };
-        LivenessChanges {
-            status: watch::channel(status).1,
-            conversion: watch::channel(None).1,
-            live_since: None,
-            last: Liveness::Live,
-        }
+        let (send_status, status) = watch::channel(status);
+        let (send_conversion, conversion) = watch::channel(None);
+        let stream = TestStream { conversion: send_conversion, _status: send_status };
+        (stream, LivenessChanges { status, conversion, live_since: None, last: Liveness::Live })
     }
 }
 

@@ -20,6 +20,7 @@ use crate::pictures::live::{PictureSpec, SubStream};
 use crate::pictures::picture::Picture;
 use crate::stream::handle::StreamHandle;
 use crate::stream::output::WantedOutput;
+use crate::stream::state::{After, State};
 
 /// The longest time to wait for the first picture of a live stream. It is long enough for three decoders that do not
 /// respond, so that the viewer learns why there are no pictures.
@@ -152,29 +153,48 @@ async fn sub_stream(
     Ok(core.cameras.camera_of(sub.id()).await?.map(|_| sub))
 }
 
-/// Opens the sub stream, and waits for its first picture, for a limited time. Remembers a sub stream that cannot be used.
+/// Opens the sub stream, and waits for its first picture, both for a limited time. Remembers a sub stream that cannot be
+/// used.
 async fn look_for_better(core: Arc<Core>, sub: ViewRequest, spec: PictureSpec) -> Better {
     let id = sub.id().clone();
-    let look = async {
-        let view = sub.open(&core).await?;
-        if !has_width(&core, view.stream(), spec) {
+    let opened = timeout(FIRST_WITHIN, sub.open(&core)).await.unwrap_or_else(|_| Err(too_late()));
+    let (error, has_failed) = match opened {
+        Ok(view) if !has_width(&core, view.stream(), spec) => {
             debug!(camera = %id, "the sub stream is too small for the pictures");
-            return Ok(None);
+            return None;
         }
-        let mut source = Source::new(&core, view, spec)?;
-        let picture = source.reader.next().await?;
-        Ok(Some((source, picture)))
+        Ok(view) => match first_picture(&core, view, spec).await {
+            Ok(found) => return Some(found),
+            Err(error) => (error, true),
+        },
+        Err(error) => {
+            let stream = core.registry.get(&id);
+            (error, stream.is_some_and(|stream| has_failed_to_start(stream.state())))
+        }
     };
-    let error = match timeout(FIRST_WITHIN, look).await {
-        Ok(Ok(found)) => return found,
-        Ok(Err(error)) => error,
-        Err(_) => too_late(),
-    };
-    debug!(camera = %id, %error, "the sub stream cannot be used for pictures");
-    if is_failure_of_stream(error.kind) {
+    debug!(camera = %id, %error, has_failed, "the sub stream cannot be used for pictures");
+    if has_failed && is_failure_of_stream(error.kind) {
         core.pictures.learn(&id, SubStream::Failed);
     }
     None
+}
+
+/// Waits for the first picture of a stream that is live, for a limited time.
+async fn first_picture(
+    core: &Arc<Core>,
+    view: LiveView,
+    spec: PictureSpec,
+) -> Result<(Source, Arc<Picture>), Error> {
+    let mut source = Source::new(core, view, spec)?;
+    let first = timeout(FIRST_WITHIN, source.reader.next()).await;
+    let picture = first.unwrap_or_else(|_| Err(too_late()))?;
+    Ok((source, picture))
+}
+
+/// Returns whether a stream in this state that could not be opened has failed. Otherwise, the stream may only need more
+/// time: after a restart of the manager, for example, many streams wait to start.
+fn has_failed_to_start(state: State) -> bool {
+    matches!(state, State::Failed | State::Backoff | State::Stopping(After::Fail | After::Retry))
 }
 
 /// Returns whether an error is a failure of the stream, so that other viewers would get it as well.
@@ -241,33 +261,39 @@ impl PictureView {
     /// and called again.
     pub(crate) async fn next(&mut self) -> Result<Arc<Picture>, Error> {
         loop {
-            if let Some(first) = self.first.take() {
-                return Ok(first);
-            }
-            let error = tokio::select! {
-                error = &mut self.source.end => return Err(error),
-                picture = self.source.reader.next() => match picture {
-                    Ok(picture) if self.is_too_old(&picture) => continue,
-                    Ok(picture) => {
-                        self.last_taken_at = Some(picture.taken_at);
-                        return Ok(picture);
-                    }
-                    Err(error) => error,
-                },
-                Some(found) = self.better.join_next() => {
-                    self.change_over(found);
-                    continue;
-                }
-            };
-            // There are no pictures of the main stream, but there may be some of the sub stream.
-            let found = tokio::select! {
-                error = &mut self.source.end => return Err(error),
-                found = self.better.join_next() => found,
-            };
-            if !found.is_some_and(|found| self.change_over(found)) {
-                return Err(error);
+            if let Some(picture) = self.step().await? {
+                return Ok(picture);
             }
         }
+    }
+
+    /// Waits for the next picture, and returns it; `None` if the picture is left out, or if the source may have changed. A
+    /// step that is cancelled has not changed the source.
+    async fn step(&mut self) -> Result<Option<Arc<Picture>>, Error> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
+        let error = tokio::select! {
+            error = &mut self.source.end => return Err(error),
+            picture = self.source.reader.next() => match picture {
+                Ok(picture) if self.is_too_old(&picture) => return Ok(None),
+                Ok(picture) => {
+                    self.last_taken_at = Some(picture.taken_at);
+                    return Ok(Some(picture));
+                }
+                Err(error) => error,
+            },
+            Some(found) = self.better.join_next() => {
+                self.change_over(found);
+                return Ok(None);
+            }
+        };
+        // There are no pictures of the main stream, but there may be some of the sub stream.
+        let found = tokio::select! {
+            error = &mut self.source.end => return Err(error),
+            found = self.better.join_next() => found,
+        };
+        if found.is_some_and(|found| self.change_over(found)) { Ok(None) } else { Err(error) }
     }
 
     /// Returns whether a picture is older than the last one, shortly after the source has changed. The times of two streams
@@ -282,6 +308,7 @@ impl PictureView {
         let Some((mut source, picture)) = found_better(found) else { return false };
         // The rate may have changed since the search began.
         source.reader.set_rate(self.rate);
+        source.liveness = source.liveness.continuing(&self.source.liveness);
         self.source = source;
         self.changed_at = Some(Instant::now());
         // A decoder's first picture can be older than the last picture of the other stream.
@@ -296,13 +323,20 @@ impl PictureView {
 
     /// Waits for the next picture as [`PictureView::next`] does, or until the camera is away or is back.
     pub(crate) async fn news(&mut self) -> Result<News, Error> {
-        let mut liveness = self.source.liveness.clone();
-        let news = tokio::select! {
-            picture = self.next() => return picture.map(News::Picture),
-            now = liveness.next() => now,
-        };
-        self.source.liveness = liveness;
-        Ok(News::State(news))
+        loop {
+            let mut liveness = self.source.liveness.clone();
+            tokio::select! {
+                picture = self.step() => {
+                    if let Some(picture) = picture? {
+                        return Ok(News::Picture(picture));
+                    }
+                }
+                now = liveness.next() => {
+                    self.source.liveness = liveness;
+                    return Ok(News::State(now));
+                }
+            }
+        }
     }
 
     /// Returns the number of pictures per second that the viewer gets at most. It is lower than the wanted rate while
@@ -334,6 +368,7 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
+    use super::live::testing::TestStream;
     use super::*;
     use crate::pictures::live::reader::testing::TestBoard;
     use crate::pictures::picture::testing;
@@ -390,11 +425,82 @@ mod tests {
         view.next().await.expect("the main stream is not affected");
     }
 
+    /// Returns a view of the main stream that has shown a picture of 1 s, both streams, and what finds a picture of the sub
+    /// stream that is older, so that it is left out.
+    async fn before_change() -> (PictureView, [TestStream; 2], impl FnOnce()) {
+        let (main, sub) = (TestBoard::new(), TestBoard::new());
+        let (main_stream, liveness) = live::testing::stream();
+        let main_source = Source { liveness, ..source(&main) };
+        let mut view = PictureView::of_source(main_source, None, SPEC);
+        main.show(Duration::from_secs(1));
+        view.news().await.expect("a picture of the main stream");
+        let (sub_stream, liveness) = live::testing::stream();
+        let picture = Arc::new(testing::picture(Duration::from_millis(900)));
+        let better = Some((Source { liveness, ..source(&sub) }, picture));
+        let (find, found) = tokio::sync::oneshot::channel::<()>();
+        view.better.spawn(async move {
+            found.await.expect("a result");
+            better
+        });
+        let find = || find.send(()).expect("a search");
+        (view, [main_stream, sub_stream], find)
+    }
+
+    /// Returns the next state that the viewer learns.
+    async fn state(view: &mut PictureView) -> Liveness {
+        let news = timeout(Duration::from_secs(5), view.news()).await.expect("news");
+        let News::State(state) = news.expect("a view") else { panic!("a picture") };
+        state
+    }
+
+    fn away(detail: &str) -> Liveness {
+        Liveness::Reconnecting(detail.to_owned())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_viewer_of_a_stream_that_is_away_learns_that_the_other_stream_is_live() {
+        let (mut view, [main, sub], find) = before_change().await;
+        main.set(Some("main"));
+        assert_eq!(state(&mut view).await, away("main"));
+        find();
+        assert_eq!(state(&mut view).await, Liveness::Live);
+        sub.set(Some("sub"));
+        assert_eq!(state(&mut view).await, away("sub"));
+        sub.set(None);
+        assert_eq!(state(&mut view).await, Liveness::Live);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_viewer_learns_only_the_state_of_the_stream_that_has_the_pictures() {
+        let (mut view, [main, sub], find) = before_change().await;
+        let (learned, ()) = tokio::join!(state(&mut view), async {
+            find();
+            // The view changes over, and waits for the next picture.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            main.set(Some("main"));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            sub.set(Some("sub"));
+        });
+        assert_eq!(learned, away("sub"));
+        sub.set(None);
+        assert_eq!(state(&mut view).await, Liveness::Live);
+    }
+
     #[test]
     fn only_failures_that_all_viewers_would_get_are_remembered() {
         assert!(is_failure_of_stream(ErrorKind::SourceUnreachable));
         assert!(is_failure_of_stream(ErrorKind::Internal));
         assert!(!is_failure_of_stream(ErrorKind::Forbidden));
         assert!(!is_failure_of_stream(ErrorKind::TooManyViewers));
+    }
+
+    #[test]
+    fn a_stream_that_only_starts_slowly_is_not_remembered_as_failed() {
+        for state in [State::Failed, State::Backoff, State::Stopping(After::Fail)] {
+            assert!(has_failed_to_start(state), "{state:?}");
+        }
+        for state in [State::Starting, State::Live, State::Stopping(After::Replace)] {
+            assert!(!has_failed_to_start(state), "{state:?}");
+        }
     }
 }

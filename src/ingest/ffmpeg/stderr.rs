@@ -254,8 +254,8 @@ impl Tail {
         lines.rfind(|line| line.contains(SIGNAL))
     }
 
-    /// Returns the last line that is not merely informative.
-    fn last_complaint(&self) -> Option<&str> {
+    /// Returns the last line that is not merely informative; `None` if there is no such line.
+    pub(crate) fn last_complaint(&self) -> Option<&str> {
         let mut lines = self.lines.iter().map(|line| line.shown.as_str());
         lines.rfind(|line| !line.contains("[info]"))
     }

@@ -188,7 +188,15 @@ impl LiveFeed {
         let frames = std::mem::take(&mut self.ahead);
         match player.burst(frames) {
             Ok(burst) => self.ahead = burst,
-            Err(too_long) => too_long.iter().for_each(|frame| self.miss(frame)),
+            Err(too_long) => {
+                // Some players give up before a keyframe that is ten seconds away.
+                if self.skip.is_none() {
+                    self.reader.need_keyframe();
+                }
+                for frame in &too_long {
+                    self.miss(frame);
+                }
+            }
         }
     }
 

@@ -1,6 +1,7 @@
 //! One FFmpeg that decodes pictures continuously: feeding it, reading its pictures, and ending it.
 
-use std::io::Cursor;
+use std::io::{self, Cursor};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use bytes::Buf as _;
 use nix::unistd::Pid;
 use tokio::net::unix::pipe;
 use tokio::process::ChildStdin;
+use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug};
@@ -17,9 +19,11 @@ use super::selection::marked_time;
 use super::sink::Sink;
 use super::width::Width;
 use crate::base::error::{Error, ErrorKind};
-use crate::child::pipes::{PipeReader, first_of, write_some};
+use crate::child::log::Writer;
+use crate::child::pipes::{PipeReader, write_some};
 use crate::child::spawner::{self, Process};
 use crate::ingest::ffmpeg::pipes::{NutPipe, VIDEO_BLOCK};
+use crate::ingest::ffmpeg::stderr::Tail;
 use crate::media::frame::Frame;
 use crate::media::muxer::VideoMuxer;
 use crate::media::nut::stream::{NutItem, TimeBase};
@@ -30,9 +34,6 @@ use crate::pictures::decoder::Decoder;
 const RESPONDS_WITHIN: Duration = Duration::from_secs(5);
 /// The time that FFmpeg has to end after it has closed its outputs.
 const EXITS_WITHIN: Duration = Duration::from_secs(1);
-/// The largest number of bytes of FFmpeg's messages that are logged.
-const MAX_MESSAGES: u64 = 2048;
-
 /// What FFmpeg has done.
 pub(super) enum Progress {
     /// It has read some of the prepared bytes.
@@ -49,7 +50,7 @@ pub(super) struct DecoderChild {
     stdin: Option<ChildStdin>,
     /// The tasks that read FFmpeg's outputs. A task ends with the output, or with a reason to kill FFmpeg.
     outputs: JoinSet<Option<Error>>,
-    stderr: PipeReader<Vec<u8>>,
+    stderr: PipeReader<Tail>,
     muxer: VideoMuxer,
     /// The bytes that have to be written to FFmpeg.
     pending: Cursor<Vec<u8>>,
@@ -59,13 +60,15 @@ pub(super) struct DecoderChild {
 }
 
 impl DecoderChild {
-    /// Starts an FFmpeg that makes pictures of these widths, for frames from `first` on, a keyframe.
+    /// Starts an FFmpeg that makes pictures of these widths, for frames from `first` on, a keyframe. FFmpeg's messages are
+    /// written to `log`.
     pub(super) async fn start(
         decoder: &Decoder,
         widths: &[Width],
         skips_loop_filter: bool,
         first: &Frame,
         sink: Arc<Sink>,
+        log: Writer,
     ) -> Result<Self, Error> {
         let arguments = args::arguments(widths, skips_loop_filter);
         let mut process = decoder.spawn(arguments, widths.len()).await?;
@@ -75,13 +78,15 @@ impl DecoderChild {
         for (index, pipe) in process.take_outputs().into_iter().enumerate() {
             outputs.spawn(read(pipe, index, Arc::clone(&sink)).in_current_span());
         }
+        let (findings, _) = mpsc::channel(1);
         let mut headers = Vec::new();
         Ok(Self {
             decoder: decoder.clone(),
             process,
             stdin: Some(stdin),
             outputs,
-            stderr: PipeReader::spawn(first_of(stderr, MAX_MESSAGES)),
+            // FFmpeg does not know the camera's link, so it cannot print secrets.
+            stderr: PipeReader::spawn(Tail::collect(stderr, None, log, findings)),
             muxer: VideoMuxer::begin(first, &mut headers),
             pending: Cursor::new(headers),
             fed_at: Instant::now(),
@@ -170,15 +175,30 @@ impl DecoderChild {
         }
         let (status, _) = self.process.wait_or_kill(EXITS_WITHIN).await;
         let status = status.ok();
-        let messages = self.stderr.finish().await.unwrap_or_default();
-        let messages = String::from_utf8_lossy(&messages);
-        debug!(?status, ?fault, %messages, "the FFmpeg that decodes pictures has failed");
-        if let Some(fault) = fault {
-            return fault;
-        }
-        match spawner::exec_failure(status) {
-            Some(reason) => self.decoder.cannot_run(reason),
-            None => failure("FFmpeg ended unexpectedly"),
+        let tail = self.stderr.finish().await.unwrap_or_default();
+        debug!(?status, ?fault, ?tail, "the FFmpeg that decodes pictures has failed");
+        diagnose(&self.decoder, status, fault, &tail)
+    }
+}
+
+/// Returns the error of an FFmpeg that was ended because of `fault`, or that has ended for another reason. FFmpeg's last
+/// message is in the cause.
+fn diagnose(
+    decoder: &Decoder,
+    status: Option<ExitStatus>,
+    fault: Option<Error>,
+    tail: &Tail,
+) -> Error {
+    match (fault, spawner::exec_failure(status)) {
+        (Some(fault), _) if fault.source.is_some() => fault,
+        // The manager may have killed FFmpeg, so the exit status explains nothing.
+        (Some(fault), _) => match tail.last_complaint() {
+            Some(message) => fault.caused_by(io::Error::other(message.to_owned())),
+            None => fault,
+        },
+        (None, Some(reason)) => decoder.cannot_run(reason),
+        (None, None) => {
+            failure("FFmpeg ended unexpectedly").caused_by(io::Error::other(tail.end(status)))
         }
     }
 }
@@ -219,4 +239,33 @@ fn panicked(panic: JoinError) -> Option<Error> {
 
 fn failure(reason: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("pictures cannot be decoded: {reason}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+    use crate::base::error::chain;
+    use crate::child::log::ProcessLog;
+    use crate::child::spawner::{Bounds, Spawner};
+
+    #[tokio::test]
+    async fn the_last_message_of_ffmpeg_is_the_cause_of_its_failure() {
+        let bounds = Bounds { nice: 0, memory: 1 << 30, open_files: 256 };
+        let spawner = Spawner::start(bounds, &[]).expect("a thread");
+        let decoder = Decoder::new("ffmpeg".into(), spawner);
+        let stderr = "[error] one\n[error] no encoder; see rtsp://admin:s3cret@cam/\n[info] two\n";
+        let (findings, _) = mpsc::channel(1);
+        let log = Arc::<ProcessLog>::default().writer(7);
+        let tail = Tail::collect(stderr.as_bytes(), None, log, findings).await;
+        let status = Some(ExitStatus::from_raw(3 << 8));
+        for fault in [None, Some(failure("a fault"))] {
+            let error = diagnose(&decoder, status, fault, &tail);
+            assert!(!error.detail.contains("encoder"), "only the log has the cause");
+            let logged = chain(&error);
+            assert!(logged.contains("[error] no encoder; see rtsp://"), "{logged}");
+            assert!(!logged.contains("s3cret"), "{logged}");
+        }
+    }
 }

@@ -124,11 +124,13 @@ impl DecodedStream {
         };
         let Some(first) = first else { return End::Stopped };
         let (mut decoding, scaled) = Decoding::new(&self, &first, &widths);
+        let log = &self.stream.shared().process_log;
         let mut child = None;
         if !scaled.is_empty() {
             let sink = Arc::clone(&decoding.sink);
             let (decoder, skips) = (&self.decoder, skips_loop_filter);
-            match DecoderChild::start(decoder, &scaled, skips, &first, sink).await {
+            let log = Arc::clone(log).writer(first.format.epoch);
+            match DecoderChild::start(decoder, &scaled, skips, &first, sink, log).await {
                 Ok(started) => child = Some(started),
                 Err(error) => return End::Failed { error, without: scaled },
             }
@@ -141,7 +143,6 @@ impl DecodedStream {
             }
             std::future::pending().await
         };
-        let log = &self.stream.shared().process_log;
         let pid = child.as_ref().map(DecoderChild::pid);
         let usage = async {
             match pid {

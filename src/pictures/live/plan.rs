@@ -83,7 +83,11 @@ pub(super) struct Plan {
     next: Option<Running>,
     from: ReadFrom,
     loop_filter: LoopFilter,
+    /// The limit of starts because other sizes are wanted.
     limit: StartLimit,
+    /// The limit of starts because the video has changed. A camera that changes the size of its picture at every keyframe
+    /// would otherwise keep the machine busy with starts.
+    restarts: StartLimit,
     /// The number of failures since a decoder has proven that it works.
     failures: u32,
     /// The time before which no decoder starts.
@@ -101,6 +105,7 @@ impl Plan {
             from: ReadFrom::LastKeyframe,
             loop_filter: LoopFilter::default(),
             limit: StartLimit::new(now),
+            restarts: StartLimit::new(now),
             failures: 0,
             starts_at: now,
             suspects: Vec::new(),
@@ -213,13 +218,24 @@ impl Plan {
         // A decoder that was replaced is in neither place.
         let Some(ended) = ended else { return Vec::new() };
         match end {
-            End::Stopped | End::Changed => Vec::new(),
+            End::Stopped => Vec::new(),
+            End::Changed => {
+                self.limit_restarts(now);
+                Vec::new()
+            }
             End::AwaitsKeyframe => {
                 self.from = ReadFrom::NextKeyframe;
+                self.limit_restarts(now);
                 Vec::new()
             }
             End::Failed { error, without } => self.note_failure(&ended, &error, &without, now),
         }
+    }
+
+    /// Delays the next start if decoders have ended too often because the video has changed.
+    fn limit_restarts(&mut self, now: Instant) {
+        self.restarts.note_start(now);
+        self.starts_at = self.starts_at.max(self.restarts.possible_at());
     }
 
     /// Notes the failure of a decoder that has made no pictures of the widths in `without`.
@@ -416,6 +432,24 @@ mod tests {
         }
         assert!(test.starts.len() <= 7 + 30, "{} starts in a minute", test.starts.len());
         assert!(test.starts.len() > 20, "the client still gets pictures");
+    }
+
+    #[tokio::test]
+    async fn a_camera_whose_video_changes_all_the_time_does_not_start_many_decoders() {
+        for end in [|| End::Changed, || End::AwaitsKeyframe] {
+            let mut test = Test::new();
+            let mut starts = Vec::new();
+            for tenth in 0..600 {
+                test.now = test.began_at + Duration::from_millis(100 * tenth);
+                if let Some(start) = test.plan.start(&[FULL], None, test.now) {
+                    starts.push(tenth);
+                    assert!(test.plan.note_end(start.number, end(), test.now).is_empty());
+                }
+            }
+            assert_eq!(starts[..5], [0, 1, 2, 3, 4], "the first changes cause no pause");
+            assert!(starts.len() <= 7 + 30, "{} starts in a minute", starts.len());
+            assert!(starts.len() > 20, "the viewers still get pictures");
+        }
     }
 
     #[tokio::test]

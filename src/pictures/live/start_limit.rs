@@ -1,5 +1,6 @@
-//! The limit of the number of FFmpegs that start because other sizes are wanted. Without it, a client that requests another
-//! width again and again would keep the machine busy with starts. Pure.
+//! The limit of the number of FFmpegs that start because other sizes are wanted, or because the video has changed. Without
+//! it, a client that requests another width again and again, or a camera that changes its video again and again, would keep
+//! the machine busy with starts. Pure.
 
 use std::time::Duration;
 

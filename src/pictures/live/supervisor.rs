@@ -11,7 +11,7 @@ use tracing::{Instrument as _, debug, warn};
 use super::decoding::{DecodedStream, End};
 use super::plan::{Plan, Start};
 use super::width::Width;
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::{Error, ErrorKind, chain};
 
 /// The time without readers after which the decoder ends.
 const ENDS_AFTER: Duration = Duration::from_secs(5);
@@ -123,10 +123,12 @@ impl Supervisor<'_> {
         let end = end_of(ended, running.widths);
         if let End::Failed { error, without } = &end {
             self.of.counters.picture_decoder_failed(error.kind);
-            warn!(camera = %self.of.stream.id(), %error, ?without, "a decoder of pictures failed");
+            let (camera, cause) = (self.of.stream.id(), chain(error));
+            warn!(%camera, error = cause, ?without, "a decoder of pictures failed");
         }
         for refusal in self.plan.note_end(running.number, end, Instant::now()) {
-            let error = refusal.error.retry_after(RETRY_AFTER);
+            // The cause was logged, so the readers need not log it.
+            let error = Error { source: None, ..refusal.error.retry_after(RETRY_AFTER) };
             self.of.board.fail(refusal.width, &error, refusal.until);
         }
     }

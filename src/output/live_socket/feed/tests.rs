@@ -275,3 +275,21 @@ async fn a_feed_continues_the_messages_of_another_one() {
     let mut feed = plain_feed(&hub, usize::MAX).continuing(past);
     assert_eq!(plain_messages(&mut feed), ["video 80-80", "video 80-120"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_plain_player_that_cannot_get_the_burst_needs_a_keyframe() {
+    let hub = FrameHub::new(&FrameBudget::new(u64::MAX));
+    let format = testing::format(7);
+    hub.publish((0..100).map(|number| video(&format, number == 0, number)));
+    advance(FRAME).await;
+    let mut feed = plain_feed(&hub, usize::MAX);
+    assert_eq!(plain_messages(&mut feed).len(), 102);
+    assert!(hub.keyframe_needed().now_or_never().is_none(), "it has got the burst");
+
+    let mut feed = plain_feed(&hub, 1);
+    assert!(plain_messages(&mut feed).is_empty());
+    assert!(hub.keyframe_needed().now_or_never().is_some(), "it waits for a keyframe");
+    hub.publish([video(&format, false, 100)]);
+    assert!(plain_messages(&mut feed).is_empty());
+    assert!(hub.keyframe_needed().now_or_never().is_none(), "one request is enough");
+}
