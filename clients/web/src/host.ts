@@ -53,14 +53,15 @@ export class TokenHost implements Host {
   private token: string | null = null;
   /** Whether the service has accepted the present token. */
   private isAccepted = false;
-  /** Whether the service has accepted a token since the page has set one. */
+  /** Whether this service has ever accepted a token. */
   private wasValid = false;
   private players = 0;
   /** The request for another token that is in progress. */
   private pending: Promise<void> | null = null;
   private renewedAt = Number.NEGATIVE_INFINITY;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private hasFailed = false;
+  /** Whether the next attempt waits for the answer to the check. */
+  private mustWait = false;
 
   constructor(private readonly listener: HostListener) {}
 
@@ -68,8 +69,10 @@ export class TokenHost implements Host {
   set(server: string, token: string | null): void {
     const isOther = this.server !== server;
     this.server = server;
-    if (isOther || token !== null) {
+    if (isOther) {
       this.wasValid = false;
+    }
+    if (isOther || token !== null) {
       this.use(token, 0);
     }
   }
@@ -96,10 +99,14 @@ export class TokenHost implements Host {
     if (!this.isAccepted && performance.now() - this.renewedAt < RENEW_AGAIN_MS) {
       return;
     }
-    if (!this.getToken) {
+    if (this.getToken) {
+      await this.request();
+    } else if (this.isAccepted) {
       throw this.end();
+    } else {
+      // The connection can have begun with an earlier token. So the present one is checked before the next attempt.
+      this.mustWait = true;
     }
-    await this.request();
   }
 
   addressOf(key: string, file: string): string {
@@ -124,17 +131,17 @@ export class TokenHost implements Host {
     let isLate = false;
     const checked = this.check(streamKey(id, profile), attempt).then(
       () => {
-        this.hasFailed = false;
+        this.mustWait = false;
       },
       (problem) => {
-        this.hasFailed = true;
+        this.mustWait = true;
         if (isLate && !attempt.aborted) {
           this.listener.onProblem(problem);
         }
         throw problem;
       },
     );
-    if (this.hasFailed) {
+    if (this.mustWait) {
       await checked;
     } else {
       await Promise.race([checked, new Promise((done) => setTimeout(done, CHECK_PATIENCE_MS))]);

@@ -186,9 +186,11 @@ export class Playback {
       this.hasSessionEnded = false;
       this.isWanted = true;
     }
+    // With another token, the service may permit what it has refused.
     if (this.player.state.peek() === "failed") {
-      this.playing = null; // With another token, the service may permit what it has refused.
+      this.playing = null;
     }
+    this.player.hurry(false);
   }
 
   private playSource(source: Source): void {

@@ -1,0 +1,86 @@
+// Tests of the connection of an element to a service, with a simulated service and a simulated clock.
+import assert from "node:assert/strict";
+import { mock, test } from "node:test";
+
+import { install, settled } from "../../../nginx/web/tests/support/browser.mjs";
+import { load } from "../../../nginx/web/tests/support/load.mjs";
+
+install();
+const { TokenHost } = await load("../../../clients/web/src/host.ts");
+
+const SERVER = "https://video.example";
+const REQUEST = { id: "gate", profile: "main", output: "none", waits: false };
+const HOUR_MS = 3_600_000;
+
+/** Returns a token that expires after this time. */
+function tokenFor(milliseconds, name = "x") {
+  const claims = JSON.stringify({ exp: (Date.now() + milliseconds) / 1000 });
+  return `${name}.${Buffer.from(claims).toString("base64url")}.x`;
+}
+
+/** Returns a host, and a service that accepts the tokens in `valid`. */
+function setUp(t, ...valid) {
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_800_000_000_000 });
+  let now = 1000;
+  mock.method(performance, "now", () => now);
+  t.after(() => {
+    mock.timers.reset();
+    mock.restoreAll();
+  });
+  const service = { valid: new Set(valid), requests: [] };
+  globalThis.fetch = (url) => {
+    const [, token] = /\/play\/([^/]+)\//.exec(url) ?? [];
+    service.requests.push(token);
+    const body = JSON.stringify({ code: "unauthorized", detail: "no" });
+    const isValid = service.valid.has(token);
+    const response = isValid ? new Response("picture") : new Response(body, { status: 401 });
+    return service.respond?.() ?? Promise.resolve(response);
+  };
+  const ends = [];
+  const problems = [];
+  const host = new TokenHost({
+    onPoster: () => undefined,
+    onProblem: ({ code }) => problems.push(code),
+    onSessionEnd: ({ code }, wasValid = true) => wasValid && ends.push(code),
+  });
+  const pass = async (milliseconds) => {
+    now += milliseconds;
+    mock.timers.tick(milliseconds);
+    await settled();
+  };
+  /** Makes an attempt. Returns the code of its problem; null if it can begin. */
+  const start = async (signal = new AbortController().signal) => {
+    try {
+      await host.obtainPermission("gate");
+      await host.start(REQUEST, signal, {});
+      return null;
+    } catch ({ code }) {
+      return code;
+    }
+  };
+  return { host, service, ends, problems, pass, start };
+}
+
+test("the end of a session is reported, also if the page has replaced the token while it was playing", async (t) => {
+  const { host, service, ends, start } = setUp(t, "one", "two");
+  host.set(SERVER, "one");
+  assert.equal(await start(), null);
+  host.set(SERVER, "two");
+  service.valid = new Set(["two"]);
+  // A connection that began with the first token has ended. The second one is valid.
+  await host.renew();
+  assert.equal(await start(), null);
+  assert.deepEqual(ends, []);
+  host.set(SERVER, "three");
+  service.valid.clear();
+  await host.renew();
+  assert.equal(await start(), "unauthorized");
+  assert.deepEqual(ends, ["unauthorized"]);
+});
+
+test("a token that the service has never accepted is no session that ends", async (t) => {
+  const { host, ends, start, problems } = setUp(t);
+  host.set(SERVER, "wrong");
+  assert.equal(await start(), "unauthorized");
+  assert.deepEqual([ends, problems], [[], []]);
+});
