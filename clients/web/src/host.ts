@@ -17,6 +17,8 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 const CHECK_PATIENCE_MS = 100;
 /** Time limit of the check. */
 const CHECK_WITHIN_MS = 10_000;
+/** Time limit of `getToken`. */
+const TOKEN_WITHIN_MS = 30_000;
 /** Greatest width and age, in pixels and seconds, of the picture that is shown before the video. */
 const POSTER = "start=false&width=640&max_age=600";
 /** Errors of the check with which no transport can play. Others concern only the picture. */
@@ -37,8 +39,8 @@ export interface HostListener {
   onPoster(picture: Blob): void;
   /** A problem that was found after the transports have begun. */
   onProblem(problem: Coded): void;
-  /** The token is not valid, and there is no other one. `wasValid` is false if the service has never accepted it. */
-  onSessionEnd(problem: Problem, wasValid: boolean): void;
+  /** The page provides no other token, and the present one, which the service has accepted, is not valid any more. */
+  onSessionEnd(problem: Problem): void;
 }
 
 export class TokenHost implements Host {
@@ -129,18 +131,13 @@ export class TokenHost implements Host {
    */
   async start({ id, profile }: StartRequest, attempt: AbortSignal): Promise<boolean> {
     let isLate = false;
-    const checked = this.check(streamKey(id, profile), attempt).then(
-      () => {
-        this.mustWait = false;
-      },
-      (problem) => {
-        this.mustWait = true;
-        if (isLate && !attempt.aborted) {
-          this.listener.onProblem(problem);
-        }
-        throw problem;
-      },
-    );
+    const checked = this.check(streamKey(id, profile), attempt).catch((problem) => {
+      this.mustWait = true;
+      if (isLate && !attempt.aborted) {
+        this.listener.onProblem(problem);
+      }
+      throw problem;
+    });
     if (this.mustWait) {
       await checked;
     } else {
@@ -152,19 +149,28 @@ export class TokenHost implements Host {
   }
 
   private async check(key: string, attempt: AbortSignal): Promise<void> {
+    const { token } = this;
     let problem = await this.findProblem(key, attempt);
     if (problem?.code === "unauthorized" && this.getToken) {
-      await this.renew();
+      if (this.token === token) {
+        this.isAccepted = false;
+        await this.request();
+      }
       problem = await this.findProblem(key, attempt);
     }
-    if (problem?.code === "unauthorized") {
+    if (attempt.aborted) {
+      return;
+    }
+    if (problem?.code === "unauthorized" && !this.getToken) {
       throw this.end();
     }
     if (problem) {
+      // A token of `getToken` that was rejected is not the end: the next call may return another one.
       throw problem;
     }
     this.isAccepted = true;
     this.wasValid = true;
+    this.mustWait = false;
   }
 
   /** Requests the camera's last picture. Returns the problem if the service does not permit to watch the camera. */
@@ -193,9 +199,15 @@ export class TokenHost implements Host {
     }
   }
 
-  private end(): Problem {
+  /**
+   * Reports the end of the session. A token that the service has never accepted has no session that could end, unless
+   * `isCertain`.
+   */
+  private end(isCertain = false): Problem {
     const problem = new Problem(401, "unauthorized", "the playback token is not valid any more");
-    this.listener.onSessionEnd(problem, this.wasValid);
+    if (isCertain || this.wasValid) {
+      this.listener.onSessionEnd(problem);
+    }
     return problem;
   }
 
@@ -210,13 +222,19 @@ export class TokenHost implements Host {
   private async requestToken(): Promise<void> {
     this.renewedAt = performance.now();
     let found: string | null | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      found = await this.getToken?.();
+      const late = new Promise<never>((_, fail) => {
+        timer = setTimeout(() => fail(new Error("it has not responded in time")), TOKEN_WITHIN_MS);
+      });
+      found = await Promise.race([this.getToken?.(), late]);
     } catch (error) {
       throw new Problem(0, "token_unavailable", `getToken has failed: ${error}`);
+    } finally {
+      clearTimeout(timer);
     }
     if (!found) {
-      throw this.end();
+      throw this.end(true);
     }
     const token = tokenIn(found);
     const expiry = expiryOf(token);

@@ -85,7 +85,7 @@ export class Playback {
     this.host = new TokenHost({
       onPoster: (picture) => this.showLastPicture(picture),
       onProblem: (problem) => this.player.report(problem),
-      onSessionEnd: (problem, wasValid) => this.onSessionEnd(problem, wasValid),
+      onSessionEnd: (problem) => this.onSessionEnd(problem),
     });
     this.player = new LivePlayer(view.video, view.still, this.host);
     this.player.onStuck = () => {
@@ -228,8 +228,8 @@ export class Playback {
     return profile ?? (hasSub && elements.size > FEW ? "sub" : "main");
   }
 
-  private onSessionEnd({ code, message }: Problem, wasValid: boolean): void {
-    if (!wasValid || this.hasSessionEnded) {
+  private onSessionEnd({ code, message }: Problem): void {
+    if (this.hasSessionEnded) {
       return;
     }
     this.hasSessionEnded = true;

@@ -41,7 +41,7 @@ function setUp(t, ...valid) {
   const host = new TokenHost({
     onPoster: () => undefined,
     onProblem: ({ code }) => problems.push(code),
-    onSessionEnd: ({ code }, wasValid = true) => wasValid && ends.push(code),
+    onSessionEnd: ({ code }) => ends.push(code),
   });
   const pass = async (milliseconds) => {
     now += milliseconds;
@@ -83,4 +83,52 @@ test("a token that the service has never accepted is no session that ends", asyn
   host.set(SERVER, "wrong");
   assert.equal(await start(), "unauthorized");
   assert.deepEqual([ends, problems], [[], []]);
+});
+
+test("a token of getToken that the service rejects is requested again, and ends no session", async (t) => {
+  const { host, service, ends, start } = setUp(t, "one");
+  const tokens = ["one", "one", "two"];
+  host.getToken = () => tokens.shift();
+  host.set(SERVER, null);
+  assert.equal(await start(), null);
+  // The session was ended, and the back end of the page still returns its token.
+  service.valid = new Set(["two"]);
+  assert.equal(await start(), "unauthorized");
+  assert.deepEqual(ends, []);
+  assert.equal(await start(), null);
+  assert.deepEqual(service.requests, ["one", "one", "one", "one", "two"]);
+});
+
+test("a user who is not permitted has no session, also at the first call of getToken", async (t) => {
+  const { host, ends, start } = setUp(t);
+  host.getToken = () => Promise.resolve(null);
+  host.set(SERVER, null);
+  assert.equal(await start(), "unauthorized");
+  assert.deepEqual(ends, ["unauthorized"]);
+});
+
+test("a check that was aborted accepts no token", async (t) => {
+  const { host, service, ends, start } = setUp(t);
+  const attempt = new AbortController();
+  service.respond = () => {
+    attempt.abort();
+    return Promise.reject(new Error("aborted"));
+  };
+  host.set(SERVER, "wrong");
+  await start(attempt.signal);
+  service.respond = undefined;
+  assert.equal(await start(), "unauthorized");
+  assert.deepEqual(ends, []);
+});
+
+test("a getToken that never responds fails after a time limit", async (t) => {
+  const { host, pass, start } = setUp(t, "one");
+  host.getToken = () => new Promise(() => undefined);
+  host.set(SERVER, null);
+  const found = start();
+  await settled();
+  await pass(30_000);
+  assert.equal(await found, "token_unavailable");
+  host.getToken = () => "one";
+  assert.equal(await start(), null);
 });
