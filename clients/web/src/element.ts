@@ -56,8 +56,11 @@ export class StreamCamera extends AttributeElement {
     return this.playback.host.getToken;
   }
   set getToken(value: GetToken | null) {
+    const isFirst = this.getToken === null;
     this.playback.host.getToken = value;
-    this.playback.plan();
+    if (isFirst) {
+      this.playback.player.hurry(false); // It may have failed because there was no valid token.
+    }
   }
 
   get labels(): Partial<Labels> {

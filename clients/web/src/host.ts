@@ -49,10 +49,10 @@ export class TokenHost implements Host {
   readonly newestPermission = signal<{ lifetime: number } | null>(null);
   /** Without the API, only an attempt shows whether the service offers WebRTC. */
   readonly webRtcOffered = signal(true);
-  getToken: GetToken | null = null;
 
   private server = "";
   private token: string | null = null;
+  private provider: GetToken | null = null;
   /** Whether the service has accepted the present token. */
   private isAccepted = false;
   /** Whether this service has ever accepted a token. */
@@ -66,6 +66,15 @@ export class TokenHost implements Host {
   private mustWait = false;
 
   constructor(private readonly listener: HostListener) {}
+
+  /** The function of the page that provides tokens; null without one. */
+  get getToken(): GetToken | null {
+    return this.provider;
+  }
+  set getToken(value: GetToken | null) {
+    this.provider = value;
+    this.schedule();
+  }
 
   /** Sets the service and the token that the page provides. */
   set(server: string, token: string | null): void {

@@ -20,7 +20,7 @@ function tokenFor(milliseconds, name = "x") {
 
 /** Returns a host, and a service that accepts the tokens in `valid`. */
 function setUp(t, ...valid) {
-  mock.timers.enable({ apis: ["setTimeout", "Date"], now: 1_800_000_000_000 });
+  mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.now() });
   let now = 1000;
   mock.method(performance, "now", () => now);
   t.after(() => {
@@ -131,4 +131,26 @@ test("a getToken that never responds fails after a time limit", async (t) => {
   assert.equal(await found, "token_unavailable");
   host.getToken = () => "one";
   assert.equal(await start(), null);
+});
+
+test("a getToken that is set while the video plays renews the token before it expires", async (t) => {
+  const [first, second] = [tokenFor(HOUR_MS, "first"), tokenFor(2 * HOUR_MS, "second")];
+  const { host, pass, start } = setUp(t, first, second);
+  host.set(SERVER, first);
+  host.addPlayer();
+  assert.equal(await start(), null);
+  let calls = 0;
+  host.getToken = () => {
+    calls += 1;
+    return second;
+  };
+  await pass(0.59 * HOUR_MS);
+  assert.equal(calls, 0);
+  await pass(0.02 * HOUR_MS);
+  assert.equal(calls, 1);
+  assert.ok(host.addressOf("gate", "live").includes(second));
+  host.getToken = null;
+  await pass(2 * HOUR_MS);
+  assert.equal(calls, 1);
+  host.removePlayer();
 });
