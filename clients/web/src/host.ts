@@ -2,6 +2,7 @@
 
 import { type Coded, Problem, problemOf } from "../../../nginx/web/src/api/problem";
 import { streamKey } from "../../../nginx/web/src/api/stream-key";
+import { MAX_DELAY_MS } from "../../../nginx/web/src/player/follow";
 import type { Host, StartRequest } from "../../../nginx/web/src/player/host";
 import { Refusals } from "../../../nginx/web/src/player/refused";
 import { signal } from "../../../nginx/web/src/player/signals";
@@ -11,8 +12,6 @@ import { expiryOf, tokenIn } from "./token";
 const RENEW_AT = 0.6;
 /** Pause before another attempt to replace a token, and the shortest time between two replacements. */
 const RENEW_AGAIN_MS = 3000;
-/** The longest time for which a timer can wait. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The first attempt does not wait longer than this for the answer to the check. */
 const CHECK_PATIENCE_MS = 100;
 /** Time limit of the check. */
@@ -84,7 +83,7 @@ export class TokenHost implements Host {
       this.wasValid = false;
     }
     if (isOther || token !== null) {
-      this.use(token, 0);
+      this.use(token);
     }
   }
 
@@ -245,18 +244,18 @@ export class TokenHost implements Host {
     if (!found) {
       throw this.end(true);
     }
-    const token = tokenIn(found);
-    const expiry = expiryOf(token);
-    this.use(token, expiry === null ? 0 : Math.max(0, expiry - Date.now()));
+    this.use(tokenIn(found));
   }
 
-  /** Uses a token. Connections with an earlier one are replaced within a part of `lifetime`, in milliseconds. */
-  private use(token: string | null, lifetime: number): void {
-    if (token !== this.token) {
-      const isFirst = this.token === null;
+  /** Uses a token. Connections with an earlier one are replaced before they end with that one. */
+  private use(token: string | null): void {
+    const before = this.token;
+    if (token !== before) {
       this.token = token;
       this.isAccepted = false;
-      if (!isFirst && token !== null) {
+      if (before !== null && token !== null) {
+        // Within a fifth of the lifetime, so this leaves most of the time that the earlier token still has.
+        const lifetime = Math.min(restOf(token), 2 * restOf(before));
         this.newestPermission.value = { lifetime };
       }
     }
@@ -266,8 +265,7 @@ export class TokenHost implements Host {
   /** Plans the replacement of the token, if the page can provide another one. */
   private schedule(): void {
     clearTimeout(this.timer);
-    const expiry = this.token && this.getToken ? expiryOf(this.token) : null;
-    const left = expiry === null ? 0 : expiry - Date.now();
+    const left = this.token && this.getToken ? restOf(this.token) : 0;
     // If the clock of this computer is wrong, the token is replaced when the service rejects it.
     if (this.players > 0 && left > 0) {
       this.wait(left * RENEW_AT);
@@ -275,11 +273,17 @@ export class TokenHost implements Host {
   }
 
   private wait(time: number): void {
-    const pause = Math.min(MAX_TIMER_MS, Math.max(RENEW_AGAIN_MS, time));
+    const pause = Math.min(MAX_DELAY_MS, Math.max(RENEW_AGAIN_MS, time));
     this.timer = setTimeout(() => {
       this.request().catch(() => this.players > 0 && this.wait(RENEW_AGAIN_MS));
     }, pause);
   }
+}
+
+/** Returns the milliseconds until a token expires; 0 if the time is unknown. */
+function restOf(token: string): number {
+  const expiry = expiryOf(token);
+  return expiry === null ? 0 : Math.max(0, expiry - Date.now());
 }
 
 const UNREACHABLE =

@@ -7,6 +7,7 @@ import { load } from "../../../nginx/web/tests/support/load.mjs";
 
 install();
 const { TokenHost } = await load("../../../clients/web/src/host.ts");
+const { follow } = await load("player/follow.ts");
 
 const SERVER = "https://video.example";
 const REQUEST = { id: "gate", profile: "main", output: "none", waits: false };
@@ -153,4 +154,29 @@ test("a getToken that is set while the video plays renews the token before it ex
   await pass(2 * HOUR_MS);
   assert.equal(calls, 1);
   host.removePlayer();
+});
+
+test("connections are replaced before the token ends with which they began", async (t) => {
+  const old = tokenFor(0.1 * HOUR_MS, "old");
+  const { host, pass } = setUp(t);
+  mock.method(Math, "random", () => 0.999);
+  let replaced = 0;
+  const replace = () => {
+    replaced += 1;
+  };
+  host.set(SERVER, old);
+  const stop = follow(host, replace, replace, replace);
+  replaced = 0; // Signals report their values at the beginning.
+  host.set(SERVER, tokenFor(HOUR_MS, "new"));
+  // Not all at the same moment, but while the first token is still valid for a while.
+  await pass(0.03 * HOUR_MS);
+  assert.equal(replaced, 0);
+  await pass(0.02 * HOUR_MS);
+  assert.equal(replaced, 1);
+  // The delay of a timer has a limit.
+  host.set(SERVER, tokenFor(20_000 * HOUR_MS, "long"));
+  host.set(SERVER, tokenFor(20_000 * HOUR_MS, "longer"));
+  await pass(HOUR_MS);
+  assert.equal(replaced, 1);
+  stop();
 });
