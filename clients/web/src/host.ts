@@ -46,8 +46,11 @@ export class TokenHost implements Host {
   readonly volume = signal(1);
   readonly refusals = new Refusals();
   readonly newestPermission = signal<{ lifetime: number } | null>(null);
-  /** Without the API, only an attempt shows whether the service offers WebRTC. */
-  readonly webRtcOffered = signal(true);
+  /**
+   * Whether to try WebRTC. Without the API, only an attempt shows whether the service offers it. A camera that starts
+   * would delay the answer, so another transport starts the camera, and WebRTC follows when that one plays.
+   */
+  readonly webRtcOffered = signal(false);
 
   private server = "";
   private token: string | null = null;
@@ -129,7 +132,9 @@ export class TokenHost implements Host {
     return origin + pathname.replace(MEDIA, (_, key, file) => `/${folder}/${key}/${file}`) + search;
   }
 
-  learnOffers(): Promise<void> {
+  /** Tries WebRTC at once if no other transport can be used. */
+  learnOffers(dependsOnIt = false): Promise<void> {
+    this.webRtcOffered.value ||= dependsOnIt;
     return Promise.resolve();
   }
 

@@ -145,10 +145,17 @@ export class Playback {
   /** Follows the player until the returned function is called. */
   observe(): () => void {
     const { hasStill, reason, state, transport } = this.player;
-    return effect(() => {
+    const stopReports = effect(() => {
       void [hasStill.value, reason.value, state.value, transport.value];
       untracked(() => this.planReport());
     });
+    const stopOffers = transport.subscribe((name) => {
+      this.host.webRtcOffered.value = name !== null;
+    });
+    return () => {
+      stopReports();
+      stopOffers();
+    };
   }
 
   private update(): void {
