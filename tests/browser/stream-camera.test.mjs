@@ -362,12 +362,11 @@ describe("<stream-camera>", () => {
     const { token } = await session(["gate", "yard"]);
     const sockets = [];
     page.on("websocket", (socket) => sockets.push(socket));
-    await Promise.all([
-      add({ server: on.service.origin, camera: "gate", token }, "one"),
-      add({ server: on.service.origin, camera: "yard", token }, "two"),
-    ]);
-    await sees({ state: "playing" }, { name: "one" });
+    await add({ server: on.service.origin, camera: "gate", token }, "one");
+    await sees({ state: "playing", transport: "webcodecs" }, { name: "one" });
+    await add({ server: on.service.origin, camera: "yard", token }, "two");
     // Several elements use WebRTC, which needs less processor time than WebCodecs.
+    await sees({ state: "playing", transport: "webrtc" }, { name: "one" });
     await sees({ state: "playing", transport: "webrtc" }, { name: "two" });
     const before = (await events("one")).length;
     const requests = viewer.requests.length;

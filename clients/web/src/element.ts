@@ -3,7 +3,7 @@ import { watchSight } from "../../../nginx/web/src/player/sight";
 import { AttributeElement, OBSERVED } from "./attributes";
 import type { GetToken } from "./host";
 import type { Labels } from "./labels";
-import { type CameraState, elements, Playback } from "./playback";
+import { type CameraState, Playback } from "./playback";
 import { View } from "./view";
 
 /** Properties that frameworks can set before the element is defined. */
@@ -130,11 +130,9 @@ export class StreamCamera extends AttributeElement {
     if (this.leaving.length > 0) {
       return; // The element was only moved.
     }
-    elements.add(this);
     const hurry = () => this.playback.player.hurry(false);
     addEventListener("online", hurry);
     this.leaving = [
-      () => elements.delete(this),
       () => removeEventListener("online", hurry),
       watchSight(this, (isSeen) => this.playback.setSeen(isSeen)),
       this.playback.observe(),

@@ -46,6 +46,8 @@ export class TokenHost implements Host {
   readonly volume = signal(1);
   readonly refusals = new Refusals();
   readonly newestPermission = signal<{ lifetime: number } | null>(null);
+  /** The reason why the camera is away; null if it is not, or if the reason is unknown. */
+  readonly absence = signal<string | null>(null);
   /**
    * Whether to try WebRTC. Without the API, only an attempt shows whether the service offers it. A camera that starts
    * would delay the answer, so another transport starts the camera, and WebRTC follows when that one plays.
@@ -130,6 +132,10 @@ export class TokenHost implements Host {
     const { origin, pathname, search } = new URL(url);
     const folder = this.token ? `play/${this.token}` : "streams";
     return origin + pathname.replace(MEDIA, (_, key, file) => `/${folder}/${key}/${file}`) + search;
+  }
+
+  onAway(detail: string | null): void {
+    this.absence.value = detail;
   }
 
   /** Tries WebRTC at once if no other transport can be used. */
