@@ -20,7 +20,7 @@ export class StreamCamera extends AttributeElement {
   constructor() {
     super();
     const view = new View(this.attachShadow({ mode: "open" }), {
-      onPlay: () => (this.playback.isWanted ? this.stop() : this.play()),
+      onPlay: () => (this.playback.isTrying ? this.stop() : this.play()),
       onMute: () => {
         this.muted = !this.muted;
       },

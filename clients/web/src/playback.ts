@@ -109,6 +109,11 @@ export class Playback {
     return problem && { code: problem.code, message: problem.detail ?? problem.code };
   }
 
+  /** Whether the element plays, or tries to do so. */
+  get isTrying(): boolean {
+    return this.isWanted && this.state !== "failed";
+  }
+
   /** The reason why the camera is away and no picture moves; null without such a reason. */
   private get absence(): Coded | null {
     const detail = this.host.absence.peek();
@@ -329,7 +334,7 @@ export class Playback {
       isBusy: state === "connecting" || state === "waiting",
       hasStill,
       hasControls: this.owner.controls,
-      isPlaying: this.isWanted,
+      isPlaying: this.isTrying,
       isMuted: this.isMuted,
     });
     if (hasStill) {

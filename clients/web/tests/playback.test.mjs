@@ -105,3 +105,13 @@ test("elements follow the size of the wall", async (t) => {
   await settled();
   assert.deepEqual(last(), { profile: "main", isWall: false, isLowLatency: true });
 });
+
+test("after an error that is not retried, the button begins to play", async (t) => {
+  const { player, view } = setUp(t);
+  player.state.value = "retrying";
+  await settled();
+  assert.equal(view.shown.isPlaying, true);
+  player.state.value = "failed";
+  await settled();
+  assert.equal(view.shown.isPlaying, false);
+});
