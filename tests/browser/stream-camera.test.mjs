@@ -201,6 +201,34 @@ describe("<stream-camera>", () => {
     assert.ok(!viewer.requests.some((url) => /\/whep$|\/player\/hls-/.test(url)));
   });
 
+  test("starts a camera by a socket before it uses WebRTC", async (t) => {
+    const camera = await Camera.startFor(t);
+    await on.service.put("cold", { rtsp_link: camera.link }, ADMIN);
+    const { viewer, page, add, sees } = await open(t);
+    const sockets = [];
+    page.on("websocket", (socket) => sockets.push(socket.url()));
+    camera.child.signal("SIGSTOP");
+    const { token } = await session(["cold", "gate"]);
+    // Several elements prefer WebRTC.
+    await add({ server: on.service.origin, camera: "gate", token }, "other");
+    await add({ server: on.service.origin, camera: "cold", token });
+    const isCold = (url) => url.includes("/cold/");
+    await until("a socket", SECONDS, async () => sockets.some(isCold));
+    await sleep(SLOW_START_MS);
+    assert.ok(!viewer.requests.some((url) => isCold(url) && url.endsWith("/whep")));
+    camera.child.signal("SIGCONT");
+    await sees({ state: "playing", transport: "mse" });
+    await sees({ state: "playing", transport: "webrtc" });
+  });
+
+  test("uses WebRTC at once if only WebRTC is allowed", async (t) => {
+    const { add, events, sees } = await open(t);
+    const { token } = await session(["gate"]);
+    await add({ server: on.service.origin, camera: "gate", token, transport: "webrtc" });
+    await sees({ state: "playing", transport: "webrtc" });
+    assert.ok(!(await events()).some(({ type }) => type === "error"));
+  });
+
   test("plays the address of a session's stream, with controls", async (t) => {
     const { page, add, read, moves, sees } = await open(t);
     const { hls_url: path } = await session(["yard"]);
@@ -334,12 +362,11 @@ describe("<stream-camera>", () => {
     const { token } = await session(["gate", "yard"]);
     const sockets = [];
     page.on("websocket", (socket) => sockets.push(socket));
-    await Promise.all([
-      add({ server: on.service.origin, camera: "gate", token }, "one"),
-      add({ server: on.service.origin, camera: "yard", token }, "two"),
-    ]);
-    await sees({ state: "playing" }, { name: "one" });
+    await add({ server: on.service.origin, camera: "gate", token }, "one");
+    await sees({ state: "playing", transport: "webcodecs" }, { name: "one" });
+    await add({ server: on.service.origin, camera: "yard", token }, "two");
     // Several elements use WebRTC, which needs less processor time than WebCodecs.
+    await sees({ state: "playing", transport: "webrtc" }, { name: "one" });
     await sees({ state: "playing", transport: "webrtc" }, { name: "two" });
     const before = (await events("one")).length;
     const requests = viewer.requests.length;

@@ -3,7 +3,7 @@ import { watchSight } from "../../../nginx/web/src/player/sight";
 import { AttributeElement, OBSERVED } from "./attributes";
 import type { GetToken } from "./host";
 import type { Labels } from "./labels";
-import { type CameraState, elements, Playback } from "./playback";
+import { type CameraState, Playback } from "./playback";
 import { View } from "./view";
 
 /** Properties that frameworks can set before the element is defined. */
@@ -20,7 +20,7 @@ export class StreamCamera extends AttributeElement {
   constructor() {
     super();
     const view = new View(this.attachShadow({ mode: "open" }), {
-      onPlay: () => (this.playback.isWanted ? this.stop() : this.play()),
+      onPlay: () => (this.playback.isTrying ? this.stop() : this.play()),
       onMute: () => {
         this.muted = !this.muted;
       },
@@ -56,8 +56,11 @@ export class StreamCamera extends AttributeElement {
     return this.playback.host.getToken;
   }
   set getToken(value: GetToken | null) {
+    const isFirst = this.getToken === null;
     this.playback.host.getToken = value;
-    this.playback.plan();
+    if (isFirst) {
+      this.playback.player.hurry(false); // It may have failed because there was no valid token.
+    }
   }
 
   get labels(): Partial<Labels> {
@@ -127,11 +130,9 @@ export class StreamCamera extends AttributeElement {
     if (this.leaving.length > 0) {
       return; // The element was only moved.
     }
-    elements.add(this);
     const hurry = () => this.playback.player.hurry(false);
     addEventListener("online", hurry);
     this.leaving = [
-      () => elements.delete(this),
       () => removeEventListener("online", hurry),
       watchSight(this, (isSeen) => this.playback.setSeen(isSeen)),
       this.playback.observe(),

@@ -2,6 +2,7 @@
 
 import { type Coded, Problem, problemOf } from "../../../nginx/web/src/api/problem";
 import { streamKey } from "../../../nginx/web/src/api/stream-key";
+import { MAX_DELAY_MS } from "../../../nginx/web/src/player/follow";
 import type { Host, StartRequest } from "../../../nginx/web/src/player/host";
 import { Refusals } from "../../../nginx/web/src/player/refused";
 import { signal } from "../../../nginx/web/src/player/signals";
@@ -11,12 +12,12 @@ import { expiryOf, tokenIn } from "./token";
 const RENEW_AT = 0.6;
 /** Pause before another attempt to replace a token, and the shortest time between two replacements. */
 const RENEW_AGAIN_MS = 3000;
-/** The longest time for which a timer can wait. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 /** The first attempt does not wait longer than this for the answer to the check. */
 const CHECK_PATIENCE_MS = 100;
 /** Time limit of the check. */
 const CHECK_WITHIN_MS = 10_000;
+/** Time limit of `getToken`. */
+const TOKEN_WITHIN_MS = 30_000;
 /** Greatest width and age, in pixels and seconds, of the picture that is shown before the video. */
 const POSTER = "start=false&width=640&max_age=600";
 /** Errors of the check with which no transport can play. Others concern only the picture. */
@@ -37,40 +38,57 @@ export interface HostListener {
   onPoster(picture: Blob): void;
   /** A problem that was found after the transports have begun. */
   onProblem(problem: Coded): void;
-  /** The token is not valid, and there is no other one. `wasValid` is false if the service has never accepted it. */
-  onSessionEnd(problem: Problem, wasValid: boolean): void;
+  /** The page provides no other token, and the present one, which the service has accepted, is not valid any more. */
+  onSessionEnd(problem: Problem): void;
 }
 
 export class TokenHost implements Host {
   readonly volume = signal(1);
   readonly refusals = new Refusals();
   readonly newestPermission = signal<{ lifetime: number } | null>(null);
-  /** Without the API, only an attempt shows whether the service offers WebRTC. */
-  readonly webRtcOffered = signal(true);
-  getToken: GetToken | null = null;
+  /** The reason why the camera is away; null if it is not, or if the reason is unknown. */
+  readonly absence = signal<string | null>(null);
+  /**
+   * Whether to try WebRTC. Without the API, only an attempt shows whether the service offers it. A camera that starts
+   * would delay the answer, so another transport starts the camera, and WebRTC follows when that one plays.
+   */
+  readonly webRtcOffered = signal(false);
 
   private server = "";
   private token: string | null = null;
+  private provider: GetToken | null = null;
   /** Whether the service has accepted the present token. */
   private isAccepted = false;
-  /** Whether the service has accepted a token since the page has set one. */
+  /** Whether this service has ever accepted a token. */
   private wasValid = false;
   private players = 0;
   /** The request for another token that is in progress. */
   private pending: Promise<void> | null = null;
   private renewedAt = Number.NEGATIVE_INFINITY;
   private timer: ReturnType<typeof setTimeout> | undefined;
-  private hasFailed = false;
+  /** Whether the next attempt waits for the answer to the check. */
+  private mustWait = false;
 
   constructor(private readonly listener: HostListener) {}
+
+  /** The function of the page that provides tokens; null without one. */
+  get getToken(): GetToken | null {
+    return this.provider;
+  }
+  set getToken(value: GetToken | null) {
+    this.provider = value;
+    this.schedule();
+  }
 
   /** Sets the service and the token that the page provides. */
   set(server: string, token: string | null): void {
     const isOther = this.server !== server;
     this.server = server;
-    if (isOther || token !== null) {
+    if (isOther) {
       this.wasValid = false;
-      this.use(token, 0);
+    }
+    if (isOther || token !== null) {
+      this.use(token);
     }
   }
 
@@ -96,10 +114,14 @@ export class TokenHost implements Host {
     if (!this.isAccepted && performance.now() - this.renewedAt < RENEW_AGAIN_MS) {
       return;
     }
-    if (!this.getToken) {
+    if (this.getToken) {
+      await this.request();
+    } else if (this.isAccepted) {
       throw this.end();
+    } else {
+      // The connection can have begun with an earlier token. So the present one is checked before the next attempt.
+      this.mustWait = true;
     }
-    await this.request();
   }
 
   addressOf(key: string, file: string): string {
@@ -112,7 +134,13 @@ export class TokenHost implements Host {
     return origin + pathname.replace(MEDIA, (_, key, file) => `/${folder}/${key}/${file}`) + search;
   }
 
-  learnOffers(): Promise<void> {
+  onAway(detail: string | null): void {
+    this.absence.value = detail;
+  }
+
+  /** Tries WebRTC at once if no other transport can be used. */
+  learnOffers(dependsOnIt = false): Promise<void> {
+    this.webRtcOffered.value ||= dependsOnIt;
     return Promise.resolve();
   }
 
@@ -122,19 +150,14 @@ export class TokenHost implements Host {
    */
   async start({ id, profile }: StartRequest, attempt: AbortSignal): Promise<boolean> {
     let isLate = false;
-    const checked = this.check(streamKey(id, profile), attempt).then(
-      () => {
-        this.hasFailed = false;
-      },
-      (problem) => {
-        this.hasFailed = true;
-        if (isLate && !attempt.aborted) {
-          this.listener.onProblem(problem);
-        }
-        throw problem;
-      },
-    );
-    if (this.hasFailed) {
+    const checked = this.check(streamKey(id, profile), attempt).catch((problem) => {
+      this.mustWait = true;
+      if (isLate && !attempt.aborted) {
+        this.listener.onProblem(problem);
+      }
+      throw problem;
+    });
+    if (this.mustWait) {
       await checked;
     } else {
       await Promise.race([checked, new Promise((done) => setTimeout(done, CHECK_PATIENCE_MS))]);
@@ -145,19 +168,28 @@ export class TokenHost implements Host {
   }
 
   private async check(key: string, attempt: AbortSignal): Promise<void> {
+    const { token } = this;
     let problem = await this.findProblem(key, attempt);
     if (problem?.code === "unauthorized" && this.getToken) {
-      await this.renew();
+      if (this.token === token) {
+        this.isAccepted = false;
+        await this.request();
+      }
       problem = await this.findProblem(key, attempt);
     }
-    if (problem?.code === "unauthorized") {
+    if (attempt.aborted) {
+      return;
+    }
+    if (problem?.code === "unauthorized" && !this.getToken) {
       throw this.end();
     }
     if (problem) {
+      // A token of `getToken` that was rejected is not the end: the next call may return another one.
       throw problem;
     }
     this.isAccepted = true;
     this.wasValid = true;
+    this.mustWait = false;
   }
 
   /** Requests the camera's last picture. Returns the problem if the service does not permit to watch the camera. */
@@ -186,9 +218,15 @@ export class TokenHost implements Host {
     }
   }
 
-  private end(): Problem {
+  /**
+   * Reports the end of the session. A token that the service has never accepted has no session that could end, unless
+   * `isCertain`.
+   */
+  private end(isCertain = false): Problem {
     const problem = new Problem(401, "unauthorized", "the playback token is not valid any more");
-    this.listener.onSessionEnd(problem, this.wasValid);
+    if (isCertain || this.wasValid) {
+      this.listener.onSessionEnd(problem);
+    }
     return problem;
   }
 
@@ -203,26 +241,32 @@ export class TokenHost implements Host {
   private async requestToken(): Promise<void> {
     this.renewedAt = performance.now();
     let found: string | null | undefined;
+    let timer: ReturnType<typeof setTimeout> | undefined;
     try {
-      found = await this.getToken?.();
+      const late = new Promise<never>((_, fail) => {
+        timer = setTimeout(() => fail(new Error("it has not responded in time")), TOKEN_WITHIN_MS);
+      });
+      found = await Promise.race([this.getToken?.(), late]);
     } catch (error) {
       throw new Problem(0, "token_unavailable", `getToken has failed: ${error}`);
+    } finally {
+      clearTimeout(timer);
     }
     if (!found) {
-      throw this.end();
+      throw this.end(true);
     }
-    const token = tokenIn(found);
-    const expiry = expiryOf(token);
-    this.use(token, expiry === null ? 0 : Math.max(0, expiry - Date.now()));
+    this.use(tokenIn(found));
   }
 
-  /** Uses a token. Connections with an earlier one are replaced within a part of `lifetime`, in milliseconds. */
-  private use(token: string | null, lifetime: number): void {
-    if (token !== this.token) {
-      const isFirst = this.token === null;
+  /** Uses a token. Connections with an earlier one are replaced before they end with that one. */
+  private use(token: string | null): void {
+    const before = this.token;
+    if (token !== before) {
       this.token = token;
       this.isAccepted = false;
-      if (!isFirst && token !== null) {
+      if (before !== null && token !== null) {
+        // Within a fifth of the lifetime, so this leaves most of the time that the earlier token still has.
+        const lifetime = Math.min(restOf(token), 2 * restOf(before));
         this.newestPermission.value = { lifetime };
       }
     }
@@ -232,8 +276,7 @@ export class TokenHost implements Host {
   /** Plans the replacement of the token, if the page can provide another one. */
   private schedule(): void {
     clearTimeout(this.timer);
-    const expiry = this.token && this.getToken ? expiryOf(this.token) : null;
-    const left = expiry === null ? 0 : expiry - Date.now();
+    const left = this.token && this.getToken ? restOf(this.token) : 0;
     // If the clock of this computer is wrong, the token is replaced when the service rejects it.
     if (this.players > 0 && left > 0) {
       this.wait(left * RENEW_AT);
@@ -241,11 +284,17 @@ export class TokenHost implements Host {
   }
 
   private wait(time: number): void {
-    const pause = Math.min(MAX_TIMER_MS, Math.max(RENEW_AGAIN_MS, time));
+    const pause = Math.min(MAX_DELAY_MS, Math.max(RENEW_AGAIN_MS, time));
     this.timer = setTimeout(() => {
       this.request().catch(() => this.players > 0 && this.wait(RENEW_AGAIN_MS));
     }, pause);
   }
+}
+
+/** Returns the milliseconds until a token expires; 0 if the time is unknown. */
+function restOf(token: string): number {
+  const expiry = expiryOf(token);
+  return expiry === null ? 0 : Math.max(0, expiry - Date.now());
 }
 
 const UNREACHABLE =

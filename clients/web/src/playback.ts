@@ -5,6 +5,7 @@ import { LivePlayer } from "../../../nginx/web/src/player/live";
 import type { State } from "../../../nginx/web/src/player/request";
 import { effect, untracked } from "../../../nginx/web/src/player/signals";
 import type { AttributeElement } from "./attributes";
+import { BriefErrors } from "./brief";
 import { TokenHost } from "./host";
 import { ENGLISH, type Labels } from "./labels";
 import { type Source, sourceOf } from "./source";
@@ -43,8 +44,8 @@ const STATES: Record<State, CameraState> = {
 
 type Owner = AttributeElement & { labels: Partial<Labels> };
 
-/** The elements that are in a page. */
-export const elements = new Set<AttributeElement>();
+/** The elements that are in the page. */
+const elements = new Set<Playback>();
 /** The cameras without a sub stream, with their servers. */
 const withoutSub = new Set<string>();
 
@@ -77,6 +78,7 @@ export class Playback {
   /** The state, transport and error that were reported last. */
   private reported = "idle null";
   private reportedError = "";
+  private readonly briefErrors = new BriefErrors(() => this.player.hurry(false));
 
   constructor(
     private readonly owner: Owner,
@@ -85,7 +87,7 @@ export class Playback {
     this.host = new TokenHost({
       onPoster: (picture) => this.showLastPicture(picture),
       onProblem: (problem) => this.player.report(problem),
-      onSessionEnd: (problem, wasValid) => this.onSessionEnd(problem, wasValid),
+      onSessionEnd: (problem) => this.onSessionEnd(problem),
     });
     this.player = new LivePlayer(view.video, view.still, this.host);
     this.player.onStuck = () => {
@@ -103,8 +105,20 @@ export class Playback {
   }
 
   get error(): { code: string; message: string } | null {
-    const problem = this.misuse ?? this.player.reason.peek();
+    const problem = this.misuse ?? this.player.reason.peek() ?? this.absence;
     return problem && { code: problem.code, message: problem.detail ?? problem.code };
+  }
+
+  /** Whether the element plays, or tries to do so. */
+  get isTrying(): boolean {
+    return this.isWanted && this.state !== "failed";
+  }
+
+  /** The reason why the camera is away and no picture moves; null without such a reason. */
+  private get absence(): Coded | null {
+    const detail = this.host.absence.peek();
+    const isMissing = this.state === "connecting" || this.state === "waiting";
+    return detail && isMissing ? { code: "reconnecting", detail } : null;
   }
 
   play(): void {
@@ -142,13 +156,31 @@ export class Playback {
     }
   }
 
-  /** Follows the player until the returned function is called. */
+  /** Counts the element as one of the page, and follows the player, until the returned function is called. */
   observe(): () => void {
+    elements.add(this);
+    planAll();
     const { hasStill, reason, state, transport } = this.player;
-    return effect(() => {
-      void [hasStill.value, reason.value, state.value, transport.value];
+    const { absence } = this.host;
+    const stopReports = effect(() => {
+      void [absence.value, hasStill.value, reason.value, state.value, transport.value];
       untracked(() => this.planReport());
     });
+    const stopStates = state.subscribe((now) => {
+      if (now === "live" || now === "idle") {
+        absence.value = null; // What was reported before has no meaning for the next interruption.
+      }
+    });
+    const stopOffers = transport.subscribe((name) => {
+      this.host.webRtcOffered.value = name !== null;
+    });
+    return () => {
+      elements.delete(this);
+      planAll();
+      stopReports();
+      stopStates();
+      stopOffers();
+    };
   }
 
   private update(): void {
@@ -186,9 +218,11 @@ export class Playback {
       this.hasSessionEnded = false;
       this.isWanted = true;
     }
+    // With another token, the service may permit what it has refused.
     if (this.player.state.peek() === "failed") {
-      this.playing = null; // With another token, the service may permit what it has refused.
+      this.playing = null;
     }
+    this.player.hurry(false);
   }
 
   private playSource(source: Source): void {
@@ -196,7 +230,9 @@ export class Playback {
     const camera = `${source.server} ${source.camera}`;
     const hasSub = !withoutSub.has(camera);
     const profile = this.profileOf(source, hasSub);
-    const request = JSON.stringify([camera, profile, choice, quality]);
+    const isLowLatency = elements.size <= FEW;
+    const isWall = elements.size > 1;
+    const request = JSON.stringify([camera, profile, choice, quality, isLowLatency, isWall]);
     if (this.playing?.request === request) {
       return;
     }
@@ -212,8 +248,8 @@ export class Playback {
       id: source.camera,
       profile,
       choice,
-      isLowLatency: elements.size <= FEW,
-      isWall: elements.size > 1,
+      isLowLatency,
+      isWall,
       waits: false,
     });
   }
@@ -226,8 +262,8 @@ export class Playback {
     return profile ?? (hasSub && elements.size > FEW ? "sub" : "main");
   }
 
-  private onSessionEnd({ code, message }: Problem, wasValid: boolean): void {
-    if (!wasValid || this.hasSessionEnded) {
+  private onSessionEnd({ code, message }: Problem): void {
+    if (this.hasSessionEnded) {
       return;
     }
     this.hasSessionEnded = true;
@@ -262,6 +298,7 @@ export class Playback {
     if (error?.code === "unknown_camera" && this.leaveSub()) {
       return;
     }
+    this.briefErrors.note(error?.code);
     const [transport, latency] = [player.transport.peek(), player.latency.peek()];
     const now = `${state} ${transport}`;
     if (this.reported !== now) {
@@ -297,7 +334,7 @@ export class Playback {
       isBusy: state === "connecting" || state === "waiting",
       hasStill,
       hasControls: this.owner.controls,
-      isPlaying: this.isWanted,
+      isPlaying: this.isTrying,
       isMuted: this.isMuted,
     });
     if (hasStill) {
@@ -315,7 +352,7 @@ export class Playback {
         }
         return state === "failed" ? labels.failed : labels.connecting;
       case "waiting":
-        return labels.waiting;
+        return error ? `${labels.waiting} (${error.message})` : labels.waiting;
       case "ended":
         return labels.ended;
       default:
@@ -343,5 +380,12 @@ export class Playback {
     } else {
       this.view.video.removeAttribute("poster");
     }
+  }
+}
+
+/** Updates all players, because what they play depends on the number of elements. */
+function planAll(): void {
+  for (const element of elements) {
+    element.plan();
   }
 }

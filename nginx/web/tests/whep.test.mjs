@@ -119,6 +119,53 @@ test("a session begins with an offer, and ends with DELETE", async (t) => {
   ]);
 });
 
+test("few offers wait for an answer at the same time, and their time limit begins when they are sent", async (t) => {
+  const limits = [];
+  const timeout = mock.method(AbortSignal, "timeout", (time) => {
+    limits.push(time);
+    return new AbortController().signal;
+  });
+  t.after(() => timeout.mock.restore());
+  const sent = [];
+  globalThis.fetch = () =>
+    new Promise((respond) => {
+      sent.push(() => respond(new Response("", { status: 409 })));
+    });
+  const begin = () => {
+    const all = jobFor();
+    const transport = new WhepTransport(all.job, all.events);
+    transport.start();
+    return { ...all, transport };
+  };
+  const begun = Array.from({ length: 6 }, begin);
+  await settled();
+  assert.deepEqual([sent.length, limits.length], [3, 3]);
+  // One that was stopped while it waited is not sent.
+  begun[3].transport.stop();
+  sent[0]();
+  await settled();
+  assert.deepEqual([sent.length, limits.length], [4, 4]);
+  assert.deepEqual(begun[0].log, [{ failed: { reason: "not_offered" } }]);
+  assert.deepEqual([begun[3].log, begun[4].log], [[], []]);
+  for (let index = 1; index < 5; index += 1) {
+    sent[index]();
+    await settled();
+  }
+  assert.equal(sent.length, 5);
+  assert.ok(begun.every(({ log }, index) => index === 3 || log.length === 1));
+  // All places are free again.
+  const last = [begin(), begin(), begin()];
+  await settled();
+  assert.equal(sent.length, 8);
+  for (const { transport } of last) {
+    transport.stop();
+  }
+  for (const respond of sent) {
+    respond();
+  }
+  await settled();
+});
+
 test("sound is part of the offer only if it is on", async (t) => {
   const { peer, transport, job, element } = await setUp(t, { sound: true });
   assert.deepEqual(peer.kinds, ["video", "audio"]);

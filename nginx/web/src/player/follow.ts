@@ -3,6 +3,8 @@ import type { Host } from "./host";
 
 /** Connections are replaced within this share of the lifetime of a new permission. */
 const RENEW_SPREAD = 0.2;
+/** The longest delay of a timer. A longer one would end at once. */
+export const MAX_DELAY_MS = 2 ** 31 - 1;
 
 /**
  * Calls `onVolume` at each change of the volume, and `onSession` some time after a new permission was obtained. A
@@ -22,7 +24,8 @@ export function follow(
   const stopSession = newestPermission.subscribe((session) => {
     if (session && session !== before) {
       clearTimeout(timer);
-      timer = setTimeout(onSession, Math.random() * RENEW_SPREAD * session.lifetime);
+      const delay = Math.random() * RENEW_SPREAD * session.lifetime;
+      timer = setTimeout(onSession, Math.min(delay, MAX_DELAY_MS));
     }
   });
   const offered = webRtcOffered.peek();

@@ -44,6 +44,11 @@ export interface Host {
   addressOf(key: string, file: string): string;
   /** Returns the URL of a file of a stream with the present permission instead of an earlier one. */
   withPermission(url: string): string;
+  /**
+   * Called with the reason why the camera is away, and with null when it is back or the reason is unknown. The page of
+   * the service has the reason in the list of streams.
+   */
+  onAway?(detail: string | null): void;
   /** Whether the service offers WebRTC, as far as it is known. */
   readonly webRtcOffered: ReadonlySignal<boolean>;
   /** Resolves when it is known what the service offers, or after a short time, unless the player depends on it. */

@@ -2,7 +2,7 @@
 import { PictureQueue } from "../picture-queue";
 import { AgeClock } from "../sync";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
-import { closedSocket, endOf, messageOf } from "./socket";
+import { closedSocket, endOf, messageOf, reportState } from "./socket";
 
 /** Bytes before the JPEG. */
 const HEADER = 12;
@@ -136,7 +136,7 @@ export class MjpegTransport implements Transport {
         this.rated(Number(message?.value) || null);
         break;
       case "state":
-        this.events.away(message?.state !== "live");
+        reportState(message ?? {}, this.job.host, this.events);
         break;
       case "end":
         this.fail(endOf(message ?? {}));

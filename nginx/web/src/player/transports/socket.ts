@@ -1,6 +1,7 @@
 // The live socket: a WebSocket over which the service sends the frames of a stream, as they arrive from the camera.
 import type { Coded } from "../../api/problem";
 import { ArrivalMeter } from "../arrivals";
+import type { Host } from "../host";
 import type { Failure, TransportEvents } from "../transport";
 import { failureOf, refusedSocket, type Stream } from "./refusal";
 
@@ -57,6 +58,17 @@ export function endOf({ code, detail }: ServiceMessage): Failure {
     detail: typeof detail === "string" ? detail : null,
   };
   return failureOf(error);
+}
+
+/** Reports whether the camera is away, and the reason, as the message `state` contains them. */
+export function reportState(
+  { state, detail }: ServiceMessage,
+  host: Host,
+  events: TransportEvents,
+): void {
+  const isAway = state !== "live";
+  host.onAway?.(isAway && typeof detail === "string" ? detail : null);
+  events.away(isAway);
 }
 
 /** Returns the failure of a WebSocket that was closed without the message `end`. `isOpened`: whether it was ever open. */
@@ -180,8 +192,7 @@ export class LiveSocket {
         this.listener.gap();
         break;
       case "state":
-        // The list of streams, which the page has anyway, has the reason.
-        this.events.away(message?.state !== "live");
+        reportState(message ?? {}, this.stream.host, this.events);
         break;
       case "end":
         this.fail(endOf(message ?? {}));

@@ -6,9 +6,15 @@ import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "
 import { onFirstFrame } from "./first-frame";
 import { isFullScreenOnPhone } from "./phone";
 import { failureOf } from "./refusal";
+import { RequestQueue } from "./request-queue";
 
-/** Time limit for the answer of the service. */
+/** Time limit for the answer of the service, from the moment at which the offer is sent. */
 const ANSWER_MS = 5000;
+/**
+ * The offers of the page. The service answers when the camera sends video. Over HTTP/1.1, browsers open at most six
+ * connections to a host, so the offers to cameras that start must leave connections for other requests.
+ */
+const offers = new RequestQueue(3);
 const STATS_EVERY_MS = 1000;
 
 /** Counters of the received video, as the browser reports them. */
@@ -157,14 +163,7 @@ export class WhepTransport implements Transport {
   private async negotiate(): Promise<void> {
     const { peer } = this;
     await peer.setLocalDescription();
-    const url = this.job.host.addressOf(this.job.key, "whep");
-    const response = await fetch(url, {
-      method: "POST",
-      headers: { "Content-Type": "application/sdp" },
-      body: peer.localDescription?.sdp ?? "",
-      signal: AbortSignal.any([this.ended.signal, AbortSignal.timeout(ANSWER_MS)]),
-    });
-    const body = await response.text();
+    const { response, body } = await offers.run(this.ended.signal, () => this.offer());
     if (!response.ok) {
       const problem = problemOf(response.status, body);
       this.fail(problem ? failureOf(problem) : { reason: "not_offered" });
@@ -182,6 +181,18 @@ export class WhepTransport implements Transport {
     }
     await peer.setRemoteDescription({ type: "answer", sdp: body });
     this.followEnd();
+  }
+
+  /** Sends the browser's offer. */
+  private async offer(): Promise<{ response: Response; body: string }> {
+    const { host, key } = this.job;
+    const response = await fetch(host.addressOf(key, "whep"), {
+      method: "POST",
+      headers: { "Content-Type": "application/sdp" },
+      body: this.peer.localDescription?.sdp ?? "",
+      signal: AbortSignal.any([this.ended.signal, AbortSignal.timeout(ANSWER_MS)]),
+    });
+    return { response, body: await response.text() };
   }
 
   /** Ends the session, so that the service does not have to wait for its time limit. */
