@@ -22,7 +22,15 @@ function play({ url, modes, microphone }) {
   Object.assign(video, { muted: true, autoplay: true, playsInline: true });
   const picture = document.createElement("img");
   document.body.replaceChildren(video, picture);
-  const player = { video, errors: [], pictures: 0, inits: 0, longestPause: 0, closed: false, began: performance.now() };
+  const player = {
+    video,
+    errors: [],
+    pictures: 0,
+    inits: 0,
+    longestPause: 0,
+    closed: false,
+    began: performance.now(),
+  };
   window.player = player;
   let lastPicture;
   const notePicture = () => {
@@ -59,7 +67,11 @@ function play({ url, modes, microphone }) {
   /** Returns whether a message contains a keyframe of the video. */
   function isKeyframe(bytes) {
     const view = new DataView(bytes.buffer);
-    return bytes[4] !== "f".charCodeAt() && view.getUint32(76) === 1 && (view.getUint32(128) & 0x10000) === 0;
+    return (
+      bytes[4] !== "f".charCodeAt() &&
+      view.getUint32(76) === 1 &&
+      (view.getUint32(128) & 0x1_00_00) === 0
+    );
   }
 
   function startMse() {
@@ -144,7 +156,9 @@ function play({ url, modes, microphone }) {
     takers["webrtc/answer"] = (sdp) => connection.setRemoteDescription({ type: "answer", sdp });
     connection.onconnectionstatechange = () => {
       if (connection.connectionState === "connected") {
-        const receivers = connection.getTransceivers().filter((it) => it.currentDirection === "recvonly");
+        const receivers = connection
+          .getTransceivers()
+          .filter((it) => it.currentDirection === "recvonly");
         const stream = new MediaStream(receivers.map((it) => it.receiver.track));
         const other = document.createElement("video");
         other.onloadeddata = () => choose(stream);
@@ -212,7 +226,9 @@ describe("a player for go2rtc", () => {
   async function add(id, link) {
     const body = JSON.stringify({ rtsp_link: link });
     const headers = { "Content-Type": "application/json" };
-    assert.ok((await fetch(`${parts.origin}/api/cameras/${id}`, { method: "PUT", headers, body })).ok);
+    assert.ok(
+      (await fetch(`${parts.origin}/api/cameras/${id}`, { method: "PUT", headers, body })).ok,
+    );
   }
 
   /** Opens a page that plays, and returns a function that returns what the page has shown. */
@@ -228,8 +244,13 @@ describe("a player for go2rtc", () => {
     await until("a picture", SECONDS, async () => (await now()).firstPicture !== undefined);
     await until("75 frames", SECONDS, async () => (await now()).frames > 75);
     const { errors, error, width, behind, ranges, mime, firstPicture } = await now();
-    t.diagnostic(`first picture after ${Math.round(firstPicture)} ms, ${behind.toFixed(2)} s behind the end`);
-    assert.deepEqual({ errors, error, width, ranges }, { errors: [], error: undefined, width: 640, ranges: 1 });
+    t.diagnostic(
+      `first picture after ${Math.round(firstPicture)} ms, ${behind.toFixed(2)} s behind the end`,
+    );
+    assert.deepEqual(
+      { errors, error, width, ranges },
+      { errors: [], error: undefined, width: 640, ranges: 1 },
+    );
     assert.match(mime, /^video\/mp4; codecs="avc1\./);
     assert.ok(behind < 2, `${behind} s behind the end`);
   });
@@ -244,7 +265,10 @@ describe("a player for go2rtc", () => {
     await until("further frames", SECONDS, async () => (await now()).frames > frames + 100);
     const { mime, errors, error, closed, ranges, behind } = await now();
     assert.match(mime, /mp4a/);
-    assert.deepEqual({ errors, error, closed, ranges }, { errors: [], error: undefined, closed: false, ranges: 1 });
+    assert.deepEqual(
+      { errors, error, closed, ranges },
+      { errors: [], error: undefined, closed: false, ranges: 1 },
+    );
     assert.ok(behind < 2, `${behind} s behind the end`);
   });
 
@@ -260,14 +284,20 @@ describe("a player for go2rtc", () => {
     const now = await open(t, ["mse"], { source: "long" });
     await until("300 frames", SECONDS, async () => (await now()).frames > 300);
     const { errors, longestPause, firstPicture } = await now();
-    t.diagnostic(`first picture after ${Math.round(firstPicture)} ms, longest pause ${Math.round(longestPause)} ms`);
+    t.diagnostic(
+      `first picture after ${Math.round(firstPicture)} ms, longest pause ${Math.round(longestPause)} ms`,
+    );
     assert.deepEqual(errors, []);
     assert.ok(longestPause < 1000, `no picture for ${longestPause} ms`);
   });
 
   test("plays WebRTC rather than MSE, with the sound that the camera has", async (t) => {
     // The stream must run, because an answer promises audio until the audio is known.
-    for (const [source, tracks] of [["front", 1], ["sound", 2], ["aac", 2]]) {
+    for (const [source, tracks] of [
+      ["front", 1],
+      ["sound", 2],
+      ["aac", 2],
+    ]) {
       const first = await open(t, ["mse"], { source });
       await until(`${source}: 50 frames`, SECONDS, async () => (await first()).frames > 50);
 
