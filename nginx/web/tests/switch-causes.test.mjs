@@ -100,6 +100,33 @@ test("tiles take turns to try other transports", (t) => {
   assert.deepEqual(one.running(), ["c0"]);
 });
 
+test("an attempt gives its turn to other tiles while the camera is away", (t) => {
+  const turns = new Turns(1);
+  const [one, other] = [setUp(t, { turns }), setUp(t, { turns })];
+  one.last("a").events.picture();
+  other.last("a").events.picture();
+  one.run(1000, true);
+  other.run(1000, true);
+  assert.deepEqual(one.running(), ["a0", "b0"]);
+  assert.deepEqual(other.running(), ["a0"]);
+  one.last("b").events.away(true);
+  one.run(200, true);
+  other.run(1000, true);
+  assert.deepEqual(other.running(), ["a0", "b0"]);
+  assert.deepEqual(one.running(), ["a0", "b0"]);
+});
+
+test("an attempt that waits for a camera that starts gives its turn to other tiles", (t) => {
+  const turns = new Turns(1);
+  const [one, other] = [setUp(t, { turns }), setUp(t, { turns })];
+  one.tested.begin(["a", "b", "c"], false);
+  one.run(1100);
+  one.last("b").events.accepted();
+  other.run(1100);
+  assert.deepEqual(one.running(), ["a1", "b0"]);
+  assert.deepEqual(other.running(), ["a0", "b0"]);
+});
+
 test("MJPEG is the last choice", (t) => {
   const { run, running, last } = setUp(t, { names: ["webcodecs", "mse", "mjpeg"] });
   run(1100);

@@ -96,6 +96,9 @@ export class Attempts {
   /** Records that the service has accepted a connection. `isAlone`: whether no other transport plays. */
   accepted(attempt: Attempt, isAlone: boolean): void {
     attempt.isWaiting = !this.isLive && isAlone;
+    if (attempt.isWaiting) {
+      attempt.endTurn();
+    }
   }
 
   /** Records that media has arrived. So the camera has started, and the age of the attempt counts from now on. */
@@ -107,10 +110,14 @@ export class Attempts {
     }
   }
 
-  /** Counts the age of the attempts from now on. */
+  /**
+   * Counts the age of the attempts from now on, and ends their turns, because the camera can be away for hours. Other
+   * tiles of the page need the turns.
+   */
   rejuvenate(now: number): void {
     for (const attempt of this.list) {
       attempt.beganAt = now;
+      attempt.endTurn();
     }
   }
 
