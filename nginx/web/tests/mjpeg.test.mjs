@@ -23,7 +23,7 @@ function setUp(t) {
   let now = 1000;
   mock.method(performance, "now", () => now);
   mock.method(Date, "now", () => performance.timeOrigin + now);
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   t.after(() => {
     mock.restoreAll();
     mock.timers.reset();
@@ -140,4 +140,16 @@ test("pictures are shown although the service's clock was set back", async (t) =
   run(100);
   await send(3, 3_600_000);
   assert.deepEqual(element.drawn, [1, 2, 3]);
+});
+
+test("while the camera is away, the last acknowledgement is repeated", async (t) => {
+  const { socket, send, run, transport } = setUp(t);
+  await send(1, 20);
+  socket.onmessage({ data: JSON.stringify({ type: "state", state: "reconnecting" }) });
+  run(10_000);
+  const ack = { type: "ack", number: 1 };
+  assert.deepEqual(socket.sent, [ack, ack]);
+  transport.stop();
+  run(10_000);
+  assert.deepEqual(socket.sent, [ack, ack]);
 });

@@ -209,6 +209,26 @@ test("shown frames of video are acknowledged every 250 ms, the last one too", as
   assert.deepEqual(acks(), [1, 2, 4]);
 });
 
+test("while the camera is away, the last acknowledgement is repeated, so that a lost connection is noticed", async (t) => {
+  const { socket, decoder, acks, transport, log } = await setUp();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  t.after(() => mock.timers.reset());
+  socket.onmessage({ data: frame(7, { flags: KEY }) });
+  decoder.give();
+  const tell = (state) => socket.onmessage({ data: JSON.stringify({ type: "state", state }) });
+  tell("reconnecting");
+  mock.timers.tick(20_000);
+  assert.deepEqual(acks(), [7, 7, 7]);
+  tell("live");
+  mock.timers.tick(20_000);
+  assert.deepEqual(acks(), [7, 7, 7]);
+  assert.deepEqual(log.slice(-2), [{ away: true }, { away: false }]);
+  tell("reconnecting");
+  transport.stop();
+  mock.timers.tick(20_000);
+  assert.deepEqual(acks(), [7, 7, 7]);
+});
+
 test("a socket that is refused before it is open reports that the permission has ended", async () => {
   const asked = [];
   globalThis.fetch = (url) => {

@@ -9,7 +9,12 @@ export async function load(path) {
   const [{ output }] = await build({
     configFile: false,
     logLevel: "silent",
-    build: { write: false, minify: false, lib: { entry, formats: ["es"] } },
+    build: {
+      write: false,
+      minify: false,
+      lib: { entry, formats: ["es"] },
+      rollupOptions: { output: { inlineDynamicImports: true } },
+    },
   });
   return import(`data:text/javascript,${encodeURIComponent(output[0].code)}`);
 }

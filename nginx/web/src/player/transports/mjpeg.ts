@@ -2,6 +2,7 @@
 import { PictureQueue } from "../picture-queue";
 import { AgeClock } from "../sync";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
+import { LifeSigns } from "./life-signs";
 import { closedSocket, endOf, messageOf } from "./socket";
 
 /** Bytes before the JPEG. */
@@ -31,6 +32,9 @@ export class MjpegTransport implements Transport {
   private readonly queue = new PictureQueue<ImageBitmap>((picture) => picture.close());
   private arrivals: { at: number; bytes: number }[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** The number of the last picture that was acknowledged. */
+  private acked = 0;
+  private readonly signs = new LifeSigns(() => this.acknowledge(this.acked));
   private isStopped = false;
   private hasPicture = false;
   private shown: { takenAt: number; at: number; interval: number } | null = null;
@@ -83,6 +87,7 @@ export class MjpegTransport implements Transport {
 
   stop(): void {
     this.isStopped = true;
+    this.signs.away(false);
     this.socket?.close();
     clearTimeout(this.timer);
     this.queue.clear();
@@ -136,6 +141,7 @@ export class MjpegTransport implements Transport {
         this.rated(Number(message?.value) || null);
         break;
       case "state":
+        this.signs.away(message?.state !== "live");
         this.events.away(message?.state !== "live");
         break;
       case "end":
@@ -180,6 +186,7 @@ export class MjpegTransport implements Transport {
 
   /** The service sends at most two pictures that are not acknowledged, so its pictures are recent on a slow line too. */
   private acknowledge(number: number): void {
+    this.acked = number;
     if (this.socket?.readyState === WebSocket.OPEN) {
       this.socket.send(JSON.stringify({ type: "ack", number }));
     }

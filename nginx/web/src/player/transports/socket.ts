@@ -2,6 +2,7 @@
 import type { Coded } from "../../api/problem";
 import { ArrivalMeter } from "../arrivals";
 import type { Failure, TransportEvents } from "../transport";
+import { LifeSigns } from "./life-signs";
 import { failureOf, refusedSocket, type Stream } from "./refusal";
 
 /** Interval between two acknowledgements. */
@@ -81,6 +82,7 @@ export class LiveSocket {
   private done = 0;
   private acked = 0;
   private ackTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly signs = new LifeSigns(() => this.send({ type: "ack", number: this.acked }));
 
   constructor(
     private readonly stream: Stream,
@@ -132,6 +134,7 @@ export class LiveSocket {
   close(): void {
     this.isClosed = true;
     clearTimeout(this.ackTimer);
+    this.signs.away(false);
     this.socket.close();
   }
 
@@ -166,6 +169,11 @@ export class LiveSocket {
     }
   }
 
+  private onState(isAway: boolean): void {
+    this.signs.away(isAway);
+    this.events.away(isAway);
+  }
+
   private onText(text: string): void {
     const message = messageOf(text);
     switch (message?.type) {
@@ -181,7 +189,7 @@ export class LiveSocket {
         break;
       case "state":
         // The list of streams, which the page has anyway, has the reason.
-        this.events.away(message?.state !== "live");
+        this.onState(message?.state !== "live");
         break;
       case "end":
         this.fail(endOf(message ?? {}));
