@@ -82,6 +82,25 @@ test("if all transports fail, the failure that one of them has reported is the r
   assert.equal(log.at(-1), "exhausted disk_full");
 });
 
+test("while the picture has stopped, transports that fail at once are tried again only every few seconds", (t) => {
+  const { run, last, made, tested } = setUp(t);
+  last("a").events.picture();
+  for (let seconds = 0; seconds < 10; seconds += 1) {
+    run(1000, true);
+    for (let failures = 0; failures < 5; failures += 1) {
+      last("b")?.events.failed({ reason: "connection" });
+      last("c")?.events.failed({ reason: "connection" });
+    }
+  }
+  // Both fail once, and then one of them every two to three seconds.
+  assert.ok(made.length >= 6 && made.length <= 8, `${made.length}`);
+  // The later attempts have not extended the pauses.
+  for (const name of ["b", "c"]) {
+    assert.equal(tested.retries.isPausing(name, performance.now()), true);
+    assert.equal(tested.retries.isPausing(name, performance.now() + 4000), false);
+  }
+});
+
 test("tiles take turns to try other transports", (t) => {
   const turns = new Turns(1);
   const [one, other] = [setUp(t, { turns }), setUp(t, { turns })];

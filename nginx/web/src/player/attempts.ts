@@ -37,6 +37,8 @@ export class Attempts {
   list: Attempt[] = [];
   /** Whether the stream was live when the attempts began. Otherwise, the first connection starts it. */
   isLive = true;
+  /** The time at which the last attempt was started. */
+  startedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly screen: Screen,
@@ -77,6 +79,7 @@ export class Attempts {
       isAway: false,
       isOver: false,
     };
+    this.startedAt = attempt.beganAt;
     this.list.push(attempt);
     transport.start();
   }

@@ -27,6 +27,8 @@ const STALLED_FRAMES = 2.5;
  * that has stopped only if media arrives this long after its first picture.
  */
 const KEPT_MS = 150;
+/** Transports that are pausing after failures are tried at most this often while the picture has stopped. */
+const IMPATIENT_MS = 2000;
 /** A transport that has just begun is not replaced by a better one for this time. */
 const SETTLE_MS = 2000;
 
@@ -261,12 +263,15 @@ export class TransportSwitch {
 
   /**
    * Starts the best of these transports that is not in use, unless too many tiles of the page do so at the moment. If
-   * the picture has stopped and all others are pausing after failures, does not wait for the end of the pause.
+   * the picture has stopped and all others are pausing after failures, does not wait for the end of the pause, but only
+   * for IMPATIENT_MS.
    */
   private startInTurn(names: TransportName[]): void {
-    const isLast = this.isStalled && this.attempts.list.length === 0;
+    const { list, startedAt } = this.attempts;
+    const isTime = performance.now() - startedAt > IMPATIENT_MS;
     const others = names.filter((each) => each !== this.current?.name);
-    const name = this.next(names) ?? (isLast ? this.retries.nextOf(others) : undefined);
+    const isImpatient = this.isStalled && list.length === 0 && isTime;
+    const name = this.next(names) ?? (isImpatient ? this.retries.nextOf(others) : undefined);
     const endTurn = name && this.turns.take();
     if (name && endTurn) {
       this.attempts.start(name, false, endTurn);
