@@ -213,6 +213,17 @@ test("the end of the old stream does not end the change to another one", (t) => 
   assert.deepEqual(log, ["shown a0", "hiding", "release a0", "shown a1"]);
 });
 
+test("a new permission renews each transport but hls.js", (t) => {
+  const { last, running, tested } = setUp(t, { names: ["native", "hls"] });
+  last("native").events.picture();
+  tested.renew(true);
+  assert.deepEqual(running(), ["native0", "native1"]);
+  tested.begin(["hls"]);
+  last("hls").events.picture();
+  tested.renew(true);
+  assert.deepEqual(running(), ["hls0"]);
+});
+
 test("a transport that needs another connection is replaced without a gap", (t) => {
   const { running, last, tested } = setUp(t);
   last("a").events.renew();

@@ -119,13 +119,13 @@ export class TransportSwitch {
   }
 
   /**
-   * Starts the visible transport again, and changes to the new one when it has a picture. With `onlyConnections`, does
-   * so only if the transport has one connection for all of its media.
+   * Starts the visible transport again, and changes to the new one when it has a picture. With `forPermission`, does so
+   * only if the transport goes on with the permission with which it began: hls.js does not, because each of its requests
+   * gets the newest one.
    */
-  renew(onlyConnections = false): void {
+  renew(forPermission = false): void {
     const name = this.playing?.name;
-    const isHls = name === "hls" || name === "native";
-    if (name && !(onlyConnections && isHls) && !this.attempts.has(name)) {
+    if (name && !(forPermission && name === "hls") && !this.attempts.has(name)) {
       this.attempts.start(name, true);
     }
   }

@@ -3,7 +3,7 @@ import type { Coded } from "../../api/problem";
 import { ArrivalMeter } from "../arrivals";
 import type { Failure, TransportEvents } from "../transport";
 import { LifeSigns } from "./life-signs";
-import { failureOf, refusedSocket, type Stream } from "./refusal";
+import { failureOf, type Stream, unexplained } from "./refusal";
 
 /** Interval between two acknowledgements. */
 const ACK_EVERY_MS = 250;
@@ -67,7 +67,7 @@ export function closedSocket(
   { reason }: CloseEvent,
 ): Promise<Failure> {
   if (!isOpened) {
-    return refusedSocket(stream);
+    return unexplained(stream);
   }
   // A client that is too slow for the message gets the code as the reason of the close frame.
   return Promise.resolve(reason ? endOf({ code: reason }) : { reason: "connection" });
