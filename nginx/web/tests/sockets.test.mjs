@@ -14,8 +14,9 @@ class FakeDecoder {
   decodeQueueSize = 0;
   chunks = [];
 
-  constructor({ output }) {
+  constructor({ output, error }) {
     this.output = output;
+    this.error = error;
     this.constructor.last = this;
   }
 
@@ -258,6 +259,22 @@ test("a decoder that fails after its first picture can be tried again soon", asy
   };
   await socket.deliver(frame(2));
   assert.deepEqual(log.at(-1), { failed: { reason: "stalled" } });
+});
+
+test("sound that the browser cannot decode is reported, and the picture plays", async (t) => {
+  const broken = await setUp({ sound: true });
+  FakeAudioDecoder.last.error(new Error("unsupported"));
+  assert.deepEqual(broken.log, ["soundless"]);
+  // Some browsers have only the decoder of video.
+  delete globalThis.AudioDecoder;
+  t.after(() => {
+    globalThis.AudioDecoder = FakeAudioDecoder;
+  });
+  const { socket, decoder, log } = await setUp({ sound: true });
+  await socket.deliver(frame(1, { flags: KEY }));
+  decoder.give();
+  assert.deepEqual(log, ["soundless", "picture"]);
+  assert.deepEqual((await setUp()).log, []);
 });
 
 test("audio that stays late is drained", () => {

@@ -176,6 +176,43 @@ test("the sound of an attempt follows the tile, and is heard only when the attem
   assert.equal(last("b").sound.isHidden, true);
 });
 
+test("a transport that cannot play the sound is replaced by one that can", (t) => {
+  const { run, running, last, sound, tested, visible } = setUp(t);
+  last("a").events.picture();
+  sound.isOn = true;
+  tested.applySound();
+  last("a").events.soundless();
+  last("a").events.picture();
+  assert.deepEqual(running(), ["a1"]);
+  run(2200);
+  assert.deepEqual(running(), ["a1", "b0"]);
+  // A failure of that one is not the end.
+  last("b").events.failed({ reason: "connection" });
+  run(200);
+  assert.deepEqual(running(), ["a1", "c0"]);
+  last("c").events.picture();
+  assert.equal(visible.element, "c0");
+  assert.equal(tested.retries.reason("a"), "codec");
+  // A later attempt, after the pause, ends as soon as it is known that the sound still cannot be played.
+  while (last("a").element === "a1") {
+    run(1000);
+  }
+  assert.ok(running().includes("a2"));
+  last("a").events.soundless();
+  assert.ok(!running().includes("a2"));
+  assert.equal(visible.element, "c0");
+});
+
+test("without sound, and without another transport, the picture plays on", (t) => {
+  const { run, running, last, sound, tested } = setUp(t, { names: ["a", "mjpeg"] });
+  sound.isOn = true;
+  tested.applySound();
+  last("a").events.soundless();
+  last("a").events.picture();
+  run(20_000);
+  assert.deepEqual(running(), ["a1"]);
+});
+
 test("sound that is switched on during a renewal is not lost", (t) => {
   const { running, last, sound, tested } = setUp(t);
   last("a").events.picture();

@@ -20,6 +20,8 @@ export interface Attempt {
   isWaiting: boolean;
   /** Whether the camera is away, as the transport reports it. */
   isAway: boolean;
+  /** Whether the transport cannot play the sound of the stream. */
+  isSoundless: boolean;
   /** Whether the transport has failed or was stopped. Its last picture may still be visible. */
   isOver: boolean;
 }
@@ -77,6 +79,7 @@ export class Attempts {
       pictureAt: null,
       isWaiting: false,
       isAway: false,
+      isSoundless: false,
       isOver: false,
     };
     this.startedAt = attempt.beganAt;

@@ -2,9 +2,10 @@
 // gap, and replaces one that fails.
 import type { Coded } from "../api/problem";
 import { type Attempt, Attempts } from "./attempts";
-import { nextOf, reasonsAgainst } from "./candidates";
+import { reasonsAgainst } from "./candidates";
 import { Retries } from "./retries";
 import type { Screen } from "./screen";
+import { Starter } from "./starter";
 import type { SwitchHost } from "./switch-host";
 import type {
   Failure,
@@ -27,16 +28,20 @@ const STALLED_FRAMES = 2.5;
  * that has stopped only if media arrives this long after its first picture.
  */
 const KEPT_MS = 150;
-/** Transports that are pausing after failures are tried at most this often while the picture has stopped. */
-const IMPATIENT_MS = 2000;
 /** A transport that has just begun is not replaced by a better one for this time. */
 const SETTLE_MS = 2000;
+
+/** Returns whether a transport can have sound. */
+function hasSound(name: TransportName): boolean {
+  return name !== "mjpeg";
+}
 
 export class TransportSwitch {
   readonly retries = new Retries();
   private usable: TransportName[] = [];
   private shown: Attempt | null = null;
   private readonly attempts: Attempts;
+  private readonly starter: Starter;
   private shownAt = 0;
   /** Whether the picture has stopped for so long that another transport is started. */
   private isStalled = false;
@@ -54,9 +59,14 @@ export class TransportSwitch {
     make: (name: TransportName) => TransportFactory,
     job: () => Job,
     private readonly host: SwitchHost,
-    private readonly turns: Turns = pageTurns,
+    turns: Turns = pageTurns,
   ) {
     this.attempts = new Attempts(screen, make, job, (attempt) => this.eventsOf(attempt));
+    this.starter = new Starter(this.attempts, this.retries, turns, () => ({
+      current: this.current?.name,
+      playing: this.playing?.name,
+      isStalled: this.isStalled,
+    }));
   }
 
   /** The transport that plays; null while none does. */
@@ -111,10 +121,10 @@ export class TransportSwitch {
     this.cause = undefined;
     if (usable.length === 0) {
       this.exhausted("browser");
-    } else if (!this.startNext()) {
+    } else if (!this.starter.startNext(this.usable)) {
       // All of them have failed before. Something may have changed since then.
       this.retries.forgive(true);
-      this.startNext();
+      this.starter.startNext(this.usable);
     }
   }
 
@@ -143,7 +153,7 @@ export class TransportSwitch {
     this.usable = usable;
     const name = this.playing?.name;
     if (name && !usable.includes(name)) {
-      this.startNext();
+      this.starter.startNext(this.usable);
     }
   }
 
@@ -194,9 +204,10 @@ export class TransportSwitch {
     if (stillFor === 0) {
       this.endWorse(playing);
     }
-    const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
     if (time > SETTLE_MS && this.attempts.list.length === 0 && !document.hidden) {
-      this.startInTurn(better);
+      const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
+      const lacksSound = playing.isSoundless && playing.sound.isOn;
+      this.starter.startInTurn(lacksSound ? this.usable.filter(hasSound) : better, lacksSound);
     }
   }
 
@@ -207,7 +218,7 @@ export class TransportSwitch {
     const isLate = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
     // If another transport has only the kept frames, the stream itself has stopped.
     if (begun.length === 0 && (isLate || (playing && !last))) {
-      this.startInTurn(this.usable);
+      this.starter.startInTurn(this.usable);
     }
   }
 
@@ -241,43 +252,6 @@ export class TransportSwitch {
     this.attempts.dropIf(({ name, isForced }) => !isForced && this.rank(name) > limit);
   }
 
-  /** Returns the best of these transports that is not in use. */
-  private next(names: TransportName[]): TransportName | undefined {
-    const now = performance.now();
-    const running = {
-      playing: this.playing?.name,
-      started: this.attempts.list.map(({ name }) => name),
-      isStalled: this.isStalled,
-    };
-    return nextOf(names, running, (each) => this.retries.isPausing(each, now));
-  }
-
-  /** Starts the best transport that is not in use. Returns false if there is none. */
-  private startNext(): boolean {
-    const name = this.next(this.usable);
-    if (name) {
-      this.attempts.start(name, false);
-    }
-    return name !== undefined;
-  }
-
-  /**
-   * Starts the best of these transports that is not in use, unless too many tiles of the page do so at the moment. If
-   * the picture has stopped and all others are pausing after failures, does not wait for the end of the pause, but only
-   * for IMPATIENT_MS.
-   */
-  private startInTurn(names: TransportName[]): void {
-    const { list, startedAt } = this.attempts;
-    const isTime = performance.now() - startedAt > IMPATIENT_MS;
-    const others = names.filter((each) => each !== this.current?.name);
-    const isImpatient = this.isStalled && list.length === 0 && isTime;
-    const name = this.next(names) ?? (isImpatient ? this.retries.nextOf(others) : undefined);
-    const endTurn = name && this.turns.take();
-    if (name && endTurn) {
-      this.attempts.start(name, false, endTurn);
-    }
-  }
-
   private eventsOf(attempt: () => Attempt): TransportEvents {
     const { events } = this.host;
     const ifLeading = (report: () => void) => {
@@ -296,6 +270,7 @@ export class TransportSwitch {
       grown: () => ifLeading(events.grown),
       restart: () => ifLeading(events.restart),
       renew: () => this.onRenew(attempt()),
+      soundless: () => this.onSoundless(attempt()),
       away: (isAway) => {
         attempt().isAway = isAway;
         this.reportAway();
@@ -310,6 +285,18 @@ export class TransportSwitch {
       attempt.isOver || this.renew();
     } else if (!attempt.isOver) {
       this.attempts.restart(attempt);
+    }
+  }
+
+  /** Another transport may have sound. Until then, or if there is none, the picture plays without sound. */
+  private onSoundless(attempt: Attempt): void {
+    if (attempt.isOver) {
+      return;
+    }
+    attempt.isSoundless = true;
+    this.retries.fail(attempt.name, "codec", performance.now());
+    if (this.playing && this.playing.name !== attempt.name) {
+      this.attempts.drop(attempt);
     }
   }
 
@@ -396,8 +383,8 @@ export class TransportSwitch {
       // Other attempts are in progress, or a transport plays. If they find the same, they report it.
       this.problem = playing ? null : problem;
     } else if (playing && this.isStalled) {
-      this.startInTurn(this.usable);
-    } else if (!playing && !this.startNext() && isLast) {
+      this.starter.startInTurn(this.usable);
+    } else if (!playing && !this.starter.startNext(this.usable) && isLast) {
       this.exhausted(reason);
     }
   }

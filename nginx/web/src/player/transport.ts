@@ -68,6 +68,8 @@ export interface TransportEvents {
   restart(): void;
   /** The transport can show what follows only with another connection. Until then, its picture remains. */
   renew(): void;
+  /** The browser cannot play the sound of the stream with this transport. The picture plays. */
+  soundless(): void;
   /** The camera is away, and the service is reconnecting; or the camera is back. */
   away(isAway: boolean): void;
   /** The connection is too slow for the stream, which has this bit rate. */

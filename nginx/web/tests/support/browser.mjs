@@ -94,7 +94,17 @@ export function jobFor({ sound = false, key = "front" } = {}) {
   const log = [];
   const element = new FakeElement();
   const report = (name) => (value) => log.push(value === undefined ? name : { [name]: value });
-  const names = ["picture", "grown", "restart", "renew", "away", "slow", "steady", "failed"];
+  const names = [
+    "picture",
+    "grown",
+    "restart",
+    "renew",
+    "soundless",
+    "away",
+    "slow",
+    "steady",
+    "failed",
+  ];
   const events = Object.fromEntries(names.map((name) => [name, report(name)]));
   const screen = { takeCanvas: () => element, takeVideo: () => element };
   const host = { addressOf: (stream, file) => `http://cameras/streams/${stream}/${file}` };
