@@ -14,6 +14,8 @@ export interface Attempt {
   readonly endTurn: () => void;
   /** The time at which the attempt began. While the camera is away, attempts do not become older. */
   beganAt: number;
+  /** The time at which media has arrived last; infinitely long ago before the first media. */
+  mediaAt: number;
   /** The time of the first picture; null before it. */
   pictureAt: number | null;
   /** Whether the transport waits for the camera, which is starting. */
@@ -30,6 +32,20 @@ export interface Attempt {
 const NO_PICTURE_MS = 6000;
 /** The same for the only transport, because a busy computer can need many seconds. */
 const NO_PICTURE_ALONE_MS = 30_000;
+/**
+ * The same while media arrives. On a slow line, the frames at the beginning take several seconds, and they take even
+ * longer beside those of another transport. So no other one is started for FILLING_ALONE_MS, but then the decoder may be
+ * the cause.
+ */
+const FILLING_MS = 12_000;
+const FILLING_ALONE_MS = 6000;
+/** Media arrives if the last media is not older than this. */
+const ARRIVING_MS = 500;
+
+/** Returns whether an attempt that has no picture gets media. */
+function isFilling({ pictureAt, mediaAt }: Attempt, now: number): boolean {
+  return pictureAt === null && now - mediaAt < ARRIVING_MS;
+}
 
 /** A turn that needs no end. */
 const noTurn = () => undefined;
@@ -76,6 +92,7 @@ export class Attempts {
       isForced,
       endTurn,
       beganAt: performance.now(),
+      mediaAt: Number.NEGATIVE_INFINITY,
       pictureAt: null,
       isWaiting: false,
       isAway: false,
@@ -93,10 +110,20 @@ export class Attempts {
    */
   late(now: number, isAlone: boolean): Attempt[] {
     const limit = isAlone && this.list.length === 1 ? NO_PICTURE_ALONE_MS : NO_PICTURE_MS;
-    const limitOf = ({ isWaiting }: Attempt) => (isWaiting ? NO_PICTURE_ALONE_MS : limit);
+    const limitOf = (attempt: Attempt) => {
+      const least = isFilling(attempt, now) ? FILLING_MS : 0;
+      return attempt.isWaiting ? NO_PICTURE_ALONE_MS : Math.max(limit, least);
+    };
     return document.hidden
       ? []
       : this.list.filter((attempt) => now - attempt.beganAt > limitOf(attempt));
+  }
+
+  /** Returns whether another transport would keep the first picture of an attempt from arriving. */
+  isFilling(now: number): boolean {
+    return this.list.some(
+      (attempt) => isFilling(attempt, now) && now - attempt.beganAt < FILLING_ALONE_MS,
+    );
   }
 
   /** Records that the service has accepted a connection. `isAlone`: whether no other transport plays. */
@@ -110,6 +137,7 @@ export class Attempts {
   /** Records that media has arrived. So the camera has started, and the age of the attempt counts from now on. */
   arrived(attempt: Attempt): void {
     this.isLive = true;
+    attempt.mediaAt = performance.now();
     if (attempt.isWaiting) {
       attempt.isWaiting = false;
       attempt.beganAt = performance.now();

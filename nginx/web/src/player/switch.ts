@@ -18,7 +18,7 @@ import type {
 } from "./transport";
 import { pageTurns, type Turns } from "./turns";
 
-/** If a transport has no picture after this time, the next one is started as well. */
+/** If a transport has no picture after this time, and no media arrives, the next one is started as well. */
 const OVERTAKE_MS = 900;
 /** If the picture has stopped for this time, and for this many frames, the next transport is started as well. */
 const STALLED_MS = 500;
@@ -215,7 +215,8 @@ export class TransportSwitch {
   private replace(now: number, playing: Attempt | null): void {
     const begun = this.attempts.list.filter(({ pictureAt }) => pictureAt !== null);
     const { last } = this.attempts;
-    const isLate = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
+    const isOld = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
+    const isLate = isOld && !this.attempts.isFilling(now);
     // If another transport has only the kept frames, the stream itself has stopped.
     if (begun.length === 0 && (isLate || (playing && !last))) {
       this.starter.startInTurn(this.usable);
