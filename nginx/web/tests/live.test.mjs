@@ -18,3 +18,25 @@ test("a tile restarts if its connection reports that the camera is away although
   await run(7000);
   assert.deepEqual(starts, ["main", "main"]);
 });
+
+test("if the main stream does not start after the return from the sub stream, the sub stream plays on", async (t) => {
+  const { player, run, starts, failing, open, arrive } = await setUp(t);
+  player.adaptation.tooSlow(4e6);
+  await run(100);
+  await open();
+  await arrive();
+  await run(100);
+  const socket = FakeSocket.last;
+  failing.add("main");
+  for (let milliseconds = 0; milliseconds < 40_000; milliseconds += 300) {
+    player.adaptation.steady(performance.now());
+    await arrive();
+    await run(300);
+  }
+  assert.deepEqual(starts, ["main", "sub", "main"]);
+  assert.equal(player.adaptation.profile.peek(), "sub");
+  assert.equal(player.state.peek(), "live");
+  assert.equal(player.transport.peek(), "webcodecs");
+  assert.equal(FakeSocket.last, socket);
+  assert.equal(socket.readyState, FakeSocket.OPEN);
+});

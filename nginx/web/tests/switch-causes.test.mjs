@@ -239,6 +239,17 @@ test("another stream takes over at its first picture", (t) => {
   assert.deepEqual(log, ["shown a0", "release a0", "shown b0"]);
 });
 
+test("a change to another stream can be given up", (t) => {
+  const { running, last, tested } = setUp(t);
+  last("a").events.picture();
+  tested.begin(["a", "b"]);
+  assert.deepEqual(running(), ["a0", "a1"]);
+  tested.stay();
+  assert.deepEqual(running(), ["a0"]);
+  tested.renew();
+  assert.deepEqual(running(), ["a0", "a2"]);
+});
+
 test("the end of the old stream does not end the change to another one", (t) => {
   const { running, last, log, tested } = setUp(t);
   const old = last("a");

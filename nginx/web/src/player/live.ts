@@ -385,10 +385,17 @@ export class LivePlayer {
   }
 
   /**
-   * Reports the error as the reason, and retries after a pause unless a retry cannot help. If the sub stream has
-   * replaced the main stream but does not work, shows pictures of the main stream instead.
+   * Reports the error as the reason, and retries after a pause unless a retry cannot help. If a better level does not
+   * start, stays with the picture that plays. If the sub stream has replaced the main stream but does not work, shows
+   * pictures of the main stream instead.
    */
   private fail(error: unknown): void {
+    if (this.transports.current && this.adaptation.leaveRaised()) {
+      this.cancel();
+      this.transports.stay();
+      this.reason.value = null;
+      return;
+    }
     this.release();
     if (this.adaptation.leaveSub()) {
       void this.begin();

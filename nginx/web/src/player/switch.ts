@@ -109,6 +109,12 @@ export class TransportSwitch {
     this.isLeaving = this.current !== null;
   }
 
+  /** Ends the change to another stream. The visible transport plays on. */
+  stay(): void {
+    this.attempts.dropIf(() => true);
+    this.isLeaving = false;
+  }
+
   /**
    * Starts the best of these transports. The list is from the best to the worst. If another stream is visible, it plays
    * until one of these transports has a picture.

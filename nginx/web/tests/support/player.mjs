@@ -55,7 +55,10 @@ const MEDIA = {
 };
 const constant = (value) => ({ value, peek: () => value, subscribe: () => () => undefined });
 
-/** Returns a player that plays the main stream by WebCodecs. `starts` has the calls of `host.start`. */
+/**
+ * Returns a player that plays the main stream by WebCodecs. `starts` has the streams that it has
+ * started, and `failing` those that do not start.
+ */
 export async function setUp(t) {
   let now = 1000;
   mock.timers.enable({ apis: ["setTimeout", "setInterval", "Date"], now: 1e12 });
@@ -65,6 +68,7 @@ export async function setUp(t) {
     mock.timers.reset();
   });
   const starts = [];
+  const failing = new Set();
   const host = {
     volume: constant(1),
     newestPermission: constant(null),
@@ -77,7 +81,9 @@ export async function setUp(t) {
     learnOffers: () => Promise.resolve(),
     start: ({ profile }) => {
       starts.push(profile);
-      return Promise.resolve(true);
+      return failing.has(profile)
+        ? Promise.reject(new Error("the stream does not start"))
+        : Promise.resolve(true);
     },
   };
   const player = new LivePlayer(new FakeVideo(), new FakeCanvas(), host);
@@ -114,5 +120,5 @@ export async function setUp(t) {
   await arrive();
   await run(200);
   t.after(() => player.stop());
-  return { player, host, starts, run, open, arrive };
+  return { player, starts, failing, run, open, arrive };
 }
