@@ -189,6 +189,12 @@ test("a smaller picture of the main stream means that the service has changed to
   await sub.run(3);
   await sub.run(1, { width: 640 });
   assert.deepEqual(sub.log, []);
+  mock.restoreAll();
+  // A camera can change its resolution, for example at night.
+  const only = await setUp(t, { hasSub: false });
+  await only.run(3);
+  await only.run(1, { width: 640 });
+  assert.deepEqual(only.log, []);
 });
 
 test("a camera that sends nothing is no sign of a slow connection", () => {

@@ -50,9 +50,13 @@ export class Adaptation {
     }
   }
 
+  /** Whether the camera has a sub stream that can replace the requested stream. */
+  get isReplaceable(): boolean {
+    return this.requested === "main" && this.hasSub;
+  }
+
   private levels(): [Level, ...Level[]] {
-    const isReplaceable = this.requested === "main" && this.hasSub;
-    return isReplaceable ? ["main", "sub", "pictures"] : [this.requested, "pictures"];
+    return this.isReplaceable ? ["main", "sub", "pictures"] : [this.requested, "pictures"];
   }
 
   /** Records that video of the present level plays. */

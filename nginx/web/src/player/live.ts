@@ -182,9 +182,10 @@ export class LivePlayer {
 
   private job(): Job {
     const { id = "", isLowLatency = true, isWall = false } = this.request ?? {};
-    const key = streamKey(id, this.adaptation.profile.value);
-    const { host, screen, sound } = this;
-    return { host, key, screen, sound, isLowLatency, isWall, meter: this.adaptation.meter };
+    const { host, screen, sound, adaptation } = this;
+    const { meter, isReplaceable: hasSub } = adaptation;
+    const key = streamKey(id, adaptation.profile.value);
+    return { host, key, screen, sound, hasSub, isLowLatency, isWall, meter };
   }
 
   private leave(keepsPicture = false): void {

@@ -113,6 +113,8 @@ export interface Job {
   screen: Screen;
   /** The sound of the tile. A transport that gets the sound in its own connection asks for it only if it is on. */
   sound: Sound;
+  /** Whether the service can continue with the camera's sub stream if the connection is too slow for this stream. */
+  hasSub: boolean;
   /** Whether HLS is played with low latency. */
   isLowLatency: boolean;
   /** Whether the tile is one of many. Such a tile plays with a larger buffer. */

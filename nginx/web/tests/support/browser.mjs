@@ -90,7 +90,7 @@ export function install() {
 }
 
 /** Returns what a transport plays, and a log of what it reports. */
-export function jobFor({ sound = false, key = "front" } = {}) {
+export function jobFor({ sound = false, key = "front", hasSub = true } = {}) {
   const log = [];
   const element = new FakeElement();
   const report = (name) => (value) => log.push(value === undefined ? name : { [name]: value });
@@ -114,6 +114,7 @@ export function jobFor({ sound = false, key = "front" } = {}) {
     key,
     screen,
     sound: { isOn: sound, volume },
+    hasSub,
     isLowLatency: true,
     isWall: false,
   };

@@ -1,6 +1,6 @@
 // Shows JPEG pictures, which the service sends over a WebSocket. A jitter buffer shows them evenly.
 import { PictureQueue } from "../picture-queue";
-import { AgeClock } from "../sync";
+import { AgeClock, steadyClock } from "../sync";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
 import { LifeSigns } from "./life-signs";
 import { closedSocket, endOf, messageOf } from "./socket";
@@ -18,17 +18,13 @@ const RATE_WINDOW_MS = 5000;
 const SLOWEST = 1;
 const SURE_MS = 6000;
 
-/** Returns the Unix time in milliseconds by a clock that never jumps. */
-function steadyTime(): number {
-  return performance.timeOrigin + performance.now();
-}
-
 export class MjpegTransport implements Transport {
   readonly name = "mjpeg";
   readonly element: HTMLCanvasElement;
   private socket: WebSocket | null = null;
   private readonly context: CanvasRenderingContext2D | null;
   private readonly clock = new AgeClock();
+  private readonly unixTime = steadyClock();
   private readonly queue = new PictureQueue<ImageBitmap>((picture) => picture.close());
   private arrivals: { at: number; bytes: number }[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -176,7 +172,7 @@ export class MjpegTransport implements Transport {
         picture.close();
         return;
       }
-      this.queue.add(picture, takenAt, steadyTime());
+      this.queue.add(picture, takenAt, this.unixTime());
       this.show();
     } catch {
       // A damaged picture is left out.
@@ -195,11 +191,11 @@ export class MjpegTransport implements Transport {
   /** Shows the picture whose time has come, and waits for the next one. */
   private show(): void {
     clearTimeout(this.timer);
-    const due = this.queue.take(steadyTime());
+    const due = this.queue.take(this.unixTime());
     if (due) {
       this.draw(due.picture, due.takenAt);
     }
-    const next = this.queue.next(steadyTime());
+    const next = this.queue.next(this.unixTime());
     if (next !== null) {
       this.timer = setTimeout(() => this.show(), next);
     }

@@ -218,7 +218,8 @@ export class WhepTransport implements Transport {
       return;
     }
     this.events.media();
-    if (now.width > 0 && now.width < before.width && !this.job.key.endsWith("~sub")) {
+    const isSmaller = now.width > 0 && now.width < before.width;
+    if (isSmaller && this.job.hasSub && !this.job.key.endsWith("~sub")) {
       // The service has found the connection too slow, and continues with the sub stream. With a session of the sub
       // stream, the tile knows that, and returns to the main stream later.
       this.events.slow(this.figures.rate ?? 0);
