@@ -218,6 +218,20 @@ test("a renewal that fails leaves the picture as it is", (t) => {
   assert.equal(tested.retries.reason("a"), undefined);
 });
 
+test("a renewal that fails is repeated", (t) => {
+  const { run, running, last, tested } = setUp(t);
+  last("a").events.picture();
+  tested.renew();
+  last("a").events.failed({ reason: "connection" });
+  run(4000);
+  assert.deepEqual(running(), ["a0"]);
+  run(1500);
+  assert.deepEqual(running(), ["a0", "a2"]);
+  last("a").events.picture();
+  run(20_000);
+  assert.deepEqual(running(), ["a2"]);
+});
+
 test("events of a transport that was stopped are ignored", (t) => {
   const { last, log, tested } = setUp(t);
   const old = last("a");

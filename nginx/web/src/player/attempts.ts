@@ -22,6 +22,8 @@ export interface Attempt {
   isWaiting: boolean;
   /** Whether the camera is away, as the transport reports it. */
   isAway: boolean;
+  /** Whether the transport has to be renewed. */
+  isOutdated: boolean;
   /** Whether the transport cannot play the sound of the stream. */
   isSoundless: boolean;
   /** Whether the transport has failed or was stopped. Its last picture may still be visible. */
@@ -96,6 +98,7 @@ export class Attempts {
       pictureAt: null,
       isWaiting: false,
       isAway: false,
+      isOutdated: false,
       isSoundless: false,
       isOver: false,
     };

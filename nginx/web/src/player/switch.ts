@@ -28,6 +28,8 @@ const STALLED_FRAMES = 2.5;
  * that has stopped only if media arrives this long after its first picture.
  */
 const KEPT_MS = 150;
+/** A renewal of the visible transport that has failed is repeated after this time. */
+const RENEW_AGAIN_MS = 5000;
 /** A transport that has just begun is not replaced by a better one for this time. */
 const SETTLE_MS = 2000;
 
@@ -140,9 +142,12 @@ export class TransportSwitch {
    * gets the newest one.
    */
   renew(forPermission = false): void {
-    const name = this.playing?.name;
-    if (name && !(forPermission && name === "hls") && !this.attempts.has(name)) {
-      this.attempts.start(name, true);
+    const { playing } = this;
+    if (playing && !(forPermission && playing.name === "hls")) {
+      playing.isOutdated = true;
+      if (!this.attempts.has(playing.name)) {
+        this.attempts.start(playing.name, true);
+      }
     }
   }
 
@@ -209,6 +214,10 @@ export class TransportSwitch {
     this.retries.played(playing.name, time);
     if (stillFor === 0) {
       this.endWorse(playing);
+    }
+    const isTime = now - this.attempts.startedAt > RENEW_AGAIN_MS;
+    if (playing.isOutdated && this.attempts.list.length === 0 && isTime) {
+      this.renew();
     }
     if (time > SETTLE_MS && this.attempts.list.length === 0 && !document.hidden) {
       const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
