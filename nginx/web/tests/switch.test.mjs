@@ -135,6 +135,20 @@ test("a picture that stops is replaced, unless it moves again first", (t) => {
   assert.equal(tested.retries.reason("a"), "stalled");
 });
 
+test("on a page that is not visible, a picture that stops is not replaced", (t) => {
+  const { run, running, last } = setUp(t);
+  t.after(() => {
+    document.hidden = false;
+  });
+  last("a").events.picture();
+  document.hidden = true;
+  run(3000, true);
+  assert.deepEqual(running(), ["a0"]);
+  document.hidden = false;
+  run(1000, true);
+  assert.deepEqual(running(), ["a0", "b0"]);
+});
+
 test("a failure of the stream is reported, and no other transport is started", (t) => {
   const { running, last, log } = setUp(t);
   last("a").events.picture();

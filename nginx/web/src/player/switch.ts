@@ -203,7 +203,9 @@ export class TransportSwitch {
       return;
     }
     this.endLate(now);
-    this.isStalled = stillFor > Math.max(STALLED_MS, STALLED_FRAMES * interval);
+    // Browsers show no frames of a page that is not visible.
+    const limit = Math.max(STALLED_MS, STALLED_FRAMES * interval);
+    this.isStalled = stillFor > limit && !document.hidden;
     this.position = this.current?.motion.currentTime ?? 0;
     const { playing } = this;
     if (!playing || this.isStalled) {
