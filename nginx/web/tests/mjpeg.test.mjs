@@ -115,6 +115,15 @@ test("the code in the close frame is the reason if the message is missing", asyn
   assert.equal(log[0].failed.problem.code, "stream_ended");
 });
 
+test("a socket that is forbidden before it is open fails", async () => {
+  globalThis.fetch = () => Promise.resolve(new Response("", { status: 404 }));
+  const { job, events, log } = jobFor();
+  new MjpegTransport(job, events).start();
+  FakeSocket.last.onerror();
+  await settled();
+  assert.deepEqual(log, [{ failed: { reason: "connection" } }]);
+});
+
 test("the connection is fast enough or too slow, as the number of pictures per second shows", async (t) => {
   const { socket, send, run, log, transport } = setUp(t);
   await socket.deliver({ type: "rate", value: 10 });

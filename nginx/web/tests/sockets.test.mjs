@@ -250,6 +250,30 @@ test("a socket that is refused before it is open reports that the permission has
   assert.deepEqual(other.log, [{ failed: { reason: "connection" } }]);
 });
 
+test("a socket that is forbidden before it is open fails once", async () => {
+  let asked = 0;
+  globalThis.fetch = () => {
+    asked += 1;
+    return Promise.resolve(new Response("", { status: 404 }));
+  };
+  const { job, events, log } = jobFor();
+  new WebCodecsTransport(job, events);
+  FakeSocket.last.onerror();
+  await FakeSocket.last.drop();
+  assert.deepEqual(log, [{ failed: { reason: "connection" } }]);
+  assert.equal(asked, 1);
+  const unclosed = jobFor();
+  new WebCodecsTransport(unclosed.job, unclosed.events);
+  FakeSocket.last.onerror();
+  await settled();
+  assert.equal(unclosed.log.length, 1);
+  // The error of an open socket is followed by its end, which has the reason.
+  const open = await setUp();
+  open.socket.onerror();
+  await open.socket.drop("too_slow");
+  assert.deepEqual(open.log[0].failed.cause.code, "too_slow");
+});
+
 test("a decoder that fails after its first picture can be tried again soon", async () => {
   const { socket, decoder, log } = await setUp();
   await socket.deliver(frame(1, { flags: KEY }));

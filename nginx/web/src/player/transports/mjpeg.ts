@@ -73,11 +73,16 @@ export class MjpegTransport implements Transport {
       isOpened = true;
       this.events.accepted();
     };
-    socket.onclose = (event) => {
-      if (!this.isStopped) {
-        void closedSocket(this.job, isOpened, event).then((failure) => this.fail(failure));
+    let isEnding = false;
+    const onClose = (reason: string) => {
+      if (!this.isStopped && !isEnding) {
+        isEnding = true;
+        void closedSocket(this.job, isOpened, reason).then((failure) => this.fail(failure));
       }
     };
+    socket.onclose = ({ reason }) => onClose(reason);
+    // A socket that the page's Content-Security-Policy forbids is never closed in some browsers.
+    socket.onerror = () => isOpened || onClose("");
     this.socket = socket;
   }
 

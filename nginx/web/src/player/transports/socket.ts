@@ -60,12 +60,11 @@ export function endOf({ code, detail }: ServiceMessage): Failure {
   return failureOf(error);
 }
 
-/** Returns the failure of a WebSocket that was closed without the message `end`. `isOpened`: whether it was ever open. */
-export function closedSocket(
-  stream: Stream,
-  isOpened: boolean,
-  { reason }: CloseEvent,
-): Promise<Failure> {
+/**
+ * Returns the failure of a WebSocket that was closed without the message `end`. `isOpened`: whether it was ever open.
+ * `reason`: that of the close frame.
+ */
+export function closedSocket(stream: Stream, isOpened: boolean, reason: string): Promise<Failure> {
   if (!isOpened) {
     return unexplained(stream);
   }
@@ -77,6 +76,8 @@ export class LiveSocket {
   readonly meter = new ArrivalMeter();
   private readonly socket: WebSocket;
   private isClosed = false;
+  /** Whether the connection has ended, and the cause is being found out. */
+  private isEnding = false;
   private isOpened = false;
   /** The newest frame that was shown or skipped, and the newest one that was acknowledged. */
   private done = 0;
@@ -99,7 +100,9 @@ export class LiveSocket {
       this.events.accepted();
     };
     this.socket.onmessage = ({ data }) => this.onMessage(data);
-    this.socket.onclose = (event) => void this.onClose(event);
+    this.socket.onclose = ({ reason }) => void this.onClose(reason);
+    // A socket that the page's Content-Security-Policy forbids is never closed in some browsers.
+    this.socket.onerror = () => this.isOpened || void this.onClose("");
   }
 
   /**
@@ -146,9 +149,10 @@ export class LiveSocket {
     }
   }
 
-  private async onClose(event: CloseEvent): Promise<void> {
-    if (!this.isClosed) {
-      this.fail(await closedSocket(this.stream, this.isOpened, event));
+  private async onClose(reason: string): Promise<void> {
+    if (!this.isClosed && !this.isEnding) {
+      this.isEnding = true;
+      this.fail(await closedSocket(this.stream, this.isOpened, reason));
     }
   }
 
