@@ -5,7 +5,7 @@ import { applyTo, play } from "../sound";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
 import { isFullScreenOnPhone } from "./phone";
-import { failureOf } from "./refusal";
+import { failureOf, unexplained } from "./refusal";
 
 /** Time limit for the answer of the service. */
 const ANSWER_MS = 5000;
@@ -135,13 +135,16 @@ export class WhepTransport implements Transport {
     }
   }
 
-  /** When the service ends the session, the state of the transport shows that at once; that of the connection does not. */
+  /**
+   * When the service ends the session, for example because the permission has ended, the state of the transport shows
+   * that at once; that of the connection does not.
+   */
   private followEnd(): void {
     const [receiver] = this.peer.getReceivers();
     const transport = receiver?.transport;
     const onChange = () => {
       if (transport?.state === "closed") {
-        this.fail({ reason: "connection" });
+        void unexplained(this.job).then((failure) => this.fail(failure));
       }
     };
     transport?.addEventListener("statechange", onChange, { signal: this.ended.signal });
