@@ -306,9 +306,7 @@ export class LivePlayer {
       }
       return;
     }
-    if (this.adaptation.measure(performance.now())) {
-      this.stall.arrived();
-    }
+    this.adaptation.measure(performance.now()) && this.stall.arrived();
     this.watchStall();
     const current = this.transports.current;
     const interval = this.figures.update(current?.keepUp() ?? NO_FIGURES);
@@ -318,10 +316,9 @@ export class LivePlayer {
   }
 
   private beginPictures(request: PlayRequest): void {
-    const { id } = request;
     this.state.value = "pictures";
     this.reason.value = null;
-    void showPictures(this.host, id, this.key(request), this.still, this.attempt.signal, {
+    void showPictures(this.host, request.id, this.key(request), this.still, this.attempt.signal, {
       onPicture: (rate) => {
         this.hasStill.value = true;
         this.reason.value = null;
@@ -376,8 +373,8 @@ export class LivePlayer {
   onStuck: (() => void) | undefined;
 
   /**
-   * Returns whether the service lists the stream as live. Then a transport that still reports that the camera is away
-   * has lost its connection. A tile without a list of streams does not set this function.
+   * Returns whether the service lists the stream as live. A transport to which the camera is still away has then lost its
+   * connection. A tile without a list of streams does not set this function.
    */
   isListedLive: (() => boolean) | undefined;
 

@@ -2,7 +2,7 @@
 // gap, and replaces one that fails.
 import type { Coded } from "../api/problem";
 import { type Attempt, Attempts } from "./attempts";
-import { reasonsAgainst } from "./candidates";
+import { hasSound, reasonsAgainst } from "./candidates";
 import { Retries } from "./retries";
 import type { Screen } from "./screen";
 import { Starter } from "./starter";
@@ -32,11 +32,6 @@ const KEPT_MS = 150;
 const RENEW_AGAIN_MS = 5000;
 /** A transport that has just begun is not replaced by a better one for this time. */
 const SETTLE_MS = 2000;
-
-/** Returns whether a transport can have sound. */
-function hasSound(name: TransportName): boolean {
-  return name !== "mjpeg";
-}
 
 export class TransportSwitch {
   readonly retries = new Retries();
