@@ -5,17 +5,20 @@ import { mock, test } from "node:test";
 import { load } from "./support/load.mjs";
 
 const { ArrivalMeter } = await load("player/arrivals.ts");
+const { AgeClock } = await load("player/sync.ts");
 
 const INTERVAL_MS = 40;
 const BYTES = 5000;
 
 /**
  * Lets 25 frames per second arrive. Each is later than the one before by `drift` ms, and by `late(index)` ms later than
- * that. After it, `lost(index)` frames are left out, which the service reports in two messages.
+ * that. After it, `lost(index)` frames are left out, which the service reports in two messages. After 4 seconds, the
+ * viewer's clock is set forward by `step` ms.
  */
-function arrive(t, { seconds, drift = 0, late = () => 0, lost = () => 0 }) {
+function arrive(t, { seconds, drift = 0, late = () => 0, lost = () => 0, step = 0 }) {
   let now = 0;
-  mock.method(Date, "now", () => 1e12 + now);
+  mock.method(performance, "now", () => now);
+  mock.method(Date, "now", () => 1e12 + now + (now > 4000 ? step : 0));
   t.after(() => mock.restoreAll());
   const meter = new ArrivalMeter();
   let delay = 20;
@@ -80,6 +83,24 @@ test("after a change of a clock, a connection becomes fast enough again", (t) =>
   const { meter, now } = arrive(t, { seconds: 75, late });
   assert.equal(meter.isTooSlow(now), false);
   assert.equal(meter.isSteady(now), true);
+});
+
+test("if the viewer's clock is set, frames are not late", (t) => {
+  const { meter, now } = arrive(t, { seconds: 8, step: 5000 });
+  assert.equal(meter.isTooSlow(now), false);
+  assert.equal(meter.isSteady(now), true);
+});
+
+test("if the viewer's clock is set, the age of the picture remains", (t) => {
+  let [now, step] = [0, 0];
+  mock.method(performance, "now", () => now);
+  mock.method(Date, "now", () => 1e12 + now + step);
+  t.after(() => mock.restoreAll());
+  const clock = new AgeClock();
+  clock.arrived(1e12 - 50);
+  [now, step] = [1000, 1500];
+  clock.arrived(1e12 + now - 50);
+  assert.equal(clock.age(1e12 + now - 100), 0.1);
 });
 
 test("the interval between two frames follows from the times at which they were taken", (t) => {

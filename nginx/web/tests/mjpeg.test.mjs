@@ -23,7 +23,7 @@ function setUp(t) {
   let now = 1000;
   mock.method(performance, "now", () => now);
   mock.method(Date, "now", () => performance.timeOrigin + now);
-  mock.timers.enable({ apis: ["setTimeout"] });
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   t.after(() => {
     mock.restoreAll();
     mock.timers.reset();
@@ -115,6 +115,15 @@ test("the code in the close frame is the reason if the message is missing", asyn
   assert.equal(log[0].failed.problem.code, "stream_ended");
 });
 
+test("a socket that is forbidden before it is open fails", async () => {
+  globalThis.fetch = () => Promise.resolve(new Response("", { status: 404 }));
+  const { job, events, log } = jobFor();
+  new MjpegTransport(job, events).start();
+  FakeSocket.last.onerror();
+  await settled();
+  assert.deepEqual(log, [{ failed: { reason: "connection" } }]);
+});
+
 test("the connection is fast enough or too slow, as the number of pictures per second shows", async (t) => {
   const { socket, send, run, log, transport } = setUp(t);
   await socket.deliver({ type: "rate", value: 10 });
@@ -140,4 +149,16 @@ test("pictures are shown although the service's clock was set back", async (t) =
   run(100);
   await send(3, 3_600_000);
   assert.deepEqual(element.drawn, [1, 2, 3]);
+});
+
+test("while the camera is away, the last acknowledgement is repeated", async (t) => {
+  const { socket, send, run, transport } = setUp(t);
+  await send(1, 20);
+  socket.onmessage({ data: JSON.stringify({ type: "state", state: "reconnecting" }) });
+  run(10_000);
+  const ack = { type: "ack", number: 1 };
+  assert.deepEqual(socket.sent, [ack, ack]);
+  transport.stop();
+  run(10_000);
+  assert.deepEqual(socket.sent, [ack, ack]);
 });

@@ -14,8 +14,9 @@ class FakeDecoder {
   decodeQueueSize = 0;
   chunks = [];
 
-  constructor({ output }) {
+  constructor({ output, error }) {
     this.output = output;
+    this.error = error;
     this.constructor.last = this;
   }
 
@@ -209,6 +210,26 @@ test("shown frames of video are acknowledged every 250 ms, the last one too", as
   assert.deepEqual(acks(), [1, 2, 4]);
 });
 
+test("while the camera is away, the last acknowledgement is repeated, so that a lost connection is noticed", async (t) => {
+  const { socket, decoder, acks, transport, log } = await setUp();
+  mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
+  t.after(() => mock.timers.reset());
+  socket.onmessage({ data: frame(7, { flags: KEY }) });
+  decoder.give();
+  const tell = (state) => socket.onmessage({ data: JSON.stringify({ type: "state", state }) });
+  tell("reconnecting");
+  mock.timers.tick(20_000);
+  assert.deepEqual(acks(), [7, 7, 7]);
+  tell("live");
+  mock.timers.tick(20_000);
+  assert.deepEqual(acks(), [7, 7, 7]);
+  assert.deepEqual(log.slice(-2), [{ away: true }, { away: false }]);
+  tell("reconnecting");
+  transport.stop();
+  mock.timers.tick(20_000);
+  assert.deepEqual(acks(), [7, 7, 7]);
+});
+
 test("a socket that is refused before it is open reports that the permission has ended", async () => {
   const asked = [];
   globalThis.fetch = (url) => {
@@ -229,6 +250,30 @@ test("a socket that is refused before it is open reports that the permission has
   assert.deepEqual(other.log, [{ failed: { reason: "connection" } }]);
 });
 
+test("a socket that is forbidden before it is open fails once", async () => {
+  let asked = 0;
+  globalThis.fetch = () => {
+    asked += 1;
+    return Promise.resolve(new Response("", { status: 404 }));
+  };
+  const { job, events, log } = jobFor();
+  new WebCodecsTransport(job, events);
+  FakeSocket.last.onerror();
+  await FakeSocket.last.drop();
+  assert.deepEqual(log, [{ failed: { reason: "connection" } }]);
+  assert.equal(asked, 1);
+  const unclosed = jobFor();
+  new WebCodecsTransport(unclosed.job, unclosed.events);
+  FakeSocket.last.onerror();
+  await settled();
+  assert.equal(unclosed.log.length, 1);
+  // The error of an open socket is followed by its end, which has the reason.
+  const open = await setUp();
+  open.socket.onerror();
+  await open.socket.drop("too_slow");
+  assert.deepEqual(open.log[0].failed.cause.code, "too_slow");
+});
+
 test("a decoder that fails after its first picture can be tried again soon", async () => {
   const { socket, decoder, log } = await setUp();
   await socket.deliver(frame(1, { flags: KEY }));
@@ -238,6 +283,22 @@ test("a decoder that fails after its first picture can be tried again soon", asy
   };
   await socket.deliver(frame(2));
   assert.deepEqual(log.at(-1), { failed: { reason: "stalled" } });
+});
+
+test("sound that the browser cannot decode is reported, and the picture plays", async (t) => {
+  const broken = await setUp({ sound: true });
+  FakeAudioDecoder.last.error(new Error("unsupported"));
+  assert.deepEqual(broken.log, ["soundless"]);
+  // Some browsers have only the decoder of video.
+  delete globalThis.AudioDecoder;
+  t.after(() => {
+    globalThis.AudioDecoder = FakeAudioDecoder;
+  });
+  const { socket, decoder, log } = await setUp({ sound: true });
+  await socket.deliver(frame(1, { flags: KEY }));
+  decoder.give();
+  assert.deepEqual(log, ["soundless", "picture"]);
+  assert.deepEqual((await setUp()).log, []);
 });
 
 test("audio that stays late is drained", () => {

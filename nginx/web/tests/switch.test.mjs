@@ -76,6 +76,39 @@ test("a transport that has started the stream is not overtaken while the camera 
   assert.deepEqual(running(), ["a2", "b1"]);
 });
 
+/** Lets time pass in which media arrives at a transport. */
+function fill({ run, last }, name, seconds) {
+  const { events } = last(name);
+  for (let tenths = 0; tenths < seconds * 10; tenths += 1) {
+    events.media();
+    run(100);
+  }
+}
+
+test("a transport whose first frames arrive slowly is not overtaken", (t) => {
+  const all = setUp(t);
+  fill(all, "a", 5);
+  assert.deepEqual(all.running(), ["a0"]);
+  all.last("a").events.picture();
+  assert.equal(all.visible.element, "a0");
+});
+
+test("if another transport has been started, one whose frames arrive slowly has more time", (t) => {
+  const all = setUp(t);
+  all.run(1100);
+  all.last("b").events.picture();
+  fill(all, "a", 10);
+  assert.deepEqual(all.running(), ["a0", "b0"]);
+  fill(all, "a", 3);
+  assert.equal(all.tested.retries.reason("a"), "no_picture");
+});
+
+test("a transport that gets media without showing a picture is overtaken later", (t) => {
+  const all = setUp(t);
+  fill(all, "a", 6.5);
+  assert.deepEqual(all.running(), ["a0", "b0"]);
+});
+
 test("a transport that fails while it plays is replaced, and its last picture stays until then", (t) => {
   const { running, last, log } = setUp(t);
   last("a").events.picture();
@@ -100,6 +133,20 @@ test("a picture that stops is replaced, unless it moves again first", (t) => {
   revive(all, "b");
   assert.deepEqual(running(), ["b1"]);
   assert.equal(tested.retries.reason("a"), "stalled");
+});
+
+test("on a page that is not visible, a picture that stops is not replaced", (t) => {
+  const { run, running, last } = setUp(t);
+  t.after(() => {
+    document.hidden = false;
+  });
+  last("a").events.picture();
+  document.hidden = true;
+  run(3000, true);
+  assert.deepEqual(running(), ["a0"]);
+  document.hidden = false;
+  run(1000, true);
+  assert.deepEqual(running(), ["a0", "b0"]);
 });
 
 test("a failure of the stream is reported, and no other transport is started", (t) => {
@@ -183,6 +230,20 @@ test("a renewal that fails leaves the picture as it is", (t) => {
   last("a").events.failed({ reason: "connection" });
   assert.deepEqual(running(), ["a0"]);
   assert.equal(tested.retries.reason("a"), undefined);
+});
+
+test("a renewal that fails is repeated", (t) => {
+  const { run, running, last, tested } = setUp(t);
+  last("a").events.picture();
+  tested.renew();
+  last("a").events.failed({ reason: "connection" });
+  run(4000);
+  assert.deepEqual(running(), ["a0"]);
+  run(1500);
+  assert.deepEqual(running(), ["a0", "a2"]);
+  last("a").events.picture();
+  run(20_000);
+  assert.deepEqual(running(), ["a2"]);
 });
 
 test("events of a transport that was stopped are ignored", (t) => {

@@ -196,11 +196,25 @@ test("a refusal has the service's reason", async (t) => {
   assert.equal(log[0].failed.problem.code, "unauthorized");
 });
 
-test("the end of the session is noticed at once", async (t) => {
-  const { peer, log } = await setUp(t);
+/** Lets the service end the session. `response` is that to the request for the reason. */
+async function close(peer, response) {
+  globalThis.fetch = () => Promise.resolve(response);
   const [{ transport }] = peer.receivers;
   transport.state = "closed";
   transport.dispatchEvent(new Event("statechange"));
+  await settled();
+}
+
+test("the end of the permission is noticed at once", async (t) => {
+  const { peer, log } = await setUp(t);
+  const body = JSON.stringify({ code: "unauthorized", detail: "the session has ended" });
+  await close(peer, new Response(body, { status: 401 }));
+  assert.equal(log[0].failed.problem.code, "unauthorized");
+});
+
+test("another end of the session is noticed at once", async (t) => {
+  const { peer, log } = await setUp(t);
+  await close(peer, new Response("", { status: 404 }));
   assert.equal(log.length, 1);
   peer.connectionState = "failed";
   peer.dispatchEvent(new Event("connectionstatechange"));
@@ -236,6 +250,12 @@ test("a smaller picture of the main stream means that the service has changed to
   await sub.run(3);
   await sub.run(1, { width: 640 });
   assert.deepEqual(sub.log, []);
+  mock.restoreAll();
+  // A camera can change its resolution, for example at night.
+  const only = await setUp(t, { hasSub: false });
+  await only.run(3);
+  await only.run(1, { width: 640 });
+  assert.deepEqual(only.log, []);
 });
 
 test("a camera that sends nothing is no sign of a slow connection", () => {

@@ -19,6 +19,8 @@ export class Adaptation {
   private quality = new Quality(["main"]);
   /** Whether video of the present level has played. */
   private hasPlayed = false;
+  /** Whether the present level was raised, and has not played yet. */
+  private isRaised = false;
   /** The bit rate that was too much for the connection, in bits per second. */
   private needed = 0;
   private evaluatedAt = 0;
@@ -48,14 +50,19 @@ export class Adaptation {
     }
   }
 
+  /** Whether the camera has a sub stream that can replace the requested stream. */
+  get isReplaceable(): boolean {
+    return this.requested === "main" && this.hasSub;
+  }
+
   private levels(): [Level, ...Level[]] {
-    const isReplaceable = this.requested === "main" && this.hasSub;
-    return isReplaceable ? ["main", "sub", "pictures"] : [this.requested, "pictures"];
+    return this.isReplaceable ? ["main", "sub", "pictures"] : [this.requested, "pictures"];
   }
 
   /** Records that video of the present level plays. */
   played(): void {
     this.hasPlayed = true;
+    this.isRaised = false;
   }
 
   /**
@@ -70,6 +77,18 @@ export class Adaptation {
     this.profile.value = "main";
     this.lower(this.needed);
     return true;
+  }
+
+  /**
+   * Selects the level before if the present one was raised and has not played, because its stream does not start.
+   * Returns whether the level before was selected.
+   */
+  leaveRaised(): boolean {
+    const { isRaised } = this;
+    if (isRaised) {
+      this.lower(this.needed);
+    }
+    return isRaised;
   }
 
   /**
@@ -116,6 +135,7 @@ export class Adaptation {
     this.evaluatedAt = performance.now();
     if (this.quality.measured(this.evaluatedAt, rate)) {
       this.applyLevel();
+      this.isRaised = true;
       this.onChange(false);
     }
   }
@@ -132,5 +152,6 @@ export class Adaptation {
     this.profile.value = level === "pictures" ? this.profile.value : level;
     this.isSlow.value = isLowered;
     this.hasPlayed = false;
+    this.isRaised = false;
   }
 }

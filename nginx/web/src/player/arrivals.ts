@@ -1,5 +1,5 @@
 // Measures the media that arrives over a socket: its rate, and whether the connection is too slow for it.
-import { SlidingMinimum } from "./sync";
+import { SlidingMinimum, steadyClock } from "./sync";
 
 /** The greatest age at which an arrival still counts. */
 const WINDOW_MS = 6000;
@@ -41,6 +41,7 @@ export class ArrivalMeter {
   private beganAt: number | null = null;
   /** The smallest difference between the time of an arrival and the time at which the camera took the frame. */
   private readonly fastest = new SlidingMinimum();
+  private readonly unixTime = steadyClock();
   /** Whether no frame of video has arrived since the last message about frames that were left out. */
   private isSkipping = false;
   /** The times at which the camera took the last frames of video. */
@@ -55,7 +56,7 @@ export class ArrivalMeter {
 
   /** Records a frame, and the Unix time in milliseconds at which the camera took it. */
   received(now: number, bytes: number, takenAt: number, isVideo = true): void {
-    const delay = Date.now() - takenAt;
+    const delay = this.unixTime() - takenAt;
     const late = delay - this.fastest.add(now, delay);
     this.beganAt ??= now;
     this.arrivals.push({ at: now, bytes, isVideo, late });

@@ -14,12 +14,18 @@ export interface Attempt {
   readonly endTurn: () => void;
   /** The time at which the attempt began. While the camera is away, attempts do not become older. */
   beganAt: number;
+  /** The time at which media has arrived last; infinitely long ago before the first media. */
+  mediaAt: number;
   /** The time of the first picture; null before it. */
   pictureAt: number | null;
   /** Whether the transport waits for the camera, which is starting. */
   isWaiting: boolean;
   /** Whether the camera is away, as the transport reports it. */
   isAway: boolean;
+  /** Whether the transport has to be renewed. */
+  isOutdated: boolean;
+  /** Whether the transport cannot play the sound of the stream. */
+  isSoundless: boolean;
   /** Whether the transport has failed or was stopped. Its last picture may still be visible. */
   isOver: boolean;
 }
@@ -28,6 +34,20 @@ export interface Attempt {
 const NO_PICTURE_MS = 6000;
 /** The same for the only transport, because a busy computer can need many seconds. */
 const NO_PICTURE_ALONE_MS = 30_000;
+/**
+ * The same while media arrives. On a slow line, the frames at the beginning take several seconds, and they take even
+ * longer beside those of another transport. So no other one is started for FILLING_ALONE_MS, but then the decoder may be
+ * the cause.
+ */
+const FILLING_MS = 12_000;
+const FILLING_ALONE_MS = 6000;
+/** Media arrives if the last media is not older than this. */
+const ARRIVING_MS = 500;
+
+/** Returns whether an attempt that has no picture gets media. */
+function isFilling({ pictureAt, mediaAt }: Attempt, now: number): boolean {
+  return pictureAt === null && now - mediaAt < ARRIVING_MS;
+}
 
 /** A turn that needs no end. */
 const noTurn = () => undefined;
@@ -37,6 +57,8 @@ export class Attempts {
   list: Attempt[] = [];
   /** Whether the stream was live when the attempts began. Otherwise, the first connection starts it. */
   isLive = true;
+  /** The time at which the last attempt was started. */
+  startedAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly screen: Screen,
@@ -72,11 +94,15 @@ export class Attempts {
       isForced,
       endTurn,
       beganAt: performance.now(),
+      mediaAt: Number.NEGATIVE_INFINITY,
       pictureAt: null,
       isWaiting: false,
       isAway: false,
+      isOutdated: false,
+      isSoundless: false,
       isOver: false,
     };
+    this.startedAt = attempt.beganAt;
     this.list.push(attempt);
     transport.start();
   }
@@ -87,30 +113,48 @@ export class Attempts {
    */
   late(now: number, isAlone: boolean): Attempt[] {
     const limit = isAlone && this.list.length === 1 ? NO_PICTURE_ALONE_MS : NO_PICTURE_MS;
-    const limitOf = ({ isWaiting }: Attempt) => (isWaiting ? NO_PICTURE_ALONE_MS : limit);
+    const limitOf = (attempt: Attempt) => {
+      const least = isFilling(attempt, now) ? FILLING_MS : 0;
+      return attempt.isWaiting ? NO_PICTURE_ALONE_MS : Math.max(limit, least);
+    };
     return document.hidden
       ? []
       : this.list.filter((attempt) => now - attempt.beganAt > limitOf(attempt));
   }
 
+  /** Returns whether another transport would keep the first picture of an attempt from arriving. */
+  isFilling(now: number): boolean {
+    return this.list.some(
+      (attempt) => isFilling(attempt, now) && now - attempt.beganAt < FILLING_ALONE_MS,
+    );
+  }
+
   /** Records that the service has accepted a connection. `isAlone`: whether no other transport plays. */
   accepted(attempt: Attempt, isAlone: boolean): void {
     attempt.isWaiting = !this.isLive && isAlone;
+    if (attempt.isWaiting) {
+      attempt.endTurn();
+    }
   }
 
   /** Records that media has arrived. So the camera has started, and the age of the attempt counts from now on. */
   arrived(attempt: Attempt): void {
     this.isLive = true;
+    attempt.mediaAt = performance.now();
     if (attempt.isWaiting) {
       attempt.isWaiting = false;
       attempt.beganAt = performance.now();
     }
   }
 
-  /** Counts the age of the attempts from now on. */
+  /**
+   * Counts the age of the attempts from now on, and ends their turns, because the camera can be away for hours. Other
+   * tiles of the page need the turns.
+   */
   rejuvenate(now: number): void {
     for (const attempt of this.list) {
       attempt.beganAt = now;
+      attempt.endTurn();
     }
   }
 

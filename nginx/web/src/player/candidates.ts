@@ -32,6 +32,11 @@ export function nextOf(
   return isWaiting ? (other ?? free[0]) : free[0];
 }
 
+/** Returns whether a transport can have sound. */
+export function hasSound(name: TransportName): boolean {
+  return name !== "mjpeg";
+}
+
 /** Returns why transports that could be used do not play, from the best to the worst. */
 export function reasonsAgainst(
   usable: TransportName[],

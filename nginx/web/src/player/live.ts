@@ -9,6 +9,7 @@ import { Adaptation } from "./adaptation";
 import { Backoff } from "./backoff";
 import type { Options } from "./choice";
 import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
+import { FigureSignals } from "./figures";
 import { follow } from "./follow";
 import type { Host } from "./host";
 import { showPictures } from "./pictures";
@@ -24,19 +25,15 @@ import { TransportSwitch } from "./switch";
 import { type Job, NO_FIGURES, NO_MOTION, type Reason, type TransportName } from "./transport";
 
 const KEEP_UP_EVERY_MS = 100;
-/** The interval between two frames that is assumed until it is known, so that the second frame may be late. */
-const UNKNOWN_INTERVAL_MS = 400;
 
 export class LivePlayer {
   readonly state = signal<State>("idle");
   /** The reason why the player is not live; null if nothing needs to be reported. */
   readonly reason = signal<Coded | null>(null);
-  /** Age of the picture in seconds; null while it is unknown, for example because no video plays. */
-  readonly latency = signal<number | null>(null);
-  /** Rate of the arriving media in bits per second; null while it is unknown. */
-  readonly rate = signal<number | null>(null);
-  /** The largest number of pictures per second; null if the service does not limit it. */
-  readonly picturesPerSecond = signal<number | null>(null);
+  private readonly figures = new FigureSignals();
+  readonly latency = this.figures.latency;
+  readonly rate = this.figures.rate;
+  readonly picturesPerSecond = this.figures.picturesPerSecond;
   /** The transport that plays; null while none does. */
   readonly transport = signal<TransportName | null>(null);
   /** Whether the canvas contains a picture, to be shown while no video plays. */
@@ -185,9 +182,10 @@ export class LivePlayer {
 
   private job(): Job {
     const { id = "", isLowLatency = true, isWall = false } = this.request ?? {};
-    const key = streamKey(id, this.adaptation.profile.value);
-    const { host, screen, sound } = this;
-    return { host, key, screen, sound, isLowLatency, isWall, meter: this.adaptation.meter };
+    const { host, screen, sound, adaptation } = this;
+    const { meter, isReplaceable: hasSub } = adaptation;
+    const key = streamKey(id, adaptation.profile.value);
+    return { host, key, screen, sound, hasSub, isLowLatency, isWall, meter };
   }
 
   private leave(keepsPicture = false): void {
@@ -208,8 +206,7 @@ export class LivePlayer {
     this.abort();
     this.transports.end();
     this.transport.value = null;
-    this.latency.value = null;
-    this.rate.value = null;
+    this.figures.clear();
   }
 
   /** Ends the current attempt. Its last picture remains. */
@@ -309,27 +306,19 @@ export class LivePlayer {
       }
       return;
     }
-    if (this.adaptation.measure(performance.now())) {
-      this.stall.arrived();
-    }
+    this.adaptation.measure(performance.now()) && this.stall.arrived();
     this.watchStall();
     const current = this.transports.current;
-    const figures = current?.keepUp() ?? NO_FIGURES;
-    const { age, rate, picturesPerSecond = null } = figures;
-    const interval = figures.interval === 0 ? UNKNOWN_INTERVAL_MS : (figures.interval ?? 0);
-    this.picturesPerSecond.value = picturesPerSecond;
-    this.latency.value = age === null ? null : Math.round(age * 100) / 100;
-    this.rate.value = rate;
+    const interval = this.figures.update(current?.keepUp() ?? NO_FIGURES);
     this.stall.note(current?.motion ?? NO_MOTION);
     this.stall.interval = interval;
     this.transports.keepUp(performance.now(), this.stall.stoppedFor, interval);
   }
 
-  private beginPictures({ id }: PlayRequest): void {
+  private beginPictures(request: PlayRequest): void {
     this.state.value = "pictures";
     this.reason.value = null;
-    const key = streamKey(id, this.adaptation.profile.value);
-    void showPictures(this.host, id, key, this.still, this.attempt.signal, {
+    void showPictures(this.host, request.id, this.key(request), this.still, this.attempt.signal, {
       onPicture: (rate) => {
         this.hasStill.value = true;
         this.reason.value = null;
@@ -351,7 +340,9 @@ export class LivePlayer {
       void this.begin();
     } else if (motion === "stuck") {
       // The tile decides whether to restart, because a restart does not help while the camera is unreachable.
-      this.transports.isAway || this.onStuck?.();
+      if (!this.transports.isAway || this.isListedLive?.()) {
+        this.onStuck?.();
+      }
     }
   }
 
@@ -381,15 +372,28 @@ export class LivePlayer {
    */
   onStuck: (() => void) | undefined;
 
+  /**
+   * Returns whether the service lists the stream as live. A transport to which the camera is still away has then lost its
+   * connection. A tile without a list of streams does not set this function.
+   */
+  isListedLive: (() => boolean) | undefined;
+
   restart(): void {
     void this.begin();
   }
 
   /**
-   * Reports the error as the reason, and retries after a pause unless a retry cannot help. If the sub stream has
-   * replaced the main stream but does not work, shows pictures of the main stream instead.
+   * Reports the error as the reason, and retries after a pause unless a retry cannot help. If a better level does not
+   * start, stays with the picture that plays. If the sub stream has replaced the main stream but does not work, shows
+   * pictures of the main stream instead.
    */
   private fail(error: unknown): void {
+    if (this.transports.current && this.adaptation.leaveRaised()) {
+      this.cancel();
+      this.transports.stay();
+      this.reason.value = null;
+      return;
+    }
     this.release();
     if (this.adaptation.leaveSub()) {
       void this.begin();

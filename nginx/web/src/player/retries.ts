@@ -22,7 +22,11 @@ export class Retries {
 
   constructor(private readonly random: () => number = Math.random) {}
 
+  /** Records a failure. An attempt that did not wait for the end of the pause does not extend the pause. */
   fail(name: TransportName, reason: Reason, now: number): void {
+    if (this.isPausing(name, now) && !LASTING.includes(reason)) {
+      return;
+    }
     const before = this.failed.get(name)?.pause ?? 0;
     const first = LASTING.includes(reason) ? LONGEST_PAUSE_MS : FIRST_PAUSE_MS;
     const pause = Math.min(LONGEST_PAUSE_MS, Math.max(first, before * 2));

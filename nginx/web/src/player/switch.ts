@@ -2,9 +2,10 @@
 // gap, and replaces one that fails.
 import type { Coded } from "../api/problem";
 import { type Attempt, Attempts } from "./attempts";
-import { nextOf, reasonsAgainst } from "./candidates";
+import { hasSound, reasonsAgainst } from "./candidates";
 import { Retries } from "./retries";
 import type { Screen } from "./screen";
+import { Starter } from "./starter";
 import type { SwitchHost } from "./switch-host";
 import type {
   Failure,
@@ -17,7 +18,7 @@ import type {
 } from "./transport";
 import { pageTurns, type Turns } from "./turns";
 
-/** If a transport has no picture after this time, the next one is started as well. */
+/** If a transport has no picture after this time, and no media arrives, the next one is started as well. */
 const OVERTAKE_MS = 900;
 /** If the picture has stopped for this time, and for this many frames, the next transport is started as well. */
 const STALLED_MS = 500;
@@ -27,6 +28,8 @@ const STALLED_FRAMES = 2.5;
  * that has stopped only if media arrives this long after its first picture.
  */
 const KEPT_MS = 150;
+/** A renewal of the visible transport that has failed is repeated after this time. */
+const RENEW_AGAIN_MS = 5000;
 /** A transport that has just begun is not replaced by a better one for this time. */
 const SETTLE_MS = 2000;
 
@@ -35,6 +38,7 @@ export class TransportSwitch {
   private usable: TransportName[] = [];
   private shown: Attempt | null = null;
   private readonly attempts: Attempts;
+  private readonly starter: Starter;
   private shownAt = 0;
   /** Whether the picture has stopped for so long that another transport is started. */
   private isStalled = false;
@@ -52,9 +56,14 @@ export class TransportSwitch {
     make: (name: TransportName) => TransportFactory,
     job: () => Job,
     private readonly host: SwitchHost,
-    private readonly turns: Turns = pageTurns,
+    turns: Turns = pageTurns,
   ) {
     this.attempts = new Attempts(screen, make, job, (attempt) => this.eventsOf(attempt));
+    this.starter = new Starter(this.attempts, this.retries, turns, () => ({
+      current: this.current?.name,
+      playing: this.playing?.name,
+      isStalled: this.isStalled,
+    }));
   }
 
   /** The transport that plays; null while none does. */
@@ -97,6 +106,12 @@ export class TransportSwitch {
     this.isLeaving = this.current !== null;
   }
 
+  /** Ends the change to another stream. The visible transport plays on. */
+  stay(): void {
+    this.attempts.dropIf(() => true);
+    this.isLeaving = false;
+  }
+
   /**
    * Starts the best of these transports. The list is from the best to the worst. If another stream is visible, it plays
    * until one of these transports has a picture.
@@ -109,22 +124,25 @@ export class TransportSwitch {
     this.cause = undefined;
     if (usable.length === 0) {
       this.exhausted("browser");
-    } else if (!this.startNext()) {
+    } else if (!this.starter.startNext(this.usable)) {
       // All of them have failed before. Something may have changed since then.
       this.retries.forgive(true);
-      this.startNext();
+      this.starter.startNext(this.usable);
     }
   }
 
   /**
-   * Starts the visible transport again, and changes to the new one when it has a picture. With `onlyConnections`, does
-   * so only if the transport has one connection for all of its media.
+   * Starts the visible transport again, and changes to the new one when it has a picture. With `forPermission`, does so
+   * only if the transport goes on with the permission with which it began: hls.js does not, because each of its requests
+   * gets the newest one.
    */
-  renew(onlyConnections = false): void {
-    const name = this.playing?.name;
-    const isHls = name === "hls" || name === "native";
-    if (name && !(onlyConnections && isHls) && !this.attempts.has(name)) {
-      this.attempts.start(name, true);
+  renew(forPermission = false): void {
+    const { playing } = this;
+    if (playing && !(forPermission && playing.name === "hls")) {
+      playing.isOutdated = true;
+      if (!this.attempts.has(playing.name)) {
+        this.attempts.start(playing.name, true);
+      }
     }
   }
 
@@ -141,7 +159,7 @@ export class TransportSwitch {
     this.usable = usable;
     const name = this.playing?.name;
     if (name && !usable.includes(name)) {
-      this.startNext();
+      this.starter.startNext(this.usable);
     }
   }
 
@@ -180,7 +198,9 @@ export class TransportSwitch {
       return;
     }
     this.endLate(now);
-    this.isStalled = stillFor > Math.max(STALLED_MS, STALLED_FRAMES * interval);
+    // Browsers show no frames of a page that is not visible.
+    const limit = Math.max(STALLED_MS, STALLED_FRAMES * interval);
+    this.isStalled = stillFor > limit && !document.hidden;
     this.position = this.current?.motion.currentTime ?? 0;
     const { playing } = this;
     if (!playing || this.isStalled) {
@@ -192,9 +212,14 @@ export class TransportSwitch {
     if (stillFor === 0) {
       this.endWorse(playing);
     }
-    const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
+    const isTime = now - this.attempts.startedAt > RENEW_AGAIN_MS;
+    if (playing.isOutdated && this.attempts.list.length === 0 && isTime) {
+      this.renew();
+    }
     if (time > SETTLE_MS && this.attempts.list.length === 0 && !document.hidden) {
-      this.startInTurn(better);
+      const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
+      const lacksSound = playing.isSoundless && playing.sound.isOn;
+      this.starter.startInTurn(lacksSound ? this.usable.filter(hasSound) : better, lacksSound);
     }
   }
 
@@ -202,10 +227,11 @@ export class TransportSwitch {
   private replace(now: number, playing: Attempt | null): void {
     const begun = this.attempts.list.filter(({ pictureAt }) => pictureAt !== null);
     const { last } = this.attempts;
-    const isLate = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
+    const isOld = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
+    const isLate = isOld && !this.attempts.isFilling(now);
     // If another transport has only the kept frames, the stream itself has stopped.
     if (begun.length === 0 && (isLate || (playing && !last))) {
-      this.startInTurn(this.usable);
+      this.starter.startInTurn(this.usable);
     }
   }
 
@@ -239,40 +265,6 @@ export class TransportSwitch {
     this.attempts.dropIf(({ name, isForced }) => !isForced && this.rank(name) > limit);
   }
 
-  /** Returns the best of these transports that is not in use. */
-  private next(names: TransportName[]): TransportName | undefined {
-    const now = performance.now();
-    const running = {
-      playing: this.playing?.name,
-      started: this.attempts.list.map(({ name }) => name),
-      isStalled: this.isStalled,
-    };
-    return nextOf(names, running, (each) => this.retries.isPausing(each, now));
-  }
-
-  /** Starts the best transport that is not in use. Returns false if there is none. */
-  private startNext(): boolean {
-    const name = this.next(this.usable);
-    if (name) {
-      this.attempts.start(name, false);
-    }
-    return name !== undefined;
-  }
-
-  /**
-   * Starts the best of these transports that is not in use, unless too many tiles of the page do so at the moment. If
-   * the picture has stopped and all others are pausing after failures, does not wait for the end of the pause.
-   */
-  private startInTurn(names: TransportName[]): void {
-    const isLast = this.isStalled && this.attempts.list.length === 0;
-    const others = names.filter((each) => each !== this.current?.name);
-    const name = this.next(names) ?? (isLast ? this.retries.nextOf(others) : undefined);
-    const endTurn = name && this.turns.take();
-    if (name && endTurn) {
-      this.attempts.start(name, false, endTurn);
-    }
-  }
-
   private eventsOf(attempt: () => Attempt): TransportEvents {
     const { events } = this.host;
     const ifLeading = (report: () => void) => {
@@ -291,6 +283,7 @@ export class TransportSwitch {
       grown: () => ifLeading(events.grown),
       restart: () => ifLeading(events.restart),
       renew: () => this.onRenew(attempt()),
+      soundless: () => this.onSoundless(attempt()),
       away: (isAway) => {
         attempt().isAway = isAway;
         this.reportAway();
@@ -305,6 +298,18 @@ export class TransportSwitch {
       attempt.isOver || this.renew();
     } else if (!attempt.isOver) {
       this.attempts.restart(attempt);
+    }
+  }
+
+  /** Another transport may have sound. Until then, or if there is none, the picture plays without sound. */
+  private onSoundless(attempt: Attempt): void {
+    if (attempt.isOver) {
+      return;
+    }
+    attempt.isSoundless = true;
+    this.retries.fail(attempt.name, "codec", performance.now());
+    if (this.playing && this.playing.name !== attempt.name) {
+      this.attempts.drop(attempt);
     }
   }
 
@@ -391,8 +396,8 @@ export class TransportSwitch {
       // Other attempts are in progress, or a transport plays. If they find the same, they report it.
       this.problem = playing ? null : problem;
     } else if (playing && this.isStalled) {
-      this.startInTurn(this.usable);
-    } else if (!playing && !this.startNext() && isLast) {
+      this.starter.startInTurn(this.usable);
+    } else if (!playing && !this.starter.startNext(this.usable) && isLast) {
       this.exhausted(reason);
     }
   }

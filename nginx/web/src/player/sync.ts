@@ -34,13 +34,23 @@ export class SlidingMinimum {
   }
 }
 
+/**
+ * Returns a clock with the Unix time in milliseconds. The clock never jumps, even if the computer's clock is set. It does
+ * not run while the computer sleeps, so each connection needs a new one.
+ */
+export function steadyClock(): () => number {
+  const origin = Date.now() - performance.now();
+  return () => origin + performance.now();
+}
+
 /** Converts times of the service to ages. If the clocks differ, the fastest frame counts as having the age zero. */
 export class AgeClock {
   private readonly fastest = new SlidingMinimum();
+  private readonly unixTime = steadyClock();
 
   /** Records the arrival of a frame that was taken at a Unix time in milliseconds. */
   arrived(takenAt: number): void {
-    this.fastest.add(performance.now(), Date.now() - takenAt);
+    this.fastest.add(performance.now(), this.unixTime() - takenAt);
   }
 
   /** Returns the age, in seconds, of a picture that was taken at a Unix time in milliseconds. */
@@ -48,6 +58,6 @@ export class AgeClock {
     const fastest = this.fastest.value;
     const isSame = fastest > MIN_DELAY_MS && fastest < MAX_DELAY_MS;
     const difference = isSame || !Number.isFinite(fastest) ? 0 : fastest;
-    return Math.max(0, (Date.now() - takenAt - difference) / 1000);
+    return Math.max(0, (this.unixTime() - takenAt - difference) / 1000);
   }
 }

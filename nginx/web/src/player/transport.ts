@@ -68,6 +68,8 @@ export interface TransportEvents {
   restart(): void;
   /** The transport can show what follows only with another connection. Until then, its picture remains. */
   renew(): void;
+  /** The browser cannot play the sound of the stream with this transport. The picture plays. */
+  soundless(): void;
   /** The camera is away, and the service is reconnecting; or the camera is back. */
   away(isAway: boolean): void;
   /** The connection is too slow for the stream, which has this bit rate. */
@@ -111,6 +113,8 @@ export interface Job {
   screen: Screen;
   /** The sound of the tile. A transport that gets the sound in its own connection asks for it only if it is on. */
   sound: Sound;
+  /** Whether the service can continue with the camera's sub stream if the connection is too slow for this stream. */
+  hasSub: boolean;
   /** Whether HLS is played with low latency. */
   isLowLatency: boolean;
   /** Whether the tile is one of many. Such a tile plays with a larger buffer. */

@@ -90,11 +90,21 @@ export function install() {
 }
 
 /** Returns what a transport plays, and a log of what it reports. */
-export function jobFor({ sound = false, key = "front" } = {}) {
+export function jobFor({ sound = false, key = "front", hasSub = true } = {}) {
   const log = [];
   const element = new FakeElement();
   const report = (name) => (value) => log.push(value === undefined ? name : { [name]: value });
-  const names = ["picture", "grown", "restart", "renew", "away", "slow", "steady", "failed"];
+  const names = [
+    "picture",
+    "grown",
+    "restart",
+    "renew",
+    "soundless",
+    "away",
+    "slow",
+    "steady",
+    "failed",
+  ];
   const events = Object.fromEntries(names.map((name) => [name, report(name)]));
   const screen = { takeCanvas: () => element, takeVideo: () => element };
   const host = { addressOf: (stream, file) => `http://cameras/streams/${stream}/${file}` };
@@ -104,6 +114,7 @@ export function jobFor({ sound = false, key = "front" } = {}) {
     key,
     screen,
     sound: { isOn: sound, volume },
+    hasSub,
     isLowLatency: true,
     isWall: false,
   };

@@ -1,7 +1,8 @@
 // Shows JPEG pictures, which the service sends over a WebSocket. A jitter buffer shows them evenly.
 import { PictureQueue } from "../picture-queue";
-import { AgeClock } from "../sync";
+import { AgeClock, steadyClock } from "../sync";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
+import { LifeSigns } from "./life-signs";
 import { closedSocket, endOf, messageOf, reportState } from "./socket";
 
 /** Bytes before the JPEG. */
@@ -17,20 +18,19 @@ const RATE_WINDOW_MS = 5000;
 const SLOWEST = 1;
 const SURE_MS = 6000;
 
-/** Returns the Unix time in milliseconds by a clock that never jumps. */
-function steadyTime(): number {
-  return performance.timeOrigin + performance.now();
-}
-
 export class MjpegTransport implements Transport {
   readonly name = "mjpeg";
   readonly element: HTMLCanvasElement;
   private socket: WebSocket | null = null;
   private readonly context: CanvasRenderingContext2D | null;
   private readonly clock = new AgeClock();
+  private readonly unixTime = steadyClock();
   private readonly queue = new PictureQueue<ImageBitmap>((picture) => picture.close());
   private arrivals: { at: number; bytes: number }[] = [];
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** The number of the last picture that was acknowledged. */
+  private acked = 0;
+  private readonly signs = new LifeSigns(() => this.acknowledge(this.acked));
   private isStopped = false;
   private hasPicture = false;
   private shown: { takenAt: number; at: number; interval: number } | null = null;
@@ -73,16 +73,22 @@ export class MjpegTransport implements Transport {
       isOpened = true;
       this.events.accepted();
     };
-    socket.onclose = (event) => {
-      if (!this.isStopped) {
-        void closedSocket(this.job, isOpened, event).then((failure) => this.fail(failure));
+    let isEnding = false;
+    const onClose = (reason: string) => {
+      if (!this.isStopped && !isEnding) {
+        isEnding = true;
+        void closedSocket(this.job, isOpened, reason).then((failure) => this.fail(failure));
       }
     };
+    socket.onclose = ({ reason }) => onClose(reason);
+    // A socket that the page's Content-Security-Policy forbids is never closed in some browsers.
+    socket.onerror = () => isOpened || onClose("");
     this.socket = socket;
   }
 
   stop(): void {
     this.isStopped = true;
+    this.signs.away(false);
     this.socket?.close();
     clearTimeout(this.timer);
     this.queue.clear();
@@ -136,6 +142,7 @@ export class MjpegTransport implements Transport {
         this.rated(Number(message?.value) || null);
         break;
       case "state":
+        this.signs.away(message?.state !== "live");
         reportState(message ?? {}, this.job.host, this.events);
         break;
       case "end":
@@ -170,7 +177,7 @@ export class MjpegTransport implements Transport {
         picture.close();
         return;
       }
-      this.queue.add(picture, takenAt, steadyTime());
+      this.queue.add(picture, takenAt, this.unixTime());
       this.show();
     } catch {
       // A damaged picture is left out.
@@ -180,6 +187,7 @@ export class MjpegTransport implements Transport {
 
   /** The service sends at most two pictures that are not acknowledged, so its pictures are recent on a slow line too. */
   private acknowledge(number: number): void {
+    this.acked = number;
     if (this.socket?.readyState === WebSocket.OPEN) {
       this.socket.send(JSON.stringify({ type: "ack", number }));
     }
@@ -188,11 +196,11 @@ export class MjpegTransport implements Transport {
   /** Shows the picture whose time has come, and waits for the next one. */
   private show(): void {
     clearTimeout(this.timer);
-    const due = this.queue.take(steadyTime());
+    const due = this.queue.take(this.unixTime());
     if (due) {
       this.draw(due.picture, due.takenAt);
     }
-    const next = this.queue.next(steadyTime());
+    const next = this.queue.next(this.unixTime());
     if (next !== null) {
       this.timer = setTimeout(() => this.show(), next);
     }

@@ -3,6 +3,7 @@ import { applyTo, play } from "../sound";
 import type { Figures, Job, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
 import { isFullScreenOnPhone } from "./phone";
+import { unexplained } from "./refusal";
 
 /** The connection has been fast enough if the video has played for this time without a stop. */
 const STEADY_MS = 10_000;
@@ -36,7 +37,7 @@ export class NativeTransport implements Transport {
     });
     // This event is the only sign that media arrives.
     element.addEventListener("progress", () => events.media(), { signal });
-    element.addEventListener("error", () => events.failed({ reason: "connection" }), { signal });
+    element.addEventListener("error", () => void this.fail(), { signal });
     element.src = this.job.host.addressOf(this.job.key, "stream.m3u8");
     this.resume();
   }
@@ -58,6 +59,13 @@ export class NativeTransport implements Transport {
       this.events.steady();
     }
     return { age: null, rate: null };
+  }
+
+  private async fail(): Promise<void> {
+    const failure = await unexplained(this.job);
+    if (!this.ended.signal.aborted) {
+      this.events.failed(failure);
+    }
   }
 
   private resume(): void {

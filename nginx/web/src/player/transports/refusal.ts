@@ -44,10 +44,10 @@ export function failureOf(error: Coded): Failure {
 }
 
 /**
- * Returns the failure of a WebSocket to this stream that was closed before it was open. Browsers do not show why, so an
- * HTTP request finds out whether the permission has ended.
+ * Returns the failure of a connection to this stream, such as a WebSocket that was closed before it was open. Browsers
+ * do not show why, so an HTTP request finds out whether the permission has ended.
  */
-export async function refusedSocket({ host, key }: Stream): Promise<Failure> {
+export async function unexplained({ host, key }: Stream): Promise<Failure> {
   try {
     const response = await fetch(host.addressOf(key, PROBE), {
       cache: "no-store",

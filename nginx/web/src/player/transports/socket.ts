@@ -3,7 +3,8 @@ import type { Coded } from "../../api/problem";
 import { ArrivalMeter } from "../arrivals";
 import type { Host } from "../host";
 import type { Failure, TransportEvents } from "../transport";
-import { failureOf, refusedSocket, type Stream } from "./refusal";
+import { LifeSigns } from "./life-signs";
+import { failureOf, type Stream, unexplained } from "./refusal";
 
 /** Interval between two acknowledgements. */
 const ACK_EVERY_MS = 250;
@@ -71,14 +72,13 @@ export function reportState(
   events.away(isAway);
 }
 
-/** Returns the failure of a WebSocket that was closed without the message `end`. `isOpened`: whether it was ever open. */
-export function closedSocket(
-  stream: Stream,
-  isOpened: boolean,
-  { reason }: CloseEvent,
-): Promise<Failure> {
+/**
+ * Returns the failure of a WebSocket that was closed without the message `end`. `isOpened`: whether it was ever open.
+ * `reason`: that of the close frame.
+ */
+export function closedSocket(stream: Stream, isOpened: boolean, reason: string): Promise<Failure> {
   if (!isOpened) {
-    return refusedSocket(stream);
+    return unexplained(stream);
   }
   // A client that is too slow for the message gets the code as the reason of the close frame.
   return Promise.resolve(reason ? endOf({ code: reason }) : { reason: "connection" });
@@ -88,11 +88,14 @@ export class LiveSocket {
   readonly meter = new ArrivalMeter();
   private readonly socket: WebSocket;
   private isClosed = false;
+  /** Whether the connection has ended, and the cause is being found out. */
+  private isEnding = false;
   private isOpened = false;
   /** The newest frame that was shown or skipped, and the newest one that was acknowledged. */
   private done = 0;
   private acked = 0;
   private ackTimer: ReturnType<typeof setTimeout> | undefined;
+  private readonly signs = new LifeSigns(() => this.send({ type: "ack", number: this.acked }));
 
   constructor(
     private readonly stream: Stream,
@@ -109,7 +112,9 @@ export class LiveSocket {
       this.events.accepted();
     };
     this.socket.onmessage = ({ data }) => this.onMessage(data);
-    this.socket.onclose = (event) => void this.onClose(event);
+    this.socket.onclose = ({ reason }) => void this.onClose(reason);
+    // A socket that the page's Content-Security-Policy forbids is never closed in some browsers.
+    this.socket.onerror = () => this.isOpened || void this.onClose("");
   }
 
   /**
@@ -144,6 +149,7 @@ export class LiveSocket {
   close(): void {
     this.isClosed = true;
     clearTimeout(this.ackTimer);
+    this.signs.away(false);
     this.socket.close();
   }
 
@@ -155,9 +161,10 @@ export class LiveSocket {
     }
   }
 
-  private async onClose(event: CloseEvent): Promise<void> {
-    if (!this.isClosed) {
-      this.fail(await closedSocket(this.stream, this.isOpened, event));
+  private async onClose(reason: string): Promise<void> {
+    if (!this.isClosed && !this.isEnding) {
+      this.isEnding = true;
+      this.fail(await closedSocket(this.stream, this.isOpened, reason));
     }
   }
 
@@ -178,6 +185,11 @@ export class LiveSocket {
     }
   }
 
+  private onState(message: ServiceMessage): void {
+    this.signs.away(message.state !== "live");
+    reportState(message, this.stream.host, this.events);
+  }
+
   private onText(text: string): void {
     const message = messageOf(text);
     switch (message?.type) {
@@ -192,7 +204,7 @@ export class LiveSocket {
         this.listener.gap();
         break;
       case "state":
-        reportState(message ?? {}, this.stream.host, this.events);
+        this.onState(message ?? {});
         break;
       case "end":
         this.fail(endOf(message ?? {}));

@@ -165,28 +165,34 @@ export class WebCodecsTransport implements Transport {
   }
 
   /** Sound that the browser cannot decode does not keep the picture from playing. */
+  private onSoundless(): void {
+    this.audio = null;
+    if (!this.isStopped) {
+      this.events.soundless();
+    }
+  }
+
   private configureAudio(audio: SocketMedia["audio"]): void {
     closeDecoder(this.audio);
     this.audio = null;
     if (!audio || !this.output) {
       return;
     }
-    const decoder = new AudioDecoder({
-      output: (data) => this.onSound(data),
-      error: () => {
-        this.audio = null;
-      },
-    });
     const { codec, sample_rate: sampleRate, channels: numberOfChannels, description } = audio;
     try {
+      // Some browsers have only the decoder of video.
+      const decoder = new AudioDecoder({
+        output: (data) => this.onSound(data),
+        error: () => this.audio === decoder && this.onSoundless(),
+      });
+      this.audio = decoder;
       const config: AudioDecoderConfig = { codec, sampleRate, numberOfChannels };
       if (description) {
         config.description = Uint8Array.from(atob(description), (letter) => letter.charCodeAt(0));
       }
       decoder.configure(config);
-      this.audio = decoder;
     } catch {
-      this.audio = null;
+      this.onSoundless();
     }
   }
 
@@ -259,7 +265,7 @@ export class WebCodecsTransport implements Transport {
       try {
         this.audio.decode(new EncodedAudioChunk({ type: "key", timestamp, data }));
       } catch {
-        this.audio = null;
+        this.onSoundless();
       }
     }
   }

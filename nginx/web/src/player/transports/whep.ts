@@ -5,7 +5,7 @@ import { applyTo, play } from "../sound";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
 import { onFirstFrame } from "./first-frame";
 import { isFullScreenOnPhone } from "./phone";
-import { failureOf } from "./refusal";
+import { failureOf, unexplained } from "./refusal";
 import { RequestQueue } from "./request-queue";
 
 /** Time limit for the answer of the service, from the moment at which the offer is sent. */
@@ -141,13 +141,16 @@ export class WhepTransport implements Transport {
     }
   }
 
-  /** When the service ends the session, the state of the transport shows that at once; that of the connection does not. */
+  /**
+   * When the service ends the session, for example because the permission has ended, the state of the transport shows
+   * that at once; that of the connection does not.
+   */
   private followEnd(): void {
     const [receiver] = this.peer.getReceivers();
     const transport = receiver?.transport;
     const onChange = () => {
       if (transport?.state === "closed") {
-        this.fail({ reason: "connection" });
+        void unexplained(this.job).then((failure) => this.fail(failure));
       }
     };
     transport?.addEventListener("statechange", onChange, { signal: this.ended.signal });
@@ -229,7 +232,8 @@ export class WhepTransport implements Transport {
       return;
     }
     this.events.media();
-    if (now.width > 0 && now.width < before.width && !this.job.key.endsWith("~sub")) {
+    const isSmaller = now.width > 0 && now.width < before.width;
+    if (isSmaller && this.job.hasSub && !this.job.key.endsWith("~sub")) {
       // The service has found the connection too slow, and continues with the sub stream. With a session of the sub
       // stream, the tile knows that, and returns to the main stream later.
       this.events.slow(this.figures.rate ?? 0);

@@ -93,11 +93,9 @@ export function useLive(options: Options): Live {
     if (!player) {
       return;
     }
-    player.onStuck = () => {
-      if (streams.peek()?.get(key)?.state === "live") {
-        player.restart();
-      }
-    };
+    const isListedLive = () => streams.peek()?.get(key)?.state === "live";
+    player.isListedLive = isListedLive;
+    player.onStuck = () => isListedLive() && player.restart();
     if (state === "live" && ["failed", "retrying"].includes(player.state.peek())) {
       player.hurry();
     }

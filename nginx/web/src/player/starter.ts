@@ -1,0 +1,62 @@
+// Starts transports of a tile: the best one that is not in use, and not pausing after a failure.
+import type { Attempts } from "./attempts";
+import { nextOf } from "./candidates";
+import type { Retries } from "./retries";
+import type { TransportName } from "./transport";
+import type { Turns } from "./turns";
+
+/** Transports that are pausing after failures are tried at most this often while the picture has stopped. */
+const IMPATIENT_MS = 2000;
+
+export interface Visible {
+  /** The visible transport, unless it has ended. */
+  current: TransportName | undefined;
+  /** The same, but only if it plays the wanted stream. */
+  playing: TransportName | undefined;
+  /** Whether the visible picture has stopped. */
+  isStalled: boolean;
+}
+
+export class Starter {
+  constructor(
+    private readonly attempts: Attempts,
+    private readonly retries: Retries,
+    private readonly turns: Turns,
+    private readonly visible: () => Visible,
+  ) {}
+
+  /** Returns the best of these transports that is not in use. */
+  private next(names: TransportName[]): TransportName | undefined {
+    const now = performance.now();
+    const started = this.attempts.list.map(({ name }) => name);
+    const running = { ...this.visible(), started };
+    return nextOf(names, running, (each) => this.retries.isPausing(each, now));
+  }
+
+  /** Starts the best of these transports that is not in use. Returns false if there is none. */
+  startNext(names: TransportName[]): boolean {
+    const name = this.next(names);
+    if (name) {
+      this.attempts.start(name, false);
+    }
+    return name !== undefined;
+  }
+
+  /**
+   * Starts the best of these transports that is not in use, unless too many tiles of the page do so at the moment. If
+   * the picture has stopped and all others are pausing after failures, does not wait for the end of the pause, but only
+   * for IMPATIENT_MS. With `isForced`, the transport replaces the visible one even if that one is better.
+   */
+  startInTurn(names: TransportName[], isForced = false): void {
+    const { current, isStalled } = this.visible();
+    const { list, startedAt } = this.attempts;
+    const isTime = performance.now() - startedAt > IMPATIENT_MS;
+    const others = names.filter((each) => each !== current);
+    const isImpatient = isStalled && list.length === 0 && isTime;
+    const name = this.next(names) ?? (isImpatient ? this.retries.nextOf(others) : undefined);
+    const endTurn = name && this.turns.take();
+    if (name && endTurn) {
+      this.attempts.start(name, isForced, endTurn);
+    }
+  }
+}
