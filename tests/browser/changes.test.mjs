@@ -8,6 +8,8 @@ import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
+/** `./deploy/test --long` also runs the tests of the transports that share their code with others. */
+const IS_LONG = Boolean(process.env.LONG_TESTS);
 const SETTINGS = { WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
 const TRANSPORTS = ["webcodecs", "webrtc", "mse", "hls", "mjpeg"];
 /** The picture may stop for this time when a tile changes, in milliseconds. A busy machine needs a margin. */
@@ -55,7 +57,9 @@ describe("a tile", { concurrency: false }, () => {
   }
 
   for (const transport of TRANSPORTS) {
-    test(`keeps its picture when it changes between the streams of a camera (${transport})`, async (t) => {
+    const skip = !IS_LONG && !["webcodecs", "webrtc"].includes(transport);
+    const name = `keeps its picture when it changes between the streams of a camera (${transport})`;
+    test(name, { skip }, async (t) => {
       const id = `levels-${transport}`;
       await putWithSub(t, id);
       // With five tiles, the wall shows the sub stream.
@@ -131,7 +135,9 @@ describe("a tile", { concurrency: false }, () => {
     ["5", ["webcodecs", "webrtc", "mse", "hls"]],
     ["1", ["webcodecs", "webrtc", "mse"]],
   ]) {
-    test(`plays a camera with ${perSecond} frames per second`, async (t) => {
+    test(`plays a camera with ${perSecond} frames per second`, {
+      skip: !IS_LONG && perSecond === "5",
+    }, async (t) => {
       const options = ["--running", "h264", "--fps", perSecond, "--gop-seconds", "4"];
       const { link } = await Camera.startFor(t, 0, options);
       for (const transport of transports) {
@@ -161,7 +167,8 @@ describe("a tile", { concurrency: false }, () => {
     ["mse", "h264-aac"],
     ["hls", "h264-aac"],
   ]) {
-    test(`plays the sound of a camera only while it is on (${transport})`, async (t) => {
+    const skip = !IS_LONG && !["webcodecs", "mse"].includes(transport);
+    test(`plays the sound of a camera only while it is on (${transport})`, { skip }, async (t) => {
       const camera = await Camera.startFor(t, 0, ["--running", mount]);
       const id = `hears-${transport}`;
       await on.service.put(id, { rtsp_link: `rtsp://127.0.0.1:${camera.port}/${mount}` });

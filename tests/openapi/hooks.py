@@ -6,6 +6,10 @@ import schemathesis
 
 numbers = itertools.count(1)
 
+# Schemathesis does not know the types of WHEP's bodies, which are text.
+for media_type in ("application/sdp", "application/trickle-ice-sdpfrag"):
+    schemathesis.serializer.alias(media_type, "text/plain")
+
 
 @schemathesis.hook
 def before_call(context, case, kwargs):

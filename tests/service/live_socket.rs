@@ -723,8 +723,11 @@ async fn many_sockets_that_are_dropped_at_once_leave_nothing() {
     assert_eq!(metrics.value(open), Some(300.0));
     drop(sockets);
     Metrics::until(&manager, "no socket is open", |metrics| metrics.value(open) == Some(0.0)).await;
-    until("the stream has ended", || async { manager.ffmpegs().is_empty() }).await;
+    until("the stream has ended", || async {
+        manager.get("/api/streams").await.body["streams"] == json!([])
+    })
+    .await;
+    assert!(manager.ffmpegs().is_empty());
     // nginx keeps some connections to the manager open.
     until("all files are closed", || async { open_files(manager.pid()) <= files + 10 }).await;
-    assert_eq!(manager.get("/api/streams").await.body["streams"], json!([]));
 }
