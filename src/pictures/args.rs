@@ -36,24 +36,34 @@ pub(super) fn arguments(
     } else {
         &[]
     };
+    let input = input(skipped);
     let arguments = [
-        ["-hide_banner", "-nostats"].as_slice(),
-        &["-nostdin", "-loglevel", "level+error"],
-        // FFmpeg keeps the times of its input, so that the filter can recognize the newest frame.
-        &["-copyts"],
-        // The headers and the first frame contain all parameters, so FFmpeg need not probe further frames.
-        &["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"],
-        // Some cameras send keyframes that are not complete pictures according to the standard.
-        &["-flags", "+output_corrupt", "-flags2", "+showall"],
-        // More threads use more memory, and save no processor time.
-        &["-threads", "1", "-filter_threads", "1", "-skip_loop_filter", skipped],
-        &["-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:0"],
+        input.as_slice(),
         &["-map", "0:v:0", "-frames:v", "1", "-fps_mode", "passthrough", "-vf", &filter],
         &["-c:v", "mjpeg", "-threads", "1", "-pix_fmt", "yuvj420p", "-q:v", QUALITY],
         alternatives,
         &["-f", "image2pipe", "pipe:1"],
     ];
     arguments.concat().into_iter().map(str::to_owned).collect()
+}
+
+/// Returns the arguments with which FFmpeg decodes frames of video from its standard input. `skipped` names the frames for
+/// which the loop filter is skipped.
+pub(super) fn input(skipped: &str) -> Vec<&str> {
+    let arguments = [
+        ["-hide_banner", "-nostats"].as_slice(),
+        &["-nostdin", "-loglevel", "level+error"],
+        // FFmpeg keeps the times of its input, because the times mark the frames that become pictures.
+        &["-copyts"],
+        // The headers and the first frame contain all parameters, so FFmpeg need not probe further frames.
+        &["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"],
+        // Some cameras send keyframes that are not complete pictures according to the standard.
+        &["-flags", "+output_corrupt", "-flags2", "+showall"],
+        // Each further thread uses more memory and delays the pictures by a frame, and saves no processor time.
+        &["-threads", "1", "-filter_threads", "1", "-skip_loop_filter", skipped],
+        &["-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:0"],
+    ];
+    arguments.concat()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::selection;
 use super::width::Width;
 use crate::child::spawner::output_pipe;
+use crate::pictures::args;
 
 /// Quality of a JPEG, from 1 (best) to 31.
 const QUALITY: &str = "5";
@@ -15,20 +16,7 @@ pub(super) fn arguments(widths: &[Width], skips_loop_filter: bool) -> Vec<String
     // The loop filter takes a third of the time. Without the filter, small errors add up from frame to frame. The
     // errors are invisible in the first seconds after a keyframe, and become visible later.
     let skipped = if skips_loop_filter { "all" } else { "none" };
-    let input = [
-        ["-hide_banner", "-nostats"].as_slice(),
-        &["-nostdin", "-loglevel", "level+error"],
-        // FFmpeg keeps the times of its input, because the times mark the frames that become pictures.
-        &["-copyts"],
-        // The headers and the first frame contain all parameters, so FFmpeg need not probe further frames.
-        &["-probesize", "32", "-analyzeduration", "0", "-fpsprobesize", "0"],
-        // Some cameras send keyframes that are not complete pictures according to the standard.
-        &["-flags", "+output_corrupt", "-flags2", "+showall"],
-        // Each further thread delays the pictures by a frame.
-        &["-threads", "1", "-filter_threads", "1", "-skip_loop_filter", skipped],
-        &["-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:0"],
-    ];
-    let mut arguments: Vec<_> = input.concat().into_iter().map(str::to_owned).collect();
+    let mut arguments: Vec<_> = args::input(skipped).into_iter().map(str::to_owned).collect();
     for (index, width) in widths.iter().enumerate() {
         let select = format!("select='{}'", selection::expression(index));
         let filter = match width {
