@@ -424,8 +424,8 @@ async fn audio_is_sent_as_it_is_to_viewers_who_want_it() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_player_that_lost_pictures_gets_a_keyframe_from_the_camera() {
+/// Starts a camera that sends a keyframe every 60 s, or when its ONVIF device is asked for one.
+async fn start_with_onvif() -> (Camera, OnvifDevice, Manager) {
     let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", "60"]).await;
     let login = ["--user", "viewer", "--password", camera.password()];
     let device = OnvifDevice::start_for(&camera, &login).await;
@@ -433,6 +433,12 @@ async fn a_player_that_lost_pictures_gets_a_keyframe_from_the_camera() {
     let link = camera.link_with_credentials("h264");
     let body = json!({ "rtsp_link": link, "onvif": device.address_and_port() });
     assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
+    (camera, device, manager)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_player_that_lost_pictures_gets_a_keyframe_from_the_camera() {
+    let (_camera, device, manager) = start_with_onvif().await;
     let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
     viewer.until("pictures", |it| it.pictures.len() > 20).await;
     let before = (device.events("keyframe").len(), viewer.pictures.len());
@@ -444,13 +450,7 @@ async fn a_player_that_lost_pictures_gets_a_keyframe_from_the_camera() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_viewer_for_whom_only_an_old_keyframe_is_kept_gets_another_one() {
-    let camera = Camera::start_with(&["--running", "h264", "--gop-seconds", "60"]).await;
-    let login = ["--user", "viewer", "--password", camera.password()];
-    let device = OnvifDevice::start_for(&camera, &login).await;
-    let manager = Manager::start(ON).await;
-    let link = camera.link_with_credentials("h264");
-    let body = json!({ "rtsp_link": link, "onvif": device.address_and_port() });
-    assert_eq!(manager.put("/api/cameras/cam", &body).await.status, 201);
+    let (_camera, device, manager) = start_with_onvif().await;
     let mut first = WhepViewer::open(&manager, WHEP, Offer::default()).await;
     // The hub keeps groups of up to 12 s.
     tokio::select! {
