@@ -1,9 +1,11 @@
 // The element <stream-camera>: its properties, methods and events.
+
 import { watchSight } from "../../../nginx/web/src/player/sight";
+import type { CameraState } from "../index";
 import { AttributeElement, OBSERVED } from "./attributes";
 import type { GetToken } from "./host";
 import type { Labels } from "./labels";
-import { type CameraState, Playback } from "./playback";
+import { Playback } from "./playback";
 import { View } from "./view";
 
 /** Properties that frameworks can set before the element is defined. */
@@ -85,7 +87,7 @@ export class StreamCamera extends AttributeElement {
     return this.playback.player.latency.peek();
   }
 
-  /** The present error; null while there is none. */
+  /** The present error; null while the element works. */
   get error(): { code: string; message: string } | null {
     return this.playback.error;
   }

@@ -1,17 +1,8 @@
 // The texts of the element.
 
-export interface Labels {
-  play: string;
-  stop: string;
-  mute: string;
-  unmute: string;
-  fullscreen: string;
-  connecting: string;
-  waiting: string;
-  ended: string;
-  /** Begins the message of an error. */
-  failed: string;
-}
+import type { Labels } from "../index";
+
+export type { Labels };
 
 export const ENGLISH: Labels = {
   play: "Play",

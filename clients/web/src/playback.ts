@@ -4,6 +4,7 @@ import type { Profile } from "../../../nginx/web/src/api/types";
 import { LivePlayer } from "../../../nginx/web/src/player/live";
 import type { State } from "../../../nginx/web/src/player/request";
 import { effect, untracked } from "../../../nginx/web/src/player/signals";
+import type { CameraState } from "../index";
 import type { AttributeElement } from "./attributes";
 import { BriefErrors } from "./brief";
 import { TokenHost } from "./host";
@@ -21,15 +22,6 @@ const NO_CAMERA: Coded = {
   code: "invalid_source",
   detail: "the attributes name no camera; set server and camera, or src",
 };
-
-export type CameraState =
-  | "idle"
-  | "connecting"
-  | "playing"
-  | "waiting"
-  | "pictures"
-  | "failed"
-  | "ended";
 
 /** The states of the player as states of the element. */
 const STATES: Record<State, CameraState> = {

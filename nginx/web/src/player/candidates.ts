@@ -16,7 +16,7 @@ export interface Running {
   isStalled: boolean;
 }
 
-/** Returns the best of these transports that is not in use; undefined if there is none. */
+/** Returns the best of these transports that is not in use; undefined if all are in use. */
 export function nextOf(
   names: TransportName[],
   { playing, started, isStalled }: Running,

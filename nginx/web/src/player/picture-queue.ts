@@ -55,7 +55,7 @@ export class PictureQueue<Picture> {
     }
   }
 
-  /** Returns the newest picture whose time has come, and drops older ones; null if there is none. */
+  /** Returns the newest picture whose time has come, and drops older ones; null if no picture is due. */
   take(now: number): Waiting<Picture> | null {
     const delay = Math.min(...this.delays) + this.depth;
     const index = this.waiting.findLastIndex(({ takenAt }) => takenAt + delay <= now);

@@ -39,7 +39,7 @@ export class Retries {
     return now < (this.failed.get(name)?.until ?? 0);
   }
 
-  /** Returns the transport whose pause ends first, without those whose failure lasts; undefined if there is none. */
+  /** Returns the transport whose pause ends first, without those whose failure lasts; undefined if no transport pauses. */
   nextOf(names: TransportName[]): TransportName | undefined {
     const until = (name: TransportName) => this.failed.get(name)?.until ?? 0;
     return names

@@ -33,7 +33,7 @@ export class Starter {
     return nextOf(names, running, (each) => this.retries.isPausing(each, now));
   }
 
-  /** Starts the best of these transports that is not in use. Returns false if there is none. */
+  /** Starts the best of these transports that is not in use. Returns false if all are in use. */
   startNext(names: TransportName[]): boolean {
     const name = this.next(names);
     if (name) {

@@ -133,7 +133,7 @@ export class TransportSwitch {
 
   /**
    * Starts the visible transport again, and changes to the new one when it has a picture. With `forPermission`, does so
-   * only if the transport goes on with the permission with which it began: hls.js does not, because each of its requests
+   * only if the transport keeps the permission with which it began: hls.js does not, because each of its requests
    * gets the newest one.
    */
   renew(forPermission = false): void {
@@ -301,7 +301,7 @@ export class TransportSwitch {
     }
   }
 
-  /** Another transport may have sound. Until then, or if there is none, the picture plays without sound. */
+  /** Another transport may have sound. Until one plays, the picture plays without sound. */
   private onSoundless(attempt: Attempt): void {
     if (attempt.isOver) {
       return;

@@ -34,7 +34,7 @@ export class WebCodecsTransport implements Transport {
   private lastNumber = 0;
   /** The number of the newest frame of video that the decoder has got. */
   private newest = 0;
-  /** The newest decoded picture that was not shown, because a newer one was expected; null if there is none. */
+  /** The newest decoded picture that was not shown, because a newer one was expected; null if each was shown. */
   private hidden: VideoFrame | null = null;
   /** The presentation time of the newest audio that is decoded but not played. */
   private silentUntil = Number.NEGATIVE_INFINITY;
