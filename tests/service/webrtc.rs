@@ -498,6 +498,21 @@ async fn a_viewer_with_a_slow_network_continues_with_the_sub_stream() {
     assert_eq!(viewer.delete(&manager).await, 204);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn packets_are_sent_twice_over_a_network_that_loses_some() {
+    let (_camera, manager) = start("h264", &[]).await;
+    let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+    viewer.until("pictures", |it| it.pictures.len() > 100).await;
+    assert_eq!(viewer.repeated, 0, "nothing was lost");
+    viewer.loss = 0.02;
+    viewer.until("second copies", |it| it.repeated > 0).await;
+    let before = viewer.pictures.len();
+    viewer.until("pictures", |it| it.pictures.len() > before + 100).await;
+    assert!(viewer.repeated > 80, "{} second copies", viewer.repeated);
+    let times: Vec<_> = viewer.pictures[before..].iter().map(|it| it.media.time).collect();
+    assert!(times.is_sorted(), "each picture is received once");
+}
+
 /// Starts a camera with a main stream of 4 Mbit/s and a small sub stream, and a viewer of the main stream whose network
 /// has this rate, in Mbit/s.
 async fn watch_over(rate: f64) -> (Camera, Camera, Manager, WhepViewer) {

@@ -1,4 +1,5 @@
-//! Whether the network between the manager and a viewer is fast enough for the video.
+//! Whether the network between the manager and a viewer is fast enough for the video, and whether it loses packets
+//! although it is.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -17,6 +18,19 @@ const MIN_SHARE: f64 = 0.5;
 /// slowly.
 const MIN_QUEUE: Duration = Duration::from_millis(100);
 const MIN_LOSS: f32 = 0.02;
+/// The number of reports with a loss, among the last [`LOSS_WINDOW`] reports, that show that the network loses packets all
+/// the time. A network that loses 2 % does so in most seconds, even at the rate of a sub stream.
+const LOSSY_REPORTS: usize = 3;
+const LOSS_WINDOW: usize = 10;
+/// The time without a loss after which packets are no longer sent twice. While they are, a network that loses 2 % still
+/// loses both copies of a packet about once a minute.
+const REPEAT_TIME: Duration = Duration::from_mins(2);
+/// The highest rate, in bits per second, that is sent twice. Sub streams have lower rates.
+const MAX_REPEATED: f64 = 1e6;
+/// The sum of the losses of these reports above which packets are not sent twice, because more packets could cause more
+/// losses. It is 5 % on average.
+const MAX_REPEATED_LOSS: f32 = 0.5;
+
 /// The number of reports over which the rate that is sent is measured. Keyframes make the rate of a single second uneven.
 const WINDOW: usize = 4;
 
@@ -45,6 +59,12 @@ pub(super) struct Capacity {
     /// The number of reports in a row with a high loss.
     lossy_reports: u32,
     is_short: bool,
+    /// The losses of the last reports.
+    losses: VecDeque<f32>,
+    /// The highest loss since the last report.
+    loss: f32,
+    /// The time until which packets are sent twice; `None` if they are sent once.
+    repeat_until: Option<Instant>,
 }
 
 impl Capacity {
@@ -55,6 +75,7 @@ impl Capacity {
             Some(_) => self.lossy_reports = 0,
             None => {}
         }
+        self.loss = self.loss.max(loss.unwrap_or_default());
         self.is_short |= self.lossy_reports >= REPORTS;
     }
 
@@ -64,8 +85,8 @@ impl Capacity {
         let shortest = self.shortest_rtt.into_iter().chain(rtt).min();
         self.shortest_rtt = shortest;
         let queue = rtt.zip(shortest).map(|(rtt, shortest)| rtt.saturating_sub(shortest));
-        let is_waiting = queue.is_some_and(|queue| queue >= MIN_QUEUE)
-            || loss.is_some_and(|loss| loss >= MIN_LOSS);
+        let has_queue = queue.is_some_and(|queue| queue >= MIN_QUEUE);
+        let is_waiting = has_queue || loss.is_some_and(|loss| loss >= MIN_LOSS);
         if self.sent.len() == WINDOW {
             self.sent.pop_front();
         }
@@ -83,6 +104,31 @@ impl Capacity {
             self.short_reports = 0;
         }
         self.is_short |= self.short_reports >= REPORTS;
+        self.choose_repeats(has_queue || rate > MAX_REPEATED, loss, at);
+    }
+
+    /// Chooses whether packets are sent twice from now on. A player gets a lost packet again only after a round trip, and
+    /// after several if the request or the packet is lost again, which interrupts the picture.
+    fn choose_repeats(&mut self, is_forbidden: bool, loss: Option<f32>, at: Instant) {
+        let loss = std::mem::take(&mut self.loss).max(loss.unwrap_or_default());
+        if self.losses.len() == LOSS_WINDOW {
+            self.losses.pop_front();
+        }
+        self.losses.push_back(loss);
+        let sum: f32 = self.losses.iter().sum();
+        let lossy = self.losses.iter().filter(|loss| **loss > 0.0).count();
+        if is_forbidden || sum > MAX_REPEATED_LOSS {
+            self.repeat_until = None;
+        } else if lossy >= LOSSY_REPORTS || loss > 0.0 && self.repeat_until.is_some() {
+            self.repeat_until = Some(at + REPEAT_TIME);
+        } else if self.repeat_until.is_some_and(|until| until <= at) {
+            self.repeat_until = None;
+        }
+    }
+
+    /// Returns whether packets are to be sent twice, because the network loses some, but has room for more.
+    pub(super) fn needs_repeats(&self) -> bool {
+        self.repeat_until.is_some()
     }
 
     /// Forgets the rates, because the session sends many frames at once, or other frames.
@@ -175,5 +221,62 @@ mod tests {
         assert!(!is_short(80, Some(0.01)), "the camera sends more than before");
         assert!(is_short(180, Some(0.0)), "packets wait");
         assert!(is_short(30, Some(0.05)), "packets are lost");
+    }
+
+    /// Notes `reports` reports of a stream with this rate in Mbit/s, and this loss in every report.
+    fn note_lossy(
+        capacity: &mut Capacity,
+        reports: u64,
+        from: (u64, Instant),
+        rate: f64,
+        loss: f32,
+    ) {
+        for second in from.0..from.0 + reports {
+            let at = from.1 + Duration::from_secs(second);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
+            let sent = (rate * 125_000.0) as u64 * second;
+            let rtt = Some(Duration::from_millis(50));
+            capacity.note_loss(Some(loss));
+            capacity.note_report(&Report { estimate: 9e6, sent, rtt, loss: Some(0.0) }, at);
+        }
+    }
+
+    #[test]
+    fn packets_are_sent_twice_while_a_network_with_room_loses_some() {
+        let start = Instant::now();
+        let needs_repeats = |rate: f64, loss: f32| {
+            let mut capacity = Capacity::default();
+            note_lossy(&mut capacity, 20, (0, start), rate, loss);
+            capacity.needs_repeats()
+        };
+        assert!(needs_repeats(0.5, 0.02));
+        assert!(!needs_repeats(0.5, 0.0), "no loss");
+        assert!(!needs_repeats(0.5, 0.08), "too much loss");
+        assert!(!needs_repeats(4.0, 0.02), "a main stream");
+        let mut capacity = Capacity::default();
+        note_lossy(&mut capacity, 5, (0, start), 0.5, 0.0);
+        note_lossy(&mut capacity, 2, (5, start), 0.5, 0.02);
+        assert!(!capacity.needs_repeats(), "a single bad moment");
+        note_lossy(&mut capacity, 1, (7, start), 0.5, 0.02);
+        assert!(capacity.needs_repeats());
+        note_lossy(&mut capacity, 119, (8, start), 0.5, 0.0);
+        assert!(capacity.needs_repeats(), "the copies hide the losses");
+        note_lossy(&mut capacity, 1, (127, start), 0.5, 0.01);
+        note_lossy(&mut capacity, 119, (128, start), 0.5, 0.0);
+        assert!(capacity.needs_repeats(), "the network still loses packets");
+        note_lossy(&mut capacity, 2, (247, start), 0.5, 0.0);
+        assert!(!capacity.needs_repeats());
+    }
+
+    #[test]
+    fn packets_are_not_sent_twice_while_packets_wait_in_the_network() {
+        let start = Instant::now();
+        let mut capacity = Capacity::default();
+        note_lossy(&mut capacity, 10, (0, start), 0.5, 0.02);
+        assert!(capacity.needs_repeats());
+        let rtt = Some(Duration::from_millis(160));
+        let report = Report { estimate: 9e6, sent: 625_000, rtt, loss: Some(0.02) };
+        capacity.note_report(&report, start + Duration::from_secs(10));
+        assert!(!capacity.needs_repeats());
     }
 }

@@ -10,11 +10,12 @@
 //! | [`timeline`] | the RTP times of a session's frames |
 //! | [`order`] | whether pictures arrive in the order in which they are shown |
 //! | [`packets`] | sending a session's packets |
+//! | [`repeats`] | second copies of packets, behind a network that loses some |
 //! | [`frames`] | the frames of a session, in the form that the library takes |
 //! | [`opus`] | converting the sound of streams to Opus |
 //! | [`keyframes`] | when a session asks the camera for a keyframe |
 //! | [`lag`] | whether a viewer with a TCP connection has fallen behind |
-//! | [`capacity`] | whether the network is fast enough for the video |
+//! | [`capacity`] | whether the network is fast enough for the video, and whether it loses packets |
 //! | [`session`] | one viewer's session, from the answer to its end |
 //! | [`outcome`] | why a session ends |
 //! | [`running`] | the sockets and the announced addresses while WebRTC is on |
@@ -30,6 +31,7 @@ pub(crate) mod opus;
 pub(crate) mod order;
 pub(crate) mod outcome;
 mod packets;
+mod repeats;
 mod routes;
 pub(crate) mod running;
 pub(crate) mod server;

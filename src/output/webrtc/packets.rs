@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use prometheus_client::metrics::counter::Counter;
 use str0m::net::Transmit;
 use tokio::sync::mpsc;
 
+use super::repeats::{Batch, Repeats};
 use super::routes::{Pair, Path, is_stun};
 use super::socket::Sockets;
 
@@ -33,6 +35,7 @@ pub(super) struct Packets {
     segment: usize,
     is_last_short: bool,
     destination: Option<Pair>,
+    repeats: Repeats,
     /// The number of packets that the session has sent.
     pub(super) sent: u64,
     /// The number of packets that all sessions have sent.
@@ -51,6 +54,7 @@ impl Packets {
             segment: 0,
             is_last_short: false,
             destination: None,
+            repeats: Repeats::default(),
             sent: 0,
             total,
         }
@@ -131,15 +135,41 @@ impl Packets {
     /// Sends the packets that have been collected.
     pub(super) async fn flush(&mut self) {
         if let (Some(to), false) = (self.destination, self.batch.is_empty()) {
-            let from = match self.path(to) {
-                Some(Path::Udp(local)) => *local,
-                _ => None,
-            };
-            self.sockets.send(from, to.remote, &self.batch, self.segment).await;
+            self.send_batch(to, &self.batch, self.segment).await;
+            if self.media == Some(to) {
+                let batch =
+                    || Batch { destination: to, bytes: self.batch.clone(), segment: self.segment };
+                self.repeats.note(Instant::now(), batch);
+            }
         }
         self.batch.clear();
         self.is_last_short = false;
         self.destination = None;
+    }
+
+    async fn send_batch(&self, to: Pair, bytes: &[u8], segment: usize) {
+        let from = match self.path(to) {
+            Some(Path::Udp(local)) => *local,
+            _ => None,
+        };
+        self.sockets.send(from, to.remote, bytes, segment).await;
+    }
+
+    /// Chooses whether the packets over UDP that are sent from now on are sent twice.
+    pub(super) fn set_repeats(&mut self, is_on: bool) {
+        self.repeats.is_on = is_on;
+    }
+
+    /// Returns the time at which packets are to be sent again.
+    pub(super) fn repeat_at(&self) -> Option<Instant> {
+        self.repeats.deadline()
+    }
+
+    /// Sends the packets again whose second copy is due.
+    pub(super) async fn repeat_due(&mut self) {
+        while let Some(batch) = self.repeats.take_due(Instant::now()) {
+            self.send_batch(batch.destination, &batch.bytes, batch.segment).await;
+        }
     }
 }
 

@@ -104,6 +104,7 @@ impl Session {
                 Ok(wake_at) => wake_at.min(self.deadline()),
                 Err(end) => return Outcome::End(end),
             };
+            self.packets.repeat_due().await;
             if self.deadline() <= Instant::now() {
                 let is_connected = self.last_heard.is_some();
                 let end =
@@ -124,7 +125,8 @@ impl Session {
             {
                 frames.need_keyframe();
             }
-            let wake_at = self.keyframes.deadline().map_or(wake_at, |at| wake_at.min(at));
+            let others = [self.keyframes.deadline(), self.packets.repeat_at()];
+            let wake_at = others.into_iter().flatten().fold(wake_at, Instant::min);
             let (frames, outbox) = (&mut self.frames, self.packets.outbox());
             let next = async {
                 let Some(frames) = frames else { return std::future::pending().await };
@@ -215,6 +217,7 @@ impl Session {
                         loss: stats.egress_loss_fraction,
                     };
                     self.capacity.note_report(&report, stats.timestamp);
+                    self.packets.set_repeats(self.capacity.needs_repeats());
                 }
             }
             Event::KeyframeRequest(_) => self.keyframes.need(),

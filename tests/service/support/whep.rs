@@ -1,6 +1,6 @@
 //! A viewer who watches over WebRTC, with str0m as the client.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,9 @@ pub(crate) struct WhepViewer {
     pub rate: Option<f64>,
     /// The number of datagrams that have arrived.
     pub received: usize,
+    /// The number of media packets that have arrived, or were lost, for the second time.
+    pub repeated: usize,
+    packets: HashSet<Vec<u8>>,
     /// The packets that wait in the network, with the times of their arrival.
     waiting: VecDeque<(Instant, SocketAddr, Vec<u8>)>,
     /// True once the manager has closed the session.
@@ -195,6 +198,8 @@ impl WhepViewer {
             loss,
             rate,
             received: 0,
+            repeated: 0,
+            packets: HashSet::new(),
             waiting,
             is_closed,
         }
@@ -240,6 +245,12 @@ impl WhepViewer {
         let wait = until.saturating_duration_since(Instant::now()).min(Duration::from_millis(50));
         let received = tokio::time::timeout(wait, self.link.receive()).await;
         self.received += usize::from(matches!(received, Ok(Some(_))));
+        if let Ok(Some((_, bytes))) = &received
+            && bytes[0] >> 6 == 2
+            && !self.packets.insert(bytes.clone())
+        {
+            self.repeated += 1;
+        }
         match received {
             // RTP and RTCP begin with these bits.
             Ok(Some((_, bytes))) if bytes[0] >> 6 == 2 && fastrand::f64() < self.loss => {}
