@@ -9,9 +9,9 @@ const { PictureQueue } = await load("player/picture-queue.ts");
 const INTERVAL_MS = 100;
 
 /** Sends pictures on a network with these delays, one after the other, and returns when each picture was shown. */
-function play(delays, pictures) {
+function play(delays, pictures, smoothness) {
   const dropped = [];
-  const queue = new PictureQueue((picture) => dropped.push(picture));
+  const queue = new PictureQueue((picture) => dropped.push(picture), smoothness);
   const arrivals = Array.from({ length: pictures }, (_, picture) => {
     const takenAt = picture * INTERVAL_MS;
     return { picture, takenAt, at: takenAt + delays(picture) };
@@ -44,6 +44,18 @@ test("on an uneven network, pictures wait until they are shown evenly", () => {
     gaps.every((gap) => Math.abs(gap - INTERVAL_MS) <= 2),
     gaps.join(),
   );
+});
+
+test("with a smallest depth, pictures wait only on a very uneven network", () => {
+  const smoothness = { remembered: 50, inTime: 0.95, maxDepth: 150, minDepth: 60 };
+  const waits = (late) => {
+    const delays = (picture) => 30 + (picture % 5 === 0 ? late : 0);
+    const { shown } = play(delays, 100, smoothness);
+    return shown.slice(60).map(({ delay }) => delay);
+  };
+  assert.deepEqual([...new Set(waits(50))].sort(), [30, 80], "each is shown when it arrives");
+  assert.deepEqual([...new Set(waits(90))], [120], "all wait for the late ones");
+  assert.equal(Math.min(...waits(400)), 180, "no longer than the greatest depth");
 });
 
 test("pictures that arrive after a later one was shown are dropped", () => {

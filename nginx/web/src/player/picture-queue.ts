@@ -1,11 +1,18 @@
 // A jitter buffer: pictures wait until their time, so that they are shown evenly although they arrive unevenly.
 
-/** The pause of a picture is at most this many milliseconds. */
-const MAX_DEPTH_MS = 400;
-/** The delays of this many pictures determine the depth. */
-const REMEMBERED = 50;
-/** This share of the pictures should arrive in time. */
-const IN_TIME = 0.95;
+export interface Smoothness {
+  /** The delays of this many pictures determine the depth. */
+  remembered: number;
+  /** This share of the pictures should arrive in time. */
+  inTime: number;
+  /** A picture waits for at most this many milliseconds. */
+  maxDepth: number;
+  /** If pictures would wait for fewer milliseconds, they do not wait at all. */
+  minDepth: number;
+}
+
+/** For pictures that arrive a few times per second. */
+const FEW: Smoothness = { remembered: 50, inTime: 0.95, maxDepth: 400, minDepth: 0 };
 /** If a picture is this many milliseconds older than the visible one, the clock of the service was set back. */
 const SET_BACK_MS = 3000;
 /** At most this many pictures wait. */
@@ -20,28 +27,34 @@ export class PictureQueue<Picture> {
   private waiting: Waiting<Picture>[] = [];
   /** How long the latest pictures were on their way, in milliseconds, by clocks that may differ. */
   private delays: number[] = [];
+  private fastest = 0;
   private shownAt = Number.NEGATIVE_INFINITY;
+  /** Milliseconds that the fastest picture waits, so that most others arrive in time. */
+  private depth = 0;
 
   /** `drop` releases a picture that is not shown. */
-  constructor(private readonly drop: (picture: Picture) => void) {}
+  constructor(
+    private readonly drop: (picture: Picture) => void,
+    private readonly smoothness = FEW,
+  ) {}
 
-  /** Milliseconds that the fastest picture waits, so that most others arrive in time. */
-  get depth(): number {
+  private measure(): void {
+    const { remembered, inTime, maxDepth, minDepth } = this.smoothness;
+    this.delays = this.delays.slice(-remembered);
     const sorted = [...this.delays].sort((a, b) => a - b);
-    const fastest = sorted[0] ?? 0;
-    const slow = sorted[Math.floor(sorted.length * IN_TIME)] ?? sorted.at(-1) ?? 0;
-    return Math.min(MAX_DEPTH_MS, slow - fastest);
+    this.fastest = sorted[0] ?? 0;
+    const slow = sorted[Math.floor(sorted.length * inTime)] ?? sorted.at(-1) ?? 0;
+    const depth = Math.min(maxDepth, slow - this.fastest);
+    this.depth = depth < minDepth ? 0 : depth;
   }
 
   /** Adds a picture that has arrived now, and that was taken at a Unix time in milliseconds. */
   add(picture: Picture, takenAt: number, now: number): void {
     if (takenAt < this.shownAt - SET_BACK_MS) {
-      this.clear();
-      this.delays = [];
-      this.shownAt = Number.NEGATIVE_INFINITY;
+      this.restart();
     }
     this.delays.push(now - takenAt);
-    this.delays = this.delays.slice(-REMEMBERED);
+    this.measure();
     if (takenAt <= this.shownAt) {
       this.drop(picture); // A later picture is visible.
       return;
@@ -57,8 +70,7 @@ export class PictureQueue<Picture> {
 
   /** Returns the newest picture whose time has come, and drops older ones; null if no picture is due. */
   take(now: number): Waiting<Picture> | null {
-    const delay = Math.min(...this.delays) + this.depth;
-    const index = this.waiting.findLastIndex(({ takenAt }) => takenAt + delay <= now);
+    const index = this.waiting.findLastIndex((one) => this.dueAt(one) <= now);
     const due = this.waiting.splice(0, index + 1);
     const newest = due.pop() ?? null;
     due.forEach((old) => this.drop(old.picture));
@@ -71,7 +83,18 @@ export class PictureQueue<Picture> {
   /** Returns the milliseconds until the next picture is due; null if none waits. */
   next(now: number): number | null {
     const first = this.waiting[0];
-    return first ? Math.max(0, first.takenAt + Math.min(...this.delays) + this.depth - now) : null;
+    return first ? Math.max(0, this.dueAt(first) - now) : null;
+  }
+
+  private dueAt({ takenAt }: Waiting<Picture>): number {
+    return takenAt + this.fastest + this.depth;
+  }
+
+  /** Drops all pictures, and forgets what is known about their times. */
+  restart(): void {
+    this.clear();
+    this.delays = [];
+    this.shownAt = Number.NEGATIVE_INFINITY;
   }
 
   clear(): void {

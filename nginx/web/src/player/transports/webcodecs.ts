@@ -1,4 +1,6 @@
-// Decodes the live socket's frames with WebCodecs, and draws each picture on a canvas as soon as it is decoded.
+// Decodes the live socket's frames with WebCodecs, and draws each picture on a canvas as soon as it is decoded. Only if
+// the network is uneven, pictures wait, so that they are shown evenly.
+import { PictureQueue } from "../picture-queue";
 import { type RawFrame, rawFrameOf } from "../raw-frames";
 import { isHeard } from "../sound";
 import { AgeClock } from "../sync";
@@ -15,8 +17,20 @@ const MAX_KNOWN = 3000;
 const MAX_OMISSIONS = 3;
 const SLOW_WITHIN_MS = 30_000;
 
+/**
+ * On a network that loses packets, a frame arrives after one or several repetitions, and with it the frames behind it.
+ * The losses of the last ten seconds, at 25 pictures per second, determine how long pictures wait.
+ */
+const SMOOTHNESS = { remembered: 250, inTime: 0.97, maxDepth: 200, minDepth: 60 };
+
 /** A frame that is being decoded. */
 type Known = Pick<RawFrame, "number" | "takenAt" | "isOld">;
+
+/** A picture, and when it was taken; undefined if that is not known. */
+interface Shown {
+  frame: VideoFrame;
+  takenAt: number | undefined;
+}
 
 export class WebCodecsTransport implements Transport {
   readonly name = "webcodecs";
@@ -38,6 +52,9 @@ export class WebCodecsTransport implements Transport {
   private hidden: VideoFrame | null = null;
   /** The presentation time of the newest audio that is decoded but not played. */
   private silentUntil = Number.NEGATIVE_INFINITY;
+  /** The pictures that wait until they are shown. */
+  private readonly queue = new PictureQueue<Shown>(({ frame }) => frame.close(), SMOOTHNESS);
+  private timer: ReturnType<typeof setTimeout> | undefined;
   private hasPicture = false;
   private shownAt: number | null = null;
   private position = 0;
@@ -134,6 +151,8 @@ export class WebCodecsTransport implements Transport {
 
   /** Forgets the frames that are being decoded. */
   private forget(): void {
+    clearTimeout(this.timer);
+    this.queue.restart();
     this.known.clear();
     this.hidden?.close();
     this.hidden = null;
@@ -159,9 +178,8 @@ export class WebCodecsTransport implements Transport {
     const { hidden } = this;
     this.hidden = null;
     if (hidden && !this.isStopped) {
-      this.show(hidden, this.known.get(hidden.timestamp));
+      this.show({ frame: hidden, takenAt: this.known.get(hidden.timestamp)?.takenAt });
     }
-    hidden?.close();
   }
 
   /** Sound that the browser cannot decode does not keep the picture from playing. */
@@ -293,17 +311,35 @@ export class WebCodecsTransport implements Transport {
       this.hidden = frame;
       return;
     }
-    if (!this.isStopped) {
-      this.show(frame, known);
-    }
     this.known.delete(frame.timestamp);
-    frame.close();
+    if (this.isStopped) {
+      frame.close();
+    } else if (known?.isOld) {
+      this.show({ frame, takenAt: known.takenAt });
+    } else {
+      this.queue.add({ frame, takenAt: known?.takenAt }, frame.timestamp / 1000, performance.now());
+      this.showDue();
+    }
   }
 
-  private show(frame: VideoFrame, known: Known | undefined): void {
+  /** Shows the picture whose time has come, and waits for the next one. */
+  private showDue(): void {
+    clearTimeout(this.timer);
+    const due = this.queue.take(performance.now());
+    if (due) {
+      this.show(due.picture);
+    }
+    const next = this.queue.next(performance.now());
+    if (next !== null) {
+      this.timer = setTimeout(() => this.showDue(), next);
+    }
+  }
+
+  private show({ frame, takenAt }: Shown): void {
     this.draw(frame);
     this.position = frame.timestamp / 1e6;
-    this.shownAt = known?.takenAt ?? this.shownAt;
+    this.shownAt = takenAt ?? this.shownAt;
+    frame.close();
     if (!this.hasPicture) {
       this.hasPicture = true;
       this.element.dataset.picture = "";
