@@ -9,7 +9,7 @@ const GAP_PICTURES = 5;
 const GAP_MS = 200;
 /** Largest number of pictures per second with MJPEG. */
 const MJPEG_FPS = 10;
-const VIEWPORT = { width: 1600, height: 900 };
+export const VIEWPORT = { width: 1600, height: 900 };
 
 /** The page, which has just begun to load. */
 export class Page {

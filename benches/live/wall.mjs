@@ -8,7 +8,8 @@ import { forAll } from "../support/concurrency.mjs";
 import { Manager } from "../support/manager.mjs";
 import { markdown, progress, quantile } from "../support/report.mjs";
 import { Source } from "../support/sources.mjs";
-import { figuresOf, Page } from "./page.mjs";
+import { openBarePage } from "./bare.mjs";
+import { figuresOf, Page, VIEWPORT } from "./page.mjs";
 import { milliseconds, percent } from "./report.mjs";
 import { programs, serviceGroups, Usage } from "./usage.mjs";
 
@@ -66,7 +67,20 @@ async function openPages(browser, manager, tries) {
   }
 }
 
-async function measure({ tries, settle, seconds }, source, manager) {
+/** Returns the processor time of a page that only shows the same videos by WebRTC. */
+async function measureBarePage(browser, { settle, seconds }, manager) {
+  const keys = IDS.map((id) => `${id}~sub`);
+  const page = await openBarePage(browser, manager.origin, keys, VIEWPORT);
+  await sleep(settle * 1000);
+  const usage = new Usage({ chromium: () => programs("chrom") });
+  await sleep(seconds * 1000);
+  const { chromium } = usage.shares();
+  await page.context().close();
+  return chromium;
+}
+
+async function measure(options, source, manager, hasWebrtc) {
+  const { tries, settle, seconds } = options;
   const browser = await launchBrowser();
   const keeping = setInterval(() => startStreams(manager).catch(() => {}), KEEP_RUNNING_MS);
   try {
@@ -83,7 +97,9 @@ async function measure({ tries, settle, seconds }, source, manager) {
     );
     await sleep(seconds * 1000);
     const recording = await page.recorded();
-    return { shown, cpu, recording, figures: figuresOf(recording) };
+    await page.close();
+    const bare = hasWebrtc ? await measureBarePage(browser, options, manager) : null;
+    return { shown, cpu: { ...cpu, bare }, recording, figures: figuresOf(recording) };
   } finally {
     clearInterval(keeping);
     await browser.close();
@@ -96,7 +112,8 @@ export async function measureWall(options, directory) {
   const results = [];
   try {
     for (const name of options.webrtc) {
-      progress(`wall, ${TITLES[name]}: ${options.settle} + 2 × ${options.seconds} s`);
+      const { settle, seconds } = options;
+      progress(`wall, ${TITLES[name]}: ${settle} + 2 × ${seconds} s`);
       const ownDirectory = join(directory, `wall-${name}`);
       mkdirSync(ownDirectory);
       const manager = await Manager.start(ownDirectory, WEBRTC[name]);
@@ -106,7 +123,7 @@ export async function measureWall(options, directory) {
           const link = links[IDS.indexOf(id)];
           return manager.service.put(id, { rtsp_link: link, rtsp_link_sub: link });
         });
-        results.push({ name, title: TITLES[name], ...(await measure(options, source, manager)) });
+        results.push({ name, title: TITLES[name], ...(await measure(options, source, manager, name === "on")) });
       } finally {
         await manager.end();
       }
@@ -122,7 +139,7 @@ const HEAD = [
   ...["first tile, ms", "all tiles: min, ms", "median", "max"],
   ...["age: median, ms", "p95", "max"],
   ...["pictures per s and tile", "longest gap, ms", "gaps", "while the page stalled"],
-  ...["Chromium, CPU", "manager", "nginx", "transports"],
+  ...["Chromium, CPU", "with a bare page", "manager", "nginx", "transports"],
 ];
 
 /** Returns the table of the results. */
@@ -137,7 +154,8 @@ export function wallTable(results) {
       ...[age.p50, age.p95, age.max].map(milliseconds),
       figures.rate.toFixed(1),
       ...[milliseconds(figures.longest), figures.gaps, figures.stalledGaps],
-      ...[percent(cpu.chromium), percent(cpu.manager), percent(cpu.nginx), figures.transports],
+      ...[cpu.chromium, cpu.bare, cpu.manager, cpu.nginx].map(percent),
+      figures.transports,
     ];
   });
   return markdown(HEAD, rows);
