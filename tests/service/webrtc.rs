@@ -11,7 +11,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::whep::{self, Offer, WhepViewer};
-use crate::support::{Camera, Manager, Metrics, Nginx, OnvifDevice, RawCamera, send_signal, until};
+use crate::support::{
+    Camera, Manager, Metrics, Nginx, OnvifDevice, RawCamera, project_dir, send_signal, until,
+};
 
 /// The viewer and the manager are on the same machine.
 const ON: &[(&str, &str)] = &[("WEBRTC_PORT", "0"), ("WEBRTC_ADDRESSES", "127.0.0.1")];
@@ -606,6 +608,38 @@ async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
         assert_eq!(viewer.delete(&manager).await, 204);
         viewer.until("the end", |it| it.is_closed).await;
         until("the conversion has ended", || async { manager.ffmpegs() == ingest }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_promises_no_sound_that_ffmpeg_cannot_make() {
+    let script = project_dir().join("tests/service/children/has_no_opus_encoder");
+    let without_opus = [("FFMPEG_BIN", script.to_str().expect("a path"))];
+    let local = "127.0.0.1:1".parse().expect("an address");
+    let (_, offer, ..) = whep::offer(Offer { audio: true, ..Offer::default() }, local);
+    for (mount, settings, section) in [
+        ("h264-aac", &[][..], "m=audio 9 "),
+        ("h264-aac", &without_opus, "m=audio 0 "),
+        ("h264-pcmu", &without_opus, "m=audio 9 "),
+    ] {
+        let (_camera, manager) = start(mount, settings).await;
+        for _ in 0..2 {
+            let response = whep::post(&manager, WHEP, &offer).await;
+            assert_eq!(response.status(), 201, "{mount}");
+            let answer = response.text().await.expect("an answer");
+            assert!(answer.contains(section), "{mount}: {answer}");
+        }
+        if settings.is_empty() {
+            assert_eq!(manager.get("/api/health").await.body["webrtc"]["reason"], Value::Null);
+            continue;
+        }
+        until("the reason is shown", || async {
+            let health = manager.get("/api/health").await.body;
+            health["webrtc"]["reason"].as_str().is_some_and(|it| it.contains("libopus"))
+        })
+        .await;
+        let log = manager.log();
+        assert_eq!(log.matches("cannot convert audio to Opus").count(), 1, "{log}");
     }
 }
 
