@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 use crate::support::{
     Camera, LivePicture, Manager, Metrics, Multipart, Nginx, PictureMessage, PictureSocket,
-    SilentCamera, project_dir, send_signal, start_live, start_service, until,
+    RawCamera, SilentCamera, project_dir, send_signal, start_live, start_service, until,
 };
 
 /// The greatest age of a picture that has just arrived, in milliseconds. The camera has to encode the picture, and the
@@ -580,6 +580,26 @@ async fn a_sub_stream_without_pictures_does_not_delay_viewers() {
     stream.next().await.expect("a picture");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(sub().await["state"], before["state"], "the sub stream was tried again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_changes_to_a_sub_stream_that_starts_slowly() {
+    let camera = Camera::start().await;
+    let slow = RawCamera::start("--size 320x192 --keyframe-after 7").await;
+    let manager = Manager::start(&[("START_TIMEOUT_SECONDS", "2")]).await;
+    add_with_sub(&manager, &camera.link("h264"), &slow.link()).await;
+    let mut stream = Multipart::open(&manager.url("/streams/cam/mjpeg?width=320")).await;
+    let mut pictures = vec![stream.next().await.expect("a picture")];
+    // The height shows the stream.
+    assert_eq!(pictures[0].jpeg.size(), (320, 180));
+    let began = Instant::now();
+    while pictures.last().is_some_and(|it| it.jpeg.size() != (320, 192)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "still the main stream");
+        pictures.push(stream.next().await.expect("a picture"));
+    }
+    assert!(began.elapsed() > Duration::from_secs(4), "the sub stream had no keyframe yet");
+    pictures.extend(stream.take(Duration::from_secs(2)).await);
+    assert!(longest_gap(&pictures) < Duration::from_secs(1), "{:?}", longest_gap(&pictures));
 }
 
 #[tokio::test(flavor = "multi_thread")]
