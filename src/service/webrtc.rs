@@ -58,13 +58,14 @@ pub(crate) async fn open(
     let id = request.id();
     let (user, address) = (request.user().to_owned(), request.address().to_owned());
     let place = core.webrtc.reserve(id, SessionViewer { user, address })?;
-    let negotiated = core.webrtc.negotiate(offer, Sound::AsOffered)?;
+    let checked = core.webrtc.negotiate(offer, Sound::AsOffered)?;
     let view = request.clone().open(core).await?;
-    let is_original = choose_frames(core, view.stream(), |codec| negotiated.accepts(codec))?;
-    let is_silent =
-        negotiated.wants_audio() && !has_audio(core, view.stream(), &negotiated).await;
-    let negotiated =
-        if is_silent { core.webrtc.negotiate(offer, Sound::Refused)? } else { negotiated };
+    let is_original = choose_frames(core, view.stream(), |codec| checked.accepts(codec))?;
+    let is_silent = checked.wants_audio() && !has_audio(core, view.stream(), &checked).await;
+    let sound = if is_silent { Sound::Refused } else { Sound::AsOffered };
+    // The stream may have waited for a start slot or for its keyframe. The clocks of the session, among them those of the
+    // estimate of the network, begin only now.
+    let negotiated = core.webrtc.negotiate(offer, sound)?;
     let (answer, fragment) = (negotiated.answer.clone(), negotiated.fragment().to_owned());
     let session = core.webrtc.open(negotiated, &place)?;
     let opened = Opened { id: place.id().to_owned(), answer, fragment };
