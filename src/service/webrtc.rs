@@ -20,7 +20,7 @@ use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::{Frames, can_send_sets};
 use crate::output::webrtc::offer::{Negotiated, Sound, SoundWay};
 use crate::output::webrtc::order::PictureOrder;
-use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SEVERAL_SETS, SessionEnd};
+use crate::output::webrtc::outcome::{B_FRAMES, NOT_CONVERTED, Outcome, SEVERAL_SETS, SessionEnd};
 use crate::output::webrtc::server::{Place, SessionViewer};
 use crate::output::webrtc::session::Session;
 use crate::stream::handle::StreamHandle;
@@ -218,6 +218,7 @@ fn frames(core: &Core, stream: &StreamHandle, is_original: bool) -> Frames {
 async fn run(core: Arc<Core>, watched: Watched, mut session: Session, mut place: Place) {
     let Watched { mut view, sub, is_original } = watched;
     let mut sub = SubStream::Unused(sub, Instant::now());
+    let mut errors = view.stream().shared().media.errors();
     let end = loop {
         let stream = view.stream().clone();
         tokio::select! {
@@ -227,7 +228,10 @@ async fn run(core: Arc<Core>, watched: Watched, mut session: Session, mut place:
             },
             opened = sub.opened() => if let Some(opened) = use_sub(&core, &mut session, opened) {
                 view = opened;
+                errors = view.stream().shared().media.errors();
             },
+            // Without this, the viewer would wait for frames that never come.
+            _ = errors.refusal() => break SessionEnd::Unsupported(NOT_CONVERTED),
             error = view.end(&core) => break SessionEnd::View(error),
             () = place.left() => break SessionEnd::Left,
         }

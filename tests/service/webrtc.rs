@@ -183,6 +183,45 @@ async fn a_session_continues_when_the_camera_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_session_continues_after_a_change_of_the_codec_only_if_its_player_can_play_the_video() {
+    let unsupported = "stream_manager_webrtc_sessions_ended_total{reason=\"unsupported\"}";
+    let local = "127.0.0.1:1".parse().expect("an address");
+    let (_, offer, ..) = whep::offer(Offer::default(), local);
+    for (mount, hevc, option, continues) in [
+        ("hevc", "h264", "auto", true),
+        ("hevc", "copy", "auto", false),
+        ("mjpeg", "h264", "auto", true),
+        ("mjpeg", "h264", "copy", false),
+    ] {
+        let what = format!("{mount}, HEVC={hevc}, video: {option}");
+        let mut camera = Camera::start_with(&["--alias", "live=h264"]).await;
+        let manager = Manager::start(&[ON, &[("HEVC", hevc)]].concat()).await;
+        let body = json!({ "rtsp_link": camera.link("live"), "video": option });
+        let put = manager.put("/api/cameras/cam", &body).await;
+        assert_eq!(put.status, 201, "{put:?}");
+        let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+        viewer.until("pictures", |it| it.pictures.len() > 20).await;
+        camera.kill();
+        camera.restart_with(&["--alias", &format!("live={mount}")]).await;
+        let before = viewer.pictures.len();
+        if continues {
+            viewer.until(&what, |it| it.pictures.len() > before + 20).await;
+            let last = viewer.pictures.last().expect("a picture");
+            assert!(units(last).iter().all(|unit| unit[0] & 0x80 == 0), "{what}: no H.264");
+            assert_eq!(viewer.delete(&manager).await, 204);
+            continue;
+        }
+        viewer.until(&what, |it| it.is_closed).await;
+        Metrics::until(&manager, &what, |it| it.value(unsupported) == Some(1.0)).await;
+        // With this code, players use another transport.
+        let response = whep::post(&manager, WHEP, &offer).await;
+        assert_eq!(response.status(), 422, "{what}");
+        let problem: Value = response.json().await.expect("a problem");
+        assert_eq!(problem["code"], "webrtc_unsupported", "{what}: {problem}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_with_the_permission() {
     let keys = ("API_KEYS", "shop:admin:admin-secret-000001");
     let camera = Camera::start().await;

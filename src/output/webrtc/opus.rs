@@ -242,3 +242,44 @@ async fn next_sound(frames: &mut HubReader) -> Option<Arc<Frame>> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::camera::Camera;
+    use crate::camera::options::StreamOptions;
+    use crate::camera::source::Source;
+    use crate::service::testing::Setup;
+    use crate::stream::output::WantedOutput;
+
+    #[tokio::test]
+    async fn the_encoder_of_a_stream_that_has_ended_is_forgotten() {
+        let (core, _dir) = Setup::new("boss:admin:boss-secret-0001").await.into_parts();
+        let id = StreamId::parse("cam").expect("an id");
+        let source = Source::parse("rtsp://cam/").expect("a link");
+        let camera = Camera::new(id.clone(), source, StreamOptions::default());
+        let started = core.registry.start_soon(camera, WantedOutput::None);
+        let stream = started.expect("a stream");
+        let count = || lock(&core.opus.0.running).len();
+        let until_forgotten = async || {
+            let forgotten = async {
+                while count() > 0 {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(Duration::from_secs(10), forgotten).await.expect("the encoder is kept");
+        };
+
+        let readers = [core.opus.read(&stream), core.opus.read(&stream)];
+        assert_eq!(count(), 1, "the readers share an encoder");
+        drop(readers);
+        until_forgotten().await;
+
+        let _reader = core.opus.read(&stream);
+        assert_eq!(count(), 1);
+        assert!(core.registry.stop(&id).await);
+        until_forgotten().await;
+    }
+}
