@@ -257,6 +257,11 @@ fn start_tasks(
     tasks.spawn(ended.watch("reservation of segment numbers", reservation));
     if let Some(sockets) = core.webrtc.serve() {
         tasks.spawn(ended.watch("WebRTC sockets", sockets));
+        // The first viewer need not wait for this test, and the log has its result before there are viewers.
+        let opus = core.opus.clone();
+        tasks.spawn(async move {
+            opus.can_convert().await;
+        });
     }
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
         let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));

@@ -67,7 +67,7 @@ class Service {
     return {
       generations: new Map(live.map((stream) => [stream.indicator_id, stream.generation])),
       restarts: sum(streams.map(({ restarts }) => restarts)),
-      skipped: await this.manager.metric("stream_manager_fragments_skipped_total"),
+      skipped: await this.manager.metric("stream_manager_hls_frames_skipped_total"),
     };
   }
 

@@ -130,14 +130,14 @@ pub(crate) struct HealthOutput {
 pub(crate) struct WebrtcOutput {
     /// The port, with UDP and TCP; null if WebRTC is off.
     port: Option<u16>,
-    /// The reason why WebRTC is off, and what to do about it; null if WebRTC is on.
+    /// The reason why WebRTC is off, or why its viewers get no converted audio, and what to do about it; otherwise null.
     reason: Option<String>,
 }
 
 fn health(call: &Call<'_>) -> Reply {
     let api = call.api;
     let (port, reason) = match api.core.webrtc.port() {
-        Ok(port) => (Some(port), None),
+        Ok(port) => (Some(port), api.core.opus.problem()),
         Err(reason) => (None, Some(reason)),
     };
     reply::json(&HealthOutput {

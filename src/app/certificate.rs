@@ -14,7 +14,7 @@ use rcgen::{
 };
 use tracing::{error, info};
 
-use crate::base::own_file::{self, ForeignFile, OpenError};
+use crate::base::own_file::{self, ForeignFile, OpenFileError};
 use crate::config::TlsNames;
 
 /// The time for which a certificate is valid. Apple's systems refuse certificates that are valid for more than 825
@@ -169,8 +169,8 @@ fn read(path: &Path) -> Result<String, CertificateError> {
     match own_file::open(path) {
         Ok(None) => {}
         Ok(Some(mut file)) => drop(file.read_to_end(&mut content).map_err(failed)?),
-        Err(OpenError::Foreign(error)) => return Err(CertificateError::NotOwn(error)),
-        Err(OpenError::Io(error)) => return Err(failed(error)),
+        Err(OpenFileError::Foreign(error)) => return Err(CertificateError::NotOwn(error)),
+        Err(OpenFileError::Io(error)) => return Err(failed(error)),
     }
     Ok(String::from_utf8_lossy(&content).into_owned())
 }

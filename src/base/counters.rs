@@ -173,8 +173,7 @@ impl Counters {
         to.register_with_unit("media_packaged", help, Unit::Bytes, media_bytes);
         let help =
             "Frames skipped because segments were written more slowly than the camera sent frames";
-        // The name is from a time when fragments were counted. Dashboards use it.
-        to.register("fragments_skipped", help, self.skipped.clone());
+        to.register("hls_frames_skipped", help, self.skipped.clone());
         let help = "Open live sockets, including WebSockets of go2rtc's players";
         to.register("live_sockets", help, self.live_sockets.clone());
         let help = "Frames that clients of live sockets missed because they were too slow";

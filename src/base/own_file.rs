@@ -41,7 +41,7 @@ pub(crate) enum ForeignFile {
 
 /// The reason why a file cannot be opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
+pub(crate) enum OpenFileError {
     /// The manager cannot have created the file.
     #[error(transparent)]
     Foreign(ForeignFile),
@@ -53,24 +53,28 @@ pub(crate) enum OpenError {
 /// Opens a file to read it; returns `None` if it does not exist. Does not wait, even if the file is a FIFO. Fails
 /// unless the file is a regular one that belongs to the manager's user, to root, or to the owner of the directory, who
 /// can replace every file in it.
-pub(crate) fn open(path: &Path) -> Result<Option<File>, OpenError> {
+pub(crate) fn open(path: &Path) -> Result<Option<File>, OpenFileError> {
     let file = match open_with(OpenOptions::new().read(true), path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) if is_of_special_file(&error) => {
-            return Err(OpenError::Foreign(ForeignFile::Kind(path.to_owned())));
+            return Err(OpenFileError::Foreign(ForeignFile::Kind(path.to_owned())));
         }
-        Err(error) => return Err(OpenError::Io(error)),
+        Err(error) => return Err(OpenFileError::Io(error)),
     };
-    let metadata = file.metadata().map_err(OpenError::Io)?;
+    let metadata = file.metadata().map_err(OpenFileError::Io)?;
     if !metadata.is_file() {
-        return Err(OpenError::Foreign(ForeignFile::Kind(path.to_owned())));
+        return Err(OpenFileError::Foreign(ForeignFile::Kind(path.to_owned())));
     }
-    let directory = fs::metadata(directory_of(path)).map_err(OpenError::Io)?;
+    let directory = fs::metadata(directory_of(path)).map_err(OpenFileError::Io)?;
     let user = geteuid().as_raw();
     let owner = metadata.uid();
     if ![user, ROOT, directory.uid()].contains(&owner) {
-        return Err(OpenError::Foreign(ForeignFile::Owner { path: path.to_owned(), owner, user }));
+        return Err(OpenFileError::Foreign(ForeignFile::Owner {
+            path: path.to_owned(),
+            owner,
+            user,
+        }));
     }
     Ok(Some(file))
 }
@@ -159,17 +163,23 @@ mod tests {
         let target = dir.path().join("target");
         fs::write(&target, "x").expect("a file");
         symlink(&target, &path).expect("a link");
-        assert!(matches!(open(&path), Err(OpenError::Foreign(ForeignFile::Kind(_)))), "a link");
+        assert!(matches!(open(&path), Err(OpenFileError::Foreign(ForeignFile::Kind(_)))), "a link");
         fs::remove_file(&path).expect("the link");
         make_fifo(&path);
         let refused = open(&path).expect_err("a FIFO").to_string();
         assert!(refused.contains("key") && refused.contains("replace it"), "{refused}");
         fs::remove_file(&path).expect("the FIFO");
         let _socket = std::os::unix::net::UnixListener::bind(&path).expect("a socket");
-        assert!(matches!(open(&path), Err(OpenError::Foreign(ForeignFile::Kind(_)))), "a socket");
+        assert!(
+            matches!(open(&path), Err(OpenFileError::Foreign(ForeignFile::Kind(_)))),
+            "a socket"
+        );
         fs::remove_file(&path).expect("the socket");
         fs::create_dir(&path).expect("a directory");
-        assert!(matches!(open(&path), Err(OpenError::Foreign(ForeignFile::Kind(_)))), "a folder");
+        assert!(
+            matches!(open(&path), Err(OpenFileError::Foreign(ForeignFile::Kind(_)))),
+            "a folder"
+        );
         open(&target).expect("a regular file").expect("a file");
     }
 

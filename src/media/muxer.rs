@@ -1,5 +1,7 @@
 //! Writes video, or AAC, as NUT, which an FFmpeg reads from a pipe. Pure.
 
+use std::time::Duration;
+
 use crate::media::aac::AacConfig;
 use crate::media::annex_b::{append_sets, append_units};
 use crate::media::codec::VideoCodec;
@@ -29,7 +31,7 @@ impl VideoMuxer {
         if let Some(time_base) = TimeBase::new(1, TICKS_PER_SECOND) {
             out.extend(nut_headers(&[description(&first.format, time_base)]));
         }
-        Self { starts_at: ticks(first), version: None }
+        Self { starts_at: ticks(first.presentation_time), version: None }
     }
 
     /// Begins a stream as [`VideoMuxer::begin`] does, but with the times of the epoch's clock.
@@ -40,7 +42,7 @@ impl VideoMuxer {
     /// Returns the time of a frame in the stream, in ticks; 0 for a frame that is presented before the
     /// stream begins.
     pub(crate) fn time(&self, frame: &Frame) -> u64 {
-        ticks(frame).saturating_sub(self.starts_at)
+        ticks(frame.presentation_time).saturating_sub(self.starts_at)
     }
 
     /// Writes a frame to `out`. The first frame, and each frame whose format differs from the format of the
@@ -80,9 +82,9 @@ pub(crate) fn aac_headers(config: &AacConfig) -> Vec<u8> {
     stream.map(|stream| nut_headers(&[stream])).unwrap_or_default()
 }
 
-/// Writes a frame of AAC to `out`, with its time on the epoch's clock.
-pub(crate) fn write_aac(frame: &Frame, out: &mut Vec<u8>) {
-    write_nut_frame(0, ticks(frame), true, &frame.data, out);
+/// Writes a frame of AAC to `out`, with its time.
+pub(crate) fn write_aac(time: Duration, data: &[u8], out: &mut Vec<u8>) {
+    write_nut_frame(0, ticks(time), true, data, out);
 }
 
 fn description(format: &Format, time_base: TimeBase) -> NutStream {
@@ -102,14 +104,14 @@ fn description(format: &Format, time_base: TimeBase) -> NutStream {
     }
 }
 
-fn ticks(frame: &Frame) -> u64 {
-    u64::try_from(frame.presentation_time.as_micros()).unwrap_or(u64::MAX)
+fn ticks(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use bytes::Bytes;
     use tokio::time::Instant;

@@ -73,7 +73,7 @@ pub(crate) enum SubStream {
 /// camera.
 const WIDTH_KNOWN_FOR: Duration = Duration::from_mins(10);
 /// The time for which a sub stream that has failed is not used.
-const FAILED_FOR: Duration = Duration::from_mins(3);
+pub(crate) const FAILED_FOR: Duration = Duration::from_mins(3);
 
 /// The decoders of all streams. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -18,9 +18,9 @@ use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame, Track};
 use crate::media::hub::ReadFrom;
 use crate::output::webrtc::frames::{Frames, can_send_sets};
-use crate::output::webrtc::offer::{Negotiated, Sound};
+use crate::output::webrtc::offer::{Negotiated, Sound, SoundWay};
 use crate::output::webrtc::order::PictureOrder;
-use crate::output::webrtc::outcome::{B_FRAMES, Outcome, SEVERAL_SETS, SessionEnd};
+use crate::output::webrtc::outcome::{B_FRAMES, NOT_CONVERTED, Outcome, SEVERAL_SETS, SessionEnd};
 use crate::output::webrtc::server::{Place, SessionViewer};
 use crate::output::webrtc::session::Session;
 use crate::stream::handle::StreamHandle;
@@ -28,6 +28,8 @@ use crate::stream::handle::StreamHandle;
 /// The largest number of bytes by which a viewer can be behind. A group of pictures of 12 s with 10 Mbit/s has 15 MB.
 const MAX_BEHIND: usize = 16 * 1024 * 1024;
 
+/// The longest time to wait until the audio of a stream is known.
+const AUDIO_WITHIN: Duration = Duration::from_secs(1);
 /// The pause before the sub stream is tried again if it could not be opened.
 const SUB_AGAIN: Duration = Duration::from_secs(30);
 /// The number of pictures from a keyframe on that show whether a stream has B-frames, and the longest time to wait for
@@ -56,14 +58,14 @@ pub(crate) async fn open(
     let id = request.id();
     let (user, address) = (request.user().to_owned(), request.address().to_owned());
     let place = core.webrtc.reserve(id, SessionViewer { user, address })?;
-    let negotiated = core.webrtc.negotiate(offer, Sound::AsOffered)?;
+    let checked = core.webrtc.negotiate(offer, Sound::AsOffered)?;
     let view = request.clone().open(core).await?;
-    let is_original = choose_frames(core, view.stream(), |codec| negotiated.accepts(codec))?;
-    let negotiated = if !negotiated.wants_audio() || has_audio(view.stream(), &negotiated) {
-        negotiated
-    } else {
-        core.webrtc.negotiate(offer, Sound::Refused)?
-    };
+    let is_original = choose_frames(core, view.stream(), |codec| checked.accepts(codec))?;
+    let is_silent = checked.wants_audio() && !has_audio(core, view.stream(), &checked).await;
+    let sound = if is_silent { Sound::Refused } else { Sound::AsOffered };
+    // The stream may have waited for a start slot or for its keyframe. The clocks of the session, among them those of the
+    // estimate of the network, begin only now.
+    let negotiated = core.webrtc.negotiate(offer, sound)?;
     let (answer, fragment) = (negotiated.answer.clone(), negotiated.fragment().to_owned());
     let session = core.webrtc.open(negotiated, &place)?;
     let opened = Opened { id: place.id().to_owned(), answer, fragment };
@@ -153,10 +155,41 @@ fn choose_frames(
 
 /// Returns whether the viewer gets audio of the stream, or may get it as soon as the audio is known. An answer that
 /// promises audio makes some players choose WebRTC although another way has sound.
-fn has_audio(stream: &StreamHandle, negotiated: &Negotiated) -> bool {
-    let Some(flow) = stream.shared().hub.flow() else { return true };
-    let format = &flow.format;
-    format.awaits_audio || negotiated.sends(format)
+async fn has_audio(core: &Core, stream: &StreamHandle, negotiated: &Negotiated) -> bool {
+    let Some(format) = format(stream) else { return true };
+    let way = negotiated.sound_way(&format);
+    if way == Some(SoundWay::AsItIs) {
+        return true;
+    }
+    if way.is_none() && !format.awaits_audio {
+        return false;
+    }
+    if core.opus.can_convert().await {
+        return true;
+    }
+    // The audio may still turn out to need no conversion.
+    let known = known_format(stream).await;
+    known.is_some_and(|format| negotiated.sound_way(&format) == Some(SoundWay::AsItIs))
+}
+
+/// Returns the format of a stream; `None` before its first frame of video.
+fn format(stream: &StreamHandle) -> Option<Arc<Format>> {
+    stream.shared().hub.flow().map(|flow| flow.format)
+}
+
+/// Waits for a limited time until the audio of a stream is known, and returns the format.
+async fn known_format(stream: &StreamHandle) -> Option<Arc<Format>> {
+    let mut frames = stream.shared().hub.read(ReadFrom::Now, MAX_BEHIND);
+    let known = async {
+        while format(stream).is_some_and(|format| format.awaits_audio) {
+            if matches!(frames.next().await, Ok(None)) {
+                break;
+            }
+        }
+    };
+    // After this time, the audio that is known so far counts.
+    let _ = timeout(AUDIO_WITHIN, known).await;
+    format(stream)
 }
 
 /// Returns whether browsers that play H.265 play this video: 8 bits and 4:2:0.
@@ -185,6 +218,7 @@ fn frames(core: &Core, stream: &StreamHandle, is_original: bool) -> Frames {
 async fn run(core: Arc<Core>, watched: Watched, mut session: Session, mut place: Place) {
     let Watched { mut view, sub, is_original } = watched;
     let mut sub = SubStream::Unused(sub, Instant::now());
+    let mut errors = view.stream().shared().media.errors();
     let end = loop {
         let stream = view.stream().clone();
         tokio::select! {
@@ -194,7 +228,10 @@ async fn run(core: Arc<Core>, watched: Watched, mut session: Session, mut place:
             },
             opened = sub.opened() => if let Some(opened) = use_sub(&core, &mut session, opened) {
                 view = opened;
+                errors = view.stream().shared().media.errors();
             },
+            // Without this, the viewer would wait for frames that never come.
+            _ = errors.refusal() => break SessionEnd::Unsupported(NOT_CONVERTED),
             error = view.end(&core) => break SessionEnd::View(error),
             () = place.left() => break SessionEnd::Left,
         }

@@ -13,7 +13,7 @@ use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac as _};
 use sha2::Sha256;
 
-use crate::base::own_file::{self, ForeignFile, OpenError};
+use crate::base::own_file::{self, ForeignFile, OpenFileError};
 
 /// The length of a key, in bytes.
 const KEY_LENGTH: usize = 32;
@@ -89,8 +89,8 @@ impl SealKey {
         let file = match own_file::open(path) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(None),
-            Err(OpenError::Foreign(error)) => return Err(SealKeyError::Foreign(error)),
-            Err(OpenError::Io(error)) => return Err(failed(error)),
+            Err(OpenFileError::Foreign(error)) => return Err(SealKeyError::Foreign(error)),
+            Err(OpenFileError::Io(error)) => return Err(failed(error)),
         };
         if file.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
             return Err(SealKeyError::Exposed(path.to_owned()));

@@ -40,6 +40,8 @@ pub(super) enum Command {
     Idle,
     /// End the stream, because the manager shuts down.
     Shutdown,
+    /// Publish this problem of the live stream as its last error.
+    Note(Error),
 }
 
 /// The result of a start.
@@ -146,6 +148,13 @@ impl StreamHandle {
             info!(camera = %self.id(), user = viewer.user, address = viewer.address, "viewer started watching");
         }
         Ok(())
+    }
+
+    /// Reports a problem that does not interrupt the stream. The status shows it as the last error. It is logged unless it is
+    /// the last error already.
+    pub(crate) fn note_problem(&self, problem: Error) {
+        // If the supervisor is so busy that its queue is full, the problem is reported when it is found again.
+        let _ = self.commands.try_send(Command::Note(problem));
     }
 
     /// Forgets and logs the viewers who left.

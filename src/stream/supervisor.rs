@@ -117,7 +117,26 @@ impl Supervisor {
                 self.waiters.refuse(&Error::shutting_down());
                 Some(self.end_because(StopReason::Shutdown))
             }
+            Command::Note(problem) => {
+                self.note_problem(problem);
+                None
+            }
         }
+    }
+
+    /// Publishes a problem of a live stream that does not interrupt it.
+    fn note_problem(&self, problem: Error) {
+        if self.state != State::Live {
+            return;
+        }
+        if self.status.last_error().as_ref() != Some(&problem) {
+            warn!(
+                generation = self.status.epoch(),
+                problem = problem.detail,
+                "the stream has a problem"
+            );
+        }
+        self.status.note_error(problem);
     }
 
     fn end_because(&mut self, reason: StopReason) -> Event {

@@ -2,7 +2,14 @@
 
 from gst import GLib, Gst, GstRtsp, GstRtspServer
 from picture import Picture
-from quirks import LateParameters, LostFrames, Quirk, ShrinkingPicture, SlowTimestamps
+from quirks import (
+    LateParameters,
+    LostFrames,
+    Quirk,
+    ShrinkingPicture,
+    SlowTimestamps,
+    UnsteadyPicture,
+)
 from sources import AUDIO_CHUNK_MS, Beep, LiveSource, SharedEncoder, SharedSource
 
 PRIVATE = "private"
@@ -146,6 +153,11 @@ def h264_resize(options):
     return h264(options, ShrinkingPicture(options.width, options.height))
 
 
+def h264_unsteady(options):
+    """Return a stream of H.264 whose picture size changes all the time."""
+    return h264(options, UnsteadyPicture(options.width, options.height))
+
+
 def h264_stuck_clock(options):
     """Return a stream of H.264 whose RTP timestamps hardly advance."""
     return h264(options, SlowTimestamps(STUCK_CLOCK))
@@ -232,6 +244,7 @@ MOUNTS = {
     "h264-aac-8k": (h264, aac_8k),
     "h264-bframes": (h264_bframes,),
     "h264-resize": (h264_resize,),
+    "h264-unsteady": (h264_unsteady,),
     "h264-stuck-clock": (h264_stuck_clock,),
     "h264-slow-clock": (h264_slow_clock,),
     "h264-late-parameters": (h264_late_parameters,),

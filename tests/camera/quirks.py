@@ -3,6 +3,7 @@
 from gst import GLib, Gst
 
 SHRINK_SECONDS = 6
+UNSTEADY_SECONDS = 0.5
 
 
 class Quirk:
@@ -25,12 +26,15 @@ class ShrinkingPicture(Quirk):
     operator had changed the settings of a camera that keeps its clients connected.
     """
 
+    seconds = SHRINK_SECONDS
+    is_repeated = False
+
     elements = "videoscale ! capsfilter name=size caps-change-mode=delayed ! "
 
     def __init__(self, width, height):
         size = f"width={width // 2},height={height // 4 * 2}"
         self._small = Gst.Caps.from_string(f"video/x-raw,{size}")
-        self._caps = Gst.Caps.from_string("video/x-raw")
+        self._full = self._caps = Gst.Caps.from_string("video/x-raw")
         self._filters = []
         self._is_scheduled = False
 
@@ -47,13 +51,20 @@ class ShrinkingPicture(Quirk):
     def _on_state(self, _media, state):
         if state == Gst.State.PLAYING and not self._is_scheduled:
             self._is_scheduled = True
-            GLib.timeout_add_seconds(SHRINK_SECONDS, self._shrink)
+            GLib.timeout_add(round(self.seconds * 1000), self._change)
 
-    def _shrink(self):
-        self._caps = self._small
+    def _change(self):
+        self._caps = self._full if self._caps is self._small else self._small
         for size in filter(None, (reference() for reference in self._filters)):
-            size.set_property("caps", self._small)
-        return GLib.SOURCE_REMOVE
+            size.set_property("caps", self._caps)
+        return GLib.SOURCE_CONTINUE if self.is_repeated else GLib.SOURCE_REMOVE
+
+
+class UnsteadyPicture(ShrinkingPicture):
+    """Halves the picture's width and height every second time, and restores them every other time."""
+
+    seconds = UNSTEADY_SECONDS
+    is_repeated = True
 
 
 class SlowTimestamps(Quirk):

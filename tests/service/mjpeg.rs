@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 use crate::support::{
     Camera, LivePicture, Manager, Metrics, Multipart, Nginx, PictureMessage, PictureSocket,
-    SilentCamera, project_dir, send_signal, start_live, start_service, until,
+    RawCamera, SilentCamera, project_dir, send_signal, start_live, start_service, until,
 };
 
 /// The greatest age of a picture that has just arrived, in milliseconds. The camera has to encode the picture, and the
@@ -383,6 +383,41 @@ async fn pictures_continue_when_the_camera_changes_its_size_or_restarts() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pictures_of_a_camera_that_changes_its_size_all_the_time_keep_their_rate() {
+    let (_camera, manager, nginx) = start_live("h264-unsteady", &[]).await;
+    let mut stream = Multipart::open(&nginx.url("/streams/cam/mjpeg")).await;
+    let mut small = Multipart::open(&nginx.url("/streams/cam/mjpeg?width=160")).await;
+    let problem = "changes the size of its picture again and again";
+    let began = Instant::now();
+    while !manager.log().contains(problem) {
+        stream.next().await.expect("a picture");
+        assert!(began.elapsed() < Duration::from_secs(20), "the manager reports no problem");
+    }
+    // The decoder that keeps the size takes over.
+    stream.take(Duration::from_secs(3)).await;
+    let before = decoders(&manager);
+    let time = Duration::from_secs(6);
+    let (pictures, others) = tokio::join!(stream.take(time), small.take(time));
+    assert_eq!((before.len(), decoders(&manager)), (1, before), "one decoder for all pictures");
+    let size = pictures[0].jpeg.size();
+    assert!(pictures.iter().all(|it| it.jpeg.size() == size), "the pictures keep their size");
+    assert!(others.iter().skip(5).all(|it| it.jpeg.size() == (160, 90)));
+    assert!(pictures.len() > 40, "{} pictures in {time:?}", pictures.len());
+    assert!(longest_gap(&pictures) < Duration::from_secs(1), "{:?}", longest_gap(&pictures));
+    assert_recent(&pictures, "fitted into one size").await;
+    let status = manager.status("cam").await;
+    assert_eq!(status["state"], "live");
+    let error = &status["last_error"];
+    assert_eq!(error["code"], "source_unsupported", "{status}");
+    assert!(error["detail"].as_str().is_some_and(|it| it.contains(problem)), "{status}");
+    drop((stream, small));
+    until_decoders(&manager, 0).await;
+    let mut again = Multipart::open(&nginx.url("/streams/cam/mjpeg")).await;
+    again.take(Duration::from_secs(8)).await;
+    assert_eq!(manager.log().matches(problem).count(), 1, "reported once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pictures_require_and_end_with_the_permission_to_watch() {
     let keys = "shop:admin:admin-secret-000001,43:user:user-secret-0000002";
     let (camera, manager, nginx) = start_service(&[("API_KEYS", keys)]).await;
@@ -545,6 +580,26 @@ async fn a_sub_stream_without_pictures_does_not_delay_viewers() {
     stream.next().await.expect("a picture");
     tokio::time::sleep(Duration::from_millis(1500)).await;
     assert_eq!(sub().await["state"], before["state"], "the sub stream was tried again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_viewer_changes_to_a_sub_stream_that_starts_slowly() {
+    let camera = Camera::start().await;
+    let slow = RawCamera::start("--size 320x192 --keyframe-after 7").await;
+    let manager = Manager::start(&[("START_TIMEOUT_SECONDS", "2")]).await;
+    add_with_sub(&manager, &camera.link("h264"), &slow.link()).await;
+    let mut stream = Multipart::open(&manager.url("/streams/cam/mjpeg?width=320")).await;
+    let mut pictures = vec![stream.next().await.expect("a picture")];
+    // The height shows the stream.
+    assert_eq!(pictures[0].jpeg.size(), (320, 180));
+    let began = Instant::now();
+    while pictures.last().is_some_and(|it| it.jpeg.size() != (320, 192)) {
+        assert!(began.elapsed() < Duration::from_secs(20), "still the main stream");
+        pictures.push(stream.next().await.expect("a picture"));
+    }
+    assert!(began.elapsed() > Duration::from_secs(4), "the sub stream had no keyframe yet");
+    pictures.extend(stream.take(Duration::from_secs(2)).await);
+    assert!(longest_gap(&pictures) < Duration::from_secs(1), "{:?}", longest_gap(&pictures));
 }
 
 #[tokio::test(flavor = "multi_thread")]

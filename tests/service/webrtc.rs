@@ -11,7 +11,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
 use crate::support::whep::{self, Offer, WhepViewer};
-use crate::support::{Camera, Manager, Metrics, Nginx, OnvifDevice, RawCamera, send_signal, until};
+use crate::support::{
+    Camera, Manager, Metrics, Nginx, OnvifDevice, RawCamera, project_dir, send_signal, until,
+};
 
 /// The viewer and the manager are on the same machine.
 const ON: &[(&str, &str)] = &[("WEBRTC_PORT", "0"), ("WEBRTC_ADDRESSES", "127.0.0.1")];
@@ -178,6 +180,45 @@ async fn a_session_continues_when_the_camera_restarts() {
     viewer.until("pictures", |it| it.pictures.len() > before + 60).await;
     let is_ordered = viewer.pictures.windows(2).all(|it| it[0].media.time < it[1].media.time);
     assert!(is_ordered, "the times go back");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_continues_after_a_change_of_the_codec_only_if_its_player_can_play_the_video() {
+    let unsupported = "stream_manager_webrtc_sessions_ended_total{reason=\"unsupported\"}";
+    let local = "127.0.0.1:1".parse().expect("an address");
+    let (_, offer, ..) = whep::offer(Offer::default(), local);
+    for (mount, hevc, option, continues) in [
+        ("hevc", "h264", "auto", true),
+        ("hevc", "copy", "auto", false),
+        ("mjpeg", "h264", "auto", true),
+        ("mjpeg", "h264", "copy", false),
+    ] {
+        let what = format!("{mount}, HEVC={hevc}, video: {option}");
+        let mut camera = Camera::start_with(&["--alias", "live=h264"]).await;
+        let manager = Manager::start(&[ON, &[("HEVC", hevc)]].concat()).await;
+        let body = json!({ "rtsp_link": camera.link("live"), "video": option });
+        let put = manager.put("/api/cameras/cam", &body).await;
+        assert_eq!(put.status, 201, "{put:?}");
+        let mut viewer = WhepViewer::open(&manager, WHEP, Offer::default()).await;
+        viewer.until("pictures", |it| it.pictures.len() > 20).await;
+        camera.kill();
+        camera.restart_with(&["--alias", &format!("live={mount}")]).await;
+        let before = viewer.pictures.len();
+        if continues {
+            viewer.until(&what, |it| it.pictures.len() > before + 20).await;
+            let last = viewer.pictures.last().expect("a picture");
+            assert!(units(last).iter().all(|unit| unit[0] & 0x80 == 0), "{what}: no H.264");
+            assert_eq!(viewer.delete(&manager).await, 204);
+            continue;
+        }
+        viewer.until(&what, |it| it.is_closed).await;
+        Metrics::until(&manager, &what, |it| it.value(unsupported) == Some(1.0)).await;
+        // With this code, players use another transport.
+        let response = whep::post(&manager, WHEP, &offer).await;
+        assert_eq!(response.status(), 422, "{what}");
+        let problem: Value = response.json().await.expect("a problem");
+        assert_eq!(problem["code"], "webrtc_unsupported", "{what}: {problem}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -606,6 +647,38 @@ async fn aac_is_converted_to_opus_while_a_viewer_wants_sound() {
         assert_eq!(viewer.delete(&manager).await, 204);
         viewer.until("the end", |it| it.is_closed).await;
         until("the conversion has ended", || async { manager.ffmpegs() == ingest }).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_promises_no_sound_that_ffmpeg_cannot_make() {
+    let script = project_dir().join("tests/service/children/has_no_opus_encoder");
+    let without_opus = [("FFMPEG_BIN", script.to_str().expect("a path"))];
+    let local = "127.0.0.1:1".parse().expect("an address");
+    let (_, offer, ..) = whep::offer(Offer { audio: true, ..Offer::default() }, local);
+    for (mount, settings, section) in [
+        ("h264-aac", &[][..], "m=audio 9 "),
+        ("h264-aac", &without_opus, "m=audio 0 "),
+        ("h264-pcmu", &without_opus, "m=audio 9 "),
+    ] {
+        let (_camera, manager) = start(mount, settings).await;
+        for _ in 0..2 {
+            let response = whep::post(&manager, WHEP, &offer).await;
+            assert_eq!(response.status(), 201, "{mount}");
+            let answer = response.text().await.expect("an answer");
+            assert!(answer.contains(section), "{mount}: {answer}");
+        }
+        if settings.is_empty() {
+            assert_eq!(manager.get("/api/health").await.body["webrtc"]["reason"], Value::Null);
+            continue;
+        }
+        until("the reason is shown", || async {
+            let health = manager.get("/api/health").await.body;
+            health["webrtc"]["reason"].as_str().is_some_and(|it| it.contains("libopus"))
+        })
+        .await;
+        let log = manager.log();
+        assert_eq!(log.matches("cannot convert audio to Opus").count(), 1, "{log}");
     }
 }
 

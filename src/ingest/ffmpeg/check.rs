@@ -28,7 +28,7 @@ pub(crate) struct FfmpegCheck {
 
 /// The file of a program. A program that was replaced is another file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct ProgramFile {
+pub(crate) struct ProgramFile {
     device: u64,
     inode: u64,
     size: u64,
@@ -92,7 +92,7 @@ impl FfmpegCheck {
 
 impl ProgramFile {
     /// Returns the file of `program`. Fails if it cannot be executed.
-    fn of(program: &Path) -> io::Result<Self> {
+    pub(crate) fn of(program: &Path) -> io::Result<Self> {
         let file = std::fs::metadata(spawner::executable(program)?)?;
         let changed = (file.mtime(), file.mtime_nsec());
         Ok(Self { device: file.dev(), inode: file.ino(), size: file.size(), changed })

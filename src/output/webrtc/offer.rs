@@ -99,7 +99,7 @@ pub(super) struct AudioSection {
 
 /// The way in which a viewer gets the audio of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SoundWay {
+pub(crate) enum SoundWay {
     /// As the camera sends it.
     AsItIs,
     /// The AAC that HLS uses is converted to Opus.
@@ -133,9 +133,9 @@ impl Negotiated {
         self.audio.is_some()
     }
 
-    /// Returns whether the viewer gets the audio of this format.
-    pub(crate) fn sends(&self, format: &Format) -> bool {
-        self.audio.as_ref().is_some_and(|section| section.way(format).is_some())
+    /// Returns the way in which the viewer gets the audio of this format; `None` if the viewer cannot get it.
+    pub(crate) fn sound_way(&self, format: &Format) -> Option<SoundWay> {
+        self.audio.as_ref()?.way(format)
     }
 
     /// Returns whether the viewer accepts video of this codec.

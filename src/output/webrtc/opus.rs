@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use tokio::sync::{broadcast, oneshot};
 use tokio::time::{Instant, sleep};
-use tracing::{Instrument as _, info, warn};
+use tracing::{Instrument as _, debug, info, warn};
 
 use self::child::{End, OpusChild};
 use self::packet::{OpusPacket, is_sound};
@@ -20,12 +20,14 @@ use crate::base::error::chain;
 use crate::base::lock::lock;
 use crate::camera::id::StreamId;
 use crate::child::spawner::Spawner;
+use crate::ingest::ffmpeg::check::ProgramFile;
 use crate::media::frame::Frame;
 use crate::media::hub::{HubReader, ReadFrom};
 use crate::stream::handle::StreamHandle;
 
 mod child;
 pub(super) mod packet;
+mod probe;
 
 /// The largest number of packets by which a session can be behind: 1.3 s. A session that is behind further misses packets.
 const MAX_BEHIND: usize = 64;
@@ -37,6 +39,10 @@ const RESTARTS: Exponential =
 /// An FFmpeg that has run for this time counts as one that works, so the pauses begin with the first one again.
 const STABLE_AFTER: Duration = Duration::from_secs(10);
 
+/// The problem of an FFmpeg without an encoder for Opus.
+const NO_OPUS: &str = "FFmpeg cannot convert audio to Opus, so players get only the audio of cameras that send Opus or \
+                       G.711 over WebRTC; use an FFmpeg with libopus";
+
 /// The encoders of all streams. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct OpusEncoders(Arc<Inner>);
@@ -46,6 +52,10 @@ struct Inner {
     program: PathBuf,
     spawner: Spawner,
     running: Mutex<HashMap<StreamId, (StreamHandle, Weak<Running>)>>,
+    /// The file of FFmpeg that was tested last; `None` before the first test. Locked while FFmpeg is tested.
+    tested: tokio::sync::Mutex<Option<ProgramFile>>,
+    /// The reason why this file cannot convert sound; `None` if it can.
+    problem: Mutex<Option<String>>,
 }
 
 /// The encoder of one stream. Ends when it is dropped.
@@ -79,7 +89,45 @@ impl OpusReader {
 impl OpusEncoders {
     /// Creates the encoders, which run no FFmpeg yet. `program` is FFmpeg.
     pub(crate) fn new(program: PathBuf, spawner: Spawner) -> Self {
-        Self(Arc::new(Inner { program, spawner, running: Mutex::default() }))
+        Self(Arc::new(Inner {
+            program,
+            spawner,
+            running: Mutex::default(),
+            tested: tokio::sync::Mutex::default(),
+            problem: Mutex::default(),
+        }))
+    }
+
+    /// Returns whether FFmpeg can convert sound to Opus; true if that is not known, because FFmpeg cannot be run, which
+    /// `/readyz` reports. Runs FFmpeg only for the first call, and when its file was replaced. Logs the reason if FFmpeg
+    /// cannot convert sound.
+    pub(crate) async fn can_convert(&self) -> bool {
+        let inner = &self.0;
+        // Locked during the test on purpose, so that FFmpeg runs once for simultaneous calls.
+        let mut tested = inner.tested.lock().await;
+        let Ok(file) = ProgramFile::of(&inner.program) else { return true };
+        if tested.as_ref() != Some(&file) {
+            let problem = match probe::probe(&inner.program, &inner.spawner).await {
+                Ok(problem) => problem,
+                Err(error) => {
+                    debug!(%error, "FFmpeg could not be tested for the conversion to Opus");
+                    return true;
+                }
+            };
+            if let Some(cause) = &problem {
+                warn!(ffmpeg = %inner.program.display(), %cause, "{NO_OPUS}");
+            }
+            *lock(&inner.problem) = problem;
+            *tested = Some(file);
+        }
+        drop(tested);
+        self.problem().is_none()
+    }
+
+    /// Returns the reason why FFmpeg cannot convert sound to Opus, and what to do about it; `None` if FFmpeg can, or if that
+    /// is not known.
+    pub(crate) fn problem(&self) -> Option<String> {
+        lock(&self.0.problem).as_ref().map(|cause| format!("{NO_OPUS} ({cause})"))
     }
 
     /// Returns a reader of a stream's sound as Opus. Starts the stream's encoder if necessary.
@@ -192,5 +240,46 @@ async fn next_sound(frames: &mut HubReader) -> Option<Arc<Frame>> {
             Ok(None) => return None,
             Ok(Some(_)) | Err(_) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::camera::Camera;
+    use crate::camera::options::StreamOptions;
+    use crate::camera::source::Source;
+    use crate::service::testing::Setup;
+    use crate::stream::output::WantedOutput;
+
+    #[tokio::test]
+    async fn the_encoder_of_a_stream_that_has_ended_is_forgotten() {
+        let (core, _dir) = Setup::new("boss:admin:boss-secret-0001").await.into_parts();
+        let id = StreamId::parse("cam").expect("an id");
+        let source = Source::parse("rtsp://cam/").expect("a link");
+        let camera = Camera::new(id.clone(), source, StreamOptions::default());
+        let started = core.registry.start_soon(camera, WantedOutput::None);
+        let stream = started.expect("a stream");
+        let count = || lock(&core.opus.0.running).len();
+        let until_forgotten = async || {
+            let forgotten = async {
+                while count() > 0 {
+                    sleep(Duration::from_millis(5)).await;
+                }
+            };
+            timeout(Duration::from_secs(10), forgotten).await.expect("the encoder is kept");
+        };
+
+        let readers = [core.opus.read(&stream), core.opus.read(&stream)];
+        assert_eq!(count(), 1, "the readers share an encoder");
+        drop(readers);
+        until_forgotten().await;
+
+        let _reader = core.opus.read(&stream);
+        assert_eq!(count(), 1);
+        assert!(core.registry.stop(&id).await);
+        until_forgotten().await;
     }
 }

@@ -9,6 +9,10 @@ pub(crate) const B_FRAMES: &str = "the video has B-frames, which players do not 
 pub(crate) const SEVERAL_SETS: &str =
     "the video has several parameter sets of the same kind, which cannot be sent over WebRTC";
 
+/// The reason for which video ends a session that is neither playable nor converted.
+pub(crate) const NOT_CONVERTED: &str =
+    "players cannot play the video, and the option `video` does not permit its conversion";
+
 /// The reason why a session ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum SessionEnd {

@@ -116,6 +116,8 @@ impl Session {
             }
             if self.timeline.is_some() && self.frames.is_none() {
                 self.frames = Some(read());
+                // Reports from before the first picture show nothing about the network.
+                self.capacity.restart();
             }
             if self.packets.outbox().is_some_and(|outbox| outbox.capacity() < ROOM) {
                 self.keyframes.postpone(Instant::now());

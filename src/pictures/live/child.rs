@@ -14,10 +14,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug};
 
-use super::args;
 use super::selection::marked_time;
 use super::sink::Sink;
-use super::width::Width;
 use crate::base::error::{Error, ErrorKind};
 use crate::child::log::Writer;
 use crate::child::pipes::{PipeReader, write_some};
@@ -60,18 +58,16 @@ pub(super) struct DecoderChild {
 }
 
 impl DecoderChild {
-    /// Starts an FFmpeg that makes pictures of these widths, for frames from `first` on, a keyframe. FFmpeg's messages are
-    /// written to `log`.
+    /// Starts an FFmpeg with these arguments that writes to the outputs of `sink`, for frames from `first` on, a keyframe.
+    /// FFmpeg's messages are written to `log`.
     pub(super) async fn start(
         decoder: &Decoder,
-        widths: &[Width],
-        skips_loop_filter: bool,
+        arguments: Vec<String>,
         first: &Frame,
         sink: Arc<Sink>,
         log: Writer,
     ) -> Result<Self, Error> {
-        let arguments = args::arguments(widths, skips_loop_filter);
-        let mut process = decoder.spawn(arguments, widths.len()).await?;
+        let mut process = decoder.spawn(arguments, sink.outputs()).await?;
         let (stdin, _stdout, stderr) =
             process.take_pipes().map_err(|error| decoder.cannot_run(error))?;
         let mut outputs = JoinSet::new();

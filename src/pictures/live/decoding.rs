@@ -1,4 +1,5 @@
-//! Decodes the pictures of a stream, from a keyframe until the properties of the video change. The JPEGs of a camera that
+//! Decodes the pictures of a stream, from a keyframe until the properties of the video change. If a camera changes the
+//! size of its picture again and again, decoding continues, and the pictures keep their size. The JPEGs of a camera that
 //! sends Motion JPEG need no FFmpeg, unless they have to be scaled.
 
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
+use super::args;
 use super::board::Board;
 use super::child::{DecoderChild, Progress};
 use super::selection::Selection;
@@ -38,13 +40,17 @@ const SHOWS_AFTER: Duration = Duration::from_secs(1);
 /// busy the machine is.
 const CATCHES_UP_WITHIN: Duration = Duration::from_secs(4);
 
+/// If decoding keeps the size of the pictures, the time after which another size of the camera's picture replaces it.
+const SETTLES_AFTER: Duration = Duration::from_mins(1);
+
 /// The reason why decoding has ended. FFmpeg has been reaped.
 #[derive(Debug)]
 pub(super) enum End {
     /// The stream has ended, or a stop was requested.
     Stopped,
-    /// The properties of the video have changed, so that another FFmpeg is needed, which begins with the last keyframe.
-    Changed,
+    /// The properties of the video have changed, so that another FFmpeg is needed, which begins with this keyframe.
+    /// `is_resized` is true if only the size of the picture has changed.
+    Changed { from: ReadFrom, is_resized: bool },
     /// There were no frames for [`ENDS_AFTER`], or none that can be decoded. Another FFmpeg can begin with the next
     /// keyframe.
     AwaitsKeyframe,
@@ -54,6 +60,15 @@ pub(super) enum End {
         /// The widths of which FFmpeg has made no picture.
         without: Vec<Width>,
     },
+}
+
+/// The manner in which pictures are decoded.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// True if the loop filter is left out.
+    pub(super) skips_loop_filter: bool,
+    /// True if the pictures keep their size when the camera changes the size of its picture.
+    pub(super) keeps_size: bool,
 }
 
 /// The stream whose pictures are decoded, and what is needed for it. Cheap to clone.
@@ -84,6 +99,9 @@ struct Decoding {
     outputs: Vec<(Width, Selection)>,
     /// Width of the camera's picture in pixels.
     full_width: u32,
+    keeps_size: bool,
+    /// The time since which the camera's picture has another size; `None` if it has the size of the first picture.
+    differs_since: Option<Instant>,
     /// The index of the output whose pictures are the frames themselves; `None` if there is no such output.
     copied: Option<usize>,
     began_at: Instant,
@@ -113,7 +131,7 @@ impl DecodedStream {
         self,
         from: ReadFrom,
         widths: Vec<Width>,
-        skips_loop_filter: bool,
+        manner: Manner,
         mut ending: oneshot::Receiver<()>,
         on_first: impl FnOnce() + Send,
     ) -> End {
@@ -123,14 +141,15 @@ impl DecodedStream {
             _ = &mut ending => None,
         };
         let Some(first) = first else { return End::Stopped };
-        let (mut decoding, scaled) = Decoding::new(&self, &first, &widths);
+        let (mut decoding, scaled) = Decoding::new(&self, &first, &widths, manner.keeps_size);
         let log = &self.stream.shared().process_log;
         let mut child = None;
         if !scaled.is_empty() {
             let sink = Arc::clone(&decoding.sink);
-            let (decoder, skips) = (&self.decoder, skips_loop_filter);
             let log = Arc::clone(log).writer(first.format.epoch);
-            match DecoderChild::start(decoder, &scaled, skips, &first, sink, log).await {
+            let arguments =
+                args::arguments(&scaled, manner.skips_loop_filter, decoding.kept_size());
+            match DecoderChild::start(&self.decoder, arguments, &first, sink, log).await {
                 Ok(started) => child = Some(started),
                 Err(error) => return End::Failed { error, without: scaled },
             }
@@ -165,7 +184,12 @@ impl DecodedStream {
                 if let Some(child) = child {
                     child.kill().await;
                 }
-                if let Step::End(end) = step { end } else { End::Changed }
+                let from = ReadFrom::LastKeyframe;
+                if let Step::End(end) = step {
+                    end
+                } else {
+                    End::Changed { from, is_resized: false }
+                }
             }
         }
     }
@@ -185,8 +209,16 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
 
 impl Decoding {
     /// Prepares the decoding of a stream from `first` on. Also returns the widths of FFmpeg's outputs.
-    fn new(of: &DecodedStream, first: &Frame, widths: &[Width]) -> (Self, Vec<Width>) {
+    fn new(
+        of: &DecodedStream,
+        first: &Frame,
+        widths: &[Width],
+        keeps_size: bool,
+    ) -> (Self, Vec<Width>) {
         let full_width = u32::from(first.format.picture.width);
+        if keeps_size {
+            of.board.note_full_width(full_width);
+        }
         let is_jpeg = first.format.codec() == VideoCodec::Mjpeg;
         let mut all: Vec<Width> = Vec::new();
         // The full width comes last, so that the output whose pictures are the frames follows FFmpeg's outputs.
@@ -200,7 +232,7 @@ impl Decoding {
         let copied = (is_jpeg && all.last() == Some(&None)).then(|| all.len() - 1);
         let outputs = all.iter().map(|width| (*width, Selection::default())).collect();
         all.truncate(copied.unwrap_or(all.len()));
-        let sink = Sink::new(Arc::clone(&of.board), all.clone(), of.counters.clone());
+        let sink = Sink::new(Arc::clone(&of.board), all.clone(), full_width, of.counters.clone());
         let decoding = Self {
             board: Arc::clone(&of.board),
             stream: of.stream.clone(),
@@ -208,6 +240,8 @@ impl Decoding {
             format: Arc::clone(&first.format),
             outputs,
             full_width,
+            keeps_size,
+            differs_since: None,
             copied,
             began_at: Instant::now(),
             marked_at: Instant::now(),
@@ -260,8 +294,10 @@ impl Decoding {
                 return Step::Next;
             }
         };
-        if !is_same_video(&self.format, &frame.format) {
-            return Step::End(if frame.is_keyframe { End::Changed } else { End::AwaitsKeyframe });
+        if let Some(is_resized) = self.change(&frame) {
+            let is_keyframe = frame.is_keyframe;
+            let from = if is_keyframe { ReadFrom::LastKeyframe } else { ReadFrom::NextKeyframe };
+            return Step::End(End::Changed { from, is_resized });
         }
         if frame.is_keyframe {
             let flow = self.stream.shared().hub.flow();
@@ -274,7 +310,7 @@ impl Decoding {
         let marked = self.select(&frame, is_newest);
         let copied = self.copied.filter(|index| marked & 1 << index != 0);
         if copied.is_some()
-            && let Some(picture) = picture_of(&frame)
+            && let Some(picture) = picture_of(&frame, self.full_width)
         {
             self.sink.copy(None, picture);
         }
@@ -284,6 +320,31 @@ impl Decoding {
             child.feed(&frame, marked, shows_load);
         }
         Step::Next
+    }
+
+    /// Returns the size of the pictures with the full width, in pixels, if it stays the same when the size of the camera's
+    /// picture changes; otherwise `None`.
+    fn kept_size(&self) -> Option<(u32, u32)> {
+        let height = self.format.picture.height.into();
+        self.keeps_size.then_some((self.full_width, height))
+    }
+
+    /// Returns whether the frame needs another FFmpeg: `Some(true)` if only the size of the picture is the reason. FFmpeg
+    /// adapts to other parameters.
+    fn change(&mut self, frame: &Frame) -> Option<bool> {
+        let (before, after) = (&self.format, &frame.format);
+        let facts = |format: &Format| (format.epoch, format.codec());
+        let size = |format: &Format| (format.picture.width, format.picture.height);
+        if facts(before) != facts(after) {
+            return Some(false);
+        }
+        if size(before) == size(after) {
+            self.differs_since = None;
+            return None;
+        }
+        let since = self.differs_since.get_or_insert_with(Instant::now);
+        let is_kept = self.keeps_size && since.elapsed() < SETTLES_AFTER;
+        (!is_kept).then_some(true)
     }
 
     /// Returns one bit for each output that makes a picture of the frame.
@@ -318,21 +379,12 @@ async fn progress(child: Option<&mut DecoderChild>) -> Progress {
     }
 }
 
-/// Returns whether one FFmpeg can decode both: the epoch, the codec and the size are the same. FFmpeg adapts to other
-/// parameters.
-fn is_same_video(one: &Format, other: &Format) -> bool {
-    let facts = |format: &Format| {
-        (format.epoch, format.codec(), format.picture.width, format.picture.height)
-    };
-    facts(one) == facts(other)
-}
-
 /// Returns the picture of a frame that is a JPEG; `None` if its end is missing, because the camera or the network has lost
 /// a part of it.
-fn picture_of(frame: &Frame) -> Option<Picture> {
+fn picture_of(frame: &Frame, full_width: u32) -> Option<Picture> {
     jpeg::is_complete(&frame.data).then(|| Picture {
         jpeg: frame.data.clone(),
-        full_width: frame.format.picture.width.into(),
+        full_width,
         position: Position::of(frame),
         received_at: frame.received_at,
         taken_at: frame.taken_at,
@@ -350,7 +402,7 @@ mod tests {
     fn only_complete_jpegs_are_passed_on() {
         let frame = testing::video(&testing::format(7), true, 40, 40);
         let picture = |data: &'static [u8]| {
-            picture_of(&Frame { data: Bytes::from_static(data), ..frame.clone() })
+            picture_of(&Frame { data: Bytes::from_static(data), ..frame.clone() }, 640)
         };
         let complete = picture(b"\xff\xd8\xff\xda\x00\x02data\xff\xd9").expect("a picture");
         assert_eq!((complete.jpeg.len(), complete.full_width), (12, 640));

@@ -42,6 +42,8 @@ pub(super) struct Start {
     pub(super) from: ReadFrom,
     pub(super) widths: Vec<Width>,
     pub(super) skips_loop_filter: bool,
+    /// True if the pictures keep their size when the camera changes the size of its picture.
+    pub(super) keeps_size: bool,
 }
 
 /// An error for the readers of one size.
@@ -85,9 +87,13 @@ pub(super) struct Plan {
     loop_filter: LoopFilter,
     /// The limit of starts because other sizes are wanted.
     limit: StartLimit,
-    /// The limit of starts because the video has changed. A camera that changes the size of its picture at every keyframe
-    /// would otherwise keep the machine busy with starts.
+    /// The limit of starts because the video has changed. A camera that changes its video again and again would otherwise
+    /// keep the machine busy with starts.
     restarts: StartLimit,
+    /// The limit of starts because the camera has changed the size of its picture. When it is reached, decoders keep the size
+    /// instead.
+    resizes: StartLimit,
+    keeps_size: bool,
     /// The number of failures since a decoder has proven that it works.
     failures: u32,
     /// The time before which no decoder starts.
@@ -106,6 +112,8 @@ impl Plan {
             loop_filter: LoopFilter::default(),
             limit: StartLimit::new(now),
             restarts: StartLimit::new(now),
+            resizes: StartLimit::new(now),
+            keeps_size: false,
             failures: 0,
             starts_at: now,
             suspects: Vec::new(),
@@ -160,7 +168,7 @@ impl Plan {
             self.next = Some(running);
         }
         let from = std::mem::replace(&mut self.from, ReadFrom::LastKeyframe);
-        Some(Start { number, from, widths, skips_loop_filter })
+        Some(Start { number, from, widths, skips_loop_filter, keeps_size: self.keeps_size })
     }
 
     /// Returns the wanted sizes that are not served, and that a decoder can try now: the ones without suspicion, or else one
@@ -219,8 +227,11 @@ impl Plan {
         let Some(ended) = ended else { return Vec::new() };
         match end {
             End::Stopped => Vec::new(),
-            End::Changed => {
-                self.limit_restarts(now);
+            End::Changed { from, is_resized } => {
+                self.from = from;
+                if !is_resized || !self.note_resize(now) {
+                    self.limit_restarts(now);
+                }
                 Vec::new()
             }
             End::AwaitsKeyframe => {
@@ -230,6 +241,22 @@ impl Plan {
             }
             End::Failed { error, without } => self.note_failure(&ended, &error, &without, now),
         }
+    }
+
+    /// Notes that a decoder has ended because the camera has changed the size of its picture. Returns true if that has
+    /// happened so often that decoders keep the size from now on.
+    fn note_resize(&mut self, now: Instant) -> bool {
+        self.resizes.note_start(now);
+        let is_too_often = self.resizes.possible_at() > now;
+        let is_news = is_too_often && !self.keeps_size;
+        self.keeps_size |= is_too_often;
+        is_news
+    }
+
+    /// Returns whether decoders keep the size of their pictures, because the camera changes the size of its picture again and
+    /// again.
+    pub(super) fn keeps_size(&self) -> bool {
+        self.keeps_size
     }
 
     /// Delays the next start if decoders have ended too often because the video has changed.
@@ -436,7 +463,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_camera_whose_video_changes_all_the_time_does_not_start_many_decoders() {
-        for end in [|| End::Changed, || End::AwaitsKeyframe] {
+        let changed = || End::Changed { from: ReadFrom::LastKeyframe, is_resized: false };
+        for end in [changed, || End::AwaitsKeyframe] {
             let mut test = Test::new();
             let mut starts = Vec::new();
             for tenth in 0..600 {
@@ -449,6 +477,29 @@ mod tests {
             assert_eq!(starts[..5], [0, 1, 2, 3, 4], "the first changes cause no pause");
             assert!(starts.len() <= 7 + 30, "{} starts in a minute", starts.len());
             assert!(starts.len() > 20, "the viewers still get pictures");
+        }
+    }
+
+    #[tokio::test]
+    async fn pictures_of_a_camera_that_changes_its_size_all_the_time_keep_their_size() {
+        let resized = || End::Changed { from: ReadFrom::LastKeyframe, is_resized: true };
+        // Changes that are rare need no measure.
+        for (seconds, keeps_size) in [(3, false), (1, true)] {
+            let mut test = Test::new();
+            let mut starts = 0;
+            for second in 0..100 {
+                test.now = test.began_at + Duration::from_secs(second);
+                let start = test.plan.start(&[FULL], None, test.now);
+                starts += u32::from(start.is_some());
+                if start.is_some_and(|start| start.keeps_size) {
+                    break;
+                }
+                if second % seconds == 0 {
+                    test.plan.note_end(test.plan.last_number, resized(), test.now);
+                }
+            }
+            assert_eq!(test.plan.keeps_size(), keeps_size, "every {seconds} s");
+            assert!(!keeps_size || starts <= 15, "{starts} starts");
         }
     }
 

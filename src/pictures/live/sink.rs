@@ -30,6 +30,8 @@ pub(super) struct Sink {
     board: Arc<Board>,
     /// The widths of FFmpeg's outputs.
     outputs: Vec<Width>,
+    /// Width of the camera's picture in pixels.
+    full_width: u32,
     state: Mutex<State>,
     /// True once each output that had to make a picture at first has made it.
     has_shown: watch::Sender<bool>,
@@ -53,7 +55,6 @@ struct Waiting {
     time: Duration,
     /// One bit for each output that has not written its picture.
     outputs: u64,
-    full_width: u32,
     position: Position,
     received_at: Instant,
     taken_at: SystemTime,
@@ -70,10 +71,21 @@ struct Waiting {
 }
 
 impl Sink {
-    /// Creates the destination of an FFmpeg whose outputs have these widths.
-    pub(super) fn new(board: Arc<Board>, outputs: Vec<Width>, counters: Counters) -> Self {
+    /// Creates the destination of an FFmpeg whose outputs have these widths. `full_width` is the width of the camera's
+    /// picture.
+    pub(super) fn new(
+        board: Arc<Board>,
+        outputs: Vec<Width>,
+        full_width: u32,
+        counters: Counters,
+    ) -> Self {
         let has_shown = watch::Sender::new(false);
-        Self { board, outputs, state: Mutex::default(), has_shown, counters }
+        Self { board, outputs, full_width, state: Mutex::default(), has_shown, counters }
+    }
+
+    /// Returns the number of FFmpeg's outputs.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs.len()
     }
 
     /// Returns a receiver whose value becomes true when each output has made its first picture. Pictures that need no FFmpeg
@@ -121,7 +133,6 @@ impl Sink {
         let mut waiting = Waiting {
             time,
             outputs,
-            full_width: frame.format.picture.width.into(),
             position: Position::of(frame),
             received_at: frame.received_at,
             taken_at: frame.taken_at,
@@ -153,7 +164,7 @@ impl Sink {
         }
         let picture = Picture {
             jpeg,
-            full_width: frame.full_width,
+            full_width: self.full_width,
             position: frame.position,
             received_at: frame.received_at,
             taken_at: frame.taken_at,
@@ -223,7 +234,7 @@ mod tests {
     }
 
     fn sink(board: &Arc<Board>, outputs: &[Width]) -> Sink {
-        Sink::new(Arc::clone(board), outputs.to_vec(), Counters::default())
+        Sink::new(Arc::clone(board), outputs.to_vec(), 640, Counters::default())
     }
 
     /// Returns the description of a stream that announces this number of reordered frames.

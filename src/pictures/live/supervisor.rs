@@ -8,7 +8,7 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug, warn};
 
-use super::decoding::{DecodedStream, End};
+use super::decoding::{DecodedStream, End, Manner};
 use super::plan::{Plan, Start};
 use super::width::Width;
 use crate::base::error::{Error, ErrorKind, chain};
@@ -52,7 +52,10 @@ pub(super) async fn run(of: &DecodedStream) {
     tokio::pin!(gone);
     let mut unused_since = None;
     loop {
-        of.note_full_width();
+        // Otherwise, the wanted widths would become other sizes with each change of the camera's picture.
+        if !supervisor.plan.keeps_size() {
+            of.note_full_width();
+        }
         let widths = of.board.widths();
         let now = Instant::now();
         if widths.is_empty() {
@@ -87,7 +90,7 @@ impl Supervisor<'_> {
     fn start(&mut self, widths: &[Width], now: Instant) {
         let Some(start) = self.plan.start(widths, self.of.gop(), now) else { return };
         debug!(?start, "a decoder of pictures starts");
-        let Start { number, from, widths, skips_loop_filter } = start;
+        let Start { number, from, widths, skips_loop_filter, keeps_size } = start;
         let (stop, stopped) = oneshot::channel();
         let (of, first_pictures) = (self.of.clone(), self.first_pictures.clone());
         let made = widths.clone();
@@ -96,7 +99,8 @@ impl Supervisor<'_> {
                 // Fails if the supervisor has ended.
                 let _ = first_pictures.send(number);
             };
-            of.decode(from, made, skips_loop_filter, stopped, on_first).await
+            let manner = Manner { skips_loop_filter, keeps_size };
+            of.decode(from, made, manner, stopped, on_first).await
         };
         let task = self.tasks.spawn(decode.in_current_span()).id();
         self.running.insert(task, Running { number, widths, stop: Some(stop) });
@@ -126,12 +130,24 @@ impl Supervisor<'_> {
             let (camera, cause) = (self.of.stream.id(), chain(error));
             warn!(%camera, error = cause, ?without, "a decoder of pictures failed");
         }
-        for refusal in self.plan.note_end(running.number, end, Instant::now()) {
+        let kept_size = self.plan.keeps_size();
+        let refusals = self.plan.note_end(running.number, end, Instant::now());
+        if self.plan.keeps_size() && !kept_size {
+            self.of.stream.note_problem(unsteady());
+        }
+        for refusal in refusals {
             // The cause was logged, so the readers need not log it.
             let error = Error { source: None, ..refusal.error.retry_after(RETRY_AFTER) };
             self.of.board.fail(refusal.width, &error, refusal.until);
         }
     }
+}
+
+/// Returns the problem of a camera that changes the size of its picture again and again.
+fn unsteady() -> Error {
+    let detail = "the camera changes the size of its picture again and again, so its live pictures keep one size, and other \
+                  players may have to begin again each time; set a fixed resolution in the camera";
+    Error::new(ErrorKind::SourceUnsupported, detail)
 }
 
 /// Returns the end of a decoder with these widths. A decoder whose task has panicked has failed; its FFmpeg was killed

@@ -32,7 +32,9 @@ pub(super) struct Stored {
     configured: u64,
     segment_time: u64,
     discontinuity_sequence: u64,
-    generation: u64,
+    /// Earlier managers called it `generation`.
+    #[serde(alias = "generation")]
+    epoch: u64,
     segments: Vec<StoredSegment>,
     growing: Option<StoredSegment>,
     video_end: u64,
@@ -54,7 +56,7 @@ impl Stored {
             configured: nanos(continuation.configured),
             segment_time: nanos(continuation.segment_time),
             discontinuity_sequence: continuation.discontinuity_sequence,
-            generation: continuation.epoch,
+            epoch: continuation.epoch,
             segments: segments
                 .map(|(index, segment)| StoredSegment::new(segment, index >= parts_from))
                 .collect(),
@@ -107,7 +109,7 @@ impl Stored {
             configured: Duration::from_nanos(self.configured),
             segment_time: Duration::from_nanos(self.segment_time),
             discontinuity_sequence: self.discontinuity_sequence,
-            epoch: self.generation,
+            epoch: self.epoch,
             end: MediaEnd {
                 init: last.init,
                 init_bytes: left_files::init_segment(dir, last.init)?,

@@ -522,6 +522,11 @@ fn a_file_that_cannot_be_used_is_ignored() {
     let (setup, text) = valid();
     fs::write(setup.dir().continuation(), &text).expect("a write");
     assert!(setup.found().is_some(), "the file can be used");
+    let (setup, text) = valid();
+    let earlier = text.replace("\"epoch\":7", "\"generation\":7");
+    assert_ne!(earlier, text);
+    fs::write(setup.dir().continuation(), earlier).expect("a write");
+    assert!(setup.found().is_some(), "the file of an earlier manager");
 }
 
 #[test]

@@ -33,7 +33,7 @@ const ENDS_AFTER: Duration = Duration::from_secs(30);
 /// The time that FFmpeg has to end after it has closed its output.
 const EXITS_WITHIN: Duration = Duration::from_secs(1);
 /// The largest number of bytes of FFmpeg's messages that are logged.
-const MAX_MESSAGES: u64 = 2048;
+pub(super) const MAX_MESSAGES: u64 = 2048;
 /// The size of a block of memory for packets, in bytes: about half a second.
 const BLOCK: usize = 4 * 1024;
 
@@ -180,7 +180,7 @@ impl OpusChild {
             self.pending.get_mut().clear();
             self.pending.set_position(0);
         }
-        write_aac(frame, self.pending.get_mut());
+        write_aac(frame.presentation_time, &frame.data, self.pending.get_mut());
         self.fed_at = Instant::now();
         self.waiting_since.get_or_insert(self.fed_at);
     }
@@ -216,15 +216,15 @@ impl OpusChild {
         let (status, _) = self.process.wait_or_kill(EXITS_WITHIN).await;
         let status = status.ok();
         let messages = self.stderr.finish().await.unwrap_or_default();
-        let messages = String::from_utf8_lossy(&messages);
-        debug!(?status, ?fault, %messages, "the FFmpeg that converts sound to Opus has failed");
+        let text = String::from_utf8_lossy(&messages);
+        debug!(?status, ?fault, messages = %text, "the FFmpeg that converts sound to Opus has failed");
         if let (None, Some(reason)) = (&fault, spawner::exec_failure(status)) {
             return spawner::cannot_run(&self.program, reason);
         }
         let error = failure(fault.as_deref().unwrap_or("FFmpeg ended unexpectedly"));
         // FFmpeg reads from a pipe, so its messages contain no link of a camera.
-        match messages.lines().rfind(|line| !line.trim().is_empty()) {
-            Some(message) => error.caused_by(io::Error::other(message.trim().to_owned())),
+        match last_message(&messages) {
+            Some(message) => error.caused_by(io::Error::other(message)),
             None => error,
         }
     }
@@ -234,8 +234,15 @@ fn failure(reason: &str) -> Error {
     Error::new(ErrorKind::FfmpegUnavailable, reason)
 }
 
+/// Returns the last of FFmpeg's messages; `None` without messages.
+pub(super) fn last_message(messages: &[u8]) -> Option<String> {
+    let messages = String::from_utf8_lossy(messages);
+    let last = messages.lines().map(str::trim).rfind(|line| !line.is_empty());
+    last.map(str::to_owned)
+}
+
 /// Returns FFmpeg's arguments, without the program's name.
-fn arguments() -> Vec<String> {
+pub(super) fn arguments() -> Vec<String> {
     let duration = PACKET.as_millis().to_string();
     let arguments = [
         ["-hide_banner", "-nostats", "-nostdin", "-loglevel", "level+error"].as_slice(),
