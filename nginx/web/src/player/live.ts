@@ -227,10 +227,23 @@ export class LivePlayer {
 
   /** Begins with another level, which has been selected because of the viewer's connection. */
   private onLevel(isLowered: boolean): void {
-    const { current } = this.transports;
+    const name = this.transports.current?.name;
+    if (isLowered && this.adaptation.level === "sub" && (name === "webcodecs" || name === "mse")) {
+      this.lowerSocket();
+      return;
+    }
     // On a connection that is too slow, the requests of HLS would keep the lower level from arriving.
-    const isHls = current?.name === "hls" || current?.name === "native";
-    void this.begin(current !== null && !(isLowered && isHls));
+    const isHls = name === "hls" || name === "native";
+    void this.begin(name !== undefined && !(isLowered && isHls));
+  }
+
+  /**
+   * Replaces the live socket that plays by one of the sub stream, without a request before that: the new connection
+   * starts the sub stream if it is not live.
+   */
+  private lowerSocket(): void {
+    this.cancel();
+    this.transports.begin(this.options.usable, false, true);
   }
 
   /** Begins to play. With `keepsPlaying`, the visible transport plays until another one has a picture. */
@@ -331,7 +344,7 @@ export class LivePlayer {
   private watchStall(): void {
     const { current } = this.transports;
     const motion = this.stall.check(current?.motion ?? NO_MOTION);
-    if (motion === "moving" && this.hasStalled && canContinue(current?.element)) {
+    if (motion === "moving" && this.hasStalled && current && canContinue(current.element)) {
       this.onPlaying();
     } else if (motion === "waiting" && this.state.value === "live") {
       this.hasStalled = true;

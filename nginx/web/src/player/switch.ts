@@ -44,6 +44,8 @@ export class TransportSwitch {
   private isStalled = false;
   /** Whether the visible transport plays another stream than the one that is wanted, until that one has a picture. */
   isLeaving = false;
+  /** Whether the visible transport ends as soon as one of the wanted stream gets media. */
+  private yields = false;
   /** The position of the visible picture at the last call of `keepUp`. */
   private position = 0;
   private wasAway = false;
@@ -114,10 +116,12 @@ export class TransportSwitch {
 
   /**
    * Starts the best of these transports. The list is from the best to the worst. If another stream is visible, it plays
-   * until one of these transports has a picture.
+   * until one of these transports has a picture. With `yields`, it plays only until one of them gets media, because the
+   * connection is too slow for both. Its last picture stays.
    */
-  begin(usable: TransportName[], isLive = true): void {
+  begin(usable: TransportName[], isLive = true, yields = false): void {
     this.leave();
+    this.yields = yields;
     this.usable = usable;
     this.attempts.isLive = isLive;
     this.problem = null;
@@ -168,6 +172,11 @@ export class TransportSwitch {
     this.attempts.dropIf(() => true);
     this.isLeaving = false;
     this.isStalled = false;
+    this.stopShown();
+  }
+
+  /** Stops the visible transport. Its last picture stays visible. */
+  private stopShown(): void {
     if (this.shown && !this.shown.isOver) {
       this.host.onHiding();
       this.shown.isOver = true;
@@ -275,7 +284,7 @@ export class TransportSwitch {
     return {
       picture: () => this.onPicture(attempt()),
       failed: (failure) => this.onFailed(attempt(), failure),
-      accepted: () => this.attempts.accepted(attempt(), this.current === null),
+      accepted: () => this.attempts.accepted(attempt(), this.playing === null),
       media: () => {
         this.onMedia(attempt());
         ifLeading(events.media);
@@ -318,6 +327,10 @@ export class TransportSwitch {
     const { pictureAt } = attempt;
     const { playing } = this;
     const now = performance.now();
+    if (this.yields && this.isLeaving && attempt !== this.shown) {
+      this.isLeaving = false;
+      this.stopShown();
+    }
     const isNew = pictureAt !== null && now - pictureAt > KEPT_MS;
     if (isNew && playing && playing !== attempt && this.isStalled) {
       if (playing.transport.motion.currentTime === this.position) {
@@ -367,9 +380,7 @@ export class TransportSwitch {
     }
     const isShown = this.shown === attempt;
     if (isShown) {
-      this.host.onHiding();
-      attempt.isOver = true;
-      attempt.transport.stop();
+      this.stopShown();
     } else {
       this.attempts.drop(attempt);
     }
