@@ -180,6 +180,11 @@ export class LivePlayer {
     return new Map([...this.options.others, ...this.transports.failures()]);
   }
 
+  /** Whether the sound is on, and the browser cannot play the sound of the stream with the transport that plays. */
+  get isSoundless(): boolean {
+    return this.transports.isSoundless;
+  }
+
   private job(): Job {
     const { id = "", isLowLatency = true, isWall = false } = this.request ?? {};
     const { host, screen, sound, adaptation } = this;

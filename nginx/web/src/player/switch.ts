@@ -78,6 +78,12 @@ export class TransportSwitch {
     return this.running.some(({ isAway }) => isAway);
   }
 
+  /** Whether the sound is on, and the transport that plays cannot play the sound of the stream. */
+  get isSoundless(): boolean {
+    const { playing } = this;
+    return playing?.isSoundless === true && playing.sound.isOn;
+  }
+
   /** Returns why transports that could be used do not play. */
   failures(): Map<TransportName, Reason> {
     return reasonsAgainst(this.usable, this.current?.name, (name) => this.retries.reason(name));

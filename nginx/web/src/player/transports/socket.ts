@@ -99,17 +99,17 @@ export class LiveSocket {
 
   constructor(
     private readonly stream: Stream,
-    request: WatchRequest,
+    request: WatchRequest | Promise<WatchRequest>,
     private readonly listener: SocketListener,
     private readonly events: TransportEvents,
   ) {
     const address = stream.host.addressOf(stream.key, "live").replace(/^http/, "ws");
     this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => {
+    this.socket.onopen = async () => {
       this.isOpened = true;
-      this.send({ type: "watch", ...request });
-      this.events.accepted();
+      this.send({ type: "watch", ...(await request) });
+      this.isClosed || this.events.accepted();
     };
     this.socket.onmessage = ({ data }) => this.onMessage(data);
     this.socket.onclose = ({ reason }) => void this.onClose(reason);
