@@ -357,6 +357,37 @@ describe("<stream-camera>", () => {
     );
   });
 
+  test("fills the page if the browser has no full screen for a canvas, as on a phone", async (t) => {
+    const { page, add, set, call, sees, moves } = await open(t);
+    await page.evaluate(() => {
+      Object.defineProperty(document, "fullscreenEnabled", { value: false });
+      globalThis.entered = 0;
+      HTMLVideoElement.prototype.webkitEnterFullscreen = () => (globalThis.entered += 1);
+    });
+    const { token } = await session(["gate"]);
+    await add({ server: on.service.origin, camera: "gate", token, controls: true });
+    await sees({ state: "playing", transport: "webcodecs" });
+    const box = () => page.locator("#camera").boundingBox();
+    const before = await box();
+    const whole = { x: 0, y: 0, ...page.viewportSize() };
+    const button = page.getByRole("button", { name: "Full screen" });
+    await button.click();
+    assert.deepEqual(await box(), whole);
+    await moves();
+    await button.click();
+    assert.deepEqual(await box(), before);
+    await call("fullscreen");
+    assert.deepEqual(await box(), whole);
+    await page.keyboard.press("Escape");
+    assert.deepEqual(await box(), before);
+    // A video has the phone's own full screen.
+    await set({ transport: "mse" });
+    await sees({ state: "playing", transport: "mse" });
+    await button.click();
+    assert.deepEqual(await box(), before);
+    assert.equal(await page.evaluate(() => globalThis.entered), 1);
+  });
+
   test("two elements play, moving one does not restart it, and removing them ends all connections", async (t) => {
     const { page, viewer, add, events, sees, moves } = await open(t);
     const { token } = await session(["gate", "yard"]);
