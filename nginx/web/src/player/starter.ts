@@ -1,5 +1,5 @@
 // Starts transports of a tile: the best one that is not in use, and not pausing after a failure.
-import type { Attempts } from "./attempts";
+import type { Attempt, Attempts } from "./attempts";
 import { nextOf } from "./candidates";
 import type { Retries } from "./retries";
 import type { TransportName } from "./transport";
@@ -7,6 +7,11 @@ import type { Turns } from "./turns";
 
 /** Transports that are pausing after failures are tried at most this often while the picture has stopped. */
 const IMPATIENT_MS = 2000;
+/** A transport that is the only one is started again if it gets nothing for this time, and for this many frames. */
+const SILENT_MS = 1500;
+const SILENT_FRAMES = 3;
+/** Players of HLS repeat their requests themselves. */
+const REPEATING: TransportName[] = ["hls", "native"];
 
 export interface Visible {
   /** The visible transport, unless it has ended. */
@@ -57,6 +62,20 @@ export class Starter {
     const endTurn = name && this.turns.take();
     if (name && endTurn) {
       this.attempts.start(name, isForced, endTurn);
+    }
+  }
+
+  /**
+   * Starts the visible transport again beside itself if it is the only one and gets nothing, because its connection may
+   * be broken. `interval` is the time between two frames in milliseconds; 0 if it is unknown.
+   */
+  startAgain({ name, transport, mediaAt }: Attempt, names: TransportName[], interval: number): void {
+    const isOnly = names.length === 1 && names[0] === name && !REPEATING.includes(name);
+    const silence = performance.now() - mediaAt;
+    const isSilent = silence > Math.max(SILENT_MS, SILENT_FRAMES * interval);
+    if (isOnly && isSilent && !transport.isSkipping && this.attempts.list.length === 0) {
+      const endTurn = this.turns.take();
+      endTurn && this.attempts.start(name, false, endTurn);
     }
   }
 }

@@ -219,7 +219,7 @@ export class TransportSwitch {
     this.position = this.current?.motion.currentTime ?? 0;
     const { playing } = this;
     if (!playing || this.isStalled) {
-      this.replace(now, playing);
+      this.replace(now, playing, interval);
       return;
     }
     const time = now - this.shownAt;
@@ -239,7 +239,7 @@ export class TransportSwitch {
   }
 
   /** Replaces a picture that has stopped, and starts another transport if the last one is late. */
-  private replace(now: number, playing: Attempt | null): void {
+  private replace(now: number, playing: Attempt | null, interval: number): void {
     const begun = this.attempts.list.filter(({ pictureAt }) => pictureAt !== null);
     const { last } = this.attempts;
     const isOld = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
@@ -247,6 +247,9 @@ export class TransportSwitch {
     // If another transport has only the kept frames, the stream itself has stopped.
     if (begun.length === 0 && (isLate || (playing && !last))) {
       this.starter.startInTurn(this.usable);
+    }
+    if (playing) {
+      this.starter.startAgain(playing, this.usable, interval);
     }
   }
 
@@ -274,10 +277,10 @@ export class TransportSwitch {
     }
   }
 
-  /** Ends attempts with worse transports, because the picture moves again. */
+  /** Ends attempts with worse transports, or with the same one, because the picture moves again. */
   private endWorse(playing: Attempt): void {
     const limit = this.rank(playing.name);
-    this.attempts.dropIf(({ name, isForced }) => !isForced && this.rank(name) > limit);
+    this.attempts.dropIf(({ name, isForced }) => !isForced && this.rank(name) >= limit);
   }
 
   private eventsOf(attempt: () => Attempt): TransportEvents {
@@ -340,7 +343,9 @@ export class TransportSwitch {
     const isNew = pictureAt !== null && now - pictureAt > KEPT_MS;
     if (isNew && playing && playing !== attempt && this.isStalled) {
       if (playing.transport.motion.currentTime === this.position) {
-        this.retries.fail(playing.name, "stalled", now);
+        if (playing.name !== attempt.name) {
+          this.retries.fail(playing.name, "stalled", now);
+        }
         this.show(attempt);
       }
     }
@@ -352,9 +357,8 @@ export class TransportSwitch {
     }
     attempt.pictureAt = performance.now();
     const { playing } = this;
-    const isWorse =
-      playing && !attempt.isForced && this.rank(attempt.name) > this.rank(playing.name);
-    if (!isWorse) {
+    const isBetter = !playing || this.rank(attempt.name) < this.rank(playing.name);
+    if (isBetter || attempt.isForced) {
       this.show(attempt);
     }
   }

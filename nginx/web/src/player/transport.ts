@@ -128,6 +128,8 @@ export interface Transport {
   /** The element that shows the picture. */
   readonly element: HTMLVideoElement | HTMLCanvasElement;
   readonly motion: Motion;
+  /** Whether the service leaves out frames until the next keyframe, because the connection is slow. */
+  readonly isSkipping?: boolean;
   start(): void;
   /** Ends all transfers. The element keeps its last picture until the screen reuses the element. */
   stop(): void;

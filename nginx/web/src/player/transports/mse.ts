@@ -109,6 +109,10 @@ export class MseTransport implements Transport {
     return this.element;
   }
 
+  get isSkipping(): boolean {
+    return this.socket.isSkipping;
+  }
+
   start(): void {
     const { element, source } = this;
     const { signal } = this.ended;

@@ -89,6 +89,10 @@ export class WebCodecsTransport implements Transport {
     return { currentTime: this.position, paused: false, seeking: false };
   }
 
+  get isSkipping(): boolean {
+    return this.socket.isSkipping;
+  }
+
   start(): void {
     if (this.hasAudio) {
       this.output = new AudioOutput(this.job.sound.volume);
