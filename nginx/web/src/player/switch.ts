@@ -18,8 +18,6 @@ import type {
 } from "./transport";
 import { pageTurns, type Turns } from "./turns";
 
-/** If a transport has no picture after this time, and no media arrives, the next one is started as well. */
-const OVERTAKE_MS = 900;
 /** If the picture has stopped for this time, and for this many frames, the next transport is started as well. */
 const STALLED_MS = 500;
 const STALLED_FRAMES = 2.5;
@@ -76,12 +74,6 @@ export class TransportSwitch {
   /** Whether the camera is away, as a transport reports it. */
   get isAway(): boolean {
     return this.running.some(({ isAway }) => isAway);
-  }
-
-  /** Whether the sound is on, and the transport that plays cannot play the sound of the stream. */
-  get isSoundless(): boolean {
-    const { playing } = this;
-    return playing?.isSoundless === true && playing.sound.isOn;
   }
 
   /** Returns why transports that could be used do not play. */
@@ -219,7 +211,7 @@ export class TransportSwitch {
     this.position = this.current?.motion.currentTime ?? 0;
     const { playing } = this;
     if (!playing || this.isStalled) {
-      this.replace(now, playing, interval);
+      this.starter.replace(now, playing, this.usable, interval);
       return;
     }
     const time = now - this.shownAt;
@@ -235,21 +227,6 @@ export class TransportSwitch {
       const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
       const lacksSound = playing.isSoundless && playing.sound.isOn;
       this.starter.startInTurn(lacksSound ? this.usable.filter(hasSound) : better, lacksSound);
-    }
-  }
-
-  /** Replaces a picture that has stopped, and starts another transport if the last one is late. */
-  private replace(now: number, playing: Attempt | null, interval: number): void {
-    const begun = this.attempts.list.filter(({ pictureAt }) => pictureAt !== null);
-    const { last } = this.attempts;
-    const isOld = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
-    const isLate = isOld && !this.attempts.isFilling(now);
-    // If another transport has only the kept frames, the stream itself has stopped.
-    if (begun.length === 0 && (isLate || (playing && !last))) {
-      this.starter.startInTurn(this.usable);
-    }
-    if (playing) {
-      this.starter.startAgain(playing, this.usable, interval);
     }
   }
 

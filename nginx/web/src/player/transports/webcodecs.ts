@@ -42,6 +42,7 @@ export class WebCodecsTransport implements Transport {
   private readonly hasAudio: boolean;
   /** Whether the browser can decode all audio that the service sends. */
   private hasAllCodecs = true;
+  private isSoundless = false;
   private video: VideoDecoder | null = null;
   private audio: AudioDecoder | null = null;
   private output: AudioOutput | null = null;
@@ -122,7 +123,8 @@ export class WebCodecsTransport implements Transport {
     this.socket.check(now);
     const age = this.shownAt === null ? null : this.clock.age(this.shownAt);
     const { meter } = this.socket;
-    return { age, rate: meter.rate(now), interval: meter.interval };
+    const isSoundless = this.isSoundless && this.job.sound.isOn;
+    return { age, rate: meter.rate(now), interval: meter.interval, isSoundless };
   }
 
   private fail(reason: Reason): void {
@@ -198,6 +200,7 @@ export class WebCodecsTransport implements Transport {
   private onSoundless(): void {
     this.audio = null;
     if (!this.isStopped) {
+      this.isSoundless = true;
       this.events.soundless();
     }
   }
@@ -205,6 +208,7 @@ export class WebCodecsTransport implements Transport {
   private configureAudio(audio: SocketMedia["audio"]): void {
     closeDecoder(this.audio);
     this.audio = null;
+    this.isSoundless = false;
     if (!audio && !this.hasAllCodecs) {
       // The camera has no audio, or audio that the browser cannot decode. Another transport may have it.
       this.onSoundless();
