@@ -79,8 +79,9 @@ export class StreamCamera extends HTMLElement {
   /** From 0 to 1. */
   volume: number;
   /**
-   * Returns a token, or an address that contains one, such as `hls_url` of a session. The element calls it if it has no token, before the token expires, and if the service rejects the
-   * token. Null means that the user is not permitted to watch any more.
+   * Returns a token, or an address that contains one, such as `hls_url` of a session. The element calls it if it has no
+   * token, before the token expires, and if the service rejects the token. Null means that the user is not permitted to
+   * watch any more.
    */
   getToken: (() => Promise<string | null> | string | null) | null;
   labels: Partial<Labels>;
@@ -95,7 +96,10 @@ export class StreamCamera extends HTMLElement {
   play(): void;
   /** Stops playing, and ends all connections, until `play`. */
   stop(): void;
-  /** Fills the screen. Browsers permit this only after an action of the user. */
+  /**
+   * Fills the screen, or the page if the browser has no full screen for the picture. Browsers permit the full screen only
+   * after an action of the user.
+   */
   fullscreen(): Promise<void>;
 
   addEventListener<Name extends keyof StreamCameraEventMap>(

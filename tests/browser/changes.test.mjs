@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { Camera } from "./support/camera.mjs";
 import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
-import { SECONDS } from "./support/viewer.mjs";
+import { readClock, SECONDS } from "./support/viewer.mjs";
 
 /** `./deploy/test --long` also runs the tests of the transports that share their code with others. */
 const IS_LONG = Boolean(process.env.LONG_TESTS);
@@ -14,6 +14,8 @@ const SETTINGS = { WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
 const TRANSPORTS = ["webcodecs", "webrtc", "mse", "hls", "mjpeg"];
 /** The picture may stop for this time when a tile changes, in milliseconds. A busy machine needs a margin. */
 const MAX_PAUSE_MS = 1000;
+/** No visible picture may be older than this, in milliseconds. */
+const MAX_AGE_MS = 1000;
 
 /** Waits until the first tile plays by a transport. */
 function uses(viewer, transport, id) {
@@ -40,6 +42,19 @@ function observe(id) {
     }
     if (tile.dataset.state !== "live") {
       faults.add(tile.dataset.state);
+    }
+    requestAnimationFrame(look);
+  };
+  look();
+}
+
+/** Runs in the page: notes the greatest age of the pictures that the tile shows by WebRTC, in milliseconds. */
+function observeAge() {
+  globalThis.oldest = 0;
+  const look = () => {
+    if (document.querySelector(".screen > [data-shown]").srcObject) {
+      const age = (Date.now() - (globalThis.readClock() ?? Date.now())) >>> 0;
+      globalThis.oldest = Math.max(globalThis.oldest, age);
     }
     requestAnimationFrame(look);
   };
@@ -116,6 +131,27 @@ describe("a tile", { concurrency: false }, () => {
       await viewer.watches(1);
     }
     assert.deepEqual(await viewer.page.evaluate(() => [...globalThis.faults]), []);
+  });
+
+  test("shows no old pictures when WebRTC replaces another transport", async (t) => {
+    const camera = await Camera.startFor(t, 0, ["--running", "h264", "--gop-seconds", "10"]);
+    await on.service.put("fresh", { rtsp_link: camera.link });
+    const viewer = await on.visit(t, "#/?cameras=fresh");
+    await uses(viewer, "webcodecs");
+    // WebRTC begins with the frames since the last keyframe.
+    camera.child.signal("SIGUSR1");
+    await viewer.watches(3);
+    await viewer.page.evaluate(`globalThis.readClock = ${readClock}`);
+    await viewer.page.evaluate(observeAge);
+    await viewer.tile().hover();
+    await viewer.tile().getByRole("button", { name: "More about fresh" }).click();
+    const details = viewer.page.getByRole("dialog");
+    await details.getByLabel("Transport for this camera").selectOption("webrtc");
+    await uses(viewer, "webrtc");
+    await viewer.watches(1);
+    const oldest = await viewer.page.evaluate(() => globalThis.oldest);
+    t.diagnostic(`the oldest picture was ${oldest} ms old`);
+    assert.ok(oldest < MAX_AGE_MS, `a picture was ${oldest} ms old`);
   });
 
   test("shows in the details why other transports are not in use", async (t) => {

@@ -9,6 +9,8 @@ import { SECONDS } from "./support/viewer.mjs";
 
 /** The time within which another transport must show a picture, in milliseconds. */
 const REPLACED_MS = 2000;
+/** The time within which a transport that the user has chosen must show a picture again. */
+const AGAIN_MS = 3000;
 const SETTINGS = { WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
 
 /** Runs in the page before its own scripts: lets tests break sockets and WebRTC, and notes when a tile begins. */
@@ -188,6 +190,21 @@ describe("a tile shows a picture by another transport", { concurrency: false }, 
     assert.equal(await viewer.transport(), "mjpeg");
     assert.ok(time < REPLACED_MS, `a picture after ${time} ms`);
   });
+
+  for (const transport of ["webcodecs", "mse"]) {
+    test(`again, if ${transport} was chosen and becomes silent`, async (t) => {
+      const viewer = await open(t, `again-${transport}`, "webcodecs", {}, { transport });
+      await uses(viewer, transport);
+      await viewer.watches(2);
+      await viewer.page.evaluate(AGAIN["silent socket"]);
+      const brokenAt = Date.now();
+      await viewer.seesPictureNewerThan(brokenAt + 300);
+      const time = Date.now() - brokenAt;
+      t.diagnostic(`a picture after ${time} ms`);
+      assert.equal(await viewer.transport(), transport);
+      assert.ok(time < AGAIN_MS, `a picture after ${time} ms`);
+    });
+  }
 
   for (const act of ["closed socket", "silent socket"]) {
     test(`again, if MJPEG was chosen and breaks (${act})`, async (t) => {

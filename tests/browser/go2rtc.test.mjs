@@ -1,7 +1,7 @@
 // Tests that a page with a player for go2rtc plays from the service. No package contains go2rtc's own player, so the page
 // speaks its protocol with code of its own. It has the properties of go2rtc's player on which the service depends: it
 // queues at most 2 MiB, plays at a rate equal to the seconds until the end of its buffer, keeps 5 seconds, requests pictures
-// after an error of its first mode, and chooses between MSE and WebRTC by codecs.
+// after an error of its first mode, chooses between MSE and WebRTC by codecs, and connects again after 15 s.
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 
@@ -16,6 +16,7 @@ const SETTINGS = { WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
 /** Opens the socket of a player in the page, and requests `modes`. */
 function play({ url, modes, microphone }) {
   const KEPT_SECONDS = 5;
+  const RECONNECT_MS = 15_000;
   const MAX_QUEUE = 2 * 1024 * 1024;
   const CODECS = ["avc1.640029", "avc1.64002A", "hvc1.1.6.L153.B0", "mp4a.40.2", "flac", "opus"];
   const video = document.createElement("video");
@@ -41,15 +42,38 @@ function play({ url, modes, microphone }) {
     video.requestVideoFrameCallback(notePicture);
   };
   video.requestVideoFrameCallback(notePicture);
-  const socket = new WebSocket(url);
-  socket.binaryType = "arraybuffer";
+  let socket, takers, takeBytes;
+  /** Whether the player needs its socket no longer. */
+  let isDone = false;
+  let peer = null;
   const send = (type, value) => socket.send(JSON.stringify({ type, value }));
-  const takers = {};
-  let takeBytes = () => {};
-  socket.onclose = () => {
-    player.closed = true;
-  };
-  socket.onmessage = ({ data }) => {
+
+  function connect() {
+    if (peer) {
+      return; // A player that has tried WebRTC does not connect again.
+    }
+    const connectedAt = performance.now();
+    socket = new WebSocket(url);
+    socket.binaryType = "arraybuffer";
+    takers = {};
+    takeBytes = () => {};
+    socket.onclose = () => {
+      player.closed = true;
+      if (!isDone) {
+        setTimeout(connect, Math.max(0, connectedAt + RECONNECT_MS - performance.now()));
+      }
+    };
+    socket.onmessage = ({ data }) => onMessage(data);
+    socket.onopen = () => {
+      player.closed = false;
+      const starts = { mse: startMse, webrtc: startWebrtc, hls: startHls, mjpeg: startMjpeg };
+      for (const mode of modes.filter((it) => it !== "mjpeg" || modes.length === 1)) {
+        starts[mode]();
+      }
+    };
+  }
+
+  function onMessage(data) {
     if (typeof data !== "string") {
       takeBytes(data);
       return;
@@ -62,7 +86,7 @@ function play({ url, modes, microphone }) {
       }
     }
     takers[type]?.(value);
-  };
+  }
 
   /** Returns whether a message contains a keyframe of the video. */
   function isKeyframe(bytes) {
@@ -131,8 +155,13 @@ function play({ url, modes, microphone }) {
     };
   }
 
+  function startHls() {
+    send("hls", CODECS.join());
+  }
+
   async function startWebrtc() {
     const connection = new RTCPeerConnection();
+    peer = connection;
     /** Plays the stream, unless MSE has sound and the stream has none. */
     const choose = (stream) => {
       player.tracks = stream.getTracks().length;
@@ -141,6 +170,7 @@ function play({ url, modes, microphone }) {
         return;
       }
       video.srcObject = stream;
+      isDone = true;
       socket.close();
     };
     if (microphone) {
@@ -182,12 +212,7 @@ function play({ url, modes, microphone }) {
     send("mjpeg");
   }
 
-  socket.onopen = () => {
-    const starts = { mse: startMse, webrtc: startWebrtc, mjpeg: startMjpeg };
-    for (const mode of modes.filter((it) => it !== "mjpeg" || modes.length === 1)) {
-      starts[mode]();
-    }
-  };
+  connect();
 }
 
 /** Returns what the page has shown. */
@@ -222,9 +247,9 @@ describe("a player for go2rtc", () => {
     await parts?.end();
   });
 
-  /** Adds a camera. */
-  async function add(id, link) {
-    const body = JSON.stringify({ rtsp_link: link });
+  /** Adds a camera with these options. */
+  async function add(id, link, options = {}) {
+    const body = JSON.stringify({ rtsp_link: link, ...options });
     const headers = { "Content-Type": "application/json" };
     assert.ok(
       (await fetch(`${parts.origin}/api/cameras/${id}`, { method: "PUT", headers, body })).ok,
@@ -328,5 +353,46 @@ describe("a player for go2rtc", () => {
     const now = await open(t, ["mjpeg"]);
     await until("20 pictures", SECONDS, async () => (await now()).pictures > 20);
     assert.equal((await now()).pictureWidth, 640);
+  });
+
+  test("shows pictures if the service has no stream for its first mode", async (t) => {
+    const now = await open(t, ["hls", "mjpeg"]);
+    await until("20 pictures", SECONDS, async () => (await now()).pictures > 20);
+    const { errors, closed, pictureWidth } = await now();
+    assert.equal(errors.length, 1);
+    assert.match(errors[0], /^hls: /);
+    assert.deepEqual({ closed, pictureWidth }, { closed: false, pictureWidth: 640 });
+  });
+
+  test("shows pictures if the browser cannot play the camera's video", async (t) => {
+    await add("hevc", camera.link.replace(/h264$/, "hevc"), { video: "copy" });
+    const now = await open(t, ["mse", "mjpeg"], { source: "hevc" });
+    await until("20 pictures", SECONDS, async () => (await now()).pictures > 20);
+    const { errors, frames } = await now();
+    assert.equal(errors.length, 1);
+    assert.match(errors[0], /^mse: /);
+    assert.equal(frames, 0);
+  });
+
+  test("plays MP4 if WebRTC is off, and again after the manager was restarted", async (t) => {
+    t.after(() => parts.killManager().then(() => parts.startManager(SETTINGS)));
+    const restart = async () => {
+      await parts.killManager();
+      await parts.startManager({ WEBRTC_PORT: "off" });
+    };
+    await restart();
+    const both = await open(t, ["mse", "webrtc", "mjpeg"]);
+    await until("50 frames", SECONDS, async () => (await both()).frames > 50);
+    const { errors, closed } = await both();
+    assert.match(errors.join(), /^webrtc\b[^,]*: /);
+    assert.equal(closed, false);
+    const now = await open(t, ["mse", "mjpeg"]);
+    await until("50 frames", SECONDS, async () => (await now()).frames > 50);
+    const { inits } = await now();
+    await restart();
+    await until("another beginning", SECONDS, async () => (await now()).inits > inits);
+    const { frames } = await now();
+    await until("further frames", SECONDS, async () => (await now()).frames > frames + 50);
+    assert.equal((await now()).error, undefined);
   });
 });

@@ -4,9 +4,10 @@ import { describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
 import { freePort } from "./support/port.mjs";
+import { SlowLine } from "./support/slow-line.mjs";
 import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
-import { SECONDS } from "./support/viewer.mjs";
+import { SECONDS, Viewer } from "./support/viewer.mjs";
 
 /** `./deploy/test --long` also runs the tests that take more than 20 seconds. */
 const IS_LONG = Boolean(process.env.LONG_TESTS);
@@ -18,8 +19,25 @@ const LINE_RATE = 400;
 const REACTS_SECONDS = 10;
 /** The time within which the video must return when the connection is fast again. */
 const RETURNS_SECONDS = 60;
+/** The rate of a line on which the change to the sub stream is timed, and the time that the change may take. */
+const MOVE_RATE = 1500;
+const MOVED_MS = 1500;
 const PICTURE_BYTES = 60_000;
 const PICTURES_EVERY_MS = 3000;
+
+/** Runs in the page: measures the time between the choice of the sub stream and its first picture. */
+function timeMove() {
+  let begunAt = null;
+  const timer = setInterval(() => {
+    const { width, videoWidth, dataset } = document.querySelector(".screen > [data-shown]");
+    begunAt ??= document.querySelector(".tile-note") && performance.now();
+    const shown = videoWidth ?? ("picture" in dataset ? width : 0);
+    if (begunAt !== null && shown === 320) {
+      clearInterval(timer);
+      globalThis.moved = Math.max(1, performance.now() - begunAt);
+    }
+  }, 20);
+}
 
 describe("a tile on a slow connection", () => {
   const on = stage();
@@ -62,6 +80,31 @@ describe("a tile on a slow connection", () => {
 
   async function hasNoNote(viewer) {
     return (await viewer.tile().locator(".tile-note").count()) === 0;
+  }
+
+  for (const transport of ["webcodecs", "mse"]) {
+    test(`shows the sub stream soon after a live socket was too slow (${transport})`, async (t) => {
+      const id = `soon-${transport}`;
+      const main = await Camera.startFor(t, 0, ["--running", "h264", "--bitrate", `${MAIN_RATE}`]);
+      const sub = await startSub(t);
+      // The sub stream runs, because somebody else watches it, for example a wall.
+      const links = { rtsp_link: main.link, rtsp_link_sub: sub.link };
+      await on.service.put(id, { ...links, keep: "always" });
+      const line = await SlowLine.startFor(t, on.service.origin);
+      const viewer = await Viewer.openFor(t, on.browser, `${line.origin}/#/?cameras=${id}`, {
+        transport,
+      });
+      await viewer.sees("live");
+      await viewer.watches(2);
+      await viewer.page.evaluate(timeMove);
+      line.limit(MOVE_RATE);
+      const moved = () => viewer.page.evaluate(() => globalThis.moved);
+      const time = await until("the sub stream", SECONDS, moved);
+      t.diagnostic(`a picture of the sub stream after ${Math.round(time)} ms`);
+      assert.ok(time < MOVED_MS, `a picture of the sub stream after ${time} ms`);
+      await viewer.watches(2);
+      assert.equal(await viewer.transport(), transport);
+    });
   }
 
   for (const transport of ["webcodecs", "mse"]) {

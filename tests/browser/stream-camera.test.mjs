@@ -2,12 +2,14 @@
 // the service.
 import assert from "node:assert/strict";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 
 import { Camera } from "./support/camera.mjs";
+import { addElement, readClock } from "./support/element.mjs";
 import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
 import { SECONDS, Viewer } from "./support/viewer.mjs";
@@ -17,44 +19,12 @@ const ADMIN = "boss-secret-0123456789";
 const SHORT_SECONDS = 5;
 /** Time for which a camera that starts slowly does not respond. Other transports are usually tried after 0.9 s. */
 const SLOW_START_MS = 2000;
-/** Greatest size of the compressed scripts without hls.js. */
-const MAX_BYTES = 60_000;
+/** The size of the compressed scripts without hls.js that the description of the package states, in bytes. */
+const MAX_BYTES = statedSize("../../clients/web/README.md");
 
-/** Runs in the page: adds an element with these properties, and notes its events. */
-async function addElement({ name, properties, getsToken }) {
-  await customElements.whenDefined("stream-camera");
-  const element = document.createElement("stream-camera");
-  element.id = name;
-  globalThis.events ??= {};
-  const events = [];
-  globalThis.events[name] = events;
-  for (const type of ["statechange", "error", "sessionend"]) {
-    element.addEventListener(type, ({ detail }) => events.push({ type, ...detail }));
-  }
-  Object.assign(element, properties);
-  if (getsToken) {
-    element.getToken = globalThis.getToken;
-  }
-  document.body.append(element);
-}
-
-/**
- * Runs in the page: returns the time that the test camera's clock in the picture shows, the lower 32 bits of Unix
- * milliseconds; null without a picture. The clock is a row of 32 squares at the top of the picture.
- */
-function readClock(name) {
-  const root = document.getElementById(name).shadowRoot;
-  const picture = root.querySelector(".screen > [data-shown]");
-  const width = picture.videoWidth ?? ("picture" in picture.dataset ? picture.width : 0);
-  if (!width) {
-    return null;
-  }
-  const size = width / 32;
-  const context = new OffscreenCanvas(width, size).getContext("2d");
-  context.drawImage(picture, 0, 0);
-  const { data } = context.getImageData(0, size / 2, width, 1);
-  const bit = (_, square) => (data[4 * (square + 0.5) * size] > 127 ? "1" : "0");
-  return Number.parseInt(Array.from({ length: 32 }, bit).join(""), 2);
+function statedSize(path) {
+  const text = readFileSync(new URL(path, import.meta.url), "utf8");
+  return Number(/less than (\d+) kB/.exec(text)[1]) * 1000;
 }
 
 describe("<stream-camera>", () => {
@@ -355,6 +325,37 @@ describe("<stream-camera>", () => {
       viewer.problems.filter((problem) => problem.includes("violates")),
       [],
     );
+  });
+
+  test("fills the page if the browser has no full screen for a canvas, as on a phone", async (t) => {
+    const { page, add, set, call, sees, moves } = await open(t);
+    await page.evaluate(() => {
+      Object.defineProperty(document, "fullscreenEnabled", { value: false });
+      globalThis.entered = 0;
+      HTMLVideoElement.prototype.webkitEnterFullscreen = () => (globalThis.entered += 1);
+    });
+    const { token } = await session(["gate"]);
+    await add({ server: on.service.origin, camera: "gate", token, controls: true });
+    await sees({ state: "playing", transport: "webcodecs" });
+    const box = () => page.locator("#camera").boundingBox();
+    const before = await box();
+    const whole = { x: 0, y: 0, ...page.viewportSize() };
+    const button = page.getByRole("button", { name: "Full screen" });
+    await button.click();
+    assert.deepEqual(await box(), whole);
+    await moves();
+    await button.click();
+    assert.deepEqual(await box(), before);
+    await call("fullscreen");
+    assert.deepEqual(await box(), whole);
+    await page.keyboard.press("Escape");
+    assert.deepEqual(await box(), before);
+    // A video has the phone's own full screen.
+    await set({ transport: "mse" });
+    await sees({ state: "playing", transport: "mse" });
+    await button.click();
+    assert.deepEqual(await box(), before);
+    assert.equal(await page.evaluate(() => globalThis.entered), 1);
   });
 
   test("two elements play, moving one does not restart it, and removing them ends all connections", async (t) => {

@@ -255,7 +255,7 @@ describe("the views", () => {
       "New",
       "Main stream: rtsp://***@192.0.2.1/x",
       "Sub stream: rtsp://192.0.2.1/y",
-      "Transport: UDP only",
+      "RTSP transport: UDP only",
       "Note: left out, because there is no counterpart: #timeout",
     ]) {
       await dialog.getByText(fact, { exact: true }).waitFor();

@@ -5,10 +5,14 @@ import { after, before, describe, test } from "node:test";
 import { Camera } from "./support/camera.mjs";
 import { Parts } from "./support/parts.mjs";
 import { until } from "./support/until.mjs";
-import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
+import { launchBrowser, readClock, SECONDS, Viewer } from "./support/viewer.mjs";
 
 /** The manager's settings. The browser and the manager are on the same machine. */
 const SETTINGS = { WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
+
+const BEEPS = 5;
+/** Greatest difference between sound and picture, in milliseconds. */
+const MAX_OFFSET_MS = 200;
 
 /** Plays a camera in a video element, in the page. Resolves with the session's address when the first picture shows. */
 async function watch({ url, protocol = "udp", audio = false, microphone = false }) {
@@ -65,6 +69,32 @@ async function shown() {
   };
 }
 
+/**
+ * Runs in the page: listens to beeps of the test camera, which begin with each second. Returns how many milliseconds
+ * after the second, or before it if negative, the clock in the picture is when each of them begins.
+ */
+async function hearBeeps(count) {
+  const context = new AudioContext();
+  const analyser = new AnalyserNode(context, { fftSize: 256 });
+  context.createMediaStreamSource(window.watched.video.srcObject).connect(analyser);
+  const samples = new Float32Array(analyser.fftSize);
+  const offsets = [];
+  let wasLoud = true;
+  while (offsets.length < count) {
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    analyser.getFloatTimeDomainData(samples);
+    const isLoud = samples.some((sample) => Math.abs(sample) > 0.05);
+    if (isLoud && !wasLoud) {
+      // The clock shows the lower 32 bits of the time.
+      const now = Date.now();
+      const time = now - ((now - window.readClock()) >>> 0);
+      offsets.push(((time + 500) % 1000) - 500);
+    }
+    wasLoud = isLoud;
+  }
+  return offsets;
+}
+
 describe("WebRTC", () => {
   let parts, browser, camera;
 
@@ -114,6 +144,17 @@ describe("WebRTC", () => {
     const viewer = await Viewer.openFor(t, browser, parts.origin);
     await viewer.page.evaluate(watch, { url: whep("sound"), audio: true });
     await shows(viewer, "sound", (it) => it.sounds > 50 && it.pictures > 25);
+  });
+
+  test("plays sound and picture at the same time", async (t) => {
+    const viewer = await Viewer.openFor(t, browser, parts.origin);
+    await viewer.page.evaluate(watch, { url: whep("sound"), audio: true });
+    await shows(viewer, "sound", (it) => it.sounds > 50 && it.pictures > 25);
+    await viewer.page.evaluate(`window.readClock = ${readClock}`);
+    const offsets = await viewer.page.evaluate(hearBeeps, BEEPS);
+    t.diagnostic(`the sound is later than the picture by ${offsets.join(", ")} ms`);
+    const [median] = offsets.sort((a, b) => a - b).slice(BEEPS / 2);
+    assert.ok(Math.abs(median) < MAX_OFFSET_MS, `${median} ms`);
   });
 
   test("plays for a player with a microphone", async (t) => {

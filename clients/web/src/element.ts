@@ -1,8 +1,10 @@
 // The element <stream-camera>: its properties, methods and events.
 
+import type { Picture } from "../../../nginx/web/src/player/screen";
 import { watchSight } from "../../../nginx/web/src/player/sight";
 import type { CameraState } from "../index";
 import { AttributeElement, OBSERVED } from "./attributes";
+import { FullScreen } from "./full-screen";
 import type { GetToken } from "./host";
 import type { Labels } from "./labels";
 import { Playback } from "./playback";
@@ -15,6 +17,7 @@ export class StreamCamera extends AttributeElement {
   static readonly observedAttributes = OBSERVED;
 
   private readonly playback: Playback;
+  private readonly fullScreen = new FullScreen(this);
   private ownLabels: Partial<Labels> = {};
   /** Ends what the element has begun while it is in a page. */
   private leaving: (() => void)[] = [];
@@ -26,7 +29,7 @@ export class StreamCamera extends AttributeElement {
       onMute: () => {
         this.muted = !this.muted;
       },
-      onFullScreen: () => void this.toggleFullscreen(),
+      onFullScreen: () => void this.fullScreen.toggle(this.picture),
     });
     this.playback = new Playback(this, view);
   }
@@ -104,24 +107,16 @@ export class StreamCamera extends AttributeElement {
     this.playback.stop();
   }
 
-  /** Fills the screen. Browsers permit this only after an action of the user. */
+  /**
+   * Fills the screen, or the page if the browser has no full screen for the picture. Browsers permit the full screen only
+   * after an action of the user.
+   */
   async fullscreen(): Promise<void> {
-    const video = this.playback.player.screen.shown.peek() as HTMLVideoElement & {
-      webkitEnterFullscreen?: () => void;
-    };
-    if (document.fullscreenEnabled) {
-      await this.requestFullscreen();
-    } else {
-      video.webkitEnterFullscreen?.();
-    }
+    await this.fullScreen.enter(this.picture);
   }
 
-  private async toggleFullscreen(): Promise<void> {
-    if (document.fullscreenElement) {
-      await document.exitFullscreen();
-    } else {
-      await this.fullscreen().catch(() => undefined);
-    }
+  private get picture(): Picture {
+    return this.playback.player.screen.shown.peek();
   }
 
   // ---- life cycle
@@ -149,6 +144,7 @@ export class StreamCamera extends AttributeElement {
           leave();
         }
         this.playback.setSeen(false);
+        this.fullScreen.empty();
       }
     });
   }

@@ -12,6 +12,19 @@ const CSS = `
 }
 :host([hidden]) { display: none; }
 :host(:fullscreen) { aspect-ratio: auto; }
+/* Instead of full screen, where the browser has none. The page may set the size of the element. */
+:host([data-fills-page]) {
+  aspect-ratio: auto !important;
+  border-radius: 0 !important;
+  height: 100dvh !important;
+  inset: 0 !important;
+  margin: 0 !important;
+  max-height: none !important;
+  max-width: none !important;
+  position: fixed !important;
+  width: 100vw !important;
+  z-index: 2147483647 !important;
+}
 [hidden] { display: none !important; }
 .screen { inset: 0; isolation: isolate; position: absolute; }
 .screen > *, .still {

@@ -50,6 +50,15 @@ test("a buffer that is too long becomes as short as wanted, without a stall", ()
   assert.equal(stalls, 0);
 });
 
+test("after a long delay, video without sound is soon near the end of the buffer again", () => {
+  const { last, stalls } = simulate({ ahead: 0.9, seconds: 8 });
+  assert.ok(Math.abs(last - TARGET) < 0.03, `${last} s`);
+  assert.equal(stalls, 0);
+  const pace = new BufferPace(TARGET, true);
+  pace.note(0, 0.9);
+  assert.equal(pace.speed(10), 1.1);
+});
+
 test("a buffer that is too short becomes longer", () => {
   const { last } = simulate({ ahead: 0.01, seconds: 30, reports: false });
   assert.ok(Math.abs(last - TARGET) < 0.02, `${last} s`);

@@ -285,20 +285,55 @@ test("a decoder that fails after its first picture can be tried again soon", asy
   assert.deepEqual(log.at(-1), { failed: { reason: "stalled" } });
 });
 
-test("sound that the browser cannot decode is reported, and the picture plays", async (t) => {
-  const broken = await setUp({ sound: true });
+test("sound that the browser cannot decode is reported, and the picture plays", async () => {
+  const { socket, decoder, log } = await setUp({ sound: true });
   FakeAudioDecoder.last.error(new Error("unsupported"));
-  assert.deepEqual(broken.log, ["soundless"]);
+  await socket.deliver(frame(1, { flags: KEY }));
+  decoder.give();
+  assert.deepEqual(log, ["soundless", "picture"]);
+});
+
+/** Starts the transport in a browser that decodes this audio. Returns also what the transport offers. */
+async function setUpAudio(supported, { audio = MEDIA.audio, sound = true } = {}) {
+  const isConfigSupported = mock.method(FakeAudioDecoder, "isConfigSupported", ({ codec }) =>
+    Promise.resolve({ supported: supported.includes(codec) }),
+  );
+  try {
+    const { WebCodecsTransport: Fresh } = await load("player/transports/webcodecs.ts", true);
+    const all = jobFor({ sound });
+    new Fresh(all.job, all.events).start();
+    const { last: socket } = FakeSocket;
+    socket.open();
+    await settled();
+    await socket.deliver({ ...MEDIA, audio });
+    return { ...all, socket, offered: socket.sent[0].codecs };
+  } finally {
+    isConfigSupported.mock.restore();
+  }
+}
+
+test("only audio that the browser decodes is offered, and its lack is reported", async (t) => {
+  const all = ["ulaw", "alaw", "mp4a.40.2", "opus"];
+  const video = ["avc1", "avc3", "hvc1", "hev1"];
+  assert.deepEqual((await setUpAudio(all)).offered, [...video, ...all]);
+  const some = await setUpAudio(["opus", "ulaw"]);
+  assert.deepEqual(some.offered, [...video, "ulaw", "opus"]);
+  assert.deepEqual(some.log, []);
+  assert.deepEqual((await setUpAudio(["opus"], { audio: null })).log, ["soundless"]);
+  // A camera without audio.
+  assert.deepEqual((await setUpAudio(all, { audio: null })).log, []);
+  // While the sound is off, the audio does not matter.
+  const silent = await setUpAudio([], { audio: null, sound: false });
+  assert.deepEqual(silent.log, []);
+  assert.deepEqual(silent.offered, video);
   // Some browsers have only the decoder of video.
   delete globalThis.AudioDecoder;
   t.after(() => {
     globalThis.AudioDecoder = FakeAudioDecoder;
   });
-  const { socket, decoder, log } = await setUp({ sound: true });
-  await socket.deliver(frame(1, { flags: KEY }));
-  decoder.give();
-  assert.deepEqual(log, ["soundless", "picture"]);
-  assert.deepEqual((await setUp()).log, []);
+  const without = await setUpAudio([], { audio: null });
+  assert.deepEqual(without.offered, video);
+  assert.deepEqual(without.log, ["soundless"]);
 });
 
 test("audio that stays late is drained", () => {

@@ -195,8 +195,9 @@ test("the only transport has more time, and then its failure is reported", (t) =
 test("a failed transport that has stalled before does not restart, because its stream may have ended", (t) => {
   const { tested, run, running, last, log } = setUp(t);
   tested.begin(["c"]);
+  last("c").events.media();
   last("c").events.picture();
-  run(2000, true);
+  run(1400, true);
   last("c").events.failed({ reason: "connection" });
   assert.deepEqual(running(), []);
   assert.equal(log.at(-1), "exhausted connection");
@@ -254,4 +255,47 @@ test("events of a transport that was stopped are ignored", (t) => {
   old.events.failed({ reason: "connection" });
   old.events.away(true);
   assert.deepEqual(log, ["release a0"]);
+});
+
+test("a transport that is the only one is started again if it gets nothing", (t) => {
+  const all = setUp(t, { names: ["a"] });
+  const { run, running, last, tested } = all;
+  last("a").events.media();
+  last("a").events.picture();
+  run(1000);
+  last("a").events.media();
+  run(1400, true);
+  assert.deepEqual(running(), ["a0"]);
+  run(1700, true);
+  assert.deepEqual(running(), ["a0", "a1"]);
+  // The picture moves again.
+  run(200);
+  assert.deepEqual(running(), ["a0"]);
+  run(1700, true);
+  assert.deepEqual(running(), ["a0", "a2"]);
+  // The frames that the service has kept do not show that the connection is the cause.
+  last("a").events.media();
+  last("a").events.picture();
+  run(1000, true);
+  assert.deepEqual(running(), ["a0", "a2"]);
+  last("a").events.media();
+  assert.deepEqual(running(), ["a2"]);
+  assert.equal(tested.retries.reason("a"), undefined);
+});
+
+test("the only transport is not started again while its frames are rare, or left out by the service", (t) => {
+  const { run, running, last, made } = setUp(t, { names: ["a"] });
+  last("a").events.media();
+  last("a").events.picture();
+  run(14_000, true, 5000);
+  assert.deepEqual(running(), ["a0"]);
+  run(16_000, true, 5000);
+  assert.deepEqual(running(), ["a0", "a1"]);
+  run(200);
+  made[0].isSkipping = true;
+  run(3000, true);
+  assert.deepEqual(running(), ["a0"]);
+  made[0].isSkipping = false;
+  run(1000, true);
+  assert.deepEqual(running(), ["a0", "a2"]);
 });

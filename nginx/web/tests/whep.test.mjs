@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
-import { install, jobFor, settled } from "./support/browser.mjs";
+import { FakeElement, install, jobFor, settled } from "./support/browser.mjs";
 import { load } from "./support/load.mjs";
 
 install();
@@ -68,7 +68,7 @@ const ANSWER = {
 };
 
 /** Starts the transport. `answer` is the response to its offer. */
-async function setUp(t, { answer = ANSWER, body = "answer", ...options } = {}) {
+async function setUp(t, { answer = ANSWER, body = "answer", isFirst = true, ...options } = {}) {
   let now = 1000;
   mock.method(performance, "now", () => now);
   t.after(() => mock.restoreAll());
@@ -80,6 +80,7 @@ async function setUp(t, { answer = ANSWER, body = "answer", ...options } = {}) {
     return Promise.resolve(response);
   };
   const all = jobFor(options);
+  Object.assign(all.visible, { readyState: isFirst ? 0 : 4, videoWidth: isFirst ? 0 : 640 });
   const transport = new WhepTransport(all.job, all.events);
   transport.start();
   await settled();
@@ -117,6 +118,65 @@ test("a session begins with an offer, and ends with DELETE", async (t) => {
     "POST http://cameras/streams/front/whep offer",
     "DELETE http://cameras/streams/front/whep/abc",
   ]);
+});
+
+/** Starts the transport with an element that shows frames. `isFirst`: whether the tile shows no other picture. */
+async function setUpFrames(t, isFirst) {
+  mock.timers.enable({ apis: ["setTimeout"] });
+  t.after(() => mock.timers.reset());
+  const callbacks = [];
+  const { prototype } = FakeElement;
+  prototype.requestVideoFrameCallback = (callback) => callbacks.push(callback);
+  prototype.cancelVideoFrameCallback = () => undefined;
+  t.after(() => {
+    delete prototype.requestVideoFrameCallback;
+    delete prototype.cancelVideoFrameCallback;
+  });
+  const all = await setUp(t, { isFirst });
+  const show = (rtpTimestamp) =>
+    callbacks.splice(0).forEach((callback) => callback(0, { rtpTimestamp }));
+  return { ...all, show };
+}
+
+test("the old pictures at the beginning of a session are not shown", async (t) => {
+  const { log, show } = await setUpFrames(t, false);
+  for (const time of [4_294_967_291, 4, 40, 76]) {
+    show(time);
+    mock.timers.tick(33);
+  }
+  assert.deepEqual(log, []);
+  show(3676);
+  assert.deepEqual(log, ["picture"]);
+  mock.timers.tick(2000);
+  show(7276);
+  assert.deepEqual(log, ["picture"]);
+});
+
+test("the newest picture is shown although the next one does not follow soon", async (t) => {
+  const { log, show } = await setUpFrames(t, false);
+  show(90);
+  show(99);
+  mock.timers.tick(49);
+  assert.deepEqual(log, []);
+  mock.timers.tick(1);
+  assert.deepEqual(log, ["picture"]);
+});
+
+test("the first picture of a tile is not late because of old pictures", async (t) => {
+  const { log, show } = await setUpFrames(t, true);
+  show(9);
+  mock.timers.tick(33);
+  show(18);
+  mock.timers.tick(36);
+  assert.deepEqual(log, []);
+  mock.timers.tick(1);
+  assert.deepEqual(log, ["picture"]);
+});
+
+test("without RTP times, the first picture is shown", async (t) => {
+  const { log, show } = await setUpFrames(t, false);
+  show(undefined);
+  assert.deepEqual(log, ["picture"]);
 });
 
 test("few offers wait for an answer at the same time, and their time limit begins when they are sent", async (t) => {

@@ -129,7 +129,7 @@ export class Attempts {
     );
   }
 
-  /** Records that the service has accepted a connection. `isAlone`: whether no other transport plays. */
+  /** Records that the service has accepted a connection. `isAlone`: whether no other transport plays the stream. */
   accepted(attempt: Attempt, isAlone: boolean): void {
     attempt.isWaiting = !this.isLive && isAlone;
     if (attempt.isWaiting) {

@@ -3,7 +3,9 @@
 /** The lowest amount of buffered video within this time counts. It shows how unevenly frames arrive. */
 const WINDOW_MS = 5000;
 const SLOWEST = 0.95;
-const FASTEST = 1.1;
+/** A picture without sound can play faster than sound, without being noticed. */
+const FASTEST = 1.2;
+const FASTEST_AUDIO = 1.1;
 /** The change of the speed for each second of video too much or too little. */
 const GAIN = 0.6;
 /** A smaller difference from the target, in seconds, does not change the speed. */
@@ -33,7 +35,10 @@ export class BufferPace {
   private resetAt = Number.NEGATIVE_INFINITY;
 
   /** `target` is the wanted lowest amount of buffered video, in seconds. */
-  constructor(private readonly target: number) {}
+  constructor(
+    private readonly target: number,
+    private readonly hasAudio = false,
+  ) {}
 
   /** Records how many seconds are buffered when a frame arrives, before the frame is added. */
   note(now: number, ahead: number): void {
@@ -74,7 +79,8 @@ export class BufferPace {
       return null;
     }
     const change = Math.abs(excess) < TOLERANCE ? 0 : excess * GAIN;
-    this.rate = Math.round(Math.min(FASTEST, Math.max(SLOWEST, 1 + change)) * 100) / 100;
+    const fastest = this.hasAudio ? FASTEST_AUDIO : FASTEST;
+    this.rate = Math.round(Math.min(fastest, Math.max(SLOWEST, 1 + change)) * 100) / 100;
     return this.rate;
   }
 

@@ -12,6 +12,7 @@ import { isFinal, isRefusal, problemFrom, problemOfReason } from "./failure";
 import { FigureSignals } from "./figures";
 import { follow } from "./follow";
 import type { Host } from "./host";
+import { leavingOf } from "./leaving";
 import { showPictures } from "./pictures";
 import { factoryOf, outputFor } from "./registry";
 import { Renewals } from "./renewals";
@@ -34,6 +35,7 @@ export class LivePlayer {
   readonly latency = this.figures.latency;
   readonly rate = this.figures.rate;
   readonly picturesPerSecond = this.figures.picturesPerSecond;
+  readonly isSoundless = this.figures.isSoundless;
   /** The transport that plays; null while none does. */
   readonly transport = signal<TransportName | null>(null);
   /** Whether the canvas contains a picture, to be shown while no video plays. */
@@ -67,14 +69,17 @@ export class LivePlayer {
     this.screen = new Screen(video);
     this.transports = new TransportSwitch(this.screen, factoryOf, () => this.job(), {
       onShown: () => this.onPlaying(),
-      onHiding: () => this.saveStill(),
+      onHiding: () => {
+        // A copy of the picture, so that the tile does not turn black until video plays again.
+        this.hasStill.value ||= copyElement(this.screen.shown.peek(), still);
+      },
       onProblem: (problem) => this.onProblem(problem),
       onExhausted: (reason, cause) => this.fail(problemOfReason(reason, cause)),
       events: {
         media: () => this.stall.arrived(),
         grown: () => this.stall.grown(),
         restart: () => void this.begin(),
-        away: (isAway) => this.onAway(isAway),
+        away: (isAway) => isAway && this.wait(),
         slow: (rate) => this.adaptation.tooSlow(rate),
         steady: () => this.adaptation.steady(performance.now()),
       },
@@ -227,10 +232,14 @@ export class LivePlayer {
 
   /** Begins with another level, which has been selected because of the viewer's connection. */
   private onLevel(isLowered: boolean): void {
-    const { current } = this.transports;
-    // On a connection that is too slow, the requests of HLS would keep the lower level from arriving.
-    const isHls = current?.name === "hls" || current?.name === "native";
-    void this.begin(current !== null && !(isLowered && isHls));
+    const name = this.transports.current?.name;
+    const leaving = leavingOf(name, this.adaptation.level, isLowered);
+    if (leaving === "yields") {
+      this.cancel();
+      this.transports.begin(this.options.usable, false, true);
+    } else {
+      void this.begin(leaving === "keeps");
+    }
   }
 
   /** Begins to play. With `keepsPlaying`, the visible transport plays until another one has a picture. */
@@ -259,9 +268,7 @@ export class LivePlayer {
     try {
       isLive = await this.prepare(request, attempt);
     } catch (error) {
-      if (!attempt.aborted) {
-        this.fail(error);
-      }
+      attempt.aborted || this.fail(error);
       return;
     }
     if (!attempt.aborted) {
@@ -301,9 +308,7 @@ export class LivePlayer {
 
   private keepUp(): void {
     if (this.sleep.hasSlept()) {
-      if (this.state.value !== "failed") {
-        void this.begin();
-      }
+      this.state.value === "failed" || void this.begin();
       return;
     }
     this.adaptation.measure(performance.now()) && this.stall.arrived();
@@ -331,11 +336,10 @@ export class LivePlayer {
   private watchStall(): void {
     const { current } = this.transports;
     const motion = this.stall.check(current?.motion ?? NO_MOTION);
-    if (motion === "moving" && this.hasStalled && canContinue(current?.element)) {
+    if (motion === "moving" && this.hasStalled && current && canContinue(current.element)) {
       this.onPlaying();
-    } else if (motion === "waiting" && this.state.value === "live") {
-      this.hasStalled = true;
-      this.state.value = "waiting";
+    } else if (motion === "waiting") {
+      this.wait();
     } else if (motion === "missed") {
       void this.begin();
     } else if (motion === "stuck") {
@@ -346,8 +350,9 @@ export class LivePlayer {
     }
   }
 
-  private onAway(isAway: boolean): void {
-    if (isAway && this.state.value === "live") {
+  /** Shows that the picture has stopped. */
+  private wait(): void {
+    if (this.state.value === "live") {
       this.hasStalled = true;
       this.state.value = "waiting";
     }
@@ -410,10 +415,5 @@ export class LivePlayer {
     }
     this.backoff.retryLater(() => void this.begin());
     this.showStart();
-  }
-
-  /** Copies the current picture to the canvas, so that the tile does not turn black until video plays again. */
-  private saveStill(): void {
-    this.hasStill.value ||= copyElement(this.screen.shown.peek(), this.still);
   }
 }

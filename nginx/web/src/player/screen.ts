@@ -15,7 +15,7 @@ export function sizeOf(element: Picture): { width: number; height: number } {
 }
 
 /** Returns whether an element has what it needs to show more than its present picture. */
-export function canContinue(element: Picture | undefined): boolean {
+export function canContinue(element: Picture): boolean {
   const isVideo = element instanceof HTMLVideoElement;
   return !isVideo || element.readyState >= HTMLMediaElement.HAVE_FUTURE_DATA;
 }

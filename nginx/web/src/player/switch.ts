@@ -18,8 +18,6 @@ import type {
 } from "./transport";
 import { pageTurns, type Turns } from "./turns";
 
-/** If a transport has no picture after this time, and no media arrives, the next one is started as well. */
-const OVERTAKE_MS = 900;
 /** If the picture has stopped for this time, and for this many frames, the next transport is started as well. */
 const STALLED_MS = 500;
 const STALLED_FRAMES = 2.5;
@@ -44,6 +42,8 @@ export class TransportSwitch {
   private isStalled = false;
   /** Whether the visible transport plays another stream than the one that is wanted, until that one has a picture. */
   isLeaving = false;
+  /** Whether the visible transport ends as soon as one of the wanted stream gets media. */
+  private yields = false;
   /** The position of the visible picture at the last call of `keepUp`. */
   private position = 0;
   private wasAway = false;
@@ -114,10 +114,12 @@ export class TransportSwitch {
 
   /**
    * Starts the best of these transports. The list is from the best to the worst. If another stream is visible, it plays
-   * until one of these transports has a picture.
+   * until one of these transports has a picture. With `yields`, it plays only until one of them gets media, because the
+   * connection is too slow for both. Its last picture stays.
    */
-  begin(usable: TransportName[], isLive = true): void {
+  begin(usable: TransportName[], isLive = true, yields = false): void {
     this.leave();
+    this.yields = yields;
     this.usable = usable;
     this.attempts.isLive = isLive;
     this.problem = null;
@@ -168,6 +170,11 @@ export class TransportSwitch {
     this.attempts.dropIf(() => true);
     this.isLeaving = false;
     this.isStalled = false;
+    this.stopShown();
+  }
+
+  /** Stops the visible transport. Its last picture stays visible. */
+  private stopShown(): void {
     if (this.shown && !this.shown.isOver) {
       this.host.onHiding();
       this.shown.isOver = true;
@@ -204,7 +211,7 @@ export class TransportSwitch {
     this.position = this.current?.motion.currentTime ?? 0;
     const { playing } = this;
     if (!playing || this.isStalled) {
-      this.replace(now, playing);
+      this.starter.replace(now, playing, this.usable, interval);
       return;
     }
     const time = now - this.shownAt;
@@ -220,18 +227,6 @@ export class TransportSwitch {
       const better = this.usable.slice(0, Math.max(0, this.rank(playing.name)));
       const lacksSound = playing.isSoundless && playing.sound.isOn;
       this.starter.startInTurn(lacksSound ? this.usable.filter(hasSound) : better, lacksSound);
-    }
-  }
-
-  /** Replaces a picture that has stopped, and starts another transport if the last one is late. */
-  private replace(now: number, playing: Attempt | null): void {
-    const begun = this.attempts.list.filter(({ pictureAt }) => pictureAt !== null);
-    const { last } = this.attempts;
-    const isOld = last !== undefined && !last.isWaiting && now - last.beganAt > OVERTAKE_MS;
-    const isLate = isOld && !this.attempts.isFilling(now);
-    // If another transport has only the kept frames, the stream itself has stopped.
-    if (begun.length === 0 && (isLate || (playing && !last))) {
-      this.starter.startInTurn(this.usable);
     }
   }
 
@@ -259,10 +254,10 @@ export class TransportSwitch {
     }
   }
 
-  /** Ends attempts with worse transports, because the picture moves again. */
+  /** Ends attempts with worse transports, or with the same one, because the picture moves again. */
   private endWorse(playing: Attempt): void {
     const limit = this.rank(playing.name);
-    this.attempts.dropIf(({ name, isForced }) => !isForced && this.rank(name) > limit);
+    this.attempts.dropIf(({ name, isForced }) => !isForced && this.rank(name) >= limit);
   }
 
   private eventsOf(attempt: () => Attempt): TransportEvents {
@@ -275,7 +270,7 @@ export class TransportSwitch {
     return {
       picture: () => this.onPicture(attempt()),
       failed: (failure) => this.onFailed(attempt(), failure),
-      accepted: () => this.attempts.accepted(attempt(), this.current === null),
+      accepted: () => this.attempts.accepted(attempt(), this.playing === null),
       media: () => {
         this.onMedia(attempt());
         ifLeading(events.media);
@@ -318,10 +313,16 @@ export class TransportSwitch {
     const { pictureAt } = attempt;
     const { playing } = this;
     const now = performance.now();
+    if (this.yields && this.isLeaving && attempt !== this.shown) {
+      this.isLeaving = false;
+      this.stopShown();
+    }
     const isNew = pictureAt !== null && now - pictureAt > KEPT_MS;
     if (isNew && playing && playing !== attempt && this.isStalled) {
       if (playing.transport.motion.currentTime === this.position) {
-        this.retries.fail(playing.name, "stalled", now);
+        if (playing.name !== attempt.name) {
+          this.retries.fail(playing.name, "stalled", now);
+        }
         this.show(attempt);
       }
     }
@@ -333,9 +334,8 @@ export class TransportSwitch {
     }
     attempt.pictureAt = performance.now();
     const { playing } = this;
-    const isWorse =
-      playing && !attempt.isForced && this.rank(attempt.name) > this.rank(playing.name);
-    if (!isWorse) {
+    const isBetter = !playing || this.rank(attempt.name) < this.rank(playing.name);
+    if (isBetter || attempt.isForced) {
       this.show(attempt);
     }
   }
@@ -367,9 +367,7 @@ export class TransportSwitch {
     }
     const isShown = this.shown === attempt;
     if (isShown) {
-      this.host.onHiding();
-      attempt.isOver = true;
-      attempt.transport.stop();
+      this.stopShown();
     } else {
       this.attempts.drop(attempt);
     }

@@ -98,6 +98,8 @@ export interface Figures {
   rate: number | null;
   /** The largest number of pictures per second, if the service limits it. */
   picturesPerSecond?: number | null;
+  /** Whether the sound is on, but the transport cannot play the sound of the stream. */
+  isSoundless?: boolean;
   /** Milliseconds between two pictures; 0 while it is unknown. It is missing if the position moves between them. */
   interval?: number;
 }
@@ -128,6 +130,8 @@ export interface Transport {
   /** The element that shows the picture. */
   readonly element: HTMLVideoElement | HTMLCanvasElement;
   readonly motion: Motion;
+  /** Whether the service leaves out frames until the next keyframe, because the connection is slow. */
+  readonly isSkipping?: boolean;
   start(): void;
   /** Ends all transfers. The element keeps its last picture until the screen reuses the element. */
   stop(): void;

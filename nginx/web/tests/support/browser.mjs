@@ -78,6 +78,7 @@ export function install() {
     WebSocket: FakeSocket,
     HTMLVideoElement: class {},
     HTMLCanvasElement: class {},
+    HTMLMediaElement: { HAVE_CURRENT_DATA: 2, HAVE_FUTURE_DATA: 3 },
     localStorage: storage,
     sessionStorage: storage,
     devicePixelRatio: 1,
@@ -89,10 +90,11 @@ export function install() {
   });
 }
 
-/** Returns what a transport plays, and a log of what it reports. */
+/** Returns what a transport plays, a log of what it reports, and the element that is visible until it has a picture. */
 export function jobFor({ sound = false, key = "front", hasSub = true } = {}) {
   const log = [];
   const element = new FakeElement();
+  const visible = new FakeElement();
   const report = (name) => (value) => log.push(value === undefined ? name : { [name]: value });
   const names = [
     "picture",
@@ -106,7 +108,8 @@ export function jobFor({ sound = false, key = "front", hasSub = true } = {}) {
     "failed",
   ];
   const events = Object.fromEntries(names.map((name) => [name, report(name)]));
-  const screen = { takeCanvas: () => element, takeVideo: () => element };
+  const shown = { peek: () => visible };
+  const screen = { takeCanvas: () => element, takeVideo: () => element, shown };
   const host = { addressOf: (stream, file) => `http://cameras/streams/${stream}/${file}` };
   const volume = { peek: () => 1, subscribe: () => () => undefined };
   const job = {
@@ -119,5 +122,5 @@ export function jobFor({ sound = false, key = "front", hasSub = true } = {}) {
     isWall: false,
   };
   const nothing = () => undefined;
-  return { job, log, element, events: { ...events, accepted: nothing, media: nothing } };
+  return { job, log, element, visible, events: { ...events, accepted: nothing, media: nothing } };
 }

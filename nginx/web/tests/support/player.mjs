@@ -88,21 +88,22 @@ export async function setUp(t) {
   };
   const player = new LivePlayer(new FakeVideo(), new FakeCanvas(), host);
   let number = 0;
+  const describe = () => FakeSocket.last.deliver(MEDIA);
   /** Lets the newest socket open and describe the media. */
   const open = async () => {
     FakeSocket.last.open();
-    await FakeSocket.last.deliver(MEDIA);
+    await describe();
   };
-  /** Lets a keyframe arrive at the newest socket. */
-  const arrive = async () => {
+  /** Lets a frame arrive at a socket. */
+  const arrive = async (socket = FakeSocket.last, { isKeyframe = true } = {}) => {
     const message = new ArrayBuffer(26);
     const header = new DataView(message);
     number += 1;
-    header.setUint8(1, 1);
+    header.setUint8(1, isKeyframe ? 1 : 0);
     header.setUint32(4, number);
     header.setBigUint64(8, BigInt(number * 40_000));
     header.setBigUint64(16, BigInt(Date.now() * 1000));
-    await FakeSocket.last.deliver(message);
+    await socket.deliver(message);
   };
   /** Lets time pass. */
   const run = async (milliseconds) => {
@@ -120,5 +121,5 @@ export async function setUp(t) {
   await arrive();
   await run(200);
   t.after(() => player.stop());
-  return { player, starts, failing, run, open, arrive };
+  return { player, starts, failing, run, open, arrive, describe };
 }

@@ -93,7 +93,7 @@ export class MseTransport implements Transport {
     this.source = new Source();
     this.hasAudio = job.sound.isOn;
     const target = job.isWall ? WALL_TARGET : TARGET;
-    this.pace = new BufferPace(target + (this.hasAudio ? AUDIO_MARGIN : 0));
+    this.pace = new BufferPace(target + (this.hasAudio ? AUDIO_MARGIN : 0), this.hasAudio);
     this.element = job.screen.takeVideo();
     const codecs = CODECS.filter((codec) => Source.isTypeSupported(`video/mp4; codecs="${codec}"`));
     const listener = {
@@ -107,6 +107,10 @@ export class MseTransport implements Transport {
 
   get motion() {
     return this.element;
+  }
+
+  get isSkipping(): boolean {
+    return this.socket.isSkipping;
   }
 
   start(): void {

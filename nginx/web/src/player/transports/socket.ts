@@ -87,6 +87,8 @@ export function closedSocket(stream: Stream, isOpened: boolean, reason: string):
 export class LiveSocket {
   readonly meter = new ArrivalMeter();
   private readonly socket: WebSocket;
+  /** Whether frames are missing, and none has arrived since then. */
+  isSkipping = false;
   private isClosed = false;
   /** Whether the connection has ended, and the cause is being found out. */
   private isEnding = false;
@@ -99,17 +101,17 @@ export class LiveSocket {
 
   constructor(
     private readonly stream: Stream,
-    request: WatchRequest,
+    request: WatchRequest | Promise<WatchRequest>,
     private readonly listener: SocketListener,
     private readonly events: TransportEvents,
   ) {
     const address = stream.host.addressOf(stream.key, "live").replace(/^http/, "ws");
     this.socket = new WebSocket(address);
     this.socket.binaryType = "arraybuffer";
-    this.socket.onopen = () => {
+    this.socket.onopen = async () => {
       this.isOpened = true;
-      this.send({ type: "watch", ...request });
-      this.events.accepted();
+      this.send({ type: "watch", ...(await request) });
+      this.isClosed || this.events.accepted();
     };
     this.socket.onmessage = ({ data }) => this.onMessage(data);
     this.socket.onclose = ({ reason }) => void this.onClose(reason);
@@ -179,6 +181,7 @@ export class LiveSocket {
       return;
     }
     if (data instanceof ArrayBuffer) {
+      this.isSkipping = false;
       this.listener.data(data);
     } else if (typeof data === "string" && data.length <= MAX_TEXT) {
       this.onText(data);
@@ -200,6 +203,7 @@ export class LiveSocket {
         this.listener.media(message as unknown as SocketMedia);
         break;
       case "gap":
+        this.isSkipping = true;
         this.meter.lost(performance.now(), Number(message?.frames) || 1);
         this.listener.gap();
         break;

@@ -5,10 +5,11 @@ import { type RawFrame, rawFrameOf } from "../raw-frames";
 import { isHeard } from "../sound";
 import { AgeClock } from "../sync";
 import type { Figures, Job, Motion, Reason, Transport, TransportEvents } from "../transport";
+import { audioCodecs } from "./audio-codecs";
 import { AudioOutput } from "./audio-output";
-import { LiveSocket, type SocketMedia } from "./socket";
+import { LiveSocket, type SocketMedia, type WatchRequest } from "./socket";
 
-const CODECS = ["avc1", "avc3", "hvc1", "hev1", "ulaw", "alaw", "mp4a", "opus"];
+const VIDEO_CODECS = ["avc1", "avc3", "hvc1", "hev1"];
 /** If this many frames wait for the decoder after the beginning, frames are left out until the next keyframe. */
 const MAX_WAITING = 25;
 /** Decoders can drop frames, so frames are forgotten when this many newer ones are known. */
@@ -39,6 +40,9 @@ export class WebCodecsTransport implements Transport {
   private readonly socket: LiveSocket;
   private readonly clock = new AgeClock();
   private readonly hasAudio: boolean;
+  /** Whether the browser can decode all audio that the service sends. */
+  private hasAllCodecs = true;
+  private isSoundless = false;
   private video: VideoDecoder | null = null;
   private audio: AudioDecoder | null = null;
   private output: AudioOutput | null = null;
@@ -73,12 +77,21 @@ export class WebCodecsTransport implements Transport {
       data: (data: ArrayBuffer) => this.onData(data),
       gap: () => this.onGap(),
     };
-    const request = { format: "raw", codecs: CODECS, audio: this.hasAudio } as const;
-    this.socket = new LiveSocket(job, request, listener, events);
+    this.socket = new LiveSocket(job, this.request(), listener, events);
+  }
+
+  private async request(): Promise<WatchRequest> {
+    const { codecs, areAll } = this.hasAudio ? await audioCodecs() : { codecs: [], areAll: true };
+    this.hasAllCodecs = areAll;
+    return { format: "raw", codecs: [...VIDEO_CODECS, ...codecs], audio: this.hasAudio };
   }
 
   get motion(): Motion {
     return { currentTime: this.position, paused: false, seeking: false };
+  }
+
+  get isSkipping(): boolean {
+    return this.socket.isSkipping;
   }
 
   start(): void {
@@ -110,7 +123,8 @@ export class WebCodecsTransport implements Transport {
     this.socket.check(now);
     const age = this.shownAt === null ? null : this.clock.age(this.shownAt);
     const { meter } = this.socket;
-    return { age, rate: meter.rate(now), interval: meter.interval };
+    const isSoundless = this.isSoundless && this.job.sound.isOn;
+    return { age, rate: meter.rate(now), interval: meter.interval, isSoundless };
   }
 
   private fail(reason: Reason): void {
@@ -186,6 +200,7 @@ export class WebCodecsTransport implements Transport {
   private onSoundless(): void {
     this.audio = null;
     if (!this.isStopped) {
+      this.isSoundless = true;
       this.events.soundless();
     }
   }
@@ -193,12 +208,16 @@ export class WebCodecsTransport implements Transport {
   private configureAudio(audio: SocketMedia["audio"]): void {
     closeDecoder(this.audio);
     this.audio = null;
+    this.isSoundless = false;
+    if (!audio && !this.hasAllCodecs) {
+      // The camera has no audio, or audio that the browser cannot decode. Another transport may have it.
+      this.onSoundless();
+    }
     if (!audio || !this.output) {
       return;
     }
     const { codec, sample_rate: sampleRate, channels: numberOfChannels, description } = audio;
     try {
-      // Some browsers have only the decoder of video.
       const decoder = new AudioDecoder({
         output: (data) => this.onSound(data),
         error: () => this.audio === decoder && this.onSoundless(),

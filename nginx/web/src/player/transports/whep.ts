@@ -1,9 +1,10 @@
 // Plays WebRTC, which is negotiated by WHEP: one POST with the browser's offer, and one DELETE at the end.
 import { problemOf } from "../../api/problem";
 import { LossMeter } from "../loss";
+import { sizeOf } from "../screen";
 import { applyTo, play } from "../sound";
 import type { Failure, Figures, Job, Motion, Transport, TransportEvents } from "../transport";
-import { onFirstFrame } from "./first-frame";
+import { onFreshFrame } from "./first-frame";
 import { isFullScreenOnPhone } from "./phone";
 import { failureOf, unexplained } from "./refusal";
 import { RequestQueue } from "./request-queue";
@@ -16,6 +17,12 @@ const ANSWER_MS = 5000;
  */
 const offers = new RequestQueue(3);
 const STATS_EVERY_MS = 1000;
+/**
+ * For this time, in milliseconds, the old pictures at the beginning of a session are hidden if the tile shows no other
+ * picture, and if it does. The first picture must not be late.
+ */
+const HIDE_FIRST_MS = 70;
+const HIDE_MS = 1000;
 
 /** Counters of the received video, as the browser reports them. */
 interface Counters {
@@ -89,7 +96,9 @@ export class WhepTransport implements Transport {
     });
     applyTo(element, this.job.sound);
     element.srcObject = stream;
-    onFirstFrame(element, signal, () => this.events.picture());
+    const isFirst = sizeOf(this.job.screen.shown.peek()).width === 0;
+    const patience = isFirst ? HIDE_FIRST_MS : HIDE_MS;
+    onFreshFrame(element, signal, patience, () => this.events.picture());
     addEventListener("pagehide", () => this.leave(), { signal });
     this.resume();
     this.reportFrames();

@@ -3,9 +3,8 @@
 import { useEffect, useState } from "preact/hooks";
 
 import type { Picture } from "../../player/screen";
+import { enterFullScreenOnPhone } from "../../player/transports/phone";
 import { fillScreen } from "../../ui/browser";
-
-type PhoneVideo = HTMLVideoElement & { webkitEnterFullscreen?: () => void };
 
 interface FullScreen {
   /** Whether the tile fills the page. */
@@ -39,20 +38,9 @@ export function useFullScreen(): FullScreen {
       if (tile) {
         fillScreen(tile);
       }
-    } else if (!enter(picture)) {
+    } else if (!enterFullScreenOnPhone(picture)) {
       setFilling(true);
     }
   };
   return { isFilling, toggle };
-}
-
-/** Shows the picture in the full screen of an Apple phone. Returns false if the phone cannot do that. */
-function enter(picture: Picture | null): boolean {
-  const video = picture instanceof HTMLVideoElement ? (picture as PhoneVideo) : null;
-  try {
-    video?.webkitEnterFullscreen?.();
-    return video?.webkitEnterFullscreen !== undefined;
-  } catch {
-    return false; // The video has no picture yet.
-  }
 }

@@ -47,6 +47,7 @@ function Current({ player }: { player: LivePlayer | null }) {
     age !== null && t("playback.age", { n: number(age, 2) }),
     rate !== null && bitRate(rate),
     perSecond !== null && t("playback.pictures", { n: number(perSecond, 1) }),
+    player?.isSoundless.value && t("playback.soundless"),
   ].filter(Boolean);
   const reasons = player ? [...player.reasonsAgainst()] : [];
   return (
