@@ -167,7 +167,7 @@ test("the first picture of a tile is not late because of old pictures", async (t
   show(9);
   mock.timers.tick(33);
   show(18);
-  mock.timers.tick(36);
+  mock.timers.tick(16);
   assert.deepEqual(log, []);
   mock.timers.tick(1);
   assert.deepEqual(log, ["picture"]);

@@ -21,7 +21,7 @@ const STATS_EVERY_MS = 1000;
  * For this time, in milliseconds, the old pictures at the beginning of a session are hidden if the tile shows no other
  * picture, and if it does. The first picture must not be late.
  */
-const HIDE_FIRST_MS = 70;
+const HIDE_FIRST_MS = 50;
 const HIDE_MS = 1000;
 
 /** Counters of the received video, as the browser reports them. */
