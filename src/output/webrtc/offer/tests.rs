@@ -52,7 +52,7 @@ fn chromium_gets_h264_in_packetization_mode_1() {
 fn offers_that_contradict_themselves_are_refused() {
     negotiate(SHORT, Sound::AsOffered, &local()).expect("a good offer");
     for (from, to, reason) in [
-        ("a=mid:1\r\n", "", "missing a=mid"),
+        ("a=mid:1\r\n", "", "has no name (a=mid)"),
         ("a=mid:1\r\n", "a=mid:1\r\na=mid:2\r\n", "more than one a=mid"),
         ("a=mid:1", "a=mid:0", "the name 0"),
         ("a=rtpmap:0 PCMU", "a=rtpmap:102 PCMU", "payload type 102 is used twice"),
@@ -127,6 +127,16 @@ fn sound_that_the_stream_does_not_have_is_refused() {
         let (video, audio) = negotiated.answer.split_once("m=audio 0 ").expect("a refused section");
         assert!(video.contains("a=sendonly") && audio.contains("a=inactive"), "{to}");
     }
+}
+
+#[test]
+fn a_section_that_the_library_would_ignore_is_refused() {
+    let (video, _) = SHORT.split_at(SHORT.find("m=audio").expect("a section"));
+    let audio = "m=audio 9 UDP/TLS/RTP/SAVPF ";
+    let refused = refusal(&format!("{video}{audio}111\r\na=rtpmap:111 opus/48000/2\r\n"));
+    assert!(refused.contains("no name"), "{refused}");
+    let refused = refusal(&format!("{video}{audio}\r\na=mid:1\r\n"));
+    assert!(refused.contains("no payload type"), "{refused}");
 }
 
 #[test]

@@ -89,6 +89,7 @@ fn used_lines(text: &str, sound: Sound) -> Result<String, Error> {
         }
     }
     let Some((session, sections)) = parts.split_first() else { return Ok(String::new()) };
+    sections.iter().try_for_each(|lines| ensure_complete(lines))?;
     let default = direction(session).unwrap_or(SENDRECV);
     let is_possible = |lines: &[&str]| {
         sound == Sound::AsOffered || lines.first().is_none_or(|line| !line.starts_with(AUDIO))
@@ -121,6 +122,19 @@ fn used_lines(text: &str, sound: Sound) -> Result<String, Error> {
         }
     }
     Ok(used)
+}
+
+/// Fails if a section has no name or no payload type. The library would ignore it, and the answer would have fewer sections
+/// than the offer.
+fn ensure_complete(lines: &[&str]) -> Result<(), Error> {
+    if name(lines).is_none() {
+        return Err(invalid("a media section has no name (a=mid)"));
+    }
+    let types = lines.first().and_then(|line| line.split(' ').nth(3)).unwrap_or_default();
+    if types.is_empty() {
+        return Err(invalid("a media section has no payload type"));
+    }
+    Ok(())
 }
 
 /// Returns the direction in these lines.
