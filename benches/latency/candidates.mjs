@@ -16,7 +16,7 @@ import { fileURLToPath } from "node:url";
 
 import { Child } from "../../tests/browser/support/child.mjs";
 import { post as send } from "../support/api.mjs";
-import { startFfmpegHls, startMediaMtx, startNginx } from "../support/servers.mjs";
+import { startFfmpegHls, startGo2rtc, startMediaMtx, startNginx } from "../support/servers.mjs";
 
 const RUN = fileURLToPath(new URL("../../deploy/run", import.meta.url));
 /** The settings of hls.js in the service's own page. */
@@ -70,6 +70,9 @@ class Service {
   }
 }
 
+/** Returns the longest pause between two pictures that is no stall, in milliseconds. */
+const gapOf = (fps) => Math.max(GAP_MILLISECONDS, (GAP_PICTURES * 1000) / fps);
+
 /** This service, with a transport of its own page. */
 class Transport extends Service {
   constructor(bench, name, title) {
@@ -79,9 +82,7 @@ class Transport extends Service {
     this.directory = join(bench.directory, name);
     this.isRunning = bench.options.running;
     const { fps } = bench.options.camera;
-    const interval = 1000 / (name === "mjpeg" ? Math.min(fps, MJPEG_FPS) : fps);
-    /** A longer pause between two pictures is a stall, in milliseconds. */
-    this.gap = Math.max(GAP_MILLISECONDS, GAP_PICTURES * interval);
+    this.gap = gapOf(name === "mjpeg" ? Math.min(fps, MJPEG_FPS) : fps);
   }
 
   async prepare() {
@@ -177,6 +178,53 @@ class MediaMtx {
   }
 }
 
+/** Another server, which the page's WebRTC transport plays over WHEP. */
+class Whep {
+  constructor({ camera, directory, options }, name, title, path) {
+    this.name = name;
+    this.title = title;
+    this.camera = camera;
+    this.directory = join(directory, name);
+    this.start = { transport: "webrtc", key: ID, path, gap: gapOf(options.camera.fps) };
+  }
+
+  /** Does nothing, because the server connects to the camera when a viewer comes. */
+  begin() {}
+
+  /** Does nothing, because the server ends a stream without viewers after some time. */
+  end() {}
+
+  async close() {
+    await this.child?.end();
+  }
+}
+
+/** MediaMTX, which connects to the camera on demand. */
+class MediaMtxWhep extends Whep {
+  constructor(bench) {
+    super(bench, "mediamtx-webrtc", "MediaMTX, WebRTC", `${ID}/whep`);
+  }
+
+  async prepare() {
+    mkdirSync(this.directory);
+    const onDemand = { sourceOnDemand: "yes", sourceOnDemandCloseAfter: "1s" };
+    const paths = { [ID]: { source: this.camera.link, ...onDemand } };
+    Object.assign(this, await startMediaMtx(this.directory, {}, paths, true));
+  }
+}
+
+/** go2rtc, which connects to the camera on demand. */
+class Go2rtcWhep extends Whep {
+  constructor(bench) {
+    super(bench, "go2rtc-webrtc", "go2rtc, WebRTC", `api/webrtc?src=${ID}`);
+  }
+
+  async prepare() {
+    mkdirSync(this.directory);
+    Object.assign(this, await startGo2rtc(this.directory, { [ID]: this.camera.link }));
+  }
+}
+
 /** All candidates, by name. */
 export const CANDIDATES = {
   service: (bench) => new Service(bench),
@@ -193,4 +241,6 @@ export const CANDIDATES = {
     return new FfmpegHls(bench, "usual", "FFmpeg's HLS, libx264", codec);
   },
   mediamtx: (bench) => new MediaMtx(bench),
+  "mediamtx-webrtc": (bench) => new MediaMtxWhep(bench),
+  "go2rtc-webrtc": (bench) => new Go2rtcWhep(bench),
 };

@@ -20,8 +20,9 @@ const USAGE = `usage: ./deploy/bench latency [OPTION]...
   --bitrate KBITS     bit rate of the camera (depends on the size and the frame rate)
   --json FILE         write all results to a file
 
-The manager's settings come from the environment, as for ./deploy/run. The candidate "mediamtx" needs the
-path of the MediaMTX program in MEDIAMTX_BIN.
+The manager's settings come from the environment, as for ./deploy/run. The candidates "mediamtx" and
+"mediamtx-webrtc" need the path of the MediaMTX program in MEDIAMTX_BIN, and "go2rtc-webrtc" needs that of
+go2rtc in GO2RTC_BIN.
 `;
 
 const OPTIONS = {

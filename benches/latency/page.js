@@ -175,7 +175,7 @@ function observe(element) {
 }
 
 /** Plays the stream with a transport of the service's page. Returns the same as `open`. */
-async function openTransport({ transport, key, post, gap }) {
+async function openTransport({ transport, key, path, post, gap }) {
   gapMilliseconds = gap;
   tick();
   setInterval(tick, TICK_MILLISECONDS);
@@ -187,7 +187,8 @@ async function openTransport({ transport, key, post, gap }) {
       errors.fatal[reason] = (errors.fatal[reason] ?? 0) + 1;
       reject(new Error(`the transport has failed: ${reason}`));
     };
-    shown = globalThis.playTransport(transport, key, { onPicture: resolve, onFailure });
+    const of = { key, path };
+    shown = globalThis.playTransport(transport, of, { onPicture: resolve, onFailure });
     observe(shown);
   });
   steps.picture = performance.now() - startTime;

@@ -8,8 +8,11 @@ import { Screen } from "../../nginx/web/src/player/screen";
 /** The interval at which the service's page calls `keepUp`. */
 const KEEP_UP_MILLISECONDS = 200;
 
-/** Starts a transport. Returns its element. `onPicture` and `onFailure` are called as in the page. */
-globalThis.playTransport = (name, key, { onPicture, onFailure }) => {
+/**
+ * Starts a transport. Returns its element. `path` replaces the path of this service's stream. `onPicture` and `onFailure`
+ * are called as in the page.
+ */
+globalThis.playTransport = (name, { key, path }, { onPicture, onFailure }) => {
   const nothing = () => undefined;
   const events = {
     picture: onPicture,
@@ -25,7 +28,9 @@ globalThis.playTransport = (name, key, { onPicture, onFailure }) => {
   const screen = new Screen(document.querySelector("video"));
   const volume = signal(1);
   // Watching needs no permission.
-  const addressOf = (stream, file) => new URL(`streams/${stream}/${file}`, document.baseURI).href;
+  const addressOf = (stream, file) => {
+    return new URL(path ?? `streams/${stream}/${file}`, document.baseURI).href;
+  };
   const host = { volume, addressOf, withPermission: (url) => url, renew: () => Promise.resolve() };
   const sound = { isOn: false, volume };
   const meter = new LineMeter();

@@ -46,11 +46,17 @@ export function selection(name, text, names) {
   return selected;
 }
 
-/** Returns the names, without `mediamtx` if MEDIAMTX_BIN is not set. */
+/** The environment variable with the program of a candidate, by the beginning of the candidate's name. */
+const PROGRAMS = { mediamtx: "MEDIAMTX_BIN", go2rtc: "GO2RTC_BIN" };
+
+/** Returns the names, without those whose program is not set in the environment. */
 export function available(names) {
-  if (!names.includes("mediamtx") || process.env.MEDIAMTX_BIN) {
-    return names;
-  }
-  process.stderr.write("mediamtx: skipped, because MEDIAMTX_BIN is not set\n");
-  return names.filter((name) => name !== "mediamtx");
+  return names.filter((name) => {
+    const variable = PROGRAMS[name.split("-")[0]];
+    const isAvailable = !variable || Boolean(process.env[variable]);
+    if (!isAvailable) {
+      process.stderr.write(`${name}: skipped, because ${variable} is not set\n`);
+    }
+    return isAvailable;
+  });
 }

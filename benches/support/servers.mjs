@@ -29,14 +29,41 @@ export function startFfmpegHls(link, codec, playlist) {
 }
 
 /**
- * Starts MediaMTX with these settings and paths. Only the HLS server is enabled, and cameras are read over
- * TCP.
+ * Starts MediaMTX with these settings and paths. Only the HLS server is enabled, or with `isWebrtc` only WebRTC, and
+ * cameras are read over TCP.
  */
-export async function startMediaMtx(directory, settings, paths) {
+export async function startMediaMtx(directory, settings, paths, isWebrtc = false) {
   const port = await freePort();
+  const address = `127.0.0.1:${port}`;
+  const server = isWebrtc
+    ? { hls: "no", webrtc: "yes", webrtcAddress: address, ...(await mediaMtxMedia()) }
+    : { hls: "yes", hlsAddress: address, hlsVariant: "lowLatency", webrtc: "no" };
   const config = join(directory, "mediamtx.yml");
-  writeFileSync(config, mediaMtxConfig(port, settings, paths));
+  writeFileSync(config, mediaMtxConfig({ ...server, ...settings }, paths));
   return waitForResponse(new Child(process.env.MEDIAMTX_BIN, [config]), `http://localhost:${port}`);
+}
+
+/** Returns the settings of the port for the media of WebRTC. */
+async function mediaMtxMedia() {
+  const port = await freePort();
+  return { webrtcLocalUDPAddress: `127.0.0.1:${port}`, webrtcAdditionalHosts: "[127.0.0.1]" };
+}
+
+/** Starts go2rtc with these streams: links by name. Only its API and WebRTC are enabled. */
+export async function startGo2rtc(directory, streams) {
+  const [port, media] = [await freePort(), await freePort()];
+  const config = join(directory, "go2rtc.yaml");
+  const settings = {
+    api: { listen: `127.0.0.1:${port}` },
+    rtsp: { listen: "" },
+    webrtc: { listen: `127.0.0.1:${media}`, candidates: [`127.0.0.1:${media}`] },
+    log: { level: "warn" },
+    streams,
+  };
+  // JSON is valid YAML.
+  writeFileSync(config, JSON.stringify(settings));
+  const child = new Child(process.env.GO2RTC_BIN, ["-config", config]);
+  return waitForResponse(child, `http://localhost:${port}`);
 }
 
 /** Waits until a new server responds to a request. Returns the process and the origin. */
@@ -76,13 +103,12 @@ http {
 }
 
 /** Returns the configuration of MediaMTX. All paths use RTSP over TCP. */
-function mediaMtxConfig(port, settings, paths) {
+function mediaMtxConfig(settings, paths) {
   const lines = (values, indent) => {
     return Object.entries(values).map(([name, value]) => `${indent}${name}: ${value}`);
   };
   return [
-    ...["logLevel: warn", "rtsp: no", "rtmp: no", "webrtc: no", "srt: no"],
-    ...[`hlsAddress: 127.0.0.1:${port}`, "hlsVariant: lowLatency", ...lines(settings, "")],
+    ...["logLevel: warn", "rtsp: no", "rtmp: no", "srt: no", ...lines(settings, "")],
     "paths:",
     ...Object.entries(paths).flatMap(([name, path]) => {
       return [`  ${name}:`, ...lines({ rtspTransport: "tcp", ...path }, "    ")];
