@@ -13,7 +13,7 @@ const IS_LONG = Boolean(process.env.LONG_TESTS);
 /** The time within which another transport must show a picture, in milliseconds. */
 const REPLACED_MS = 2000;
 /** Greatest median age of the picture in milliseconds, by transport. A busy machine needs a margin. */
-const MAX_AGE_MS = { webcodecs: 200, mse: 400, hls: 1000 };
+const MAX_AGE_MS = { webcodecs: 250, mse: 400, hls: 1000 };
 const MEASURED = 25;
 
 /** Runs in the page before its own scripts: keeps the page's sockets, and lets tests break them. */

@@ -22,7 +22,7 @@ const SLOW_WITHIN_MS = 30_000;
  * On a network that loses packets, a frame arrives after one or several repetitions, and with it the frames behind it.
  * The losses of the last ten seconds, at 25 pictures per second, determine how long pictures wait.
  */
-const SMOOTHNESS = { remembered: 250, inTime: 0.97, maxDepth: 120, minDepth: 60 };
+const SMOOTHNESS = { remembered: 250, inTime: 0.97, maxDepth: 150, minDepth: 60 };
 
 /** A frame that is being decoded. */
 type Known = Pick<RawFrame, "number" | "takenAt" | "isOld">;
