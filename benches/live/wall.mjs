@@ -154,7 +154,7 @@ export function wallTable(results) {
       ...[age.p50, age.p95, age.max].map(milliseconds),
       figures.rate.toFixed(1),
       ...[milliseconds(figures.longest), figures.gaps, figures.stalledGaps],
-      ...[cpu.chromium, cpu.bare, cpu.manager, cpu.nginx].map(percent),
+      ...[cpu.chromium, cpu.bare, cpu.manager, cpu.nginx].map((share) => percent(share)),
       figures.transports,
     ];
   });
