@@ -10,7 +10,7 @@ import { SECONDS } from "./support/viewer.mjs";
 /** The time within which another transport must show a picture, in milliseconds. */
 const REPLACED_MS = 2000;
 /** The time within which a transport that the user has chosen must show a picture again. */
-const AGAIN_MS = 3000;
+const AGAIN_MS = 5000;
 const SETTINGS = { WEBRTC_PORT: "0", WEBRTC_ADDRESSES: "127.0.0.1" };
 
 /** Runs in the page before its own scripts: lets tests break sockets and WebRTC, and notes when a tile begins. */

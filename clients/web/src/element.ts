@@ -144,7 +144,7 @@ export class StreamCamera extends AttributeElement {
           leave();
         }
         this.playback.setSeen(false);
-        this.fullScreen.empty();
+        this.fullScreen.leavePage();
       }
     });
   }

@@ -10,7 +10,7 @@ export class FullScreen {
   private readonly onKey = (event: KeyboardEvent) => {
     if (event.key === "Escape") {
       event.preventDefault();
-      this.empty();
+      this.leavePage();
     }
   };
 
@@ -31,14 +31,14 @@ export class FullScreen {
     if (document.fullscreenElement) {
       await document.exitFullscreen();
     } else if (this.element.hasAttribute(FILLS)) {
-      this.empty();
+      this.leavePage();
     } else {
       await this.enter(picture).catch(() => undefined);
     }
   }
 
   /** No longer fills the page. */
-  empty(): void {
+  leavePage(): void {
     this.element.removeAttribute(FILLS);
     removeEventListener("keydown", this.onKey, { capture: true });
   }

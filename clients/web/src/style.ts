@@ -26,6 +26,8 @@ const CSS = `
   z-index: 2147483647 !important;
 }
 [hidden] { display: none !important; }
+/* Phones have no Escape key, so the button is needed. */
+:host([data-fills-page]) .controls[hidden] { display: flex !important; }
 .screen { inset: 0; isolation: isolate; position: absolute; }
 .screen > *, .still {
   height: 100%;

@@ -126,6 +126,12 @@ impl Capacity {
         }
     }
 
+    /// Forgets the losses, because they were those of other frames with another rate.
+    pub(super) fn forget_losses(&mut self) {
+        self.losses.clear();
+        (self.loss, self.repeat_until) = (0.0, None);
+    }
+
     /// Returns whether packets are to be sent twice, because the network loses some, but has room for more.
     pub(super) fn needs_repeats(&self) -> bool {
         self.repeat_until.is_some()
@@ -266,6 +272,18 @@ mod tests {
         assert!(capacity.needs_repeats(), "the network still loses packets");
         note_lossy(&mut capacity, 2, (247, start), 0.5, 0.0);
         assert!(!capacity.needs_repeats());
+    }
+
+    #[test]
+    fn losses_of_other_frames_do_not_cause_second_copies() {
+        let start = Instant::now();
+        let mut capacity = Capacity::default();
+        note_lossy(&mut capacity, 10, (0, start), 0.5, 0.02);
+        capacity.forget_losses();
+        note_lossy(&mut capacity, 20, (10, start), 0.5, 0.0);
+        assert!(!capacity.needs_repeats());
+        note_lossy(&mut capacity, 3, (30, start), 0.5, 0.02);
+        assert!(capacity.needs_repeats());
     }
 
     #[test]

@@ -156,7 +156,7 @@ impl WebRtc {
                     (never_connected), is gone (vanished) or has another address (moved); the video cannot be sent \
                     (unsupported); the stream or the permission ended (ended); a protocol was violated (failed)";
         registry.register("webrtc_sessions_ended", help, metrics.ended.clone());
-        let help = "Packets that were sent to WebRTC viewers";
+        let help = "Packets that were sent to WebRTC viewers, without second copies for networks that lose packets";
         registry.register("webrtc_packets", help, metrics.packets.clone());
     }
 

@@ -157,6 +157,8 @@ impl Session {
         (self.order, self.keyframes) = (PictureOrder::default(), KeyframeRequests::default());
         // The kept keyframe of the new frames is welcome, although it may be old.
         (self.awaits_new, self.lag) = (false, Lag::default());
+        self.capacity.forget_losses();
+        self.packets.set_repeats(false);
         self.catch_up();
         if let Some(timeline) = &mut self.timeline {
             timeline.switch();

@@ -229,7 +229,8 @@ impl Decoding {
                 all.push(width);
             }
         }
-        let copied = (is_jpeg && all.last() == Some(&None)).then(|| all.len() - 1);
+        let is_copied = is_jpeg && !keeps_size && all.last() == Some(&None);
+        let copied = is_copied.then(|| all.len() - 1);
         let outputs = all.iter().map(|width| (*width, Selection::default())).collect();
         all.truncate(copied.unwrap_or(all.len()));
         let sink = Sink::new(Arc::clone(&of.board), all.clone(), full_width, of.counters.clone());

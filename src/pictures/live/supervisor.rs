@@ -130,9 +130,10 @@ impl Supervisor<'_> {
             let (camera, cause) = (self.of.stream.id(), chain(error));
             warn!(%camera, error = cause, ?without, "a decoder of pictures failed");
         }
-        let kept_size = self.plan.keeps_size();
+        let is_resized = matches!(end, End::Changed { is_resized: true, .. });
         let refusals = self.plan.note_end(running.number, end, Instant::now());
-        if self.plan.keeps_size() && !kept_size {
+        // It is reported again each time, because the report can be lost.
+        if self.plan.keeps_size() && is_resized {
             self.of.stream.note_problem(unsteady());
         }
         for refusal in refusals {

@@ -84,6 +84,13 @@ impl Search {
 
     fn begin(&mut self) {
         self.next_at = None;
+        let known =
+            self.looks_for.as_ref().and_then(|(core, sub, _)| core.pictures.known(sub.id()));
+        if known == Some(SubStream::Failed) {
+            // Another viewer has just tried it.
+            self.pause(AFTER_FAILURES.delay(self.failures));
+            return;
+        }
         if let Some((core, sub, spec)) = &self.looks_for {
             let look = look_for_better(Arc::clone(core), sub.clone(), *spec);
             self.attempt.spawn(look.in_current_span());

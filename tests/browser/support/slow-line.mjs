@@ -69,7 +69,8 @@ export class SlowLine {
   #tick() {
     const now = performance.now();
     const most = Math.max(this.#rate * 2 * TICK_MS, PIECE);
-    this.#budget = Math.min(most, this.#budget + this.#rate * (now - this.#tickedAt));
+    const more = this.#rate === Infinity ? most : this.#rate * (now - this.#tickedAt);
+    this.#budget = Math.min(most, this.#budget + more);
     this.#tickedAt = now;
     for (let isBusy = true; isBusy; ) {
       isBusy = false;

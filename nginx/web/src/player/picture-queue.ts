@@ -13,6 +13,8 @@ export interface Smoothness {
 
 /** For pictures that arrive a few times per second. */
 const FEW: Smoothness = { remembered: 50, inTime: 0.95, maxDepth: 400, minDepth: 0 };
+/** Pictures that wait continue to wait down to this share of the smallest depth. */
+const LEAST = 0.6;
 /** If a picture is this many milliseconds older than the visible one, the clock of the service was set back. */
 const SET_BACK_MS = 3000;
 /** At most this many pictures wait. */
@@ -45,7 +47,8 @@ export class PictureQueue<Picture> {
     this.fastest = sorted[0] ?? 0;
     const slow = sorted[Math.floor(sorted.length * inTime)] ?? sorted.at(-1) ?? 0;
     const depth = Math.min(maxDepth, slow - this.fastest);
-    this.depth = depth < minDepth ? 0 : depth;
+    const least = this.depth > 0 ? minDepth * LEAST : minDepth;
+    this.depth = depth < least ? 0 : depth;
   }
 
   /** Adds a picture that has arrived now, and that was taken at a Unix time in milliseconds. */

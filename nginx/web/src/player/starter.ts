@@ -94,7 +94,9 @@ export class Starter {
     const isOnly = names.length === 1 && names[0] === name && !REPEATING.includes(name);
     const silence = performance.now() - mediaAt;
     const isSilent = silence > Math.max(SILENT_MS, SILENT_FRAMES * interval);
-    if (isOnly && isSilent && !transport.isSkipping) {
+    // An attempt that fails at once is not repeated at once.
+    const isTime = performance.now() - this.attempts.startedAt > SILENT_MS;
+    if (isOnly && isSilent && isTime && !transport.isSkipping) {
       const endTurn = this.turns.take();
       endTurn && this.attempts.start(name, false, endTurn);
     }

@@ -68,7 +68,8 @@ export function onFreshFrame(
     if (time === undefined || isNext) {
       done();
     } else if (!signal.aborted) {
-      timers.newest = setTimeout(done, NEWEST_MS);
+      // If the page itself was busy, the next frame comes before the animation frame.
+      timers.newest = setTimeout(() => requestAnimationFrame(done), NEWEST_MS);
       video.requestVideoFrameCallback((_, { rtpTimestamp }) => evaluate(rtpTimestamp, time));
     }
   };

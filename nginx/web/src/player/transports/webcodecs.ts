@@ -192,7 +192,7 @@ export class WebCodecsTransport implements Transport {
     const { hidden } = this;
     this.hidden = null;
     if (hidden && !this.isStopped) {
-      this.show({ frame: hidden, takenAt: this.known.get(hidden.timestamp)?.takenAt });
+      this.showNow({ frame: hidden, takenAt: this.known.get(hidden.timestamp)?.takenAt });
     }
   }
 
@@ -334,7 +334,7 @@ export class WebCodecsTransport implements Transport {
     if (this.isStopped) {
       frame.close();
     } else if (known?.isOld) {
-      this.show({ frame, takenAt: known.takenAt });
+      this.showNow({ frame, takenAt: known.takenAt });
     } else {
       this.queue.add({ frame, takenAt: known?.takenAt }, frame.timestamp / 1000, performance.now());
       this.showDue();
@@ -352,6 +352,13 @@ export class WebCodecsTransport implements Transport {
     if (next !== null) {
       this.timer = setTimeout(() => this.showDue(), next);
     }
+  }
+
+  /** Shows a picture before all that wait. They are older. */
+  private showNow(shown: Shown): void {
+    clearTimeout(this.timer);
+    this.queue.clear();
+    this.show(shown);
   }
 
   private show({ frame, takenAt }: Shown): void {
