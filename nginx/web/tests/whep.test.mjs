@@ -124,6 +124,9 @@ test("a session begins with an offer, and ends with DELETE", async (t) => {
 async function setUpFrames(t, isFirst) {
   mock.timers.enable({ apis: ["setTimeout"] });
   t.after(() => mock.timers.reset());
+  // The browser calls back for its next picture.
+  globalThis.requestAnimationFrame = (callback) => callback();
+  t.after(() => delete globalThis.requestAnimationFrame);
   const callbacks = [];
   const { prototype } = FakeElement;
   prototype.requestVideoFrameCallback = (callback) => callbacks.push(callback);
