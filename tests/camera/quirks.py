@@ -61,7 +61,7 @@ class ShrinkingPicture(Quirk):
 
 
 class UnsteadyPicture(ShrinkingPicture):
-    """Halves the picture's width and height every second time, and restores them every other time."""
+    """Halves the picture's width and height every second time, and restores them otherwise."""
 
     seconds = UNSTEADY_SECONDS
     is_repeated = True

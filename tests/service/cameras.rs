@@ -345,7 +345,8 @@ async fn the_status_shows_the_keyframe_interval_and_the_start_duration() {
         media["gop_seconds"].is_number().then_some(media)
     })
     .await;
-    assert_eq!(media["gop_seconds"], 2.0, "{media}");
+    // A busy machine makes the camera leave out frames.
+    assert!((1.9..2.5).contains(&media["gop_seconds"].as_f64().expect("seconds")), "{media}");
     let seconds = manager.status("cam").await["start_seconds"].as_f64().expect("seconds");
     assert!((0.1..10.0).contains(&seconds), "{seconds}");
 }

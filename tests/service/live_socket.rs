@@ -150,7 +150,7 @@ async fn raw_frames_can_be_decoded_and_the_audio_is_as_the_camera_sends_it() {
     let old = video.iter().take_while(|frame| frame.is_old).count();
     assert!(video[old..].iter().all(|frame| !frame.is_old), "only the burst is old");
     assert!(old > 0 || video[0].age() < 0.5, "the burst is not marked");
-    assert!(video[old].age() < 3.5, "the last frame of the burst is the newest");
+    assert!(video[old].age() < 1.0, "the last frame of the burst is the newest");
     let sound: Vec<_> = frames.iter().filter(|frame| !frame.is_video).collect();
     let old = sound.iter().take_while(|frame| frame.is_old).count();
     assert!(sound[old..].iter().all(|frame| !frame.is_old), "only the burst is old");

@@ -44,16 +44,18 @@ pub(crate) struct LiveFrame {
     pub number: u32,
     /// The wall-clock time at which the camera took the frame.
     pub taken_at: SystemTime,
+    /// The time of arrival.
+    pub received_at: SystemTime,
     /// The whole message with the format `mp4`, the bytes after the header with `raw`.
     pub data: Vec<u8>,
 }
 
 impl LiveFrame {
-    /// Returns the frame's age in seconds; negative if its time is in the future.
+    /// Returns the age that the frame had when it arrived, in seconds; negative if its time was in the future.
     pub(crate) fn age(&self) -> f64 {
         let seconds =
             |time: SystemTime| time.duration_since(UNIX_EPOCH).expect("now").as_secs_f64();
-        seconds(SystemTime::now()) - seconds(self.taken_at)
+        seconds(self.received_at) - seconds(self.taken_at)
     }
 }
 
@@ -235,6 +237,7 @@ fn raw(message: &[u8]) -> LiveFrame {
         is_old: header[1] & 2 != 0,
         number: u32::from_be_bytes(header[4..8].try_into().expect("4 bytes")),
         taken_at: UNIX_EPOCH + Duration::from_micros(micros),
+        received_at: SystemTime::now(),
         data: data.to_vec(),
     }
 }
@@ -258,6 +261,7 @@ fn mp4(message: &[u8]) -> LiveFrame {
         is_old: false,
         number: number(52),
         taken_at: UNIX_EPOCH + Duration::from_secs(since_1970) + Duration::from_secs_f64(fraction),
+        received_at: SystemTime::now(),
         data: message.to_vec(),
     }
 }
