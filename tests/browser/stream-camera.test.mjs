@@ -9,10 +9,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { gzipSync } from "node:zlib";
 
 import { Camera } from "./support/camera.mjs";
-import { addElement, readClock } from "./support/element.mjs";
+import { addElement } from "./support/element.mjs";
 import { stage } from "./support/stage.mjs";
 import { until } from "./support/until.mjs";
-import { SECONDS, Viewer } from "./support/viewer.mjs";
+import { readClock, SECONDS, Viewer } from "./support/viewer.mjs";
 
 const ADMIN = "boss-secret-0123456789";
 /** Lifetime of the sessions that are renewed, in seconds. */
@@ -122,7 +122,7 @@ describe("<stream-camera>", () => {
       });
     /** Waits until the clock in the picture shows that video moves. */
     const moves = async (name = "camera") => {
-      const clock = () => page.evaluate(readClock, name);
+      const clock = () => page.evaluate(readClock, `#${name} `);
       const first = await until("a picture", SECONDS, clock);
       await until("another picture", SECONDS, async () => (await clock()) !== first);
     };

@@ -197,13 +197,19 @@ function chooseTransport(transport) {
 }
 
 /**
- * Runs in the page: reads the test camera's clock, which is a row of 32 squares at the top of the picture.
- * Returns null if there is no picture. `within` is a selector of the tile, followed by a space.
+ * Runs in the page: returns the time that the test camera's clock shows, the lower 32 bits of Unix milliseconds; null
+ * without a picture. The clock is a row of 32 squares at the top of the picture. `within` is a selector, followed by a
+ * space, of the tile or of the element with a shadow root that contains the picture.
  */
 export function readClock(within = "") {
-  const picture =
-    document.querySelector(`${within}.screen > [data-shown]`) ?? document.querySelector("video");
-  const width = picture?.videoWidth ?? picture?.width;
+  const shadow = within && document.querySelector(within.trim())?.shadowRoot;
+  const picture = shadow
+    ? shadow.querySelector(".screen > [data-shown]")
+    : (document.querySelector(`${within}.screen > [data-shown]`) ??
+      document.querySelector("video"));
+  // A canvas has a width before it has a picture.
+  const width =
+    picture?.videoWidth ?? (picture && "picture" in picture.dataset ? picture.width : 0);
   if (!width) {
     return null;
   }
