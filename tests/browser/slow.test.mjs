@@ -87,7 +87,7 @@ describe("a tile on a slow connection", () => {
       const id = `soon-${transport}`;
       const main = await Camera.startFor(t, 0, ["--running", "h264", "--bitrate", `${MAIN_RATE}`]);
       const sub = await startSub(t);
-      // The sub stream runs, because somebody else watches it, for example a wall.
+      // The sub stream runs, because another viewer watches it, for example on a wall.
       const links = { rtsp_link: main.link, rtsp_link_sub: sub.link };
       await on.service.put(id, { ...links, keep: "always" });
       const line = await SlowLine.startFor(t, on.service.origin);

@@ -98,8 +98,8 @@ impl OpusEncoders {
         }))
     }
 
-    /// Returns whether FFmpeg can convert sound to Opus; true if that is not known, because FFmpeg cannot be run, which
-    /// `/readyz` reports. Runs FFmpeg only for the first call, and when its file was replaced. Logs the reason if FFmpeg
+    /// Returns whether FFmpeg can convert sound to Opus; true if that is not known, because FFmpeg is too slow to tell,
+    /// or cannot be run, which `/readyz` reports. Runs FFmpeg only for the first call, and when its file was replaced. Logs the reason if FFmpeg
     /// cannot convert sound.
     pub(crate) async fn can_convert(&self) -> bool {
         let inner = &self.0;

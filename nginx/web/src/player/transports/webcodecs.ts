@@ -354,7 +354,7 @@ export class WebCodecsTransport implements Transport {
     }
   }
 
-  /** Shows a picture before all that wait. They are older. */
+  /** Shows a picture at once, and drops the pictures that wait, because they are older. */
   private showNow(shown: Shown): void {
     clearTimeout(this.timer);
     this.queue.clear();
