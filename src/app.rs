@@ -45,8 +45,9 @@ use crate::service::core::Core;
 use crate::service::keeping;
 use crate::service::live_places::LivePlaces;
 use crate::service::readiness::Readiness;
+use crate::store::event_log::WriterEnd;
 use crate::store::seal::SealKeyError;
-use crate::store::{Cameras, StoreError};
+use crate::store::{Cameras, EventLog, StoreError};
 use crate::stream::reaper;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
@@ -109,6 +110,7 @@ struct Service {
     core: Arc<Core>,
     disk_budget: DiskBudget,
     webhooks: Webhooks,
+    event_writer: WriterEnd,
     ended_tasks: EndedTasks,
     /// The certificate that the manager creates for nginx; `None` unless `TLS` is `self-signed`.
     certificate: Option<OwnCertificate>,
@@ -142,14 +144,20 @@ impl Service {
         let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
             .map_err(StartError::system("start a thread"))?;
         let ingest = make_ingest(config, spawner.clone());
-        let events = Bus::default();
+        let (bus, journal) = Bus::with_journal();
         let ended_tasks = EndedTasks::default();
-        let webhooks = Webhooks::start(&settings::webhooks(config), &events, &ended_tasks)
+        let (database, limits) = (cameras.database().clone(), settings::events(config));
+        let opened = EventLog::start(database, bus.clone(), journal, limits, &ended_tasks).await;
+        let (events, event_writer) = opened
+            .map_err(StoreError::from)
+            .map_err(StartError::database(StoreError::is_unusable))?;
+        let webhooks = Webhooks::start(&settings::webhooks(config), &bus, &ended_tasks)
             .map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
-        let monitor = || Arc::new(ReachabilityMonitor::new(events.clone()));
+        let monitor = || Arc::new(ReachabilityMonitor::new(bus.clone()));
         let reachability = config.check_interval.map(|_| monitor());
-        let (hls, registry) = streams(config, &layout, &disk_budget, ingest, &spawner, events)?;
+        let (hls, registry) =
+            streams(config, &layout, &disk_budget, ingest, &spawner, bus.clone())?;
         hls.keep(left);
         let ffmpeg = FfmpegCheck::new(config.ffmpeg_bin.clone(), spawner.clone());
         let (disk, database) = (disk_budget.clone(), cameras.database().clone());
@@ -169,6 +177,7 @@ impl Service {
             opus: OpusEncoders::new(config.ffmpeg_bin.clone(), spawner.clone()),
             snapshots,
             pictures,
+            events,
             playback,
             live_places: LivePlaces::default(),
             reachability,
@@ -180,6 +189,7 @@ impl Service {
             core,
             disk_budget,
             webhooks,
+            event_writer,
             ended_tasks,
             certificate,
             admin_key,
@@ -207,9 +217,8 @@ impl Service {
     /// Serves requests until the first signal, and then shuts down all parts. Only this function defines
     /// the order of the shutdown.
     async fn serve(self, server: Server, mut signals: Signals, config: &Config) {
-        let Self {
-            readiness, core, disk_budget, webhooks, ended_tasks, spawner, stream_dir, ..
-        } = self;
+        let Self { readiness, core, disk_budget, webhooks, event_writer, .. } = self;
+        let (ended_tasks, spawner, stream_dir) = (self.ended_tasks, self.spawner, self.stream_dir);
         let mut tasks = start_tasks(&core, disk_budget, &ended_tasks, config);
         if let Some(certificate) = self.certificate {
             let renewal = certificate.keep_valid();
@@ -229,8 +238,9 @@ impl Service {
         // deleted except those with which the playlists can continue after a restart.
         core.registry.shutdown().await;
         core.cameras.numbers().release().await;
-        // Sends the responses to those callers, and the last webhooks.
-        tokio::join!(drain.finish(DRAIN_DEADLINE), webhooks.finish());
+        // Sends the responses to those callers, stores the last events, and sends the last webhooks. When the events are
+        // stored, the clients that follow events get them, and their connections end.
+        tokio::join!(drain.finish(DRAIN_DEADLINE), event_writer.finish(), webhooks.finish());
         info!("shutdown complete");
         drop(spawner);
         // Unlocks the directory, so that another manager can use it.
@@ -252,6 +262,9 @@ fn start_tasks(
     let reaper = reaper::run(core.registry.clone(), config.cleanup_interval);
     tasks.spawn(ended.watch("ends of idle streams", reaper));
     tasks.spawn(ended.watch("monitoring of the disk of STREAM_DIR", disk_budget.watch()));
+    let events = core.events.clone();
+    let deletion = async move { events.delete_old().await };
+    tasks.spawn(ended.watch("deletion of old events", deletion));
     let numbers = core.cameras.numbers().clone();
     let reservation = async move { numbers.run().await };
     tasks.spawn(ended.watch("reservation of segment numbers", reservation));
@@ -384,6 +397,7 @@ fn router(
             disk_budget.clone(),
             core.reachability.clone(),
             &core.webrtc,
+            core.events.counters(),
             table.labels(),
         ),
         config.public_url.clone(),

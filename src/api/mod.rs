@@ -2,7 +2,7 @@
 //! and the results of use cases into responses.
 //!
 //! Each resource is a module with its routes, its wire types, its handlers and the documentation of
-//! its endpoints: [`streams`], [`cameras`], [`sessions`], [`media`], [`discovery`], [`system`] and
+//! its endpoints: [`streams`], [`cameras`], [`events`], [`sessions`], [`media`], [`discovery`], [`system`] and
 //! [`metrics`]. To add an endpoint, add a row to the `routes` of its resource; router, metrics,
 //! OpenAPI document and reference page follow from the row. `CONTRIBUTING.md` lists all steps.
 //!
@@ -30,6 +30,7 @@ mod connection;
 pub(crate) mod context;
 mod credentials;
 pub(crate) mod discovery;
+pub(crate) mod events;
 mod failures;
 mod form;
 mod input;

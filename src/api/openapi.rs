@@ -82,7 +82,7 @@ fn event() -> (OperationBuilder, NamedSchemas) {
              header is missing if `WEBHOOK_SECRET` is not set.",
         ))
         .schema(Some(schema::string(Some("^t=[0-9]+,v1=[0-9a-f]{64}$"))));
-    Operation::new("webhooks", "streamEvent", "Reports an event of a stream or a camera")
+    Operation::new("webhooks", "streamEvent", "Reports an event of a stream or a camera, or an event that a back end has reported")
         .describe(
             "The event is sent to `WEBHOOK_URL`. It is sent again after status 408, 429 or 5xx, and \
              if the receiver is unreachable or does not respond within 10 s. The event is dropped after \

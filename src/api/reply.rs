@@ -196,7 +196,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         }
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
         ErrorKind::Forbidden | ErrorKind::SourceForbidden => StatusCode::FORBIDDEN,
-        ErrorKind::TooManyAttempts => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::TooManyAttempts | ErrorKind::TooManyEvents => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::NotFound
         | ErrorKind::UnknownCamera
         | ErrorKind::UnknownSession
@@ -208,6 +208,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::Stopped
         | ErrorKind::CameraExists
+        | ErrorKind::EventExists
         | ErrorKind::OnvifCertificateUnknown
         | ErrorKind::OnvifCertificateChanged => StatusCode::CONFLICT,
         ErrorKind::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,

@@ -1,7 +1,7 @@
 //! The route table: the rows of all resources.
 
 use super::route::Row;
-use super::{aliases, cameras, discovery, media, metrics, sessions, streams, system};
+use super::{aliases, cameras, discovery, events, media, metrics, sessions, streams, system};
 
 /// Returns all rows, in the order of the documentation.
 pub(crate) fn all() -> Vec<Row> {
@@ -9,6 +9,7 @@ pub(crate) fn all() -> Vec<Row> {
         streams::routes(),
         cameras::routes(),
         discovery::routes(),
+        events::routes(),
         sessions::routes(),
         media::routes(),
         system::routes(),

@@ -1,6 +1,7 @@
 //! Creates the settings of each part of the manager from the [`Config`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 use crate::child::spawner::Bounds;
 use crate::config::{Config, CookieAttributes, IceServer};
@@ -8,11 +9,17 @@ use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::webrtc::running::WebRtcSettings;
+use crate::store::event_log::EventLimits;
 use crate::stream::limits::Limits;
 use crate::webhooks::WebhookSettings;
 
 pub(super) fn webhooks(config: &Config) -> WebhookSettings {
     WebhookSettings { url: config.webhook_url.clone(), secret: config.webhook_secret.clone() }
+}
+
+pub(super) fn events(config: &Config) -> EventLimits {
+    let keep = Duration::from_hours(24 * config.events_keep_days);
+    EventLimits { keep, max: config.events_max_count }
 }
 
 pub(super) fn ffmpeg(config: &Config) -> FfmpegSettings {

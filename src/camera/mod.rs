@@ -11,6 +11,7 @@
 //! | [`onvif_address`] | the addresses of cameras' ONVIF services |
 //! | [`numbers`] | the numbers of a stream's segments, epochs and discontinuities |
 //! | [`origin`] | which camera of which owner a stream's media came from |
+//! | [`identity`] | which camera of which owner has an id |
 //! | [`networks`] | the networks in which cameras are permitted |
 //! | [`plan`] | how a camera is ingested, and the lessons of failed runs |
 //! | [`presets`] | RTSP ports and paths of cameras, by vendor |
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::base::lock::lock;
 use id::StreamId;
+use identity::Identity;
 use numbers::Numbers;
 use onvif_address::OnvifAddress;
 use options::{KeepOption, StreamOptions};
@@ -30,6 +32,7 @@ use plan::Plan;
 use source::Source;
 
 pub(crate) mod id;
+pub(crate) mod identity;
 pub(crate) mod link;
 pub(crate) mod networks;
 pub(crate) mod numbers;
@@ -61,6 +64,8 @@ pub struct Camera {
     pub numbers: Numbers,
     /// The origin of the stream's media.
     pub origin: Origin,
+    /// Which camera of which owner the stream belongs to.
+    pub identity: Identity,
     /// The camera's ONVIF service, from which keyframes are requested.
     pub onvif: Option<OnvifAddress>,
 }
@@ -70,7 +75,8 @@ impl Camera {
     pub fn new(id: StreamId, source: Source, options: StreamOptions) -> Self {
         let learned = Learned::new(Plan::first(options));
         let (keep, numbers) = (KeepOption::default(), Numbers::default());
-        Self { id, source, options, keep, learned, numbers, origin: Origin::default(), onvif: None }
+        let (origin, identity) = (Origin::default(), Identity::default());
+        Self { id, source, options, keep, learned, numbers, origin, identity, onvif: None }
     }
 
     /// Returns whether `other` has the same source and options.

@@ -1,6 +1,7 @@
 //! A camera as the camera store keeps it.
 
 use crate::camera::id::CameraId;
+use crate::camera::identity::Identity;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::source_spec::SourceSpec;
@@ -24,6 +25,8 @@ pub(crate) struct Record {
     pub keep: KeepOption,
     /// True if the camera's video is to be analysed. The manager only keeps this value for back ends.
     pub analytics: bool,
+    /// A random number that was chosen when the camera was added.
+    pub incarnation: i64,
     /// The time when the camera was added, in Unix seconds.
     pub created_at: i64,
     /// The time of the last change, in Unix seconds.
@@ -42,9 +45,15 @@ impl Record {
             options: StreamOptions::default(),
             keep: KeepOption::default(),
             analytics: false,
+            incarnation: 0,
             created_at: 0,
             updated_at: 0,
         }
+    }
+
+    /// Returns which camera of which owner this is.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { incarnation: self.incarnation, owner: self.owner.as_deref().map(Into::into) }
     }
 
     /// Returns true if the camera has an ONVIF service whose host is not the host of any of its streams. The

@@ -179,13 +179,23 @@ settings! {
     }
 
     "Webhooks" {
-        /// URL to which the manager sends events about streams and cameras. If unset, no events are sent.
+        /// URL to which the manager sends events. If unset, no events are sent.
         webhook_url: Option<Secret> =
             setting("WEBHOOK_URL", "", value::secret("an http or https URL").optional());
 
         /// Secret that signs events. If unset, events are not signed.
         webhook_secret: Option<Secret> =
             setting("WEBHOOK_SECRET", "", value::secret("at least 32 characters").optional());
+    }
+
+    "Events" {
+        /// Number of days for which events are kept.
+        events_keep_days: u64 = setting("EVENTS_KEEP_DAYS", "30", value::number("days", 1..=3650));
+
+        /// Largest number of events that are kept. If there are more, the oldest ones are deleted. 500,000 events take about
+        /// 250 MB in the database.
+        events_max_count: u64 =
+            setting("EVENTS_MAX_COUNT", "500000", value::number("a number", 1000..=10_000_000));
     }
 
     "Reachability" {

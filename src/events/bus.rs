@@ -1,7 +1,8 @@
 //! The bus that carries events from publishers to any number of subscribers.
 //!
 //! Publishing never waits. A subscriber that falls behind by more than [`CAPACITY`] events loses its
-//! oldest events and receives their number; other subscribers lose nothing.
+//! oldest events and receives their number; other subscribers lose nothing. Events that are stored take another way, the
+//! [journal](super::journal), so a full bus does not cost a stored event.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 
 use super::Event;
+use super::journal::{self, Journal, JournalSender};
 
 /// The largest number of events that wait for a subscriber. If 1000 streams, the default limit, end at
 /// the same time, they publish fewer events than this.
@@ -16,7 +18,11 @@ const CAPACITY: usize = 4096;
 
 /// The bus on which events are published. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Bus(broadcast::Sender<Arc<Event>>);
+pub struct Bus {
+    subscribers: broadcast::Sender<Arc<Event>>,
+    /// The queue of events to store; `None` if events are not stored.
+    journal: Option<JournalSender>,
+}
 
 /// A subscriber's end of the bus.
 #[derive(Debug)]
@@ -28,20 +34,35 @@ pub(crate) struct Missed(pub(crate) u64);
 
 impl Default for Bus {
     fn default() -> Self {
-        Self(broadcast::Sender::new(CAPACITY))
+        Self { subscribers: broadcast::Sender::new(CAPACITY), journal: None }
     }
 }
 
 impl Bus {
-    /// Sends an event to all subscribers. Never waits.
+    /// Creates a bus whose events are stored. They must be taken from the returned queue.
+    pub(crate) fn with_journal() -> (Self, Journal) {
+        let (sender, journal) = journal::new();
+        (Self { journal: Some(sender), ..Self::default() }, journal)
+    }
+
+    /// Sends an event to all subscribers, and adds it to the queue of events to store. Never waits.
     pub(crate) fn publish(&self, event: Event) {
+        let event = Arc::new(event);
+        if let Some(journal) = &self.journal {
+            journal.add(Arc::clone(&event));
+        }
+        self.announce(event);
+    }
+
+    /// Sends an event that is already stored to all subscribers. Never waits.
+    pub(crate) fn announce(&self, event: Arc<Event>) {
         // Fails only if there are no subscribers, which is fine.
-        let _ = self.0.send(Arc::new(event));
+        let _ = self.subscribers.send(event);
     }
 
     /// Returns a receiver of the events that are published from now on.
     pub(crate) fn subscribe(&self) -> EventReceiver {
-        EventReceiver(self.0.subscribe())
+        EventReceiver(self.subscribers.subscribe())
     }
 }
 
@@ -69,26 +90,8 @@ impl EventReceiver {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
-    use crate::camera::id::StreamId;
-    use crate::events::{EventKind, StreamEvent, StreamEventKind};
-
-    fn event(epoch: u64) -> Event {
-        let kind = StreamEventKind::Live;
-        let stream = StreamEvent { kind, epoch, reason: None, error: None };
-        Event {
-            at: SystemTime::now(),
-            stream: StreamId::parse("cam").expect("an id"),
-            kind: EventKind::Stream(stream),
-        }
-    }
-
-    fn epoch(event: &Event) -> u64 {
-        let EventKind::Stream(stream) = &event.kind else { panic!("{event:?}") };
-        stream.epoch
-    }
+    use crate::events::testing::{epoch, event};
 
     #[tokio::test]
     async fn a_slow_subscriber_loses_its_oldest_events_and_receives_their_number() {
@@ -109,5 +112,21 @@ mod tests {
         assert!(slow.try_next().expect("nothing is lost").is_none());
         drop(bus);
         assert!(slow.next().await.expect("nothing is lost").is_none(), "the bus was dropped");
+    }
+
+    #[tokio::test]
+    async fn a_subscriber_that_loses_events_does_not_cost_a_stored_event() {
+        let (bus, mut journal) = Bus::with_journal();
+        let mut slow = bus.subscribe();
+        let count = CAPACITY as u64 + 3;
+        (0..count).for_each(|number| bus.publish(event(number)));
+        bus.announce(Arc::new(event(count)));
+        assert_eq!(slow.next().await.expect_err("some are lost"), Missed(4));
+        let mut events = Vec::new();
+        journal.take_waiting(&mut events, usize::MAX);
+        assert!(
+            events.iter().map(|event| epoch(event)).eq(0..count),
+            "an announced event is not stored again"
+        );
     }
 }

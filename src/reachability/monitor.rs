@@ -10,10 +10,11 @@ use tracing::{info, warn};
 use super::state::{Reachability, Tracker, Transition};
 use crate::base::error::Error;
 use crate::base::lock::lock;
-use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::id::CameraId;
+use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::events::bus::Bus;
-use crate::events::{CameraEvent, CameraEventKind, Event, EventKind};
+use crate::events::{CameraEvent, CameraEventKind, Event, EventKind, Subject};
 
 /// The reachability of all cameras that have been checked.
 #[derive(Debug)]
@@ -59,16 +60,16 @@ impl ReachabilityMonitor {
         Some(entry.tracker.known().clone())
     }
 
-    /// Notes the result of a check of the camera with this source.
-    pub(crate) fn note(&self, id: &CameraId, source: &Source, result: Result<(), Error>) {
+    /// Notes the result of a check of the camera's address.
+    pub(crate) fn note(&self, camera: &Record, result: Result<(), Error>) {
         let counter = if result.is_ok() { &self.succeeded } else { &self.failed };
         counter.fetch_add(1, Ordering::Relaxed);
-        self.update(id, source, |tracker| tracker.add(result, SystemTime::now()));
+        self.update(camera, |tracker| tracker.add(result, SystemTime::now()));
     }
 
-    /// Notes that the camera with this source streams.
-    pub(crate) fn note_streaming(&self, id: &CameraId, source: &Source) {
-        self.update(id, source, |tracker| tracker.add_streaming(SystemTime::now()));
+    /// Notes that the camera streams.
+    pub(crate) fn note_streaming(&self, camera: &Record) {
+        self.update(camera, |tracker| tracker.add_streaming(SystemTime::now()));
     }
 
     /// Forgets a camera that was deleted.
@@ -100,14 +101,10 @@ impl ReachabilityMonitor {
 
     /// Updates the state of a camera. If the address differs from the address at the previous check, begins
     /// again with an unknown state.
-    fn update(
-        &self,
-        id: &CameraId,
-        source: &Source,
-        add: impl FnOnce(&mut Tracker) -> Option<Transition>,
-    ) {
+    fn update(&self, camera: &Record, add: impl FnOnce(&mut Tracker) -> Option<Transition>) {
+        let source = camera.spec.first();
         let mut cameras = lock(&self.cameras);
-        let entry = cameras.entry(id.clone()).or_insert_with(|| Entry::new(source));
+        let entry = cameras.entry(camera.id.clone()).or_insert_with(|| Entry::new(source));
         if !entry.is_about(source) {
             *entry = Entry::new(source);
         }
@@ -115,11 +112,12 @@ impl ReachabilityMonitor {
         let error = entry.tracker.known().last_error.clone().map(|(error, _)| error);
         drop(cameras);
         if let Some(transition) = transition {
-            self.report(id, transition, error);
+            self.report(camera, transition, error);
         }
     }
 
-    fn report(&self, id: &CameraId, transition: Transition, error: Option<Error>) {
+    fn report(&self, camera: &Record, transition: Transition, error: Option<Error>) {
+        let id = &camera.id;
         let (kind, error) = match transition {
             Transition::Offline => (CameraEventKind::Offline, error),
             Transition::Online => (CameraEventKind::Online, None),
@@ -131,7 +129,7 @@ impl ReachabilityMonitor {
         }
         self.bus.publish(Event {
             at: SystemTime::now(),
-            stream: StreamId::new(id.clone(), Profile::Main),
+            subject: Some(Subject::camera(id.clone(), camera.identity())),
             kind: EventKind::Camera(CameraEvent { kind, error }),
         });
     }
@@ -153,11 +151,14 @@ impl Entry {
 mod tests {
     use super::*;
     use crate::base::error::ErrorKind;
+    use crate::camera::id::Profile;
+    use crate::camera::source_spec::SourceSpec;
     use crate::events::bus::EventReceiver;
 
     fn next(events: &mut EventReceiver) -> Option<(CameraEventKind, Option<ErrorKind>)> {
         let event = events.try_next().expect("nothing is lost")?;
-        assert_eq!(event.stream.to_string(), "cam");
+        let subject = event.subject.as_ref().expect("a camera");
+        assert_eq!((subject.stream.as_str(), subject.identity.incarnation), ("cam", 7));
         let EventKind::Camera(camera) = &event.kind else { panic!("{event:?}") };
         Some((camera.kind, camera.error.as_ref().map(|error| error.kind)))
     }
@@ -169,30 +170,36 @@ mod tests {
         let monitor = ReachabilityMonitor::new(bus);
         let id = CameraId::parse("cam").expect("an id");
         let source = |link: &str| Source::parse(link).expect(link);
-        let (old, moved) = (source("rtsp://192.0.2.1/a"), source("rtsp://192.0.2.2/a"));
+        let camera = |link: &str| {
+            let spec = SourceSpec::from_link(Profile::Main, source(link));
+            Record { incarnation: 7, ..Record::new(id.clone(), spec) }
+        };
+        let links = ("rtsp://192.0.2.1/a", "rtsp://192.0.2.2/a");
+        let (old, moved) = (source(links.0), source(links.1));
+        let (old_camera, moved_camera) = (camera(links.0), camera(links.1));
         let error = || Err(Error::new(ErrorKind::SourceTimeout, "no response"));
         assert!(monitor.get(&id, &old).is_none());
 
         for _ in 0..3 {
-            monitor.note(&id, &old, error());
+            monitor.note(&old_camera, error());
         }
         let offline = (CameraEventKind::Offline, Some(ErrorKind::SourceTimeout));
         assert_eq!((next(&mut events), next(&mut events)), (Some(offline), None));
         let totals = Totals { unreachable: 1, failed: 3, ..Totals::default() };
         assert_eq!(monitor.totals(), totals);
         // A change of the password or path keeps the state.
-        monitor.note_streaming(&id, &source("rtsp://a:b@192.0.2.1/b"));
+        monitor.note_streaming(&camera("rtsp://a:b@192.0.2.1/b"));
         assert_eq!(next(&mut events), Some((CameraEventKind::Online, None)));
 
         assert!(monitor.get(&id, &source("rtsp://192.0.2.1/b")).is_some());
         assert!(monitor.get(&id, &moved).is_none(), "the new address has not been checked");
-        monitor.note(&id, &moved, error());
+        monitor.note(&moved_camera, error());
         assert_eq!(monitor.get(&id, &moved).expect("a check").is_reachable, None);
-        monitor.note(&id, &moved, Ok(()));
+        monitor.note(&moved_camera, Ok(()));
         assert_eq!(monitor.get(&id, &moved).expect("a check").is_reachable, Some(true));
         assert_eq!(next(&mut events), None);
         // A check of the old address that ends late must not count for the new one.
-        monitor.note(&id, &old, error());
+        monitor.note(&old_camera, error());
         assert!(monitor.get(&id, &moved).is_none());
 
         monitor.retain(&HashSet::from([id.clone()]));

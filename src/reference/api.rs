@@ -37,9 +37,10 @@ The body of each request that the manager sends to `WEBHOOK_URL` is an [EventOut
 ";
 
 /// The tags of requests, each with the heading of the table of its requests.
-const GROUPS: [(&str, &str); 5] = [
+const GROUPS: [(&str, &str); 6] = [
     ("streams", "Streams"),
     ("cameras", "Cameras"),
+    ("events", "Events"),
     ("playback", "Playback sessions"),
     ("media", "Media"),
     ("service", "Service"),

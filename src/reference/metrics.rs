@@ -19,6 +19,7 @@ use crate::camera::options::StreamOptions;
 use crate::camera::plan::Hevc;
 use crate::camera::source::Source;
 use crate::events::bus::Bus;
+use crate::events::counters::EventCounters;
 use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunningIngest};
 use crate::media::frame_budget::FrameBudget;
@@ -118,6 +119,7 @@ fn scrape() -> String {
             budget,
             Some(monitor),
             &WebRtc::off(),
+            &EventCounters::default(),
             Table::new(routes::all()).labels(),
         );
         exporter.set_ready("ffmpeg", true);

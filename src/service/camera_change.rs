@@ -136,6 +136,8 @@ impl CameraChange {
             keep: self.keep,
             analytics: self.analytics.unwrap_or(known.is_some_and(|known| known.analytics)),
             id: id.clone(),
+            // The store sets it, like the times.
+            incarnation: known.map_or(0, |known| known.incarnation),
             created_at,
             updated_at,
         })

@@ -88,16 +88,16 @@ impl Checker {
         let Some(record) = self.core.cameras.get(id).await? else { return Ok(()) };
         let source = record.spec.first();
         if self.is_live(id) {
-            self.monitor.note_streaming(id, source);
+            self.monitor.note_streaming(&record);
             return Ok(());
         }
         match check(source, &self.nets).await {
-            CheckResult::Reachable => self.monitor.note(id, source, Ok(())),
+            CheckResult::Reachable => self.monitor.note(&record, Ok(())),
             // A camera that allows only one connection may have been busy with the start of its stream.
             CheckResult::Unreachable(_) if self.is_live(id) => {
-                self.monitor.note_streaming(id, source);
+                self.monitor.note_streaming(&record);
             }
-            CheckResult::Unreachable(error) => self.monitor.note(id, source, Err(error)),
+            CheckResult::Unreachable(error) => self.monitor.note(&record, Err(error)),
             CheckResult::NotMade(error) => {
                 warn!(camera = %id, %error, "cannot check whether the camera is reachable");
             }

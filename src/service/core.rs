@@ -11,7 +11,7 @@ use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::reachability::monitor::ReachabilityMonitor;
-use crate::store::Cameras;
+use crate::store::{Cameras, EventLog};
 use crate::stream::registry::Registry;
 
 /// The parts of the manager that all use cases share.
@@ -32,6 +32,8 @@ pub(crate) struct Core {
     pub(crate) snapshots: Snapshots,
     /// The continuous pictures of the streams.
     pub(crate) pictures: Pictures,
+    /// The stored events.
+    pub(crate) events: EventLog,
     /// The playback sessions.
     pub(crate) playback: Playback,
     /// The connections that viewers keep open.

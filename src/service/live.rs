@@ -229,7 +229,7 @@ impl LiveView {
 
 /// Checks a permission until it has ended, and returns the reason. After each check, calls `note`, whose error ends the
 /// permission, too.
-async fn refusal(
+pub(super) async fn refusal(
     core: &Core,
     permit: &Permit,
     camera: &CameraId,

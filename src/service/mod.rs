@@ -18,6 +18,7 @@
 //! | [`keeping`] | ensuring that the main streams of cameras with `keep: always` are running |
 //! | [`checking`] | regular checks of whether cameras can be reached |
 //! | [`discovery`] | finding cameras on the network |
+//! | [`events`] | finding, following and reporting events |
 //! | [`sessions`] | playback sessions |
 //! | [`readiness`] | whether the service can do its work |
 
@@ -27,6 +28,7 @@ mod certificate;
 pub(crate) mod checking;
 pub(crate) mod core;
 pub(crate) mod discovery;
+pub(crate) mod events;
 pub(crate) mod keeping;
 pub(crate) mod live;
 pub(crate) mod live_pictures;

@@ -1,12 +1,17 @@
-//! Permission: which cameras a caller can see or watch.
+//! Permission: which cameras a caller can see or watch, and which events.
+
+use std::time::{Duration, SystemTime};
 
 use super::core::Core;
 use crate::access::Caller;
 use crate::access::credentials::Credentials;
 use crate::access::permit::Permit;
 use crate::base::error::{Error, ErrorKind};
-use crate::base::time::unix_now;
+use crate::base::time::{unix_millis, unix_now};
 use crate::camera::id::CameraId;
+
+/// The age of the oldest events that a playback session covers.
+const SESSION_EVENTS: Duration = Duration::from_mins(5);
 
 /// Returns an error if the caller cannot see the camera. An unknown camera is visible to
 /// all callers.
@@ -47,6 +52,24 @@ pub(crate) async fn ensure_still_valid(
 ) -> Result<(), Error> {
     permit.ensure_valid(unix_now())?;
     ensure_covers(core, permit, id).await
+}
+
+/// The events that a permission covers, among the events of the cameras that it covers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CoveredEvents {
+    /// The owner of the cameras, both now and at the time of the event. `None` for all events, including those about the
+    /// service.
+    pub(crate) owner: Option<String>,
+    /// The earliest time, in Unix milliseconds; `None` for all times.
+    pub(crate) from: Option<i64>,
+}
+
+/// Returns the events that a permission covers. All requests for events use this function.
+pub(crate) fn events_of(permit: &Permit, now: SystemTime) -> CoveredEvents {
+    // A playback session permits watching live. So it covers recent events only, with which a client continues after an
+    // interruption of its connection.
+    let from = permit.is_of_session().then(|| now.checked_sub(SESSION_EVENTS)).flatten();
+    CoveredEvents { owner: permit.owner().map(str::to_owned), from: from.map(unix_millis) }
 }
 
 fn permit_of(core: &Core, credentials: &Credentials<'_>, id: &CameraId) -> Result<Permit, Error> {

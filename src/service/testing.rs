@@ -12,6 +12,7 @@ use crate::access::keys::ApiKeys;
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
+use crate::base::tasks::EndedTasks;
 use crate::camera::networks::CameraNetworks;
 use crate::camera::plan::Hevc;
 use crate::camera::source::Source;
@@ -32,7 +33,8 @@ use crate::pictures::decoder::Decoder;
 use crate::pictures::live::Pictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
-use crate::store::Cameras;
+use crate::store::event_log::{EventLimits, WriterEnd};
+use crate::store::{Cameras, EventLog};
 use crate::stream::limits::Limits;
 use crate::stream::registry::Registry;
 use crate::stream::resources::StreamResources;
@@ -60,6 +62,8 @@ pub(crate) struct Setup {
     dir: TempDir,
     /// The sources for which the ingest was started, the oldest first.
     opened: Arc<Mutex<Vec<Source>>>,
+    /// Stores events until it is dropped.
+    _writer: WriterEnd,
 }
 
 impl Setup {
@@ -74,6 +78,11 @@ impl Setup {
         let (counters, opened) = (Counters::default(), Arc::default());
         let budget = DiskBudget::new(root.clone(), None);
         let hls = Hls::new(Layout::new(root), budget, SEGMENTS, counters.clone());
+        let (bus, journal) = Bus::with_journal();
+        let limits = EventLimits { keep: Duration::from_hours(24), max: 1000 };
+        let (database, ended) = (cameras.database().clone(), EndedTasks::default());
+        let events = EventLog::start(database, bus.clone(), journal, limits, &ended).await;
+        let (events, writer) = events.expect("the log of events");
         let registry = Registry::new(StreamResources {
             output: Arc::new(hls.clone()),
             threads: Threads::here(),
@@ -85,7 +94,7 @@ impl Setup {
             hevc: Hevc::Copy,
             frames: FrameBudget::new(u64::MAX),
             counters,
-            events: Bus::default(),
+            events: bus.clone(),
         });
         let access = Access::new(ApiKeys::parse(keys).expect("keys"));
         let spawner = Spawner::start(BOUNDS, &[]).expect("a thread");
@@ -103,12 +112,14 @@ impl Setup {
                 hls,
                 snapshots,
                 pictures,
+                events,
                 playback,
                 live_places: LivePlaces::default(),
                 reachability: None,
             }),
             dir,
             opened,
+            _writer: writer,
         }
     }
 

@@ -18,6 +18,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{to_i64, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::identity::new_incarnation;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, OptionChanges};
 use crate::camera::record::Record;
@@ -332,12 +333,14 @@ impl Cameras {
         record.updated_at = now;
         if let Some(known) = &known {
             record.created_at = known.created_at;
+            record.incarnation = known.incarnation;
             let as_known = Record { updated_at: known.updated_at, ..record.clone() };
             if as_known == *known && as_known.spec.is_spelled_like(&known.spec) {
                 return Ok((as_known, Change::Unchanged));
             }
         } else {
             record.created_at = now;
+            record.incarnation = new_incarnation();
         }
         let row = self.rows.row(&record)?;
         write.put(&row).await.map_err(query_failed)?;
@@ -350,12 +353,14 @@ impl Cameras {
     fn stream_of(&self, record: &Record, id: &StreamId) -> Option<Camera> {
         let source = record.spec.source(id.profile())?;
         let origin = self.rows.origin(record, id, source);
+        let identity = record.identity();
         let keep = if id.profile() == Profile::Main { record.keep } else { KeepOption::OnDemand };
         if let Some(known) = self.streams.get(id)
             && known.source.expose() == source.expose()
             && known.options == record.options
             && (&known.onvif, known.keep) == (&record.onvif, keep)
             && known.origin == origin
+            && known.identity == identity
         {
             return Some(known.clone());
         }
@@ -364,12 +369,14 @@ impl Cameras {
         camera.keep = keep;
         camera.numbers = self.numbers.of(id);
         camera.origin = origin;
+        camera.identity = identity;
         let mut known = self.streams.entry(id.clone()).or_insert_with(|| camera.clone());
         if known.is_same_stream(&camera) {
             known.source = camera.source;
             known.onvif = camera.onvif;
             known.keep = keep;
             known.origin = origin;
+            known.identity = camera.identity;
         } else {
             *known = camera;
         }

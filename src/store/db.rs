@@ -1,10 +1,11 @@
-//! The database of cameras, playback sessions and numbers, in SQLite: opens it, and begins and commits transactions. It
+//! The database of cameras, playback sessions, numbers and events, in SQLite: opens it, and begins and commits transactions. It
 //! also holds the proof: a sealed value that shows which key belongs to the database (see `key_files`). All SQL of the
 //! program is here, in the modules below, and in `migrations/`.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`camera_table`] | the cameras |
+//! | [`event_table`] | the events |
 //! | [`number_table`] | the next numbers of segments, epochs and discontinuities |
 //! | [`session_table`] | the playback sessions |
 //!
@@ -26,6 +27,7 @@ use sqlx::{Row as _, Sqlite};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) mod camera_table;
+pub(crate) mod event_table;
 pub(super) mod number_table;
 pub(crate) mod session_table;
 

@@ -2,7 +2,8 @@
 //! learned for their streams.
 //!
 //! The cameras are in a database, and survive a restart of the manager. Their sources are sealed: encrypted, and
-//! bound to the camera's id. The database also holds the numbers of streams and the playback sessions. The plans
+//! bound to the camera's id. The database also holds the numbers of streams, the playback sessions and the
+//! events. The plans
 //! are in memory only.
 //!
 //! | Module | Owns |
@@ -11,6 +12,7 @@
 //! | [`cache`] | recently used cameras in memory |
 //! | [`rows`] | conversions between cameras and rows, with sealed sources |
 //! | [`numbers`] | the next numbers of segments, epochs and discontinuities of all streams |
+//! | [`event_log`] | storing and finding events |
 //! | [`db`] | the database and its tables |
 //! | [`seal`] | sealing of secrets |
 //! | [`key_files`] | the file with the key, and the check that a key belongs to a database |
@@ -22,6 +24,7 @@ mod cache;
 pub(crate) mod cameras;
 pub(crate) mod db;
 pub(crate) mod error;
+pub(crate) mod event_log;
 pub(crate) mod key_files;
 pub(crate) mod lock_file;
 pub(crate) mod numbers;
@@ -31,4 +34,5 @@ pub(crate) mod seal;
 
 pub(crate) use cameras::{Cameras, Change};
 pub(crate) use error::StoreError;
+pub(crate) use event_log::EventLog;
 pub(crate) use rotate::rotate_key;

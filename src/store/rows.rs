@@ -71,6 +71,7 @@ impl Rows {
                     (Some(text), None) => Some(OnvifAddress::parse(text)?),
                     (None, _) => None,
                 },
+                incarnation: row.incarnation,
                 created_at: row.created_at,
                 updated_at: row.updated_at,
             })
@@ -95,6 +96,7 @@ impl Rows {
             keep: to_text(record.keep),
             analytics: record.analytics,
             source: self.sealed(record)?,
+            incarnation: record.incarnation,
             created_at: record.created_at,
             updated_at: record.updated_at,
         })

@@ -6,15 +6,15 @@
 use std::time::SystemTime;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::id::StreamId;
+use crate::camera::identity::Identity;
 use crate::events::bus::Bus;
-use crate::events::{Event, EventKind, StopReason, StreamEvent, StreamEventKind};
+use crate::events::{Event, EventKind, StopReason, StreamEvent, StreamEventKind, Subject};
 
 /// Publishes the events of one stream.
 #[derive(Debug)]
 pub(crate) struct EventReporter {
     bus: Bus,
-    stream: StreamId,
+    subject: Subject,
     /// The last event, and the kind of its error.
     last: Option<(StreamEventKind, Option<ErrorKind>)>,
     stop_reason: Option<StopReason>,
@@ -22,8 +22,13 @@ pub(crate) struct EventReporter {
 
 impl EventReporter {
     /// Creates the reporter of a new stream.
-    pub(crate) fn new(bus: Bus, stream: StreamId) -> Self {
-        Self { bus, stream, last: None, stop_reason: None }
+    pub(crate) fn new(bus: Bus, subject: Subject) -> Self {
+        Self { bus, subject, last: None, stop_reason: None }
+    }
+
+    /// Notes that the camera was changed, so that its later events belong to its present owner.
+    pub(crate) fn set_identity(&mut self, identity: Identity) {
+        self.subject.identity = identity;
     }
 
     /// Reports the start of the stream if this run is the first one, or the first after a failed start.
@@ -98,7 +103,7 @@ impl EventReporter {
         let event = StreamEvent { kind, epoch, reason, error };
         self.bus.publish(Event {
             at: SystemTime::now(),
-            stream: self.stream.clone(),
+            subject: Some(self.subject.clone()),
             kind: EventKind::Stream(event),
         });
     }
@@ -107,6 +112,7 @@ impl EventReporter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::id::StreamId;
     use crate::events::bus::EventReceiver;
 
     fn error(kind: ErrorKind) -> Error {
@@ -116,7 +122,8 @@ mod tests {
     fn reporter() -> (EventReporter, EventReceiver) {
         let bus = Bus::default();
         let events = bus.subscribe();
-        (EventReporter::new(bus, StreamId::parse("cam").expect("an id")), events)
+        let stream = StreamId::parse("cam").expect("an id");
+        (EventReporter::new(bus, Subject::stream(stream, Identity::default())), events)
     }
 
     fn reported(events: &mut EventReceiver) -> Vec<StreamEventKind> {
@@ -124,7 +131,7 @@ mod tests {
         std::iter::from_fn(next)
             .map(|event| match &event.kind {
                 EventKind::Stream(event) => event.kind,
-                EventKind::Camera(_) => panic!("{event:?}"),
+                _ => panic!("{event:?}"),
             })
             .collect()
     }

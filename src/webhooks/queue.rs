@@ -1,5 +1,5 @@
 //! The queue of events: their order, retries, and dropping events that cannot be delivered. Events
-//! of one stream are sent one after the other, events of different streams at the same time. An
+//! of one stream, and events about the service, are sent one after the other, events of different streams at the same time. An
 //! event that cannot be delivered delays only later events of the same stream. Events about a camera
 //! itself count as events of its main stream.
 
@@ -55,16 +55,19 @@ impl Message {
     }
 }
 
+/// The events that are sent one after the other: those of one stream, or those about the service.
+type Lane = Option<StreamId>;
+
 /// A finished attempt.
-type Attempt = (StreamId, Message, Outcome);
+type Attempt = (Lane, Message, Outcome);
 
 /// The queue of events that have not been delivered yet.
 pub(super) struct Queue<P> {
     post: Arc<P>,
     events: EventReceiver,
-    /// For each stream with a message in delivery: the messages that wait until that message is
+    /// For each lane with a message in delivery: the messages that wait until that message is
     /// delivered or dropped.
-    lanes: HashMap<StreamId, VecDeque<Message>>,
+    lanes: HashMap<Lane, VecDeque<Message>>,
     attempts: JoinSet<Attempt>,
     at_once: Arc<Semaphore>,
     /// Becomes true when the manager shuts down, which ends the pauses between attempts.
@@ -136,17 +139,18 @@ impl<P: Post> Queue<P> {
         }
         self.queued += 1;
         let message = Message { body: message::body(event), since: Instant::now(), attempts: 0 };
-        match self.lanes.entry(event.stream.clone()) {
-            Entry::Occupied(mut lane) => lane.get_mut().push_back(message),
-            Entry::Vacant(lane) => {
-                lane.insert(VecDeque::new());
-                self.attempt(event.stream.clone(), message, Duration::ZERO);
+        let lane = event.subject.as_ref().map(|subject| subject.stream.clone());
+        match self.lanes.entry(lane.clone()) {
+            Entry::Occupied(mut messages) => messages.get_mut().push_back(message),
+            Entry::Vacant(messages) => {
+                messages.insert(VecDeque::new());
+                self.attempt(lane, message, Duration::ZERO);
             }
         }
     }
 
     /// Starts the next attempt to deliver a message after `delay`, in the background.
-    fn attempt(&mut self, stream: StreamId, mut message: Message, delay: Duration) {
+    fn attempt(&mut self, lane: Lane, mut message: Message, delay: Duration) {
         message.attempts += 1;
         let (post, at_once) = (Arc::clone(&self.post), Arc::clone(&self.at_once));
         let mut is_ending = self.is_ending.subscribe();
@@ -165,12 +169,12 @@ impl<P: Post> Queue<P> {
             } else {
                 send(post, message.body.clone()).await
             };
-            (stream, message, outcome)
+            (lane, message, outcome)
         });
     }
 
     fn finish_attempt(&mut self, attempt: Result<Attempt, JoinError>) {
-        let (stream, message, outcome) = match attempt {
+        let (lane, message, outcome) = match attempt {
             Ok(attempt) => attempt,
             // Cannot happen, because code that may panic runs in a separate task.
             Err(error) => return error!(%error, "an attempt to deliver a webhook failed"),
@@ -181,12 +185,12 @@ impl<P: Post> Queue<P> {
             Outcome::Retry { cause, after } => match self.pause(&message, after) {
                 Some(pause) => {
                     self.report.note(Problem::FailedAttempt, 1, &cause);
-                    return self.attempt(stream, message, pause);
+                    return self.attempt(lane, message, pause);
                 }
                 None => self.report.note(Problem::GivenUp, 1, &cause),
             },
         }
-        self.continue_with(stream);
+        self.continue_with(lane);
     }
 
     /// Returns the pause before the next attempt; `None` if there is no further attempt. `after` is
@@ -200,22 +204,22 @@ impl<P: Post> Queue<P> {
         (!is_over).then_some(pause)
     }
 
-    /// Sends the next message of a stream after a message was delivered or dropped. Drops waiting
+    /// Sends the next message of a lane after a message was delivered or dropped. Drops waiting
     /// messages that have become too old.
-    fn continue_with(&mut self, stream: StreamId) {
+    fn continue_with(&mut self, lane: Lane) {
         self.queued -= 1;
-        while let Some(message) = self.lanes.get_mut(&stream).and_then(VecDeque::pop_front) {
+        while let Some(message) = self.lanes.get_mut(&lane).and_then(VecDeque::pop_front) {
             if !message.is_too_old() {
-                return self.attempt(stream, message, Duration::ZERO);
+                return self.attempt(lane, message, Duration::ZERO);
             }
             self.queued -= 1;
             self.report.note(
                 Problem::GivenUp,
                 1,
-                "earlier events of the stream delayed the event until it was too old",
+                "earlier events of the same stream delayed the event until it was too old",
             );
         }
-        self.lanes.remove(&stream);
+        self.lanes.remove(&lane);
     }
 }
 

@@ -13,7 +13,7 @@ const KEYS: &str =
     "boss:admin:admin-secret-000001,42:user:user-secret-0000001,wall:viewer:viewer-secret-00001";
 
 /// Sends a request with an API key. If the path is `/internal/viewer?ID`, also sends the ID of the camera in
-/// a header, as nginx does. If the response has pictures, it never ends, so its body is not read.
+/// a header, as nginx does. A response with pictures or events never ends, so its body is not read.
 async fn call(
     manager: &Manager,
     key: &str,
@@ -21,11 +21,12 @@ async fn call(
     path: &str,
     body: &Value,
 ) -> ApiResponse {
-    let mut request = manager.request(method, path, body).bearer_auth(key);
+    let mut request = manager.request(method.clone(), path, body).bearer_auth(key);
     if let Some(id) = path.strip_prefix("/internal/viewer?") {
         request = request.header("x-camera-id", id);
     }
-    if path.ends_with("/mjpeg") {
+    let is_endless = ["/mjpeg", "/events/stream", "/own/events", "/foreign/events"];
+    if method == Method::GET && is_endless.iter().any(|end| path.ends_with(end)) {
         let response = request.send().await.expect("a response");
         let status = response.status();
         let body =
@@ -69,6 +70,29 @@ fn assert_are_all(endpoints: &[(&Method, &str)], document: &Value) {
             assert!(is_listed, "{method} {path} is missing from the table");
         }
     }
+}
+
+/// Returns requests about events: method, path, body, and the expected status codes for admin, user and viewer.
+fn event_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
+    let door = || json!({ "type": "door" });
+    vec![
+        (Method::GET, "/api/events", Value::Null, [200, 200, 200]),
+        (Method::GET, "/api/events?camera=own", Value::Null, [200, 200, 200]),
+        (Method::GET, "/api/events?camera=foreign", Value::Null, [200, 403, 200]),
+        (Method::GET, "/api/events/stream", Value::Null, [200, 200, 200]),
+        (Method::POST, "/api/events/seen", json!({ "up_to": 0 }), [200, 200, 403]),
+        (Method::POST, "/api/events/seen", json!({ "id": 1, "camera": "own" }), [200, 200, 403]),
+        (
+            Method::POST,
+            "/api/events/seen",
+            json!({ "id": 1, "camera": "foreign" }),
+            [200, 403, 403],
+        ),
+        (Method::POST, "/api/cameras/own/events", door(), [201, 201, 403]),
+        (Method::POST, "/api/cameras/foreign/events", door(), [201, 403, 403]),
+        (Method::GET, "/streams/own/events", Value::Null, [200, 200, 200]),
+        (Method::GET, "/streams/foreign/events", Value::Null, [200, 403, 200]),
+    ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -150,6 +174,7 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/livez", empty.clone(), [200, 200, 200]),
         (Method::GET, "/readyz", empty.clone(), [200, 200, 200]),
     ];
+    let table: Vec<_> = event_requests().into_iter().chain(table).collect();
     let endpoints: Vec<_> = table.iter().map(|(method, path, ..)| (method, *path)).collect();
     assert_are_all(&endpoints, &manager.get("/api/openapi.json").await.body);
     for (method, path, body, expected) in table {

@@ -11,6 +11,7 @@ mod causes;
 mod clocks;
 mod codecs;
 mod discovery;
+mod events;
 mod examples;
 mod faults;
 mod go2rtc;

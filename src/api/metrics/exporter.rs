@@ -13,6 +13,7 @@ use super::reachability::ReachabilityCollector;
 use super::requests::{RequestMetrics, RouteLabels};
 use super::streams::StreamsCollector;
 use crate::base::log_writer;
+use crate::events::counters::EventCounters;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::webrtc::server::WebRtc;
 use crate::reachability::monitor::ReachabilityMonitor;
@@ -45,6 +46,7 @@ impl Exporter {
         budget: DiskBudget,
         monitor: Option<Arc<ReachabilityMonitor>>,
         webrtc: &WebRtc,
+        events: &EventCounters,
         routes: impl IntoIterator<Item = RouteLabels>,
     ) -> Self {
         let mut registry = registry::Registry::default();
@@ -58,6 +60,7 @@ impl Exporter {
         own.register("log_lines_lost", help, log_writer::lost_lines());
         streams.resources().counters.register(own);
         webrtc.register(own);
+        events.register(own);
         let requests = RequestMetrics::register(own, routes);
         own.register_collector(Box::new(StreamsCollector::new(streams, budget)));
         if let Some(monitor) = monitor {

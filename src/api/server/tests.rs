@@ -144,8 +144,8 @@ impl Served {
             start_timeout: PATIENCE,
             stale_timeout: PATIENCE,
         };
-        let metrics =
-            Exporter::new(core.registry.clone(), budget, None, &core.webrtc, table.labels());
+        let (registry, events) = (core.registry.clone(), core.events.counters());
+        let metrics = Exporter::new(registry, budget, None, &core.webrtc, events, table.labels());
         let api = Api::new(
             core,
             Finder::new(CameraNetworks::default()),

@@ -32,6 +32,8 @@ pub(crate) struct CameraRow {
     pub analytics: bool,
     /// The sealed source.
     pub source: Vec<u8>,
+    /// A random number that was chosen when the camera was added.
+    pub incarnation: i64,
     /// When the camera was added, in Unix seconds.
     pub created_at: i64,
     /// When the camera was last changed, in Unix seconds.
@@ -147,13 +149,14 @@ impl WriteTransaction {
             .try_get(0)
     }
 
-    /// Adds a camera, or replaces the camera with the same id but keeps its time of creation.
+    /// Adds a camera, or replaces the camera with the same id but keeps its time of creation and its
+    /// incarnation.
     pub(crate) async fn put(&mut self, row: &CameraRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
-                 onvif, keep, onvif_certificate, analytics)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                 onvif, keep, onvif_certificate, analytics, incarnation)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              ON CONFLICT (id) DO UPDATE SET
                 name = excluded.name, owner = excluded.owner, host = excluded.host,
                 video = excluded.video, audio = excluded.audio, transport = excluded.transport,
@@ -165,7 +168,7 @@ impl WriteTransaction {
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
         let query = query.bind(&row.onvif).bind(&row.keep).bind(&row.onvif_certificate);
-        let query = query.bind(row.analytics);
+        let query = query.bind(row.analytics).bind(row.incarnation);
         query.execute(&mut *self.connection).await.map(drop)
     }
 
@@ -198,6 +201,7 @@ fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
         transport: row.try_get("transport")?,
         keep: row.try_get("keep")?,
         source: row.try_get("source")?,
+        incarnation: row.try_get("incarnation")?,
         created_at: row.try_get("created_at")?,
         updated_at: row.try_get("updated_at")?,
     })

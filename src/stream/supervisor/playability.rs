@@ -23,6 +23,7 @@ impl Supervisor {
     ) -> Option<Event> {
         let is_replaced = !camera.is_same_stream(&self.camera);
         self.camera = camera;
+        self.reporter.set_identity(self.camera.identity.clone());
         // The media of the current epoch may come from the previous source.
         self.output.set_origin(self.camera.origin, self.status.epoch() + 1);
         if let Err(error) = self.request_output(wanted) {

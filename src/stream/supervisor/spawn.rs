@@ -9,6 +9,7 @@ use super::Supervisor;
 use crate::camera::Camera;
 use crate::camera::origin::CurrentOrigin;
 use crate::child::log::ProcessLog;
+use crate::events::Subject;
 use crate::media::hub::FrameHub;
 use crate::stream::active_count::ActiveShare;
 use crate::stream::background_starts::BackgroundStarts;
@@ -83,7 +84,10 @@ pub(in crate::stream) fn spawn(
         ingest: Arc::clone(&resources.ingest),
         starts: resources.starts.clone(),
         metrics: TransitionMetrics::new(resources.counters.clone(), &limits),
-        reporter: EventReporter::new(resources.events.clone(), camera.id.clone()),
+        reporter: EventReporter::new(
+            resources.events.clone(),
+            Subject::stream(camera.id.clone(), camera.identity.clone()),
+        ),
         deadlines: Deadlines::new(limits),
         limits,
         commands,

@@ -7,6 +7,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::*;
+use crate::camera::identity::Identity;
+use crate::events::Subject;
 use crate::events::bus::Bus;
 use crate::stream::reporter::EventReporter;
 
@@ -52,7 +54,8 @@ fn setup() -> Setup {
 
 impl Setup {
     fn reporter(&self, camera: &str) -> EventReporter {
-        EventReporter::new(self.bus.clone(), StreamId::parse(camera).expect("an id"))
+        let stream = StreamId::parse(camera).expect("an id");
+        EventReporter::new(self.bus.clone(), Subject::stream(stream, Identity::default()))
     }
 
     async fn request(&mut self) -> Request {

@@ -2,6 +2,7 @@
 
 mod camera;
 mod disk;
+mod event_stream;
 mod events;
 pub(crate) mod go2rtc;
 mod live_socket;
@@ -28,6 +29,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use camera::{Camera, SilentCamera};
+pub(crate) use event_stream::EventStream;
 pub(crate) use live_socket::{LiveFrame, LiveMessage, LiveSocket};
 pub(crate) use manager::{ApiResponse, Manager};
 pub(crate) use metrics::Metrics;

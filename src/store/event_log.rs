@@ -1,0 +1,185 @@
+//! The log of events: stores what is published on the bus, and what back ends report, and finds stored events.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`writer`] | the task that stores events |
+//! | [`report`] | events that back ends report |
+//! | [`retention`] | deleting old events |
+//!
+//! Only the task of [`writer`] adds and changes events, apart from marking them as seen. It numbers events and their
+//! changes in the order in which they become visible. So a reader that has read everything up to a number never misses
+//! what is added later.
+
+use std::sync::Arc;
+
+use super::db::Database;
+use super::db::event_table::{EventFilter, EventRow, LogNumbers};
+use super::error::query_failed;
+use crate::base::error::Error;
+use crate::base::tasks::EndedTasks;
+use crate::camera::record::Record;
+use crate::events::bus::Bus;
+use crate::events::counters::EventCounters;
+use crate::events::journal::Journal;
+use report::{Report, Reported};
+use tokio::sync::{mpsc, oneshot, watch};
+use writer::Writer;
+
+pub(crate) mod report;
+mod retention;
+mod writer;
+
+pub(crate) use retention::EventLimits;
+pub(crate) use writer::WriterEnd;
+
+/// The largest number of reports that wait to be stored.
+const MAX_REPORTS: usize = 256;
+/// The number of events that are marked as seen in one transaction, so that other writers do not wait for long.
+const SEEN_AT_ONCE: u32 = 500;
+
+/// The log of events. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct EventLog(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    database: Database,
+    bus: Bus,
+    counters: EventCounters,
+    limits: EventLimits,
+    reports: mpsc::Sender<PendingReport>,
+    /// The last number that was used for an event or a change. Readers wait here for further events.
+    last: watch::Sender<i64>,
+    /// Becomes true when the task has ended, so that there will be no further events.
+    is_closed: watch::Sender<bool>,
+}
+
+/// A report that waits to be stored.
+#[derive(Debug)]
+struct PendingReport {
+    report: Report,
+    result: oneshot::Sender<Result<Reported, Error>>,
+}
+
+impl EventLog {
+    /// Opens the log in `database`, and starts to store the events of `journal`, which belongs to `bus`. Also returns the
+    /// end of this task. If the task ends early, `ended_tasks` records this.
+    pub(crate) async fn start(
+        database: Database,
+        bus: Bus,
+        journal: Journal,
+        limits: EventLimits,
+        ended_tasks: &EndedTasks,
+    ) -> Result<(Self, WriterEnd), sqlx::Error> {
+        let numbers = database.event_log().await?;
+        let (reports, receiver) = mpsc::channel(MAX_REPORTS);
+        let counters = journal.counters().clone();
+        let (last, is_closed) = (watch::Sender::new(numbers.last), watch::Sender::new(false));
+        let inner = Inner { database, bus, counters, limits, reports, last, is_closed };
+        let log = Self(Arc::new(inner));
+        let writer = Writer::new(log.clone(), journal, receiver);
+        Ok((log, WriterEnd::spawn(writer, ended_tasks)))
+    }
+
+    /// Returns the bus on which events are published.
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.0.bus
+    }
+
+    /// Returns the counters of events.
+    pub(crate) fn counters(&self) -> &EventCounters {
+        &self.0.counters
+    }
+
+    /// Returns the limits of the log.
+    pub(crate) fn limits(&self) -> EventLimits {
+        self.0.limits
+    }
+
+    /// Returns the last number that was used for an event or a change, and its later values.
+    pub(crate) fn last(&self) -> watch::Receiver<i64> {
+        self.0.last.subscribe()
+    }
+
+    /// Waits until there will be no further events, because the manager shuts down.
+    pub(crate) async fn closed(&self) {
+        // The sender is in this log.
+        let _ = self.0.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+    }
+
+    /// Returns the numbers of the log.
+    pub(crate) async fn numbers(&self) -> Result<LogNumbers, Error> {
+        self.0.database.event_log().await.map_err(query_failed)
+    }
+
+    /// Returns at most `limit` events that match `filter`, the newest first. If `before` is given, returns only the events
+    /// after this time and number in this order.
+    pub(crate) async fn page(
+        &self,
+        filter: &EventFilter,
+        before: Option<(i64, i64)>,
+        limit: u32,
+    ) -> Result<Vec<EventRow>, Error> {
+        self.0.database.events(filter, before, limit).await.map_err(query_failed)
+    }
+
+    /// Returns at most `limit` events that match `filter` and have changed after the change with the number `after`, by
+    /// the numbers of their last changes.
+    pub(crate) async fn changes(
+        &self,
+        filter: &EventFilter,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<EventRow>, Error> {
+        self.0.database.event_changes(filter, after, limit).await.map_err(query_failed)
+    }
+
+    /// Returns at most `limit` events of a camera that happened between two times, at least in part, the oldest first.
+    /// `to` is not part of the span. Times are in Unix milliseconds.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the recorder finds the events of its files"))]
+    pub(crate) async fn in_span(
+        &self,
+        camera: &Record,
+        (from, to): (i64, i64),
+        limit: u32,
+    ) -> Result<Vec<EventRow>, Error> {
+        let id = camera.id.as_str();
+        let rows = self.0.database.events_in_span(id, from, to, limit).await;
+        rows.map_err(query_failed)
+    }
+
+    /// Stores an event that a back end has reported, and publishes it.
+    pub(crate) async fn report(&self, report: Report) -> Result<Reported, Error> {
+        let (send, result) = oneshot::channel();
+        let pending = PendingReport { report, result: send };
+        self.0.reports.send(pending).await.map_err(|_| Error::shutting_down())?;
+        result.await.map_err(|_| Error::shutting_down())?
+    }
+
+    /// Marks the events that match `filter` and whose ids are at least `first` and at most `last` as seen. Returns their
+    /// number.
+    pub(crate) async fn mark_seen(
+        &self,
+        filter: &EventFilter,
+        ids: (i64, i64),
+    ) -> Result<u64, Error> {
+        let mut marked = 0;
+        loop {
+            let mut write = self.0.database.write().await.map_err(query_failed)?;
+            let done = write.mark_seen(filter, ids, SEEN_AT_ONCE).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+            marked += done;
+            if done < SEEN_AT_ONCE.into() {
+                return Ok(marked);
+            }
+        }
+    }
+
+    /// Deletes old events from time to time, until the future is dropped.
+    pub(crate) async fn delete_old(&self) {
+        retention::run(&self.0.database, self.0.limits).await;
+    }
+}
+
+#[cfg(test)]
+mod tests;
