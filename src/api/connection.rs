@@ -1,6 +1,7 @@
 //! A connection that counts towards the limit of open connections until it is closed, even after an
 //! upgrade. The connection also limits the time in which a request's head must arrive. hyper has only one limit
-//! for idle connections and for heads. This limit is too long for heads.
+//! for idle connections and for heads. This limit is too long for heads. A connection also ends if the client takes
+//! nothing of a response for too long, because hyper would wait for ever.
 
 use std::io::{ErrorKind, IoSlice, Result};
 use std::pin::Pin;
@@ -15,6 +16,9 @@ use tokio::time::{Sleep, sleep};
 
 /// The time within which a request's head must arrive after the first byte of the head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The time within which the client must take a part of what is sent. nginx gives its clients 30 s.
+const WRITE_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The signal that the manager is shutting down. When `changed` of this receiver resolves, upgraded
 /// connections must end. Handlers find the signal in the extensions of a request that has an
@@ -36,6 +40,8 @@ pub(super) struct Connection<S> {
     head_since: Option<u64>,
     /// The time by which the rest of that head must arrive; set while the connection waits for the rest.
     head_deadline: Option<Pin<Box<Sleep>>>,
+    /// The time by which the client must take something; set while the connection waits for the client.
+    write_deadline: Option<Pin<Box<Sleep>>>,
     /// Reports that the first bytes have been read; `None` afterwards.
     first_read: Option<oneshot::Sender<()>>,
 }
@@ -50,8 +56,17 @@ impl<S> Connection<S> {
         first_read: oneshot::Sender<()>,
     ) -> Self {
         let first_read = Some(first_read);
-        let (head_since, head_deadline) = (None, None);
-        Self { stream, _place: place, _open: open, requests, head_since, head_deadline, first_read }
+        let (head_since, head_deadline, write_deadline) = (None, None, None);
+        Self {
+            stream,
+            _place: place,
+            _open: open,
+            requests,
+            head_since,
+            head_deadline,
+            write_deadline,
+            first_read,
+        }
     }
 
     /// Returns an error once a head that has begun to arrive takes too long.
@@ -61,6 +76,21 @@ impl<S> Connection<S> {
             return Poll::Pending;
         }
         let deadline = self.head_deadline.get_or_insert_with(|| Box::pin(sleep(HEAD_TIMEOUT)));
+        ready!(deadline.as_mut().poll(context));
+        Poll::Ready(Err(ErrorKind::TimedOut.into()))
+    }
+
+    /// Returns the result of a write. Returns an error once the client has taken nothing for too long.
+    fn limit_write(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<Result<usize>>,
+    ) -> Poll<Result<usize>> {
+        if written.is_ready() {
+            self.write_deadline = None;
+            return written;
+        }
+        let deadline = self.write_deadline.get_or_insert_with(|| Box::pin(sleep(WRITE_TIMEOUT)));
         ready!(deadline.as_mut().poll(context));
         Poll::Ready(Err(ErrorKind::TimedOut.into()))
     }
@@ -121,7 +151,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(context, bytes);
+        self.limit_write(context, written)
     }
 
     fn poll_write_vectored(
@@ -129,7 +160,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
         context: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(context, slices);
+        self.limit_write(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -142,5 +174,36 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+    use tokio::sync::Semaphore;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_nothing_for_a_minute_is_disconnected() {
+        let (stream, mut client) = duplex(1000);
+        let place = Arc::new(Semaphore::new(1)).acquire_owned().await.expect("a place");
+        let (_closing, open) = watch::channel(());
+        let (first_read, _) = oneshot::channel();
+        let mut connection = Connection::new(stream, place, open, Arc::default(), first_read);
+        // The client takes a little just in time, again and again.
+        let reading = async {
+            let mut buffer = [0; 100];
+            for _ in 0..5 {
+                sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
+                client.read_exact(&mut buffer).await.expect("bytes");
+            }
+            Instant::now()
+        };
+        let writing = async { (connection.write_all(&[0; 2000]).await, Instant::now()) };
+        let (last_read, (written, ended)) = tokio::join!(reading, writing);
+        assert_eq!(written.expect_err("the client reads too slowly").kind(), ErrorKind::TimedOut);
+        assert_eq!(ended - last_read, WRITE_TIMEOUT);
     }
 }

@@ -31,7 +31,7 @@ const NOT_BUFFERED: (&str, &str) = ("x-accel-buffering", "no");
 /// 60 s by default.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The time within which a client must take a message.
-const TAKEN_WITHIN: Duration = Duration::from_secs(30);
+const TAKEN_WITHIN: Duration = Duration::from_secs(20);
 /// The time within which a client must take the last events when the manager shuts down.
 const LAST_TAKEN_WITHIN: Duration = Duration::from_secs(1);
 /// The time after which a browser connects again, in milliseconds.
@@ -65,6 +65,8 @@ async fn send_all(view: EventView, messages: &mpsc::Sender<Bytes>) -> Option<Err
     let mut message = beginning(events.position(), is_reset);
     loop {
         tokio::select! {
+            // If the connection can take the message, the message is sent even if the view has ended.
+            biased;
             sent = timeout(TAKEN_WITHIN, messages.send(message.into())) => sent.ok()?.ok()?,
             error = &mut end => return Some(last_events(&mut events, messages, error).await),
         }
