@@ -49,7 +49,7 @@ pub(crate) struct EventOutput<'a> {
     label: Option<&'a str>,
     /// Details; only in events that a back end has reported.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, value_type = Option<Object>)]
     data: Option<Map<String, Value>>,
 }
 

@@ -20,6 +20,7 @@ const VIEWS = [
   "#/cameras?add",
   "#/cameras?edit=demo",
   "#/discovery",
+  "#/events",
   "#/status",
 ];
 /** An address at which the service knows no camera. (The demo camera is at 127.0.0.1.) */

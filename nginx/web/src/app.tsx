@@ -18,6 +18,7 @@ const Cameras = lazy(() => import("./views/cameras/cameras").then((module) => mo
 const DiscoveryView = lazy(() =>
   import("./views/discovery/discovery").then((module) => module.DiscoveryView),
 );
+const Events = lazy(() => import("./views/events/events").then((module) => module.Events));
 const Status = lazy(() => import("./views/status/status").then((module) => module.Status));
 
 const THEMES: Record<Theme, { icon: IconName; next: Theme }> = {
@@ -78,6 +79,8 @@ function Main({ view }: { view: View }) {
       return <Loaded of={Cameras} />;
     case "discovery":
       return hasRole("user") ? <Loaded of={DiscoveryView} /> : <Wall />;
+    case "events":
+      return <Loaded of={Events} />;
     case "status":
       return <Loaded of={Status} />;
     default:
@@ -128,6 +131,7 @@ function Nav() {
     ["wall", "wall", lastWall.value, true],
     ["cameras", "camera", "#/cameras", true],
     ["discovery", "search", "#/discovery", hasRole("user")],
+    ["events", "bell", "#/events", true],
     ["status", "pulse", "#/status", true],
   ];
   return (

@@ -122,7 +122,7 @@ pub(crate) struct ReportInput {
     label: Option<String>,
     /// Details, of at most 4096 bytes as JSON.
     #[serde(default)]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, value_type = Option<Object>)]
     data: Option<Map<String, Value>>,
 }
 

@@ -81,6 +81,21 @@ export class Service {
     return this.#send("PUT", `cameras/${id}`, camera, key);
   }
 
+  /** Reports an event of a camera. Throws if the status of the response is unexpected: not 200 or 201 by default. */
+  async report(id, event, expected, key) {
+    const response = await fetch(`${this.origin}/api/cameras/${id}/events`, {
+      method: "POST",
+      headers: {
+        "Content-Type": "application/json",
+        ...(key && { Authorization: `Bearer ${key}` }),
+      },
+      body: JSON.stringify(event),
+    });
+    if (expected === undefined ? !response.ok : response.status !== expected) {
+      throw new Error(`the event of ${id}: ${response.status} ${await response.text()}`);
+    }
+  }
+
   /** Adds or replaces many cameras, with an import. Throws if the API rejects it. */
   import(cameras, key) {
     return this.#send("PUT", "cameras.json", cameras, key);

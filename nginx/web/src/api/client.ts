@@ -63,8 +63,8 @@ export function hasKey(): boolean {
 export interface Patience {
   /** When this signal is aborted, the request fails. */
   signal?: AbortSignal;
-  /** Milliseconds after which the request fails. */
-  within?: number;
+  /** Milliseconds after which the request fails; null if it can take any time. */
+  within?: number | null;
 }
 
 /** Returns a signal that is aborted when the time is up, or when the caller's signal is aborted. */
@@ -72,7 +72,9 @@ function signalOf({ signal: outer, within = USUAL_MS }: Patience): AbortSignal {
   // AbortSignal.any would be shorter, but the older phones on which the page plays HLS without hls.js
   // do not support it.
   const controller = new AbortController();
-  setTimeout(() => controller.abort(), within);
+  if (within !== null) {
+    setTimeout(() => controller.abort(), within);
+  }
   outer?.addEventListener("abort", () => controller.abort());
   return controller.signal;
 }
@@ -83,8 +85,9 @@ async function send(
   patience: Patience = {},
   body?: unknown,
   isFile = false,
+  more: Record<string, string> = {},
 ): Promise<Response> {
-  const headers: Record<string, string> = {};
+  const headers: Record<string, string> = { ...more };
   if (key) {
     // A proxy in front of nginx may need Authorization for its own users.
     headers["X-API-Key"] = key;
@@ -111,6 +114,16 @@ async function send(
     refusals.value += 1;
   }
   throw problem ?? new Problem(status, "bad_answer", `HTTP ${status}`);
+}
+
+/**
+ * Requests events that the service sends as they happen, after the event with the id `lastId`. The response continues
+ * until the signal is aborted.
+ */
+export function follow(path: string, lastId: string, ended: AbortSignal): Promise<Response> {
+  return send("GET", path, { signal: ended, within: null }, undefined, false, {
+    "Last-Event-ID": lastId,
+  });
 }
 
 export async function get<T>(path: string): Promise<T> {

@@ -106,24 +106,34 @@ export type DiscoveryInput = {
 
 export type Effect = "created" | "updated" | "unchanged";
 
-export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "precondition_failed" | "shutting_down" | "internal";
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "precondition_failed" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
   code: ErrorKind;
   detail: string;
 };
 
-export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped" | "camera.offline" | "camera.online";
+export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped" | "camera.offline" | "camera.online" | string;
 
 export type EventOutput = {
   at: string;
-  camera: string;
+  camera?: string | null;
+  data?: Record<string, unknown>;
   error?: EventErrorOutput | null;
+  event?: number;
   generation?: number | null;
   id: string;
+  label?: string;
   profile?: Profile | null;
   reason?: StopReason | null;
   type: EventKind;
+  until?: string;
+};
+
+export type EventsOutput = {
+  events: StoredEvent[];
+  last_event_id: number;
+  next?: string | null;
 };
 
 export type ExportOutput = StreamOptions & {
@@ -281,6 +291,15 @@ export type ReasonOutput = {
   detail: string;
 };
 
+export type ReportInput = {
+  at?: string;
+  data?: Record<string, unknown>;
+  id?: string;
+  label?: string;
+  type: string;
+  until?: string;
+};
+
 export type RunningOutput = {
   generation: number;
   idle_seconds: number;
@@ -293,6 +312,17 @@ export type RunningOutput = {
   started_at: string;
   uptime_seconds?: number | null;
   viewers: number;
+};
+
+export type SeenInput = {
+  camera?: string;
+  id?: number;
+  type?: string;
+  up_to?: number;
+};
+
+export type SeenOutput = {
+  marked: number;
 };
 
 export type SessionInput = {
@@ -356,6 +386,19 @@ export type StopOutput = {
 };
 
 export type StopReason = "idle" | "stop" | "shutdown" | "failed";
+
+export type StoredEvent = {
+  at: string;
+  camera?: string | null;
+  data: Record<string, unknown>;
+  id: number;
+  label?: string | null;
+  repeats: number;
+  reported_id?: string | null;
+  seen: boolean;
+  type: string;
+  until?: string | null;
+};
 
 export type StreamInput = {
   output?: WantedOutput;

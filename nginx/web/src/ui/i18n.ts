@@ -108,6 +108,11 @@ export function dateTime(at: string): string {
   return new Date(at).toLocaleString(language.value, { dateStyle: "medium", timeStyle: "short" });
 }
 
+/** Like `dateTime`, but with seconds. */
+export function dateTimeSeconds(at: string): string {
+  return new Date(at).toLocaleString(language.value, { dateStyle: "medium", timeStyle: "medium" });
+}
+
 export function bitRate(bitsPerSecond: number): string {
   return bitsPerSecond >= 1e6
     ? `${number(bitsPerSecond / 1e6, 1)} Mbit/s`

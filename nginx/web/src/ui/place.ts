@@ -1,7 +1,7 @@
 // The current view with its parameters, kept in the part of the page's address after #.
 import { signal } from "@preact/signals";
 
-export type View = "wall" | "cameras" | "discovery" | "status";
+export type View = "wall" | "cameras" | "discovery" | "events" | "status";
 
 interface Place {
   view: View;
@@ -10,7 +10,7 @@ interface Place {
 
 /** Valid ids of cameras. Invalid ids in an address are ignored. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
-const VIEWS: View[] = ["cameras", "discovery", "status"];
+const VIEWS: View[] = ["cameras", "discovery", "events", "status"];
 
 function read(): Place {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");

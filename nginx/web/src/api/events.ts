@@ -1,0 +1,138 @@
+// Requests for events: pages of earlier events, and following events as they happen.
+import { follow, get, post } from "./client";
+import { EventStreamParser } from "./event-stream";
+import { Problem } from "./problem";
+import type { EventsPage, StoredEvent } from "./types";
+
+/** Pause before a connection that has ended is opened again. */
+const RETRY_MS = 2000;
+/** Pause if the service has refused the last connection, for example because there are too many. */
+const SLOW_RETRY_MS = 15_000;
+/** A connection is opened again if nothing arrives for this time. The service sends something every 15 s. */
+const SILENCE_MS = 40_000;
+/** Number of events in a page. */
+const PAGE = 50;
+
+export interface EventFilter {
+  /** The id of a camera; empty for all cameras. */
+  camera: string;
+  /** A type or a group of types; empty for all types. */
+  type: string;
+  /** The earliest time, as the API takes it; empty for all times. */
+  from: string;
+  /** The time before which the events happened; empty for all times. */
+  to: string;
+  isUnseenOnly: boolean;
+}
+
+function queryOf({ camera, type }: EventFilter): URLSearchParams {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries({ camera, type })) {
+    if (value) {
+      query.set(name, value);
+    }
+  }
+  return query;
+}
+
+/** Returns a page of the events that match the filter, the newest first; the first page without a cursor. */
+export function listEvents(filter: EventFilter, cursor: string | null): Promise<EventsPage> {
+  const query = queryOf(filter);
+  const { from, to, isUnseenOnly } = filter;
+  for (const [name, value] of Object.entries({ from, to, cursor, limit: String(PAGE) })) {
+    if (value) {
+      query.set(name, value);
+    }
+  }
+  if (isUnseenOnly) {
+    query.set("seen", "false");
+  }
+  return get(`events?${query}`);
+}
+
+export async function markSeen(id: number): Promise<void> {
+  await post("events/seen", { id });
+}
+
+/** Marks all events up to an id that match the camera and the type of the filter as seen. */
+export async function markAllSeen({ camera, type }: EventFilter, upTo: number): Promise<void> {
+  await post("events/seen", {
+    up_to: upTo,
+    ...(camera && { camera }),
+    ...(type && { type }),
+  });
+}
+
+export interface Follower {
+  /** Called for each event that happens or changes. */
+  onEvent: (event: StoredEvent) => void;
+  /** Called if events were missed, so that the list must be requested again. */
+  onMissed: () => void;
+}
+
+/**
+ * Follows the events that match the camera and the type of the filter, after the event with the id `lastId`, until the
+ * returned function is called. Connects again when the connection ends.
+ */
+export function followEvents(filter: EventFilter, lastId: number, follower: Follower): () => void {
+  const ended = new AbortController();
+  void keepFollowing(filter, String(lastId), follower, ended.signal);
+  return () => ended.abort();
+}
+
+async function keepFollowing(
+  filter: EventFilter,
+  firstId: string,
+  follower: Follower,
+  ended: AbortSignal,
+): Promise<void> {
+  let lastId = firstId;
+  while (!ended.aborted) {
+    let pause = RETRY_MS;
+    try {
+      const response = await follow(`events/stream?${queryOf(filter)}`, lastId, ended);
+      lastId = await readMessages(response, lastId, follower, ended);
+    } catch (error) {
+      if (error instanceof Problem && error.status === 401) {
+        return;
+      }
+      pause = error instanceof Problem && error.status > 0 ? SLOW_RETRY_MS : RETRY_MS;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+/** Passes the messages of a response on to the follower until the response ends. Returns the id of the last message. */
+async function readMessages(
+  response: Response,
+  firstId: string,
+  { onEvent, onMissed }: Follower,
+  ended: AbortSignal,
+): Promise<string> {
+  const parser = new EventStreamParser();
+  const decoder = new TextDecoder();
+  const reader = response.body?.getReader();
+  let silence: ReturnType<typeof setTimeout> | undefined;
+  try {
+    while (reader && !ended.aborted) {
+      clearTimeout(silence);
+      silence = setTimeout(() => void reader.cancel(), SILENCE_MS);
+      const { done, value } = await reader.read();
+      if (done || ended.aborted) {
+        break;
+      }
+      for (const { type, data } of parser.push(decoder.decode(value, { stream: true }))) {
+        if (type === "reset") {
+          onMissed();
+        } else {
+          onEvent(JSON.parse(data));
+        }
+      }
+    }
+  } catch {
+    // The connection was interrupted. The next one continues after the last message.
+  } finally {
+    clearTimeout(silence);
+  }
+  return parser.lastId ?? firstId;
+}

@@ -1,0 +1,50 @@
+// The words for events.
+import { explain } from "../../api/explanation";
+import type { Coded } from "../../api/problem";
+import type { StoredEvent } from "../../api/types";
+import type { Failure } from "../../ui/failure";
+import { isKey, t } from "../../ui/i18n";
+
+/** The beginning of the types of events that a back end reports. */
+const REPORTED = "reported.";
+
+/** The types and groups of types in the filter. */
+export const TYPES = [
+  "stream",
+  "stream.started",
+  "stream.live",
+  "stream.stalled",
+  "stream.interrupted",
+  "stream.failed",
+  "stream.stopped",
+  "camera",
+  "camera.offline",
+  "camera.online",
+  "reported",
+] as const;
+
+/** Returns the name of an event's type; for an event of a back end, the name that the back end has chosen. */
+export function typeText(type: string): string {
+  const key = `event.${type}`;
+  if (isKey(key)) {
+    return t(key);
+  }
+  return type.startsWith(REPORTED) ? type.slice(REPORTED.length) : type;
+}
+
+/** Returns the error that caused the event; null if there is none. */
+export function failureOfEvent({ data }: StoredEvent): Failure | null {
+  const { error } = data as { error?: Coded };
+  return typeof error?.code === "string" ? explain(error) : null;
+}
+
+/** Returns the stream or the reason that an event names; null if it names none. */
+export function noteOf({ type, data }: StoredEvent): string | null {
+  const { profile, reason } = data as { profile?: string; reason?: string };
+  const key = `event.reason.${reason}`;
+  const notes = [
+    type.startsWith("stream.") && profile === "sub" ? t("status.sub") : null,
+    type === "stream.stopped" && isKey(key) ? t(key) : null,
+  ];
+  return notes.filter(Boolean).join(" · ") || null;
+}
