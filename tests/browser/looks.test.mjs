@@ -102,6 +102,14 @@ const SCENES = {
       }
     },
   ],
+  events: [
+    "#/events",
+    async (page) => {
+      for (const id of [9, 5]) {
+        await page.locator(`[data-event="${id}"]`).waitFor(wait);
+      }
+    },
+  ],
   log: [
     "#/status",
     async (page) => {
@@ -123,6 +131,8 @@ const PICTURES = [
   ["discovery", LIGHT, "discovery"],
   ["status", LIGHT, "status"],
   ["status", DARK_PHONE, "status-phone"],
+  ["events", LIGHT, "events"],
+  ["events", DARK_PHONE, "events-phone"],
 ];
 
 describe("the looks of the page", () => {
@@ -131,7 +141,7 @@ describe("the looks of the page", () => {
   let page;
 
   before(async () => {
-    const context = await on.browser.newContext({ locale: "en-GB" });
+    const context = await on.browser.newContext({ locale: "en-GB", timezoneId: "UTC" });
     page = await context.newPage();
     await pretend(page);
     await page.goto(on.service.origin);

@@ -160,11 +160,46 @@ const HEALTH = {
   webrtc: { port: 8189 },
 };
 
-/** Replaces what changes with time: streams, sessions, key figures, and the results of starts and of a search. */
+function event(id, type, camera, more = {}) {
+  return {
+    id,
+    type,
+    at: new Date(Date.UTC(2026, 10, 21, 10, 0, id)).toISOString(),
+    until: null,
+    camera,
+    label: null,
+    data: {},
+    reported_id: null,
+    repeats: 0,
+    seen: true,
+    ...more,
+  };
+}
+
+const EVENTS = [
+  event(9, "camera.offline", ids[2], {
+    data: { error: UNREACHABLE },
+    repeats: 12,
+    until: "2026-11-21T11:30:00.000Z",
+    seen: false,
+  }),
+  event(8, "reported.door", ids[3], { label: ARABIC_NAME, seen: false }),
+  event(7, "reported.door", ids[0], { label: LONG_NAME }),
+  event(6, "stream.failed", ids[1], { data: { profile: "main", error: UNAUTHORIZED } }),
+  event(5, "stream.stopped", ids[0], { data: { profile: "sub", reason: "idle" } }),
+];
+
+/**
+ * Replaces what changes with time: streams, sessions, events, key figures, and the results of starts and of a search.
+ */
 export async function pretend(page) {
   const json = (path, body) => page.route(path, (route) => route.fulfill({ json: body }));
   await json("**/api/streams", { streams: STREAMS });
   await json("**/api/health", HEALTH);
+  await json("**/api/events?*", { events: EVENTS, next: "cursor", last_event_id: 9 });
+  await page.route("**/api/events/stream*", (route) =>
+    route.fulfill({ contentType: "text/event-stream", body: "id: 9\n\n" }),
+  );
   await json("**/api/discovery", DISCOVERY);
   await page.route("**/api/playback/sessions", (route) =>
     route.fulfill({ json: { sessions: sessions() } }),

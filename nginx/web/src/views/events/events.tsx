@@ -281,7 +281,7 @@ function Row({
   return (
     <li class={seen ? "row event" : "row event unseen-event"} data-event={id} data-type={type}>
       <div class="row-main">
-        <strong class="name">
+        <strong class="event-title">
           <bdi>{title}</bdi>
         </strong>
         <span class="quiet">
