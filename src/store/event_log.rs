@@ -3,6 +3,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`writer`] | the task that stores events |
+//! | [`shared`] | what the log and this task share |
 //! | [`report`] | events that back ends report |
 //! | [`retention`] | deleting old events |
 //!
@@ -11,6 +12,8 @@
 //! what is added later.
 
 use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::db::Database;
 use super::db::event_table::{EventFilter, EventRow, LogNumbers};
@@ -22,11 +25,12 @@ use crate::events::bus::Bus;
 use crate::events::counters::EventCounters;
 use crate::events::journal::Journal;
 use report::{Report, Reported};
-use tokio::sync::{mpsc, oneshot, watch};
+use shared::{PendingReport, Shared};
 use writer::Writer;
 
 pub(crate) mod report;
 mod retention;
+mod shared;
 mod writer;
 
 pub(crate) use retention::EventLimits;
@@ -39,26 +43,10 @@ const SEEN_AT_ONCE: u32 = 500;
 
 /// The log of events. Cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) struct EventLog(Arc<Inner>);
-
-#[derive(Debug)]
-struct Inner {
-    database: Database,
-    bus: Bus,
-    counters: EventCounters,
+pub(crate) struct EventLog {
+    shared: Arc<Shared>,
     limits: EventLimits,
     reports: mpsc::Sender<PendingReport>,
-    /// The last number that was used for an event or a change. Readers wait here for further events.
-    last: watch::Sender<i64>,
-    /// Becomes true when the task has ended, so that there will be no further events.
-    is_closed: watch::Sender<bool>,
-}
-
-/// A report that waits to be stored.
-#[derive(Debug)]
-struct PendingReport {
-    report: Report,
-    result: oneshot::Sender<Result<Reported, Error>>,
 }
 
 impl EventLog {
@@ -73,43 +61,48 @@ impl EventLog {
     ) -> Result<(Self, WriterEnd), sqlx::Error> {
         let numbers = database.event_log().await?;
         let (reports, receiver) = mpsc::channel(MAX_REPORTS);
-        let counters = journal.counters().clone();
-        let (last, is_closed) = (watch::Sender::new(numbers.last), watch::Sender::new(false));
-        let inner = Inner { database, bus, counters, limits, reports, last, is_closed };
-        let log = Self(Arc::new(inner));
-        let writer = Writer::new(log.clone(), journal, receiver);
+        let shared = Arc::new(Shared {
+            database,
+            bus,
+            counters: journal.counters().clone(),
+            last: watch::Sender::new(numbers.last),
+            is_closed: watch::Sender::new(false),
+        });
+        let writer = Writer::new(Arc::clone(&shared), journal, reports.clone(), receiver);
+        let log = Self { shared, limits, reports };
         Ok((log, WriterEnd::spawn(writer, ended_tasks)))
     }
 
     /// Returns the bus on which events are published.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the recorder publishes events"))]
     pub(crate) fn bus(&self) -> &Bus {
-        &self.0.bus
+        &self.shared.bus
     }
 
     /// Returns the counters of events.
     pub(crate) fn counters(&self) -> &EventCounters {
-        &self.0.counters
+        &self.shared.counters
     }
 
     /// Returns the limits of the log.
     pub(crate) fn limits(&self) -> EventLimits {
-        self.0.limits
+        self.limits
     }
 
     /// Returns the last number that was used for an event or a change, and its later values.
     pub(crate) fn last(&self) -> watch::Receiver<i64> {
-        self.0.last.subscribe()
+        self.shared.last.subscribe()
     }
 
     /// Waits until there will be no further events, because the manager shuts down.
     pub(crate) async fn closed(&self) {
         // The sender is in this log.
-        let _ = self.0.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
+        let _ = self.shared.is_closed.subscribe().wait_for(|is_closed| *is_closed).await;
     }
 
     /// Returns the numbers of the log.
     pub(crate) async fn numbers(&self) -> Result<LogNumbers, Error> {
-        self.0.database.event_log().await.map_err(query_failed)
+        self.shared.database.event_log().await.map_err(query_failed)
     }
 
     /// Returns at most `limit` events that match `filter`, the newest first. If `before` is given, returns only the events
@@ -120,7 +113,7 @@ impl EventLog {
         before: Option<(i64, i64)>,
         limit: u32,
     ) -> Result<Vec<EventRow>, Error> {
-        self.0.database.events(filter, before, limit).await.map_err(query_failed)
+        self.shared.database.events(filter, before, limit).await.map_err(query_failed)
     }
 
     /// Returns at most `limit` events that match `filter` and have changed after the change with the number `after`, by
@@ -131,7 +124,7 @@ impl EventLog {
         after: i64,
         limit: u32,
     ) -> Result<Vec<EventRow>, Error> {
-        self.0.database.event_changes(filter, after, limit).await.map_err(query_failed)
+        self.shared.database.event_changes(filter, after, limit).await.map_err(query_failed)
     }
 
     /// Returns at most `limit` events of a camera that happened between two times, at least in part, the oldest first.
@@ -144,7 +137,7 @@ impl EventLog {
         limit: u32,
     ) -> Result<Vec<EventRow>, Error> {
         let id = camera.id.as_str();
-        let rows = self.0.database.events_in_span(id, from, to, limit).await;
+        let rows = self.shared.database.events_in_span(id, from, to, limit).await;
         rows.map_err(query_failed)
     }
 
@@ -152,7 +145,7 @@ impl EventLog {
     pub(crate) async fn report(&self, report: Report) -> Result<Reported, Error> {
         let (send, result) = oneshot::channel();
         let pending = PendingReport { report, result: send };
-        self.0.reports.send(pending).await.map_err(|_| Error::shutting_down())?;
+        self.reports.send(pending).await.map_err(|_| Error::shutting_down())?;
         result.await.map_err(|_| Error::shutting_down())?
     }
 
@@ -165,7 +158,7 @@ impl EventLog {
     ) -> Result<u64, Error> {
         let mut marked = 0;
         loop {
-            let mut write = self.0.database.write().await.map_err(query_failed)?;
+            let mut write = self.shared.database.write().await.map_err(query_failed)?;
             let done = write.mark_seen(filter, ids, SEEN_AT_ONCE).await.map_err(query_failed)?;
             write.commit().await.map_err(query_failed)?;
             marked += done;
@@ -177,7 +170,7 @@ impl EventLog {
 
     /// Deletes old events from time to time, until the future is dropped.
     pub(crate) async fn delete_old(&self) {
-        retention::run(&self.0.database, self.0.limits).await;
+        retention::run(&self.shared.database, self.limits).await;
     }
 }
 

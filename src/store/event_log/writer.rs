@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
 use super::report::{Effect, ReportRates, Reported};
-use super::{EventLog, PendingReport};
+use super::shared::{PendingReport, Shared};
 use crate::base::backoff::Exponential;
 use crate::base::error::Error;
 use crate::base::tasks::EndedTasks;
@@ -41,9 +41,11 @@ const STORE_AT_END_WITHIN: Duration = Duration::from_secs(3);
 
 /// The task that stores events.
 pub(super) struct Writer {
-    log: EventLog,
+    shared: Arc<Shared>,
     journal: Journal,
     reports: mpsc::Receiver<PendingReport>,
+    /// Keeps the queue of reports open.
+    _open: mpsc::Sender<PendingReport>,
     /// The events that are being stored.
     events: Vec<Arc<Event>>,
     /// The reports that are being stored.
@@ -69,11 +71,11 @@ pub(crate) struct WriterEnd {
 }
 
 /// Notes that there will be no further events when it is dropped.
-struct Closed(EventLog);
+struct Closed(Arc<Shared>);
 
 impl Drop for Closed {
     fn drop(&mut self) {
-        self.0.0.is_closed.send_replace(true);
+        self.0.is_closed.send_replace(true);
     }
 }
 
@@ -109,16 +111,18 @@ impl WriterEnd {
 }
 
 impl Writer {
-    /// Creates the task of a log.
+    /// Creates the task. `open` is a sender of `reports`.
     pub(super) fn new(
-        log: EventLog,
+        shared: Arc<Shared>,
         journal: Journal,
+        open: mpsc::Sender<PendingReport>,
         reports: mpsc::Receiver<PendingReport>,
     ) -> Self {
         Self {
-            log,
+            shared,
             journal,
             reports,
+            _open: open,
             events: Vec::new(),
             waiting: Vec::new(),
             rates: ReportRates::default(),
@@ -131,7 +135,7 @@ impl Writer {
     /// Stores events until the sender of `ended` is dropped. Then stores the events that have been published by that
     /// time, in one attempt each.
     async fn run(mut self, mut ended: oneshot::Receiver<()>) {
-        let _closed = Closed(self.log.clone());
+        let _closed = Closed(Arc::clone(&self.shared));
         loop {
             tokio::select! {
                 biased;
@@ -159,7 +163,6 @@ impl Writer {
         let Self { journal, reports, events, waiting, failure, .. } = self;
         let retry_at = failure.as_ref().map(|failure| failure.retry_at);
         tokio::select! {
-            // The log, which this task holds, holds the sender.
             _ = reports.recv_many(waiting, BATCH) => {}
             () = until(retry_at) => {}
             has_more = journal.next(events, BATCH), if retry_at.is_none() => {
@@ -178,9 +181,9 @@ impl Writer {
         match stored {
             Ok(batch) => {
                 self.events.clear();
-                self.log.counters().stored(batch.stored);
-                self.log.counters().summarized(batch.summarized);
-                self.log.0.last.send_replace(batch.last);
+                self.shared.counters.stored(batch.stored);
+                self.shared.counters.summarized(batch.summarized);
+                self.shared.last.send_replace(batch.last);
                 for (pending, result) in reports.into_iter().zip(batch.reported) {
                     self.finish_report(pending, result);
                 }
@@ -198,7 +201,7 @@ impl Writer {
     }
 
     async fn try_store(&mut self) -> Result<Batch, sqlx::Error> {
-        let mut write = self.log.0.database.write().await?;
+        let mut write = self.shared.database.write().await?;
         let first = write.event_log().await?.last;
         let mut batch = Batch { last: first, ..Batch::default() };
         for event in &self.events {
@@ -225,7 +228,7 @@ impl Writer {
                 self.rates.count(&report.camera);
             }
             if *effect != Effect::Unchanged {
-                self.log.bus().announce(Arc::new(report.event(row)));
+                self.shared.bus.announce(Arc::new(report.event(row)));
             }
         }
         // Fails if the client has left.
@@ -253,7 +256,7 @@ impl Writer {
 
     /// Logs how many events were lost since the last log line about them, unless that line is recent.
     fn log_lost(&mut self) {
-        let lost = self.log.counters().lost();
+        let lost = self.shared.counters.lost();
         let is_due = self.last_logged.is_none_or(|logged| logged.elapsed() >= LOG_INTERVAL);
         if lost > self.lost_logged && is_due {
             let count = lost - self.lost_logged;
@@ -264,16 +267,16 @@ impl Writer {
 
     /// Counts and logs the events that have not been stored at the end.
     fn give_up(mut self) {
-        let before = self.log.counters().lost();
+        let before = self.shared.counters.lost();
         loop {
-            self.log.counters().add_lost(self.events.len() as u64);
+            self.shared.counters.add_lost(self.events.len() as u64);
             self.events.clear();
             self.journal.take_waiting(&mut self.events, BATCH);
             if self.events.is_empty() {
                 break;
             }
         }
-        let count = self.log.counters().lost() - before;
+        let count = self.shared.counters.lost() - before;
         error!(count, "the last events were not stored, because the database cannot be written");
     }
 }
