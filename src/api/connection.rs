@@ -204,6 +204,6 @@ mod tests {
         let writing = async { (connection.write_all(&[0; 2000]).await, Instant::now()) };
         let (last_read, (written, ended)) = tokio::join!(reading, writing);
         assert_eq!(written.expect_err("the client reads too slowly").kind(), ErrorKind::TimedOut);
-        assert_eq!(ended - last_read, WRITE_TIMEOUT);
+        assert_eq!(ended.duration_since(last_read), WRITE_TIMEOUT);
     }
 }

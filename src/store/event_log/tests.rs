@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::time::timeout;
+
 use super::report::Effect;
 use super::*;
 use crate::base::error::ErrorKind;
@@ -18,6 +20,8 @@ use crate::store::Cameras;
 
 const LIMITS: EventLimits = EventLimits { keep: Duration::from_hours(24), max: 1000 };
 const HOUR: i64 = 3_600_000;
+/// The time limit of waits.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A log of events in a camera store with the camera `cam`, which belongs to Anna.
 struct Setup {
@@ -62,7 +66,9 @@ impl Setup {
 
     /// Waits until the last number is at least this one.
     async fn reaches(&self, number: i64) {
-        self.log.last().wait_for(|last| *last >= number).await.expect("a log");
+        let mut last = self.log.last();
+        let reached = timeout(PATIENCE, last.wait_for(|last| *last >= number)).await;
+        reached.expect("in time").expect("a log");
     }
 
     async fn events(&self, filter: &EventFilter) -> Vec<EventRow> {
