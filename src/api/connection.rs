@@ -196,7 +196,7 @@ mod tests {
         let reading = async {
             let mut buffer = [0; 100];
             for _ in 0..5 {
-                sleep(WRITE_TIMEOUT - Duration::from_secs(1)).await;
+                sleep(WRITE_TIMEOUT.saturating_sub(Duration::from_secs(1))).await;
                 client.read_exact(&mut buffer).await.expect("bytes");
             }
             Instant::now()
