@@ -139,7 +139,7 @@ pub(crate) async fn mark_seen(
     caller: &Caller,
     query: EventQuery,
     ids: SeenIds,
-) -> Result<u64, Error> {
+) -> Result<usize, Error> {
     let filter = filter(core, caller, query).await?;
     core.events.mark_seen(&filter, ids).await
 }

@@ -154,15 +154,19 @@ impl EventLog {
     pub(crate) async fn mark_seen(
         &self,
         filter: &EventFilter,
-        ids: (i64, i64),
-    ) -> Result<u64, Error> {
+        (mut first, last): (i64, i64),
+    ) -> Result<usize, Error> {
         let mut marked = 0;
         loop {
             let mut write = self.shared.database.write().await.map_err(query_failed)?;
+            let ids = (first, last);
             let done = write.mark_seen(filter, ids, SEEN_AT_ONCE).await.map_err(query_failed)?;
             write.commit().await.map_err(query_failed)?;
-            marked += done;
-            if done < SEEN_AT_ONCE.into() {
+            let (count, greatest) = done;
+            marked += count;
+            // The events up to the greatest id need not be read again.
+            first = greatest.map_or(last, |id| id.saturating_add(1));
+            if count < SEEN_AT_ONCE as usize {
                 return Ok(marked);
             }
         }

@@ -89,7 +89,7 @@ pub(crate) struct SeenInput {
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct SeenOutput {
     /// The number of events that were not marked before.
-    pub(super) marked: u64,
+    pub(super) marked: usize,
 }
 
 /// An event that a back end reports.

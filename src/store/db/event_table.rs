@@ -183,13 +183,15 @@ impl WriteTransaction {
     pub(crate) async fn add_event(&mut self, row: &EventRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO events
-                (id, change, at, until, camera, incarnation, owner, type, label, data, reported_id, repeats, seen)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+                (id, change, at, until, camera, incarnation, owner, type, label, data, reported_id, repeats, seen,
+                 topic)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
         );
         let query = query.bind(row.id).bind(row.change).bind(row.at).bind(row.until);
         let query = query.bind(&row.camera).bind(row.incarnation).bind(&row.owner);
         let query = query.bind(&row.kind).bind(&row.label).bind(&row.data);
         let query = query.bind(&row.reported_id).bind(row.repeats).bind(row.seen);
+        let query = query.bind(row.kind.split('.').next());
         query.execute(&mut *self.connection).await.map(drop)
     }
 
@@ -246,21 +248,22 @@ impl WriteTransaction {
         query.bind(id).bind(until).bind(change).execute(&mut *self.connection).await.map(drop)
     }
 
-    /// Marks at most `limit` events that match `filter` and whose ids are at least `first` and at most `last` as seen.
-    /// Returns their number.
+    /// Marks at most `limit` events that match `filter` and whose ids are at least `first` and at most `last` as seen, in
+    /// the order of their ids. Returns their number and their greatest id.
     pub(crate) async fn mark_seen(
         &mut self,
         filter: &EventFilter,
         (first, last): (i64, i64),
         limit: u32,
-    ) -> Result<u64, sqlx::Error> {
+    ) -> Result<(usize, Option<i64>), sqlx::Error> {
         let mut query = QueryBuilder::<Sqlite>::new("UPDATE events SET seen = TRUE WHERE id IN (");
         query.push("SELECT e.id FROM ").push(EVENTS).push(VISIBLE);
         filter_by(&mut query, filter);
         query.push(" AND NOT e.seen AND e.id >= ").push_bind(first);
         query.push(" AND e.id <= ").push_bind(last);
-        query.push(" ORDER BY e.id LIMIT ").push_bind(limit).push(")");
-        Ok(query.build().execute(&mut *self.connection).await?.rows_affected())
+        query.push(" ORDER BY e.id LIMIT ").push_bind(limit).push(") RETURNING id");
+        let ids: Vec<i64> = query.build_query_scalar().fetch_all(&mut *self.connection).await?;
+        Ok((ids.len(), ids.into_iter().max()))
     }
 
     /// Deletes at most `limit` expired events, the oldest first, and notes that they are forgotten. Returns their number.
@@ -308,19 +311,20 @@ fn select(events: &str, filter: &EventFilter) -> QueryBuilder<Sqlite> {
 /// Adds the conditions of `filter`.
 fn filter_by(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     let EventFilter { owner, camera, kind, from, to, seen } = filter;
+    // Without statistics, SQLite may use the index of the condition that matches most events. It does not use an index
+    // for a column with a plus sign.
+    let unless = |is_narrower: bool| if is_narrower { " AND +" } else { " AND " };
     if let Some(owner) = owner {
-        query.push(" AND e.owner = ").push_bind(owner.clone());
+        query.push(unless(camera.is_some())).push("e.owner = ").push_bind(owner.clone());
         query.push(" AND c.owner = ").push_bind(owner.clone());
     }
     if let Some(camera) = camera {
         query.push(" AND e.camera = ").push_bind(camera.clone());
     }
-    if let Some(kind) = kind.as_ref().filter(|kind| kind.contains('.')) {
-        query.push(" AND e.type = ").push_bind(kind.clone());
-    } else if let Some(group) = kind {
-        // The character after the dot is the slash.
-        query.push(" AND e.type > ").push_bind(format!("{group}."));
-        query.push(" AND e.type < ").push_bind(format!("{group}/"));
+    if let Some(kind) = kind {
+        let column = if kind.contains('.') { "e.type = " } else { "e.topic = " };
+        query.push(unless(camera.is_some() || owner.is_some()));
+        query.push(column).push_bind(kind.clone());
     }
     if let Some(from) = from {
         query.push(" AND e.at >= ").push_bind(*from);

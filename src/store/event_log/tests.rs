@@ -475,4 +475,11 @@ async fn events_are_marked_as_seen_within_the_filter() {
     let mut found = ids(&setup.events(&seen).await);
     found.sort_unstable();
     assert_eq!(found, [1, 2, 3, 4]);
+    // In several transactions.
+    let old = now() - 20 * HOUR;
+    for number in 0..1100 {
+        setup.publish_at(Live, number, old + i64::try_from(number).expect("few") * 4 * 60_000);
+    }
+    setup.reaches(1105).await;
+    assert_eq!(mark(&EventFilter::default(), (0, i64::MAX)).await, 1101);
 }

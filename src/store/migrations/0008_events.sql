@@ -5,7 +5,7 @@ UPDATE cameras SET incarnation = 1 + (random() & 4611686018427387903);
 -- What happened to cameras and to the service. Times are Unix milliseconds. `id` and `change` come from one sequence of
 -- numbers: `id` is the number of the event, and `change` the number of its last change, which is `id` until the event
 -- changes. `camera` is NULL for events of the service. `incarnation` and `owner` are those of the camera at the time of
--- the event. `data` is a JSON object. `reported_id` is the id that a back end has given to an event. `repeats` counts
+-- the event. `topic` is the part of `type` before the dot. `data` is a JSON object. `reported_id` is the id that a back end has given to an event. `repeats` counts
 -- later events that were not stored as rows of their own.
 CREATE TABLE events (
     id          INTEGER PRIMARY KEY NOT NULL,
@@ -15,6 +15,7 @@ CREATE TABLE events (
     camera      TEXT,
     incarnation BIGINT  NOT NULL,
     owner       TEXT,
+    topic       TEXT    NOT NULL,
     type        TEXT    NOT NULL,
     label       TEXT,
     data        TEXT    NOT NULL,
@@ -25,6 +26,7 @@ CREATE TABLE events (
 CREATE UNIQUE INDEX events_by_change ON events (change);
 CREATE INDEX events_by_time ON events (at, id);
 CREATE INDEX events_by_camera ON events (camera, at, id);
+CREATE INDEX events_by_topic ON events (topic, at, id);
 CREATE INDEX events_by_type ON events (type, at, id);
 CREATE INDEX events_by_owner ON events (owner, at, id) WHERE owner IS NOT NULL;
 CREATE UNIQUE INDEX events_by_report ON events (camera, incarnation, reported_id)
