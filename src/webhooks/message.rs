@@ -130,3 +130,64 @@ pub(super) fn body(event: &Event) -> Bytes {
     // Every field can be converted to JSON, so serialization cannot fail.
     serde_json::to_vec(&output).unwrap_or_default().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::camera::id::StreamId;
+    use crate::camera::identity::Identity;
+    use crate::events::{
+        CameraEvent, RecordingEvent, RecordingEventKind, ReportedEvent, StorageEvent,
+        StorageEventKind, StreamEvent, Subject,
+    };
+
+    /// Returns the body of an event of the sub stream of the camera `cam`, without its random id.
+    fn text(kind: EventKind) -> String {
+        let stream = StreamId::parse("cam~sub").expect("an id");
+        let is_storage = matches!(kind, EventKind::Storage(_));
+        let subject = Subject::stream(stream, Identity::default());
+        let at = UNIX_EPOCH + Duration::from_secs(1_763_719_201);
+        let event = Event { at, subject: Some(subject).filter(|_| !is_storage), kind };
+        let body = String::from_utf8(body(&event).to_vec()).expect("text");
+        let (id, rest) = body.split_once(',').expect("fields");
+        assert!(id.starts_with("{\"id\":\"evt_") && id.len() == 44, "{id}");
+        rest.to_owned()
+    }
+
+    #[test]
+    fn bodies_of_streams_and_cameras_keep_their_fields() {
+        let error = Some(Error::new(ErrorKind::SourceTimeout, "no picture"));
+        let (kind, reason) = (StreamEventKind::Stopped, Some(StopReason::Failed));
+        let stopped = StreamEvent { kind, epoch: 7, reason, error: error.clone() };
+        let expected = r#""type":"stream.stopped","at":"2025-11-21T10:00:01.000Z","camera":"cam","profile":"sub","generation":7,"reason":"failed","error":{"code":"source_timeout","detail":"no picture"}}"#;
+        assert_eq!(text(EventKind::Stream(stopped)), expected);
+        let online = CameraEvent { kind: CameraEventKind::Online, error: None };
+        let expected = r#""type":"camera.online","at":"2025-11-21T10:00:01.000Z","camera":"cam","profile":null,"generation":null,"reason":null,"error":null}"#;
+        assert_eq!(text(EventKind::Camera(online)), expected);
+    }
+
+    #[test]
+    fn bodies_of_other_events_have_details() {
+        let recording = RecordingEvent { kind: RecordingEventKind::Started, error: None };
+        let expected = r#""type":"recording.started","at":"2025-11-21T10:00:01.000Z","camera":"cam","profile":"sub","generation":null,"reason":null,"error":null,"data":{"profile":"sub"}}"#;
+        assert_eq!(text(EventKind::Recording(recording)), expected);
+        let (kind, directory) = (StorageEventKind::Full, "/recordings".to_owned());
+        let storage = StorageEvent { kind, directory, error: None };
+        let expected = r#""type":"storage.full","at":"2025-11-21T10:00:01.000Z","camera":null,"profile":null,"generation":null,"reason":null,"error":null,"data":{"directory":"/recordings"}}"#;
+        assert_eq!(text(EventKind::Storage(storage)), expected);
+        let reported = ReportedEvent {
+            number: 9,
+            name: "reported.door".to_owned(),
+            until: Some(UNIX_EPOCH + Duration::from_secs(1_763_719_202)),
+            label: Some("Door".to_owned()),
+            data: Arc::new(Map::from_iter([("user".to_owned(), json!("Anna"))])),
+        };
+        let expected = r#""type":"reported.door","at":"2025-11-21T10:00:01.000Z","camera":"cam","profile":null,"generation":null,"reason":null,"error":null,"event":9,"until":"2025-11-21T10:00:02.000Z","label":"Door","data":{"user":"Anna"}}"#;
+        assert_eq!(text(EventKind::Reported(reported)), expected);
+    }
+}
