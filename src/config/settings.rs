@@ -193,7 +193,7 @@ settings! {
         events_keep_days: u64 = setting("EVENTS_KEEP_DAYS", "30", value::number("days", 1..=3650));
 
         /// Largest number of events that are kept. If there are more, the oldest ones are deleted. 500,000 events take about
-        /// 250 MB in the database.
+        /// 200 MB in the database, and more if back ends report events with many details.
         events_max_count: u64 =
             setting("EVENTS_MAX_COUNT", "500000", value::number("a number", 1000..=10_000_000));
     }
