@@ -52,13 +52,14 @@ RUN apt-get update \
         --shell /usr/sbin/nologin stream-manager \
     && install -d -o 10001 -g 10001 -m 0755 /streams \
     && install -d -o 10001 -g 10001 -m 0700 /data \
+    && install -d -o 10001 -g 10001 -m 0750 /recordings \
     && install -d -o 10001 -g 10001 -m 0750 /tls
 COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
 COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/
 RUN ffmpeg -version >/dev/null
 
-# At STREAM_DIR, mount a tmpfs to which user 10001 can write; at /data, mount a persistent volume. If TLS is
-# self-signed, mount a second persistent volume at TLS_DIR, which the group 10001 can read. nginx reaches the manager
+# At STREAM_DIR, mount a tmpfs to which user 10001 can write; at /data, mount a persistent volume, and another one at
+# /recordings if cameras are recorded. If TLS is self-signed, mount a second persistent volume at TLS_DIR, which the group 10001 can read. nginx reaches the manager
 # through BIND_SOCKET, a socket on that tmpfs. The manager listens on all addresses of the container (BIND_ADDR), for
 # back ends and Prometheus servers that use the API without nginx. Do not attach the container to a network with
 # other containers unless you trust them.

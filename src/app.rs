@@ -2,10 +2,11 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::task::JoinSet;
-use tracing::{error, info};
+use tokio::time::timeout;
+use tracing::{error, info, warn};
 
 use crate::access::Access;
 use crate::access::admin_key::{AdminKey, AdminKeyError};
@@ -19,6 +20,7 @@ use crate::api::server::Server;
 use crate::base::counters::Counters;
 use crate::base::secret::Secret;
 use crate::base::tasks::EndedTasks;
+use crate::camera::recording::RecordingOptions;
 use crate::child::spawner::Spawner;
 use crate::config::{self, Config, Tls};
 use crate::events::bus::Bus;
@@ -33,6 +35,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::hls::sweep::{self, DirLock, LeftStream};
+use crate::output::recorder::shared::Recorder;
 use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
@@ -45,6 +48,7 @@ use crate::service::core::Core;
 use crate::service::keeping;
 use crate::service::live_places::LivePlaces;
 use crate::service::readiness::Readiness;
+use crate::service::recording;
 use crate::store::event_log::WriterEnd;
 use crate::store::seal::SealKeyError;
 use crate::store::{Cameras, EventLog, StoreError};
@@ -69,6 +73,9 @@ mod sockets;
 
 /// The time within which the last responses must be sent, after all streams have ended.
 const DRAIN_DEADLINE: Duration = Duration::from_secs(2);
+
+/// The longest time that the start waits for the disks with recordings.
+const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs the manager until SIGTERM or SIGINT. A second signal ends the process at once.
 pub(crate) async fn run(config: Config) -> Result<(), StartError> {
@@ -168,6 +175,8 @@ impl Service {
         let pictures = Pictures::new(decoder.clone(), counters.clone());
         let snapshots = Snapshots::new(decoder, counters);
         let webrtc = WebRtc::start(&settings::webrtc(config));
+        let recorder = recorder(config, &cameras, bus).await?;
+        readiness.set_recorder(recorder.clone());
         let core = Arc::new(Core {
             access,
             cameras,
@@ -178,6 +187,7 @@ impl Service {
             snapshots,
             pictures,
             events,
+            recorder,
             playback,
             live_places: LivePlaces::default(),
             reachability,
@@ -237,6 +247,9 @@ impl Service {
         // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and all files are
         // deleted except those with which the playlists can continue after a restart.
         core.registry.shutdown().await;
+        if let Some(recorder) = &core.recorder {
+            recorder.finish().await;
+        }
         core.cameras.numbers().release().await;
         // Sends the responses to those callers, stores the last events, and sends the last webhooks. When the events are
         // stored, the clients that follow events get them, and their connections end.
@@ -275,6 +288,13 @@ fn start_tasks(
         tasks.spawn(async move {
             opus.can_convert().await;
         });
+    }
+    if let Some(recorder) = &core.recorder {
+        let recording = recording::run(Arc::clone(core), recorder.clone());
+        tasks.spawn(ended.watch("recording of cameras", recording));
+        let limits = settings::recording_limits(config);
+        let upkeep = recording::upkeep(Arc::clone(core), recorder.clone(), limits);
+        tasks.spawn(ended.watch("deletion of old recordings", upkeep));
     }
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
         let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));
@@ -346,6 +366,29 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     opened.map_err(StartError::database(is_unusable))
 }
 
+/// Starts the recorder; `None` if `RECORDINGS_DIRS` is not set.
+async fn recorder(
+    config: &Config,
+    cameras: &Cameras,
+    events: Bus,
+) -> Result<Option<Recorder>, StartError> {
+    let mode = config.recordings_default;
+    cameras.set_default_recording(RecordingOptions { mode, ..RecordingOptions::default() });
+    let paths = &config.recordings_dirs.0;
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let (database, clock) = (cameras.database().clone(), Arc::new(SystemTime::now));
+    let recorder = Recorder::start(database, paths, config.preroll_max_bytes, events, clock)
+        .map_err(StartError::system("start a thread"))?;
+    // If a disk hangs, the service starts nevertheless. The check is repeated regularly.
+    let check = recorder.directories().check(cameras.database());
+    if let Ok(Err(error)) = timeout(CHECK_PATIENCE, check).await {
+        warn!(%error, "cannot check the directories for recordings");
+    }
+    Ok(Some(recorder))
+}
+
 /// Creates the HLS output and the registry of streams.
 fn streams(
     config: &Config,
@@ -398,6 +441,7 @@ fn router(
             core.reachability.clone(),
             &core.webrtc,
             core.events.counters(),
+            core.recorder.as_ref().map(Recorder::counters),
             table.labels(),
         ),
         config.public_url.clone(),

@@ -45,6 +45,7 @@ targets! {
     onvif_xml
     playback_token
     public_keys
+    recorded_file
     sdp_offer
     soap_answer
     source_url

@@ -38,6 +38,7 @@ pub(crate) mod media;
 pub(crate) mod metrics;
 pub(crate) mod openapi;
 mod operation;
+pub(crate) mod recorder;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod router;

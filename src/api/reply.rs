@@ -200,6 +200,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound
         | ErrorKind::UnknownCamera
         | ErrorKind::UnknownSession
+        | ErrorKind::RecordingsOff
         | ErrorKind::WebrtcUnavailable => StatusCode::NOT_FOUND,
         ErrorKind::WebrtcUnsupported => StatusCode::UNPROCESSABLE_ENTITY,
         ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,

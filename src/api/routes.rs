@@ -1,7 +1,9 @@
 //! The route table: the rows of all resources.
 
 use super::route::Row;
-use super::{aliases, cameras, discovery, events, media, metrics, sessions, streams, system};
+use super::{
+    aliases, cameras, discovery, events, media, metrics, recorder, sessions, streams, system,
+};
 
 /// Returns all rows, in the order of the documentation.
 pub(crate) fn all() -> Vec<Row> {
@@ -10,6 +12,7 @@ pub(crate) fn all() -> Vec<Row> {
         cameras::routes(),
         discovery::routes(),
         events::routes(),
+        recorder::routes(),
         sessions::routes(),
         media::routes(),
         system::routes(),

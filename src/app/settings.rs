@@ -8,6 +8,7 @@ use crate::config::{Config, CookieAttributes, IceServer};
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::recorder::retention;
 use crate::output::webrtc::running::WebRtcSettings;
 use crate::store::event_log::EventLimits;
 use crate::stream::limits::Limits;
@@ -20,6 +21,14 @@ pub(super) fn webhooks(config: &Config) -> WebhookSettings {
 pub(super) fn events(config: &Config) -> EventLimits {
     let keep = Duration::from_hours(24 * config.events_keep_days);
     EventLimits { keep, max: config.events_max_count }
+}
+
+pub(super) fn recording_limits(config: &Config) -> retention::Limits {
+    retention::Limits {
+        keep_days: config.recordings_keep_days,
+        keep_event_days: None,
+        max_bytes: config.recordings_max_bytes,
+    }
 }
 
 pub(super) fn ffmpeg(config: &Config) -> FfmpegSettings {

@@ -137,6 +137,8 @@ error_kinds! {
         "WebRTC is off. Players use another transport."
     WebrtcUnsupported "webrtc_unsupported"
         "The video, or the offer of the player, cannot be used with WebRTC, for example because the video has B-frames. Players use another transport."
+    RecordingsOff "recordings_off"
+        "Recordings are off, because `RECORDINGS_DIRS` is not set."
     PreconditionFailed "precondition_failed"
         "The header `If-Match` does not match the resource."
     ShuttingDown "shutting_down"

@@ -20,6 +20,7 @@
 //! | [`time`] | Unix seconds and RFC 3339 |
 //! | [`tls`] | TLS connections to cameras |
 //! | [`url`] | parts of URLs |
+//! | [`varint`] | numbers of variable length |
 
 pub(crate) mod atomic_instant;
 pub(crate) mod backoff;
@@ -39,3 +40,4 @@ pub(crate) mod tasks;
 pub(crate) mod time;
 pub(crate) mod tls;
 pub(crate) mod url;
+pub(crate) mod varint;

@@ -17,6 +17,8 @@
 //! | [`presets`] | RTSP ports and paths of cameras, by vendor |
 //! | [`source_spec`] | the source of a camera as the operator entered it: as links, or as address and paths |
 //! | [`record`] | a camera as the camera store keeps it |
+//! | [`recording`] | when a camera is recorded |
+//! | [`identity_tag`] | the short form of an identity, for names of directories |
 //! | [`zone`] | the network interfaces of link-local IPv6 addresses |
 
 use std::sync::{Arc, Mutex};
@@ -33,6 +35,7 @@ use source::Source;
 
 pub(crate) mod id;
 pub(crate) mod identity;
+pub(crate) mod identity_tag;
 pub(crate) mod link;
 pub(crate) mod networks;
 pub(crate) mod numbers;
@@ -42,6 +45,7 @@ pub(crate) mod origin;
 pub(crate) mod plan;
 pub(crate) mod presets;
 pub(crate) mod record;
+pub(crate) mod recording;
 pub(crate) mod source;
 pub(crate) mod source_change;
 pub(crate) mod source_spec;

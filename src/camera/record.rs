@@ -4,6 +4,7 @@ use crate::camera::id::CameraId;
 use crate::camera::identity::Identity;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
+use crate::camera::recording::RecordingOptions;
 use crate::camera::source_spec::SourceSpec;
 
 /// A camera as the camera store keeps it. Contains secrets, so there is no `Debug`.
@@ -23,6 +24,8 @@ pub(crate) struct Record {
     pub options: StreamOptions,
     /// When the main stream runs.
     pub keep: KeepOption,
+    /// When the camera is recorded.
+    pub recording: RecordingOptions,
     /// True if the camera's video is to be analysed. The manager only keeps this value for back ends.
     pub analytics: bool,
     /// A random number that was chosen when the camera was added.
@@ -44,6 +47,7 @@ impl Record {
             spec,
             options: StreamOptions::default(),
             keep: KeepOption::default(),
+            recording: RecordingOptions::default(),
             analytics: false,
             incarnation: 0,
             created_at: 0,

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use super::declare::{Description, Problem, Setting, Variables, setting, settings};
 use super::ice_server::IceServers;
-use super::value::{self, Addresses, CookieAttributes, TlsNames};
+use super::value::{self, Addresses, CookieAttributes, Directories, TlsNames};
 use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
 use crate::camera::plan::Hevc;
+use crate::camera::recording::RecordingMode;
 
 /// Allowed values of `API_KEYS`.
 const API_KEYS: &str = "name:role:secret or name:role:sha256:HASH, separated by commas or spaces, or \
@@ -26,6 +27,12 @@ const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fas
 const TLS: [(&str, Tls); 2] = [("off", Tls::Off), ("self-signed", Tls::SelfSigned)];
 /// Formats of log lines, by name.
 const LOG_FORMATS: [(&str, LogFormat); 2] = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+/// Recordings of new cameras, by name.
+const RECORDINGS_DEFAULT: [(&str, RecordingMode); 3] = [
+    ("off", RecordingMode::Off),
+    ("continuous", RecordingMode::Continuous),
+    ("events", RecordingMode::Events),
+];
 /// Values of settings that are on or off.
 const SWITCH: [(&str, bool); 2] = [("false", false), ("true", true)];
 /// Treatments of H.265, by name.
@@ -196,6 +203,30 @@ settings! {
         /// 200 MB in the database, and more if back ends report events with many details.
         events_max_count: u64 =
             setting("EVENTS_MAX_COUNT", "500000", value::number("a number", 1000..=10_000_000));
+    }
+
+    "Recordings" {
+        /// Directories for recordings, separated by commas, usually one for each disk. A camera's recordings stay in
+        /// one directory. If unset, cameras are not recorded.
+        recordings_dirs: Directories = setting("RECORDINGS_DIRS", "", value::directories());
+
+        /// Limit on the total size of all recordings. If they are larger, the oldest ones are deleted. With or without a
+        /// limit, the oldest recordings on a disk are deleted before the disk is full.
+        recordings_max_bytes: Option<u64> =
+            setting("RECORDINGS_MAX_BYTES", "", value::bytes(64).optional());
+
+        /// Number of days for which recordings are kept, unless a camera has another number. If unset, their age is
+        /// not limited.
+        recordings_keep_days: Option<u32> =
+            setting("RECORDINGS_KEEP_DAYS", "", value::number("whole days", 1..=36_500).optional());
+
+        /// Recording of cameras that are added without the option `recording`.
+        recordings_default: RecordingMode =
+            setting("RECORDINGS_DEFAULT", "off", value::one_of(RECORDINGS_DEFAULT));
+
+        /// Limit on the memory for frames that are kept for recordings that begin before an event. Above the limit, a
+        /// camera that sends a frame drops its oldest ones.
+        preroll_max_bytes: u64 = setting("PREROLL_MAX_BYTES", "268435456", value::bytes(16));
     }
 
     "Reachability" {

@@ -169,6 +169,18 @@ pub(super) fn addresses() -> Kind<Addresses> {
     })
 }
 
+/// Paths of directories.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Directories(pub(crate) Vec<PathBuf>);
+
+/// Allows paths of directories, separated by commas.
+pub(super) fn directories() -> Kind<Directories> {
+    Kind::new("paths of directories, e.g. /mnt/a,/mnt/b", |text| {
+        let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+        Some(Directories(entries.map(PathBuf::from).collect()))
+    })
+}
+
 /// Allows STUN and TURN servers. Messages do not contain the value, because it may contain a password.
 pub(super) fn ice_servers() -> Kind<IceServers> {
     let allowed = "URLs, e.g. stun:stun.example.com:3478, turn:USER:PASSWORD@turn.example.com:3478?transport=udp";

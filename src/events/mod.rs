@@ -58,10 +58,8 @@ pub(crate) enum EventKind {
     /// A change of a camera itself.
     Camera(CameraEvent),
     /// A change of a camera's recording. The subject is the stream that is recorded.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the recorder publishes these events"))]
     Recording(RecordingEvent),
     /// A change of a directory for recordings. There is no subject.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the recorder publishes these events"))]
     Storage(StorageEvent),
     /// An event that a back end has reported. It was stored before it is published.
     Reported(ReportedEvent),

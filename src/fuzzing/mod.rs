@@ -21,7 +21,7 @@ pub use go2rtc::go2rtc_message;
 pub use imports::{import_csv, import_frigate, import_go2rtc, import_mediamtx};
 pub use live_socket::live_socket;
 pub use media::nut;
-pub use mp4::{annex_b, audio_config, sps};
+pub use mp4::{annex_b, audio_config, recorded_file, sps};
 pub use onvif::{http_auth, onvif_address, onvif_xml, soap_answer, ws_discovery_answer};
 pub use source::{ffmpeg_stderr, source_url};
 pub use webrtc::{sdp_offer, webrtc_datagram};

@@ -6,10 +6,13 @@ use crate::media::aac::AacConfig;
 use crate::media::access_unit::AccessUnit;
 use crate::media::codec::VideoCodec;
 use crate::media::mp4::fragments::{Sample, SampleRun, fragment, fragment_head};
+use crate::media::mp4::frame_table::{FrameTableWriter, read_frame_table};
 use crate::media::mp4::init::{AudioConfig, init_segment};
+use crate::media::mp4::recorded::{box_head, describe_init, fragment_frames};
 use crate::media::nal::{Framing, SetKind};
 use crate::media::opus::OpusConfig;
 use crate::media::parameter_set::sets::ParameterSets;
+use crate::store::db::fragment_list;
 
 /// Reads `data` as an access unit, and writes the access unit as MP4. In the first byte, the lowest bit
 /// selects the codec (1 is H.265). The next three bits are the size in bytes of the lengths of NAL units;
@@ -80,6 +83,40 @@ pub fn audio_config(data: &[u8]) {
 
 fn codec(head: u8) -> VideoCodec {
     if head & 1 == 1 { VideoCodec::H265 } else { VideoCodec::H264 }
+}
+
+/// Reads `data` as the parts of a recorded file: the head of a box, an init segment, a fragment, the table of frames,
+/// and the list of fragments in the database.
+///
+/// Checks that lists are not longer than the input, and that the table and the list are unchanged when they are written
+/// and read again.
+pub fn recorded_file(data: &[u8]) {
+    if let Some(head) = box_head(data) {
+        assert!(head.size >= 8);
+    }
+    drop(describe_init(data));
+    for track in fragment_frames(data, 1000).unwrap_or_default() {
+        assert!(track.frames.len() <= data.len());
+    }
+    if let Some(tracks) = read_frame_table(data) {
+        assert!(tracks.iter().map(|track| track.frames.len()).sum::<usize>() <= data.len());
+        if let [video, audio] = tracks.as_slice()
+            && (video.track_id, audio.track_id) == (1, 2)
+        {
+            let mut writer = FrameTableWriter::new(video.timescale, Some(audio.timescale));
+            for track in &tracks {
+                for frame in &track.frames {
+                    writer.add(track.track_id, *frame);
+                }
+            }
+            assert_eq!(read_frame_table(&writer.finish()).as_ref(), Some(&tracks));
+        }
+    }
+    if let Some(fragments) = fragment_list::decode(data, 1000) {
+        assert!(fragments.len() <= data.len());
+        let list = fragment_list::encode(&fragments);
+        assert_eq!(fragment_list::decode(&list, 1000), Some(fragments));
+    }
 }
 
 /// Asserts that another MP4 parser can decode an init segment with this audio.

@@ -27,6 +27,7 @@ use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
+use crate::output::recorder::counters::RecordingCounters;
 use crate::output::webrtc::server::WebRtc;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::limits::Limits;
@@ -120,6 +121,7 @@ fn scrape() -> String {
             Some(monitor),
             &WebRtc::off(),
             &EventCounters::default(),
+            Some(&RecordingCounters::default()),
             Table::new(routes::all()).labels(),
         );
         exporter.set_ready("ffmpeg", true);

@@ -10,6 +10,7 @@ use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::presets::{self, Preset};
 use crate::camera::record::Record;
+use crate::camera::recording::RecordingOptions;
 use crate::camera::source::Source;
 use crate::camera::source_spec::{Parts, SourceSpec};
 use crate::camera::zone;
@@ -19,8 +20,8 @@ use crate::store::Cameras;
 const MAX_TEXT: usize = 200;
 
 /// A camera as a caller describes it. Some fields that are left out keep their known values: the source, the
-/// password if the device stays the same, the confirmed certificate if the ONVIF service stays the same, and
-/// `analytics`. All other fields that are left out get their defaults. Contains secrets, so the type has no
+/// password if the device stays the same, the confirmed certificate if the ONVIF service stays the same,
+/// `analytics` and `recording`. All other fields that are left out get their defaults. Contains secrets, so the type has no
 /// `Debug`.
 #[derive(Clone, Default)]
 pub(crate) struct CameraChange {
@@ -37,6 +38,8 @@ pub(crate) struct CameraChange {
     pub(crate) keep: KeepOption,
     /// Whether the back end is to analyse the camera's video; `None` keeps the known value.
     pub(crate) analytics: Option<bool>,
+    /// When the camera is recorded; `None` keeps the known value. A new camera gets the value of a setting.
+    pub(crate) recording: Option<RecordingOptions>,
     /// The source of the camera's streams.
     pub(crate) source: SourceChange,
 }
@@ -122,6 +125,15 @@ impl CameraChange {
         cameras: &Cameras,
     ) -> Result<Record, Error> {
         let spec = self.source.spec(id, known.map(|known| &known.spec), cameras)?;
+        let recording = match self.recording {
+            Some(recording) => {
+                recording.ensure_usable()?;
+                recording
+            }
+            None => {
+                known.map_or_else(|| cameras.default_recording(), |known| known.recording.clone())
+            }
+        };
         let (created_at, updated_at) =
             known.map_or((0, 0), |known| (known.created_at, known.updated_at));
         Ok(Record {
@@ -134,6 +146,7 @@ impl CameraChange {
             spec,
             options: self.options,
             keep: self.keep,
+            recording,
             analytics: self.analytics.unwrap_or(known.is_some_and(|known| known.analytics)),
             id: id.clone(),
             // The store sets it, like the times.

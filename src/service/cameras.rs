@@ -141,11 +141,17 @@ async fn detached<T: Send + 'static>(
     })
 }
 
-/// Deletes a camera and stops its streams.
-pub(crate) async fn delete(core: &Arc<Core>, caller: &Caller, id: &CameraId) -> Result<(), Error> {
+/// Deletes a camera, stops its streams, and deletes its recordings unless `keeps_recordings` is true.
+pub(crate) async fn delete(
+    core: &Arc<Core>,
+    caller: &Caller,
+    id: &CameraId,
+    keeps_recordings: bool,
+) -> Result<(), Error> {
     let (core, caller, id) = (Arc::clone(core), caller.clone(), id.clone());
     detached(async move {
-        if !core.cameras.delete(&id, |record| ensure_owns(&caller, record)).await? {
+        let check = |record: &Record| ensure_owns(&caller, record);
+        if !core.cameras.delete_with(&id, keeps_recordings, check).await? {
             return Err(unknown_camera(&id));
         }
         info!(by = caller.name(), camera = %id, "camera deleted");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::output::hls::output::Hls;
+use crate::output::recorder::shared::Recorder;
 use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::live::Pictures;
@@ -34,6 +35,8 @@ pub(crate) struct Core {
     pub(crate) pictures: Pictures,
     /// The stored events.
     pub(crate) events: EventLog,
+    /// The recorder; `None` if `RECORDINGS_DIRS` is not set.
+    pub(crate) recorder: Option<Recorder>,
     /// The playback sessions.
     pub(crate) playback: Playback,
     /// The connections that viewers keep open.

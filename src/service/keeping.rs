@@ -83,16 +83,15 @@ async fn start_all(core: &Core) -> Result<(), Error> {
 }
 
 /// Starts a kept stream if it is not running. If the stream's camera does not have `keep: always` or has been
-/// deleted, removes the stream from the set instead. Such a stream can be in the set, because a start may have
-/// added it while the camera was being changed.
-async fn start(core: &Core, id: &StreamId) -> Result<(), Error> {
-    match core.cameras.camera_of(id).await? {
-        Some(camera) if camera.keep == KeepOption::Always => core.registry.start_kept(&camera),
-        _ => {
-            core.registry.set_kept(id, false);
-            Ok(())
-        }
+/// deleted, the option is no reason to keep the stream any more. Such a stream can be in the set, because a start may
+/// have added it while the camera was being changed.
+pub(super) async fn start(core: &Core, id: &StreamId) -> Result<(), Error> {
+    let camera = core.cameras.camera_of(id).await?;
+    if camera.as_ref().is_none_or(|camera| camera.keep != KeepOption::Always) {
+        core.registry.set_kept(id, false);
     }
+    // The stream may be recorded.
+    camera.map_or(Ok(()), |camera| core.registry.start_kept(&camera))
 }
 
 #[cfg(test)]
@@ -141,7 +140,7 @@ mod tests {
         setup.put_with(&id, KeepOption::OnDemand).await;
         assert!(runs() && !core.registry.is_kept(&id), "the stream must run until it is idle");
         setup.put_with(&id, KeepOption::Always).await;
-        cameras::delete(core, &setup.admin(), id.camera()).await.expect("the camera");
+        cameras::delete(core, &setup.admin(), id.camera(), false).await.expect("the camera");
         assert!(!runs() && !core.registry.is_kept(&id));
     }
 

@@ -16,6 +16,8 @@
 //! | [`camera_change`] | turning a request into the record of a camera |
 //! | [`certificate`] | the check of the certificate of a camera's ONVIF service |
 //! | [`keeping`] | ensuring that the main streams of cameras with `keep: always` are running |
+//! | [`recording`] | which streams are recorded, and the deletion of old recordings |
+//! | [`recorded`] | the space of recordings, protecting and deleting them, and recording a camera now |
 //! | [`checking`] | regular checks of whether cameras can be reached |
 //! | [`discovery`] | finding cameras on the network |
 //! | [`events`] | finding, following and reporting events |
@@ -35,6 +37,8 @@ pub(crate) mod live_pictures;
 pub(crate) mod live_places;
 pub(crate) mod permission;
 pub(crate) mod readiness;
+pub(crate) mod recorded;
+pub(crate) mod recording;
 pub(crate) mod sessions;
 pub(crate) mod snapshots;
 pub(crate) mod streams;

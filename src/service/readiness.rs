@@ -7,7 +7,7 @@
 use std::error::Error as StdError;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -22,6 +22,7 @@ use crate::base::tasks::EndedTasks;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
 use crate::output::disk_budget::{self, Disk, DiskBudget};
 use crate::output::hls::layout::Layout;
+use crate::output::recorder::shared::Recorder;
 use crate::store::db::Database;
 
 /// How long a good result is reused. Orchestrators send a request every few seconds, and FFmpeg
@@ -53,6 +54,8 @@ pub(crate) enum Check {
     Ffmpeg,
     /// The database can be read and written, and its disk has free space.
     Database,
+    /// All directories of `RECORDINGS_DIRS` can be used.
+    Recordings,
     /// The long-lived tasks of the manager run.
     Tasks,
     /// The manager is not shutting down.
@@ -61,10 +64,11 @@ pub(crate) enum Check {
 
 /// The checks that have a metric, with their labels. [`Check::Shutdown`] has no metric, because
 /// metrics are not scraped during a shutdown.
-pub(crate) const CHECKS: [(Check, &str); 4] = [
+pub(crate) const CHECKS: [(Check, &str); 5] = [
     (Check::StreamDir, "stream_dir"),
     (Check::Ffmpeg, "ffmpeg"),
     (Check::Database, "database"),
+    (Check::Recordings, "recordings"),
     (Check::Tasks, "tasks"),
 ];
 
@@ -84,6 +88,7 @@ pub(crate) struct Readiness {
     disk_budget: DiskBudget,
     database: Database,
     ended_tasks: EndedTasks,
+    recorder: OnceLock<Recorder>,
     is_closing: AtomicBool,
     was_nearly_full: AtomicBool,
     /// The last result and its time.
@@ -124,10 +129,18 @@ impl Readiness {
             disk_budget,
             database,
             ended_tasks,
+            recorder: OnceLock::new(),
             is_closing: AtomicBool::new(false),
             was_nearly_full: AtomicBool::new(false),
             last: Mutex::default(),
             probes: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Checks the directories of this recorder from now on. Has no effect after the first recorder.
+    pub(crate) fn set_recorder(&self, recorder: Option<Recorder>) {
+        if let Some(recorder) = recorder {
+            drop(self.recorder.set(recorder));
         }
     }
 
@@ -182,6 +195,7 @@ impl Readiness {
             (Check::StreamDir, stream_dir),
             (Check::Ffmpeg, ffmpeg),
             (Check::Database, database),
+            (Check::Recordings, self.check_recordings()),
             (Check::Tasks, self.check_tasks()),
         ];
         let failed = results
@@ -204,6 +218,7 @@ impl Readiness {
                 let path = self.database.path().display();
                 unusable(format!("the database {path} cannot be used: {reason}"))
             }
+            Check::Recordings => unusable(reason.to_owned()),
             Check::Tasks => Error::new(
                 ErrorKind::Internal,
                 format!(
@@ -241,6 +256,14 @@ impl Readiness {
         disk_with(DATABASE_FREE, path.parent().unwrap_or(path)).await?;
         self.database.check().await?;
         Ok(())
+    }
+
+    /// Returns the reasons why directories for recordings cannot be used, as an error if there are any.
+    fn check_recordings(&self) -> Result<(), String> {
+        let problems = self.recorder.get().map(|recorder| recorder.directories().problems());
+        let problems: Vec<_> =
+            problems.unwrap_or_default().into_iter().map(|error| error.detail).collect();
+        if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 
     /// Returns the names of the long-lived tasks that have ended, as an error if there are any.

@@ -113,6 +113,7 @@ impl Setup {
                 snapshots,
                 pictures,
                 events,
+                recorder: None,
                 playback,
                 live_places: LivePlaces::default(),
                 reachability: None,

@@ -2,9 +2,11 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use dashmap::DashMap;
+use tokio::sync::watch;
 
 use super::cache::RecordCache;
 use super::db::camera_table::{CameraRow, Filter};
@@ -13,15 +15,17 @@ use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;
 use super::numbers::StreamNumbers;
-use super::rows::{self, Rows, to_text};
+use super::rows::{self, NOT_RECORDED, Rows, to_text};
 use crate::base::error::{Error, ErrorKind};
-use crate::base::time::{to_i64, unix_now};
+use crate::base::time::{to_i64, unix_millis, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
-use crate::camera::identity::new_incarnation;
+use crate::camera::identity::{Identity, new_incarnation};
+use crate::camera::identity_tag::IdentityTag;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, OptionChanges};
 use crate::camera::record::Record;
+use crate::camera::recording::RecordingOptions;
 use crate::camera::source::Source;
 use crate::camera::source_spec::SourceSpec;
 
@@ -39,6 +43,31 @@ pub(crate) struct Cameras {
     /// learned.
     streams: Arc<DashMap<StreamId, Camera>>,
     numbers: StreamNumbers,
+    /// The number of commits that have changed cameras.
+    changes: watch::Sender<u64>,
+    /// The options for recordings of cameras that are added without such options.
+    default_recording: OnceLock<RecordingOptions>,
+}
+
+/// A camera that is recorded, at least at times.
+pub(crate) struct RecordedCamera {
+    /// The camera's id.
+    pub(crate) id: CameraId,
+    /// Which camera of which owner it is.
+    pub(crate) identity: Identity,
+    /// The options.
+    pub(crate) options: RecordingOptions,
+    /// The time until which the camera is recorded in any case.
+    pub(crate) record_until: Option<SystemTime>,
+    /// The streams that the camera has.
+    pub(crate) profiles: Vec<Profile>,
+}
+
+impl RecordedCamera {
+    /// Returns whether the camera has this stream.
+    pub(crate) fn has(&self, profile: Profile) -> bool {
+        self.profiles.contains(&profile)
+    }
 }
 
 /// The effect of a change.
@@ -63,7 +92,65 @@ impl Cameras {
         let rows = Rows::new(open_sealer(&database, source_key).await?);
         let (cache, streams) = (RecordCache::default(), Arc::default());
         let numbers = StreamNumbers::open(database.clone()).await?;
-        Ok(Self { _lock: lock, database, rows, cache, streams, numbers })
+        let (changes, default_recording) = (watch::Sender::new(0), OnceLock::new());
+        Ok(Self {
+            _lock: lock,
+            database,
+            rows,
+            cache,
+            streams,
+            numbers,
+            changes,
+            default_recording,
+        })
+    }
+
+    /// Sets the options for recordings of cameras that are added without such options. Has no effect after the first
+    /// call.
+    pub(crate) fn set_default_recording(&self, options: RecordingOptions) {
+        drop(self.default_recording.set(options));
+    }
+
+    /// Returns the options for recordings of cameras that are added without such options.
+    pub(crate) fn default_recording(&self) -> RecordingOptions {
+        self.default_recording.get().cloned().unwrap_or_default()
+    }
+
+    /// Returns a receiver that changes with each change of cameras.
+    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Returns the cameras that are recorded, at least at times.
+    pub(crate) async fn recorded(&self) -> Result<Vec<RecordedCamera>, Error> {
+        let rows = self.database.recorded_cameras(NOT_RECORDED).await.map_err(query_failed)?;
+        let camera = |row: &CameraRow| {
+            let record = self.rows.record(row)?;
+            let has = |profile: &Profile| record.spec.source(*profile).is_some();
+            let until = row.record_until.and_then(|until| u64::try_from(until).ok());
+            Ok(RecordedCamera {
+                identity: record.identity(),
+                profiles: [Profile::Main, Profile::Sub].into_iter().filter(has).collect(),
+                id: record.id,
+                options: record.recording,
+                record_until: until.map(|until| UNIX_EPOCH + Duration::from_millis(until)),
+            })
+        };
+        rows.iter().map(camera).collect()
+    }
+
+    /// Records a camera until this time in any case. With `None`, only its options decide. Returns whether the camera
+    /// exists.
+    pub(crate) async fn set_record_until(
+        &self,
+        id: &CameraId,
+        until: Option<SystemTime>,
+    ) -> Result<bool, Error> {
+        let ms = until.map(unix_millis);
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        let exists = write.set_record_until(id.as_str(), ms).await.map_err(query_failed)?;
+        self.commit(write, vec![id.clone()], Vec::new()).await?;
+        Ok(exists)
     }
 
     /// Returns the numbers of all streams.
@@ -192,7 +279,8 @@ impl Cameras {
         }
         let apply = |known: Option<Record>| {
             let Some(mut record) = known else {
-                return new_record(id, owner, source, changes);
+                let record = new_record(id, owner, source, changes)?;
+                return Ok(Record { recording: self.default_recording(), ..record });
             };
             check(&record)?;
             record.options = record.options.with(changes);
@@ -211,15 +299,33 @@ impl Cameras {
         Ok(self.stream_of(&record, id))
     }
 
-    /// Deletes a camera, unless `check` refuses the deletion. Returns whether the camera existed.
+    /// Deletes a camera and its recordings, unless `check` refuses the deletion. Returns whether the camera existed. The
+    /// recorder deletes the files.
+    #[cfg(test)]
     pub(crate) async fn delete(
         &self,
         id: &CameraId,
         check: impl FnOnce(&Record) -> Result<(), Error>,
     ) -> Result<bool, Error> {
+        self.delete_with(id, false, check).await
+    }
+
+    /// Deletes a camera, unless `check` refuses the deletion. Unless `keeps_recordings` is true, the recorder then deletes
+    /// the camera's recordings. Returns whether the camera existed.
+    pub(crate) async fn delete_with(
+        &self,
+        id: &CameraId,
+        keeps_recordings: bool,
+        check: impl FnOnce(&Record) -> Result<(), Error>,
+    ) -> Result<bool, Error> {
         let mut write = self.database.write().await.map_err(query_failed)?;
         if let Some(row) = write.get(id.as_str()).await.map_err(query_failed)? {
-            check(&self.rows.record(&row)?)?;
+            let record = self.rows.record(&row)?;
+            check(&record)?;
+            if !keeps_recordings {
+                let tag = IdentityTag::of(&record.identity());
+                write.delete_recordings_of(id, tag).await.map_err(query_failed)?;
+            }
         }
         let existed = write.delete(id.as_str()).await.map_err(query_failed)?;
         let streams = [Profile::Main, Profile::Sub].map(|one| StreamId::new(id.clone(), one));
@@ -291,9 +397,11 @@ impl Cameras {
     ) -> Result<(), Error> {
         let invalidation = self.cache.invalidation(changed);
         let (streams, numbers) = (Arc::clone(&self.streams), self.numbers.clone());
+        let commits = self.changes.clone();
         let commit = tokio::spawn(async move {
             let committed = write.commit().await;
             drop(invalidation);
+            commits.send_modify(|count| *count += 1);
             if committed.is_ok() {
                 for id in &deleted {
                     streams.remove(id);

@@ -8,6 +8,8 @@
 //! | [`event_table`] | the events |
 //! | [`number_table`] | the next numbers of segments, epochs and discontinuities |
 //! | [`session_table`] | the playback sessions |
+//! | [`recording_table`], [`recording_writes`], [`recording_search`] | the recordings, and the counters of their bytes |
+//! | [`fragment_list`] | the stored form of a recorded file's fragments |
 //!
 //! Most of the SQL is standard, with numbered parameters. Another database would need its own form of
 //! `BEGIN IMMEDIATE`, `VACUUM`, the `PRAGMA`s, the connection options and the types of columns, and of
@@ -28,7 +30,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub(crate) mod camera_table;
 pub(crate) mod event_table;
+pub(crate) mod fragment_list;
 pub(super) mod number_table;
+pub(crate) mod recording_search;
+pub(crate) mod recording_table;
+pub(crate) mod recording_writes;
 pub(crate) mod session_table;
 
 /// The longest time that a writer waits for the end of another process's transaction.

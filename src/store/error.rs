@@ -76,7 +76,7 @@ impl StoreError {
 }
 
 /// Returns the error of a request whose query failed.
-pub(super) fn query_failed(cause: sqlx::Error) -> Error {
+pub(crate) fn query_failed(cause: sqlx::Error) -> Error {
     Error::new(ErrorKind::StorageUnavailable, "the camera database cannot be used").caused_by(cause)
 }
 

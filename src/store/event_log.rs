@@ -74,7 +74,6 @@ impl EventLog {
     }
 
     /// Returns the bus on which events are published.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the recorder publishes events"))]
     pub(crate) fn bus(&self) -> &Bus {
         &self.shared.bus
     }

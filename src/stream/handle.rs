@@ -208,6 +208,11 @@ impl StreamHandle {
         self.status.clone()
     }
 
+    /// Returns whether the end of the stream has begun.
+    pub(crate) fn is_ending(&self) -> bool {
+        matches!(self.state(), State::Stopping(After::End) | State::Gone)
+    }
+
     /// Waits until the end of the stream has begun. A consumer must then drop its readers, because the stream is gone
     /// only when the transcoder has ended, and the transcoder runs as long as it has readers.
     pub(crate) async fn ending(&self) {

@@ -24,6 +24,8 @@ pub(crate) enum Purpose {
     Snapshot,
     /// A viewer watches over a connection that stays open.
     View,
+    /// The stream is recorded.
+    Recording,
 }
 
 impl Purpose {
@@ -31,7 +33,7 @@ impl Purpose {
     pub(super) fn wanted_output(self) -> WantedOutput {
         match self {
             Self::Start(wanted) => wanted,
-            Self::Snapshot | Self::View => WantedOutput::None,
+            Self::Snapshot | Self::View | Self::Recording => WantedOutput::None,
         }
     }
 }

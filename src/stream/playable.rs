@@ -40,7 +40,17 @@ pub(crate) struct PlayableReader {
     /// The format of the stream's last frame of video.
     format: Option<Arc<Format>>,
     used: Used,
+    audience: Audience,
     max_bytes: usize,
+}
+
+/// The kind of consumer for which a reader chooses frames.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Audience {
+    /// Players, which decode the frames at once.
+    Players,
+    /// Recordings, which keep H.264 and H.265 as the camera sends them.
+    Recordings,
 }
 
 /// The frames that a reader returns.
@@ -80,7 +90,18 @@ impl PlayableMedia {
 
     /// Returns a reader, which begins with the last keyframe and can fall behind by at most `max_bytes` of frames.
     pub(crate) fn read(&self, max_bytes: usize) -> PlayableReader {
+        self.read_for(Audience::Players, max_bytes)
+    }
+
+    /// Returns a reader like [`PlayableMedia::read`], but of the frames for recordings: H.264 and H.265 as the camera
+    /// sends them, and the rendition instead of Motion JPEG, which MP4 players do not play.
+    pub(crate) fn read_as_sent(&self, max_bytes: usize) -> PlayableReader {
+        self.read_for(Audience::Recordings, max_bytes)
+    }
+
+    fn read_for(&self, audience: Audience, max_bytes: usize) -> PlayableReader {
         PlayableReader {
+            audience,
             frames: self.0.hub.read(ReadFrom::LastKeyframe, max_bytes),
             media: self.clone(),
             format: None,
@@ -179,13 +200,19 @@ impl PlayableReader {
             return;
         }
         self.format = Some(Arc::clone(&frame.format));
-        let treatment = self.media.treatment(&frame.format);
-        let error = (treatment == Treatment::Refuse).then(plan::not_playable);
-        self.media.0.errors.send_if_modified(|last| {
-            let is_change = last.is_some() || error.is_some();
-            *last = error;
-            is_change
-        });
+        let treatment = match self.audience {
+            Audience::Players => self.media.treatment(&frame.format),
+            Audience::Recordings if frame.format.codec() == VideoCodec::Mjpeg => Treatment::Convert,
+            Audience::Recordings => Treatment::AsIs,
+        };
+        if self.audience == Audience::Players {
+            let error = (treatment == Treatment::Refuse).then(plan::not_playable);
+            self.media.0.errors.send_if_modified(|last| {
+                let is_change = last.is_some() || error.is_some();
+                *last = error;
+                is_change
+            });
+        }
         match (treatment, &self.used) {
             (Treatment::AsIs, _) => self.used = Used::Stream,
             (Treatment::Convert, Used::Rendition { .. }) => {}

@@ -16,7 +16,7 @@ use tracing::warn;
 use super::active_count::ActiveCount;
 use super::handle::{Command, Joined, StartResult, StreamHandle};
 use super::interest::{Interest, Purpose};
-use super::kept::KeptStreams;
+use super::kept::{KeepReason, KeptStreams};
 use super::limits::Limits;
 use super::output::WantedOutput;
 use super::resources::StreamResources;
@@ -218,10 +218,20 @@ impl Registry {
     /// Sets whether a stream is kept. Returns true if the stream was added to the kept streams, so that the
     /// caller may have to start it. A stream that a client has stopped stays stopped.
     pub(crate) fn set_kept(&self, id: &StreamId, is_kept: bool) -> bool {
-        if is_kept {
-            return self.0.kept.add(id);
+        self.set_reason(id, KeepReason::Option, is_kept)
+    }
+
+    /// Sets whether a stream is recorded. Such a stream is kept. Returns true if the caller may have to start it. A
+    /// stream that a client has stopped stays stopped.
+    pub(crate) fn set_recorded(&self, id: &StreamId, is_recorded: bool) -> bool {
+        self.set_reason(id, KeepReason::Recording, is_recorded)
+    }
+
+    fn set_reason(&self, id: &StreamId, reason: KeepReason, has_reason: bool) -> bool {
+        if has_reason {
+            return self.0.kept.add(id, reason);
         }
-        self.0.kept.remove(id);
+        self.0.kept.remove(id, reason);
         false
     }
 
@@ -255,12 +265,10 @@ impl Registry {
         self.0.kept.if_kept(&camera.id, create).transpose().map(drop)
     }
 
-    /// Adds the camera's stream to the kept streams if the camera has `keep: always`, even if a client has
-    /// stopped the stream.
+    /// Keeps the camera's stream if there is a reason, even if a client has stopped the stream.
     fn resume(&self, camera: &Camera) {
-        if camera.keep == KeepOption::Always {
-            self.0.kept.resume(&camera.id);
-        }
+        let reason = (camera.keep == KeepOption::Always).then_some(KeepReason::Option);
+        self.0.kept.resume(&camera.id, reason);
     }
 
     /// Ends the camera's stream and waits until it is gone, but no longer than the grace period plus two seconds.

@@ -20,16 +20,18 @@ use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{
     AudioOption, KeepOption, StreamOptions, TransportOption, VideoOption,
 };
+use crate::camera::recording::RecordingOptions;
 use crate::service::camera_change::{CameraChange, PartsChange, SourceChange};
 use crate::store::db::camera_table::Filter;
 
 /// The largest length of an ONVIF service's address or URL, in bytes.
 const MAX_ONVIF: usize = 1000;
 
-/// A camera to add or replace. Fields that are left out get their defaults, with four exceptions. If the
+/// A camera to add or replace. Fields that are left out get their defaults, with five exceptions. If the
 /// whole source is left out, a known camera keeps its source. If the source was given with an `ip`, and `ip`,
 /// `port` and `username` stay the same, a password that is left out is kept, too. If `onvif` stays the same, an
-/// `onvif_certificate` that is left out is kept. An `analytics` that is left out is kept.
+/// `onvif_certificate` that is left out is kept. An `analytics` that is left out is kept,
+/// and so is a `recording`.
 // Paths may contain secrets too, so the type has no `Debug`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -93,6 +95,9 @@ pub(crate) struct CameraInput {
     /// When the main stream runs.
     #[serde(default, deserialize_with = "or_default")]
     keep: KeepOption,
+    /// When the camera is recorded. By default, a known camera keeps its value, and a new camera gets the mode of the
+    /// setting `RECORDINGS_DEFAULT`.
+    recording: Option<RecordingOptions>,
     /// Whether the camera's video is to be analysed. By default, a known camera keeps its value, and a new camera
     /// gets false. The manager keeps this value for back ends, but does not analyse video.
     #[serde(default, alias = "enable_analytics", deserialize_with = "optional_flag")]
@@ -112,6 +117,7 @@ impl CameraInput {
             options: StreamOptions { video, audio, transport },
             keep: self.keep,
             analytics: self.analytics,
+            recording: self.recording.clone(),
             name: self.name.clone(),
             owner: self.owner.clone(),
             source: self.source()?,
@@ -241,6 +247,17 @@ impl ToSchema for TestInput {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         CameraInput::schemas(schemas);
     }
+}
+
+/// The parameters of a deletion.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct DeleteInput {
+    /// If true, the recordings of the camera are kept. Otherwise they are deleted as well, even if they are locked.
+    #[serde(default, deserialize_with = "optional_flag")]
+    #[param(nullable = false)]
+    pub(super) keep: Option<bool>,
 }
 
 /// The parameters of a list of cameras.

@@ -18,7 +18,7 @@ use crate::camera::presets;
 use crate::service::cameras;
 use crate::store::Change;
 use import::ImportInput;
-use input::{CameraInput, ListFormat, ListInput, TestInput};
+use input::{CameraInput, DeleteInput, ListFormat, ListInput, TestInput};
 use output::{CameraOutput, CamerasOutput, ExportOutput, ImportOutput, TestOutput, VendorsOutput};
 
 pub(crate) mod import;
@@ -225,10 +225,15 @@ fn of_one() -> Vec<Row> {
             USERS,
             |call| Box::pin(delete(call)),
             || {
-                operation("deleteCamera", "Deletes a camera and stops its streams")
-                    .of_camera()
-                    .returns_nothing("The camera is deleted.")
-                    .fails(failures::CAMERA)
+                operation(
+                    "deleteCamera",
+                    "Deletes a camera with its recordings, and stops its streams",
+                )
+                .of_camera()
+                .query::<DeleteInput>()
+                .returns_nothing("The camera is deleted.")
+                .fails(failures::CAMERA)
+                .fails(failures::QUERY)
             },
         ),
     ]
@@ -287,7 +292,8 @@ fn created(call: &Call<'_>, id: &CameraId, output: &CameraOutput) -> Reply {
 }
 
 async fn delete(call: Call<'_>) -> Result<Reply, Error> {
-    cameras::delete(&call.api.core, &call.caller, &call.camera_id()?).await?;
+    let (id, keep) = (call.camera_id()?, call.query::<DeleteInput>()?.keep.unwrap_or_default());
+    cameras::delete(&call.api.core, &call.caller, &id, keep).await?;
     Ok(reply::no_content())
 }
 

@@ -15,6 +15,7 @@ use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::presets::Preset;
 use crate::camera::record::Record;
+use crate::camera::recording::RecordingOptions;
 use crate::camera::source::Source;
 use crate::camera::source_spec::Parts;
 use crate::imports::{Format, Import, LeftOut};
@@ -59,6 +60,8 @@ pub(crate) struct CameraOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
+    /// When the camera is recorded.
+    recording: RecordingOptions,
     /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
     analytics: bool,
     /// Whether the camera can be reached; null if `CHECK_INTERVAL_SECONDS` is not set, or if the camera has not
@@ -145,6 +148,7 @@ impl CameraOutput {
             parts: record.spec.parts().map(PartsOutput::new),
             options: record.options,
             keep: record.keep,
+            recording: record.recording.clone(),
             analytics: record.analytics,
             reachability: monitor
                 .and_then(|monitor| monitor.get(&record.id, record.spec.first()))
@@ -231,6 +235,8 @@ pub(crate) struct ExportOutput {
     options: StreamOptions,
     /// When the main stream runs.
     keep: KeepOption,
+    /// When the camera is recorded.
+    recording: RecordingOptions,
     /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
     analytics: bool,
     /// The camera's encrypted source, which only a manager with the same key (`SOURCE_KEY` or the key file)
@@ -248,6 +254,7 @@ impl ExportOutput {
             onvif_certificate: certificate(record),
             options: record.options,
             keep: record.keep,
+            recording: record.recording.clone(),
             analytics: record.analytics,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })

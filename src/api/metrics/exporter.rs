@@ -15,6 +15,7 @@ use super::streams::StreamsCollector;
 use crate::base::log_writer;
 use crate::events::counters::EventCounters;
 use crate::output::disk_budget::DiskBudget;
+use crate::output::recorder::counters::RecordingCounters;
 use crate::output::webrtc::server::WebRtc;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::registry::Registry;
@@ -40,13 +41,15 @@ struct CheckLabels {
 
 impl Exporter {
     /// Creates the metrics of a manager with these `streams`, which write to disk within `budget`,
-    /// and these `routes`. Without a `monitor`, there are no metrics of reachability.
+    /// and these `routes`. Without a `monitor`, there are no metrics of reachability, and without
+    /// `recordings`, there are no metrics of recordings.
     pub(crate) fn new(
         streams: Registry,
         budget: DiskBudget,
         monitor: Option<Arc<ReachabilityMonitor>>,
         webrtc: &WebRtc,
         events: &EventCounters,
+        recordings: Option<&RecordingCounters>,
         routes: impl IntoIterator<Item = RouteLabels>,
     ) -> Self {
         let mut registry = registry::Registry::default();
@@ -61,6 +64,9 @@ impl Exporter {
         streams.resources().counters.register(own);
         webrtc.register(own);
         events.register(own);
+        if let Some(recordings) = recordings {
+            recordings.register(own);
+        }
         let requests = RequestMetrics::register(own, routes);
         own.register_collector(Box::new(StreamsCollector::new(streams, budget)));
         if let Some(monitor) = monitor {

@@ -145,7 +145,8 @@ impl Served {
             stale_timeout: PATIENCE,
         };
         let (registry, events) = (core.registry.clone(), core.events.counters());
-        let metrics = Exporter::new(registry, budget, None, &core.webrtc, events, table.labels());
+        let labels = table.labels();
+        let metrics = Exporter::new(registry, budget, None, &core.webrtc, events, None, labels);
         let api = Api::new(
             core,
             Finder::new(CameraNetworks::default()),

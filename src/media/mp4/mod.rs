@@ -5,9 +5,13 @@
 //! | [`init`] | `ftyp` and `moov` |
 //! | [`fragments`] | `moof` and `mdat` |
 //! | [`written`] | reading fragments that an earlier process has written |
+//! | [`recorded`] | reading recorded files that an earlier process has not closed |
+//! | [`frame_table`] | the table of a recorded file's frames |
 //! | [`track`] | numbers and time scales of the tracks, and errors |
 
 pub(crate) mod fragments;
+pub(crate) mod frame_table;
 pub(crate) mod init;
+pub(crate) mod recorded;
 pub(crate) mod track;
 pub(crate) mod written;

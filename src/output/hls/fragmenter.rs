@@ -8,11 +8,12 @@ use bytes::Bytes;
 
 use crate::media::aac::AacConfig;
 use crate::media::frame::{Format, Frame, Track};
-use crate::media::mp4::fragments::{Sample, SampleRun, fragment_head};
+use crate::media::mp4::fragments::fragment_head;
 use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitId, InitSegment, MediaEnd};
 use crate::output::hls::time_line::TimeLine;
+use crate::output::samples::{Samples, end};
 use crate::output::sound::Sound;
 
 /// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
@@ -349,65 +350,6 @@ enum Change {
     Description,
     /// The next frames need another init segment.
     Init,
-}
-
-/// Returns the end of `frame`, which is the expected decode time of the next frame.
-fn end(frame: &Frame) -> Duration {
-    frame.decode_time + frame.duration
-}
-
-/// The samples of a track.
-struct Samples<'a> {
-    timescale: u32,
-    decode_time: u64,
-    list: Vec<Sample<'a>>,
-}
-
-impl<'a> Samples<'a> {
-    /// Creates the samples of these frames, the last of which ends at `end`.
-    fn new(frames: &'a [Arc<Frame>], end: Duration, timescale: u32) -> Self {
-        let begin = |frame: &Frame| ticks(frame.decode_time, timescale);
-        let mut list = Vec::with_capacity(frames.len());
-        for (index, frame) in frames.iter().enumerate() {
-            let next =
-                frames.get(index + 1).map_or_else(|| ticks(end, timescale), |next| begin(next));
-            let shown = ticks(frame.presentation_time, timescale);
-            let offset = i128::from(shown) - i128::from(begin(frame));
-            list.push(Sample {
-                duration: u32::try_from(next.saturating_sub(begin(frame))).unwrap_or(u32::MAX),
-                composition_offset: i32::try_from(offset).unwrap_or(0),
-                is_keyframe: frame.is_keyframe,
-                data: &frame.data,
-            });
-        }
-        let decode_time = frames.first().map_or(0, |frame| begin(frame));
-        Self { timescale, decode_time, list }
-    }
-
-    /// Moves the beginning of the first sample to `begin`, which is not later than its decode time. The time at
-    /// which the sample is shown, and its end, stay the same.
-    fn from(mut self, begin: Duration) -> Self {
-        let begin = ticks(begin, self.timescale);
-        let earlier = self.decode_time.saturating_sub(begin);
-        if let Some(first) = self.list.first_mut() {
-            let offset = i64::from(first.composition_offset) + i64::try_from(earlier).unwrap_or(0);
-            first.composition_offset = i32::try_from(offset).unwrap_or(i32::MAX);
-            let duration = u64::from(first.duration) + earlier;
-            first.duration = u32::try_from(duration).unwrap_or(u32::MAX);
-            self.decode_time = begin;
-        }
-        self
-    }
-
-    fn run(&self) -> SampleRun<'_> {
-        SampleRun { decode_time: self.decode_time, samples: &self.list }
-    }
-}
-
-/// Returns the number of ticks that is nearest to `time`.
-fn ticks(time: Duration, timescale: u32) -> u64 {
-    let nanos = time.as_nanos() * u128::from(timescale);
-    u64::try_from((nanos + 500_000_000) / 1_000_000_000).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

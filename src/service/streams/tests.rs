@@ -138,7 +138,9 @@ async fn the_deletion_of_a_camera_ends_its_stream_and_refuses_further_starts() {
     let setup = Setup::new(KEYS).await;
     assert_eq!(setup.start(BOSS, "rtsp://cam/a").await, Ok(StartOutcome::Started));
     assert_eq!(setup.start_known(BOSS).await, Ok(StartOutcome::Active));
-    cameras::delete(&setup.core, &setup.caller(BOSS), id().camera()).await.expect("a camera");
+    cameras::delete(&setup.core, &setup.caller(BOSS), id().camera(), false)
+        .await
+        .expect("a camera");
     assert!(setup.core.registry.get(&id()).is_none());
     assert_eq!(kind(setup.start_known(BOSS).await), ErrorKind::UnknownCamera);
 }

@@ -30,6 +30,11 @@ pub(crate) struct CameraRow {
     pub keep: String,
     /// True if the back end is to analyse the camera's video.
     pub analytics: bool,
+    /// When the camera is recorded, as JSON.
+    pub recording: String,
+    /// The time until which the camera is recorded whatever `recording` is, in UTC milliseconds. It is changed only by
+    /// [`WriteTransaction::set_record_until`].
+    pub record_until: Option<i64>,
     /// The sealed source.
     pub source: Vec<u8>,
     /// A random number that was chosen when the camera was added.
@@ -114,6 +119,14 @@ impl Database {
         query.bind(keep).fetch_all(&self.pool).await
     }
 
+    /// Returns the cameras that have options for recordings other than `off`, or that are recorded until a certain time.
+    pub(crate) async fn recorded_cameras(&self, off: &str) -> Result<Vec<CameraRow>, sqlx::Error> {
+        let query = sqlx::query(
+            "SELECT * FROM cameras WHERE recording <> $1 OR record_until IS NOT NULL ORDER BY id",
+        );
+        query.bind(off).fetch_all(&self.pool).await?.iter().map(row).collect()
+    }
+
     /// Makes every later commit that updates a camera fail.
     #[cfg(test)]
     pub(crate) async fn fail_commits(&self) {
@@ -155,21 +168,34 @@ impl WriteTransaction {
         let query = sqlx::query(
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
-                 onvif, keep, onvif_certificate, analytics, incarnation)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+                 onvif, keep, onvif_certificate, analytics, incarnation,
+                 recording)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
              ON CONFLICT (id) DO UPDATE SET
                 name = excluded.name, owner = excluded.owner, host = excluded.host,
                 video = excluded.video, audio = excluded.audio, transport = excluded.transport,
                 source = excluded.source, updated_at = excluded.updated_at,
                 onvif = excluded.onvif, keep = excluded.keep,
-                onvif_certificate = excluded.onvif_certificate, analytics = excluded.analytics",
+                onvif_certificate = excluded.onvif_certificate,
+                analytics = excluded.analytics, recording = excluded.recording",
         );
         let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
         let query = query.bind(&row.onvif).bind(&row.keep).bind(&row.onvif_certificate);
-        let query = query.bind(row.analytics).bind(row.incarnation);
+        let query = query.bind(row.analytics).bind(row.incarnation).bind(&row.recording);
         query.execute(&mut *self.connection).await.map(drop)
+    }
+
+    /// Sets the time until which a camera is recorded, in UTC milliseconds. Returns whether the camera exists.
+    pub(crate) async fn set_record_until(
+        &mut self,
+        id: &str,
+        until: Option<i64>,
+    ) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query("UPDATE cameras SET record_until = $2 WHERE id = $1");
+        let done = query.bind(id).bind(until).execute(&mut *self.connection).await?;
+        Ok(done.rows_affected() > 0)
     }
 
     /// Deletes a camera. Returns whether it existed.
@@ -200,6 +226,8 @@ fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
         audio: row.try_get("audio")?,
         transport: row.try_get("transport")?,
         keep: row.try_get("keep")?,
+        recording: row.try_get("recording")?,
+        record_until: row.try_get("record_until")?,
         source: row.try_get("source")?,
         incarnation: row.try_get("incarnation")?,
         created_at: row.try_get("created_at")?,

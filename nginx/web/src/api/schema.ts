@@ -20,6 +20,7 @@ export type CameraInput = {
   password?: Password | null;
   path?: string | null;
   port?: number | null;
+  recording?: RecordingOptions | null;
   rtsp_link?: Password | null;
   rtsp_link_sub?: Password | null;
   sealed?: string | null;
@@ -42,9 +43,17 @@ export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
   picture_at?: string | null;
   picture_sub_at?: string | null;
   reachability?: ReachabilityOutput | null;
+  recording: RecordingOptions;
   source?: string | null;
   source_sub?: string | null;
   updated_at: string;
+};
+
+export type CameraStorageOutput = {
+  bytes: number;
+  camera: string;
+  days: DayOutput[];
+  is_known: boolean;
 };
 
 export type CamerasOutput = {
@@ -52,12 +61,22 @@ export type CamerasOutput = {
   total: number;
 };
 
-export type Check = "stream_dir" | "ffmpeg" | "database" | "tasks" | "shutdown";
+export type Check = "stream_dir" | "ffmpeg" | "database" | "recordings" | "tasks" | "shutdown";
 
 export type CheckErrorOutput = {
   at: string;
   code: ErrorKind;
   detail: string;
+};
+
+export type DayOutput = {
+  bytes: number;
+  day: string;
+};
+
+export type DeletedOutput = {
+  deleted: number;
+  left: number;
 };
 
 export type Device = {
@@ -89,6 +108,14 @@ export type DeviceProfile = {
   width?: number | null;
 };
 
+export type DirectoryOutput = {
+  disk_bytes?: number | null;
+  free_bytes?: number | null;
+  is_usable: boolean;
+  path: string;
+  problem?: string | null;
+};
+
 export type Discovery = {
   devices: Device[];
   interfaces: string[];
@@ -106,7 +133,7 @@ export type DiscoveryInput = {
 
 export type Effect = "created" | "updated" | "unchanged";
 
-export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "precondition_failed" | "shutting_down" | "internal";
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "recordings_off" | "precondition_failed" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
   code: ErrorKind;
@@ -130,6 +157,12 @@ export type EventOutput = {
   until?: string;
 };
 
+export type EventTrigger = {
+  after_seconds?: number;
+  before_seconds?: number;
+  types?: string[];
+};
+
 export type EventsOutput = {
   events: StoredEvent[];
   last_event_id: number;
@@ -144,6 +177,7 @@ export type ExportOutput = StreamOptions & {
   onvif?: string | null;
   onvif_certificate?: string | null;
   owner?: string | null;
+  recording: RecordingOptions;
   sealed: string;
 };
 
@@ -191,6 +225,16 @@ export type LeftOut = {
   reason: string;
 };
 
+export type LockInput = {
+  from: string;
+  locked: boolean;
+  to: string;
+};
+
+export type LockedOutput = {
+  files: number;
+};
+
 export type LogLineOutput = {
   at: string;
   generation: number;
@@ -216,6 +260,14 @@ export type MediaOutput = {
 export type NewSessionOutput = SessionOutput & {
   hls_url?: string | null;
   token: string;
+};
+
+export type NowInput = {
+  seconds: number;
+};
+
+export type NowOutput = {
+  until?: string | null;
 };
 
 export type OutputDetails = {
@@ -291,6 +343,27 @@ export type ReasonOutput = {
   detail: string;
 };
 
+export type RecordedProfiles = "main" | "sub" | "both";
+
+export type RecordingMode = "off" | "continuous" | "schedule" | "events";
+
+export type RecordingOptions = {
+  events?: EventTrigger;
+  keep_days?: number | null;
+  keep_event_days?: number | null;
+  max_bytes?: number | null;
+  mode?: RecordingMode;
+  profile?: RecordedProfiles;
+  schedule?: ScheduleEntry[];
+  time_zone?: string | null;
+};
+
+export type RecordingState = "starting" | "awaiting_event" | "recording" | "failed";
+
+export type RecordingStatusOutput = {
+  streams: StreamRecordingOutput[];
+};
+
 export type ReportInput = {
   at?: string;
   data?: Record<string, unknown>;
@@ -312,6 +385,12 @@ export type RunningOutput = {
   started_at: string;
   uptime_seconds?: number | null;
   viewers: number;
+};
+
+export type ScheduleEntry = {
+  days?: Weekday[];
+  from: string;
+  to: string;
 };
 
 export type SeenInput = {
@@ -387,6 +466,14 @@ export type StopOutput = {
 
 export type StopReason = "idle" | "stop" | "shutdown" | "failed";
 
+export type StorageOutput = {
+  bytes: number;
+  bytes_per_day?: number | null;
+  cameras: CameraStorageOutput[];
+  directories: DirectoryOutput[];
+  full_in_days?: number | null;
+};
+
 export type StoredEvent = {
   at: string;
   camera?: string | null;
@@ -421,6 +508,12 @@ export type StreamOutput = Partial<RunningOutput> & {
   stream_path: string;
 };
 
+export type StreamRecordingOutput = {
+  error?: string;
+  profile: Profile;
+  state: RecordingState;
+};
+
 export type StreamState = "starting" | "live" | "backoff" | "stopping" | "failed" | "stopped";
 
 export type StreamsOutput = {
@@ -441,6 +534,7 @@ export type TestInput = {
   path?: string | null;
   port?: number | null;
   profile?: "main" | "sub";
+  recording?: RecordingOptions | null;
   rtsp_link?: Password | null;
   rtsp_link_sub?: Password | null;
   sealed?: string | null;
@@ -475,3 +569,5 @@ export type Webrtc = {
   port?: number | null;
   reason?: string | null;
 };
+
+export type Weekday = "mon" | "tue" | "wed" | "thu" | "fri" | "sat" | "sun";

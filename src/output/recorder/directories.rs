@@ -1,0 +1,398 @@
+//! The directories with recordings, of which each is usually on a disk of its own.
+//!
+//! Each directory contains a marker file with the id of the database and an id of the directory. Without this file, nothing
+//! is written, added to the index or removed from it: the directory is probably the empty place where a disk is to be
+//! mounted, and recordings would fill the disk of the system.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tracing::{error, info};
+
+use super::layout::MARKER;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::lock::lock;
+use crate::base::random;
+use crate::output::disk_budget::Disk;
+use crate::store::db::Database;
+use crate::store::error::query_failed;
+
+/// The length of a directory's id.
+const ID_LENGTH: usize = 16;
+
+/// The directories of `RECORDINGS_DIRS`, in that order. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Directories(Arc<Vec<Directory>>);
+
+/// A directory with recordings.
+#[derive(Debug)]
+pub(crate) struct Directory {
+    path: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    /// The directory has the right marker.
+    Usable(Claimed),
+    /// The directory has the right marker, but the disk is full, and nothing in it can be deleted.
+    Full(Claimed, Error),
+    /// Nothing can be written, for this reason.
+    Unusable(Error),
+}
+
+/// A directory with a marker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Claimed {
+    /// The id in the database.
+    pub(crate) id: i64,
+    /// The position in `RECORDINGS_DIRS`, which is part of the directory's URL for nginx.
+    pub(crate) index: usize,
+    /// The path.
+    pub(crate) path: PathBuf,
+    /// The size of the directory's disk in bytes; 0 if it is not known.
+    pub(crate) size: u64,
+    /// The text of the marker file.
+    marker: String,
+}
+
+impl Directories {
+    /// Creates the directories. None of them is usable before [`Directories::check`].
+    pub(crate) fn new(paths: &[PathBuf]) -> Self {
+        let dir = |path: &PathBuf| {
+            let state = State::Unusable(unusable(path, "it has not been checked yet"));
+            Directory { path: path.clone(), state: Mutex::new(state) }
+        };
+        Self(Arc::new(paths.iter().map(dir).collect()))
+    }
+
+    /// Checks the markers of all directories. A directory that was never used gets a marker. Errors of directories are
+    /// logged and kept for [`Directories::problems`]; an error of the database is returned.
+    pub(crate) async fn check(&self, database: &Database) -> Result<(), Error> {
+        let store = database.recording_marker().await.map_err(query_failed)?;
+        for (index, dir) in self.0.iter().enumerate() {
+            let (path, store_marker) = (dir.path.clone(), store.clone());
+            let known = database.recording_dirs().await.map_err(query_failed)?;
+            let is_known = known.iter().any(|known| Path::new(&known.path) == path.as_path());
+            let claim = move || {
+                let id = claim(&path, &store_marker, is_known)?;
+                Ok((id, Disk::of(&path).map_or(0, |disk| disk.size)))
+            };
+            let claimed = match tokio::task::spawn_blocking(claim).await {
+                Ok(claimed) => claimed,
+                Err(panic) => {
+                    Err(Error::new(ErrorKind::Internal, "a check failed").caused_by(panic))
+                }
+            };
+            let state = match claimed {
+                Ok((id, _)) if self.is_twice(index, &id) => {
+                    State::Unusable(unusable(&dir.path, "it is in RECORDINGS_DIRS twice"))
+                }
+                Ok((id, size)) => {
+                    let path = dir.path.to_string_lossy();
+                    let same = known.iter().find(|known| known.marker == id && known.path == path);
+                    let number = if let Some(same) = same {
+                        same.id
+                    } else {
+                        let mut write = database.write().await.map_err(query_failed)?;
+                        let put = write.put_recording_dir(&id, &path).await;
+                        let number = put.map_err(query_failed)?;
+                        write.commit().await.map_err(query_failed)?;
+                        number
+                    };
+                    let (path, marker) = (dir.path.clone(), marker_text(&store, &id));
+                    let claimed = Claimed { id: number, index, path, size, marker };
+                    let before = lock(&dir.state).clone();
+                    match before {
+                        // Retention decides when the disk is not full any more.
+                        State::Full(before, error) if before == claimed => {
+                            State::Full(claimed, error)
+                        }
+                        _ => State::Usable(claimed),
+                    }
+                }
+                Err(error) => State::Unusable(error),
+            };
+            dir.set(state);
+        }
+        Ok(())
+    }
+
+    /// Returns true if an earlier directory has the id `id`.
+    fn is_twice(&self, index: usize, id: &str) -> bool {
+        let earlier = self.0.iter().take(index).filter_map(Directory::present);
+        earlier.into_iter().any(|claimed| marker_id(&claimed.marker) == Some(id))
+    }
+
+    /// Returns the paths of all directories.
+    pub(crate) fn paths(&self) -> Vec<PathBuf> {
+        self.0.iter().map(|dir| dir.path.clone()).collect()
+    }
+
+    /// Returns the directories that can be used.
+    pub(crate) fn usable(&self) -> Vec<Claimed> {
+        self.0.iter().filter_map(Directory::claimed).collect()
+    }
+
+    /// Returns the directories that can be read, and in which files can be deleted.
+    pub(crate) fn present(&self) -> Vec<Claimed> {
+        self.0.iter().filter_map(Directory::present).collect()
+    }
+
+    /// Notes whether a directory is full, with this disk.
+    pub(super) fn set_full(&self, dir: &Claimed, is_full: bool, disk: Disk) {
+        let Some(directory) = self.0.get(dir.index) else { return };
+        let is_present = directory.present().is_some_and(|present| present.id == dir.id);
+        let was_full = matches!(&*lock(&directory.state), State::Full(..));
+        if !is_present || is_full == was_full {
+            return;
+        }
+        directory.set(if is_full {
+            let detail = format!(
+                "the disk of {} is full ({disk}), and no recording on it can be deleted; free space, or unlock recordings",
+                dir.path.display()
+            );
+            State::Full(dir.clone(), Error::new(ErrorKind::StorageFull, detail))
+        } else {
+            State::Usable(dir.clone())
+        });
+    }
+
+    /// Returns the directory with this id in the database; `None` if it cannot be used now.
+    pub(crate) fn get(&self, id: i64) -> Option<Claimed> {
+        self.0.iter().filter_map(Directory::claimed).find(|claimed| claimed.id == id)
+    }
+
+    /// Fails if the directory with this id in the database cannot be used now, but is still in `RECORDINGS_DIRS`.
+    pub(crate) async fn ensure_gone(&self, id: i64, database: &Database) -> Result<(), Error> {
+        let known = database.recording_dirs().await.map_err(query_failed)?;
+        let path = known.into_iter().find(|known| known.id == id).map(|known| known.path);
+        let present = self.0.iter().find(|dir| path.as_deref().map(Path::new) == Some(&dir.path));
+        match present.map(|present| lock(&present.state).clone()) {
+            Some(State::Unusable(error) | State::Full(_, error)) => Err(error),
+            Some(State::Usable(_)) | None => Ok(()),
+        }
+    }
+
+    /// Returns the errors of the directories that cannot be used.
+    pub(crate) fn problems(&self) -> Vec<Error> {
+        self.problems_by_path().into_iter().map(|(_, error)| error).collect()
+    }
+
+    /// Returns the directories that cannot be used, with their errors.
+    pub(crate) fn problems_by_path(&self) -> Vec<(PathBuf, Error)> {
+        let problem = |dir: &Directory| Some((dir.path.clone(), lock(&dir.state).problem()?));
+        self.0.iter().filter_map(problem).collect()
+    }
+
+    /// Fails unless files can be written into the directory with this id in the database.
+    pub(super) fn ensure_usable(&self, dir: &Claimed) -> Result<(), Error> {
+        if self.get(dir.id).is_some() {
+            return Ok(());
+        }
+        let problem = self.0.get(dir.index).and_then(|dir| lock(&dir.state).problem());
+        Err(problem.unwrap_or_else(|| unusable(&dir.path, "it was replaced")))
+    }
+}
+
+impl State {
+    fn problem(&self) -> Option<Error> {
+        match self {
+            Self::Usable(_) => None,
+            Self::Full(_, error) | Self::Unusable(error) => Some(error.clone()),
+        }
+    }
+}
+
+impl Directory {
+    fn claimed(&self) -> Option<Claimed> {
+        match &*lock(&self.state) {
+            State::Usable(claimed) => Some(claimed.clone()),
+            State::Full(..) | State::Unusable(_) => None,
+        }
+    }
+
+    fn present(&self) -> Option<Claimed> {
+        match &*lock(&self.state) {
+            State::Usable(claimed) | State::Full(claimed, _) => Some(claimed.clone()),
+            State::Unusable(_) => None,
+        }
+    }
+
+    fn set(&self, state: State) {
+        let now = state.problem();
+        let before = std::mem::replace(&mut *lock(&self.state), state).problem();
+        let path = self.path.display();
+        match now {
+            Some(error) if before.as_ref() != Some(&error) => {
+                error!(%path, %error, "recordings cannot be stored");
+            }
+            None if before.is_some() => info!(%path, "recordings are stored here"),
+            Some(_) | None => {}
+        }
+    }
+}
+
+impl Claimed {
+    /// Fails if the marker is not in the directory any more, for example because the disk is not mounted. Can block.
+    pub(crate) fn ensure_present(&self) -> io::Result<()> {
+        let text = fs::read_to_string(self.path.join(MARKER))?;
+        if text == self.marker {
+            return Ok(());
+        }
+        Err(io::Error::other("the marker file belongs to another directory or database"))
+    }
+}
+
+/// Reads or creates the marker of a directory. Returns the directory's id.
+fn claim(path: &Path, store: &str, is_known: bool) -> Result<String, Error> {
+    let file = path.join(MARKER);
+    let text = match fs::read_to_string(&file) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_known => {
+            return create(path, &file, store);
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let reason = format!(
+                "the marker file {} is missing; check that the disk is mounted. If the disk is new, create this file \
+                 with the line {store}",
+                file.display()
+            );
+            return Err(unusable(path, &reason));
+        }
+        Err(error) => {
+            return Err(
+                unusable(path, &format!("{} is not readable", file.display())).caused_by(error)
+            );
+        }
+    };
+    if text.lines().next() != Some(store) {
+        let reason = "its marker file belongs to another database. Use the database of these recordings, or another \
+                      directory";
+        return Err(unusable(path, reason));
+    }
+    match marker_id(&text) {
+        Some(id) => Ok(id.to_owned()),
+        // An operator has created the file for a new disk.
+        None => create(path, &file, store),
+    }
+}
+
+/// Writes a new marker. Creates the directory if it does not exist.
+fn create(path: &Path, file: &Path, store: &str) -> Result<String, Error> {
+    let id = random::text(ID_LENGTH)?;
+    let write = || {
+        fs::create_dir_all(path)?;
+        let mut created = OpenOptions::new().write(true).create(true).truncate(true).open(file)?;
+        created.write_all(marker_text(store, &id).as_bytes())?;
+        created.sync_all()
+    };
+    let failed = |error| unusable(path, "it is not writable").caused_by(error);
+    write().map_err(failed)?;
+    Ok(id)
+}
+
+fn marker_text(store: &str, id: &str) -> String {
+    format!("{store}\n{id}\n")
+}
+
+/// Returns the directory's id in the text of a marker.
+fn marker_id(text: &str) -> Option<&str> {
+    text.lines().nth(1).filter(|id| !id.is_empty())
+}
+
+fn unusable(path: &Path, reason: &str) -> Error {
+    let detail =
+        format!("the directory {} cannot be used for recordings: {reason}", path.display());
+    Error::new(ErrorKind::StorageUnavailable, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::db::Location;
+
+    struct Setup {
+        files: tempfile::TempDir,
+        database: Database,
+    }
+
+    impl Setup {
+        async fn new() -> Self {
+            let files = tempfile::tempdir().expect("a directory");
+            let url = format!("sqlite:{}", files.path().join("index.db").display());
+            let database = Database::open(Location::parse(&url).expect("a URL")).await;
+            Self { files, database: database.expect("a database") }
+        }
+
+        fn path(&self, name: &str) -> PathBuf {
+            self.files.path().join(name)
+        }
+
+        async fn check(&self, names: &[&str]) -> Directories {
+            let paths: Vec<_> = names.iter().map(|name| self.path(name)).collect();
+            let dirs = Directories::new(&paths);
+            dirs.check(&self.database).await.expect("a database");
+            dirs
+        }
+    }
+
+    #[tokio::test]
+    async fn a_directory_keeps_its_id_when_it_is_mounted_elsewhere() {
+        let setup = Setup::new().await;
+        let first = setup.check(&["a", "b"]).await.usable();
+        assert_eq!(first.iter().map(|dir| dir.index).collect::<Vec<_>>(), [0, 1]);
+        assert_ne!(first[0].id, first[1].id);
+        fs::rename(setup.path("a"), setup.path("c")).expect("a rename");
+        let second = setup.check(&["b", "c"]).await;
+        assert_eq!(second.get(first[0].id).expect("a directory").path, setup.path("c"));
+        assert_eq!(second.get(first[1].id).expect("a directory").index, 0);
+        assert!(second.problems().is_empty());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_stored_in_the_empty_place_of_a_disk() {
+        let setup = Setup::new().await;
+        let claimed = setup.check(&["a"]).await.usable().remove(0);
+        claimed.ensure_present().expect("a marker");
+        let moved = setup.path("disk");
+        fs::rename(setup.path("a"), &moved).expect("a rename");
+        fs::create_dir(setup.path("a")).expect("an empty directory");
+        claimed.ensure_present().expect_err("no marker");
+        let dirs = setup.check(&["a"]).await;
+        assert!(dirs.usable().is_empty());
+        let problem = dirs.problems().remove(0);
+        assert!(problem.detail.contains("check that the disk is mounted"), "{problem}");
+        assert_eq!(fs::read_dir(setup.path("a")).expect("a directory").count(), 0);
+        // The disk is mounted.
+        fs::remove_dir(setup.path("a")).expect("a directory");
+        fs::rename(&moved, setup.path("a")).expect("a rename");
+        dirs.check(&setup.database).await.expect("a database");
+        assert_eq!(dirs.usable()[0], claimed);
+    }
+
+    #[tokio::test]
+    async fn an_operator_can_confirm_a_new_disk() {
+        let setup = Setup::new().await;
+        let before = setup.check(&["a"]).await.usable().remove(0);
+        let store = setup.database.recording_marker().await.expect("a marker");
+        fs::write(setup.path("a").join(MARKER), format!("{store}\n")).expect("a file");
+        let after = setup.check(&["a"]).await.usable().remove(0);
+        assert_ne!(after.id, before.id);
+        before.ensure_present().expect_err("another marker");
+        after.ensure_present().expect("a marker");
+    }
+
+    #[tokio::test]
+    async fn the_directory_of_another_database_is_refused() {
+        let (setup, other) = (Setup::new().await, Setup::new().await);
+        setup.check(&["a"]).await;
+        let dirs = Directories::new(&[setup.path("a"), other.path("b"), other.path("b")]);
+        dirs.check(&other.database).await.expect("a database");
+        let details: Vec<_> = dirs.problems().into_iter().map(|error| error.detail).collect();
+        assert!(details[0].contains("another database") && details[1].contains("twice"));
+        assert_eq!(dirs.usable().len(), 1);
+    }
+}

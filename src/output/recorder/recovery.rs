@@ -1,0 +1,443 @@
+//! Brings the index in line with the files in a directory, after a manager was interrupted, or after files were added or
+//! deleted by hand.
+//!
+//! - A file that was not closed is cut after its last whole fragment, and its entry is completed.
+//! - A file without an entry is added to the index.
+//! - An entry whose file is missing is removed, unless there is a copy off-site.
+//!
+//! This happens only in directories with the right marker. So an entry is not removed because a disk is not mounted.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tracing::{info, warn};
+
+use super::directories::Claimed;
+use super::layout::{FileName, RecordingKey};
+use super::open_files::OpenFiles;
+use super::repair::{self, CompleteFile};
+use crate::base::error::{Error, ErrorKind};
+use crate::media::mp4::recorded::init_digest;
+use crate::store::db::Database;
+use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
+use crate::store::db::recording_writes::{ClosedFile, MAX_DELETED, NewFile};
+use crate::store::error::query_failed;
+
+/// The numbers of files that a recovery has changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Recovered {
+    /// Files that were not closed, and are now.
+    pub(crate) completed: usize,
+    /// Files that were added to the index.
+    pub(crate) adopted: usize,
+    /// Entries that were removed, because their files are missing or have no whole fragment.
+    pub(crate) dropped: usize,
+    /// Files that were deleted, because they have no whole fragment.
+    pub(crate) deleted: usize,
+}
+
+/// Recovers one directory. Files in `open` are being written now, and are left alone.
+pub(crate) async fn recover(
+    database: &Database,
+    dir: &Claimed,
+    open: &OpenFiles,
+) -> Result<Recovered, Error> {
+    let recovery = Recovery { database, dir, open };
+    let mut recovered = Recovered::default();
+    let streams = database.recorded_streams().await.map_err(query_failed)?;
+    recovery.complete_open(&streams, &mut recovered).await?;
+    recovery.compare(streams, &mut recovered).await?;
+    let path = dir.path.display();
+    if recovered == Recovered::default() {
+        info!(%path, "the index of recordings agrees with the files");
+    } else {
+        let Recovered { completed, adopted, dropped, deleted } = recovered;
+        info!(%path, completed, adopted, dropped, deleted, "the index of recordings was brought in line with the files");
+    }
+    Ok(recovered)
+}
+
+struct Recovery<'a> {
+    database: &'a Database,
+    dir: &'a Claimed,
+    open: &'a OpenFiles,
+}
+
+impl Recovery<'_> {
+    /// Completes the files that the index lists as open, but that are not being written.
+    async fn complete_open(
+        &self,
+        streams: &[RecordedStream],
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        let files = self.database.open_files().await.map_err(query_failed)?;
+        for file in files.iter().filter(|file| file.dir == self.dir.id) {
+            let Some(stream) = streams.iter().find(|stream| stream.id == file.stream) else {
+                continue;
+            };
+            if self.is_being_written(stream.id, file.span, file.start_at) {
+                continue;
+            }
+            if self.has_twin(file).await? {
+                self.drop_rows(&[file.id]).await?;
+                recovered.dropped += 1;
+                continue;
+            }
+            let path = self.dir.path.join(FileName::of(stream, file).path());
+            if let Some(complete) = self.complete(&path).await? {
+                let closed = closed(file.start_at, &complete);
+                let mut write = self.database.write().await.map_err(query_failed)?;
+                write.close_file(file.id, &closed).await.map_err(query_failed)?;
+                write.commit().await.map_err(query_failed)?;
+                recovered.completed += 1;
+                let cut = complete.cut;
+                info!(path = %path.display(), cut, "a recorded file that was not closed is complete now");
+            } else {
+                self.ensure_present().await?;
+                recovered.deleted += usize::from(delete(&path).await);
+                self.drop_rows(&[file.id]).await?;
+                recovered.dropped += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns whether another entry of the same file is complete. This happens if the database was too slow when the file
+    /// was begun, so that the recorder added another entry at its end.
+    async fn has_twin(&self, file: &RecordedFile) -> Result<bool, Error> {
+        let files = self.database.files_in(file.stream, file.dir).await.map_err(query_failed)?;
+        let is_twin = |other: &RecordedFile| {
+            (other.start_at, other.span) == (file.start_at, file.span) && !other.is_open
+        };
+        Ok(files.iter().any(is_twin))
+    }
+
+    /// Compares all files with the index.
+    async fn compare(
+        &self,
+        streams: Vec<RecordedStream>,
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        let root = self.dir.path.clone();
+        let found = blocking(move || list(&root)).await?;
+        let mut found = found.map_err(|error| self.unreadable(error))?;
+        for stream in streams {
+            let names = found.remove(&RecordingKey::from(&stream)).unwrap_or_default();
+            self.compare_stream(&stream, names, recovered).await?;
+        }
+        for (key, names) in found {
+            let RecordingKey { camera, identity, profile } = &key;
+            let mut write = self.database.write().await.map_err(query_failed)?;
+            let put = write.put_recorded_stream(camera, *identity, *profile, self.dir.id).await;
+            let id = put.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+            for name in names {
+                self.adopt(id, &name, recovered).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn compare_stream(
+        &self,
+        stream: &RecordedStream,
+        names: Vec<FileName>,
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        let rows = self.database.files_in(stream.id, self.dir.id).await.map_err(query_failed)?;
+        let known: HashSet<_> = rows.iter().map(|file| (file.start_at, file.span)).collect();
+        for name in &names {
+            if !known.contains(&(name.start_at, name.span)) {
+                self.adopt(stream.id, name, recovered).await?;
+            }
+        }
+        let present: HashSet<_> = names.iter().map(|name| (name.start_at, name.span)).collect();
+        let is_missing = |file: &&RecordedFile| {
+            !present.contains(&(file.start_at, file.span)) && file.is_local && !file.is_open
+        };
+        let mut missing = Vec::new();
+        for file in rows.iter().filter(is_missing) {
+            let path = self.dir.path.join(FileName::of(stream, file).path());
+            // The file may have been created after the list of files.
+            if !tokio::fs::try_exists(&path).await.map_err(|error| self.unreadable(error))? {
+                warn!(path = %path.display(), "a recorded file is missing");
+                missing.push(file);
+            }
+        }
+        if !missing.is_empty() {
+            // Files also seem to be missing if the disk was removed in the meantime.
+            self.ensure_present().await?;
+        }
+        let (stored, lost): (Vec<_>, Vec<_>) =
+            missing.into_iter().partition(|file| file.offsite == Offsite::Stored);
+        for ids in ids_of(&stored).chunks(MAX_DELETED) {
+            let mut write = self.database.write().await.map_err(query_failed)?;
+            write.forget_local_files(ids).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+        }
+        for ids in ids_of(&lost).chunks(MAX_DELETED) {
+            self.drop_rows(ids).await?;
+        }
+        recovered.dropped += lost.len();
+        Ok(())
+    }
+
+    /// Adds a file to the index.
+    async fn adopt(
+        &self,
+        stream: i64,
+        name: &FileName,
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        if self.is_being_written(stream, name.span, name.start_at) {
+            return Ok(());
+        }
+        let path = self.dir.path.join(name.path());
+        let Some(complete) = self.complete(&path).await? else {
+            recovered.deleted += usize::from(delete(&path).await);
+            return Ok(());
+        };
+        let put = async {
+            let mut write = self.database.write().await?;
+            let CompleteFile { init, description, decode_time, .. } = &complete;
+            let (digest, size) = (init_digest(init), (description.width, description.height));
+            let format =
+                write.put_recorded_format(&digest, init, &description.codecs, size).await?;
+            let id = write
+                .open_file(&NewFile {
+                    stream,
+                    dir: self.dir.id,
+                    format,
+                    span: name.span,
+                    start_at: name.start_at,
+                    decode_time: *decode_time,
+                    has_event: false,
+                })
+                .await?;
+            write.close_file(id, &closed(name.start_at, &complete)).await?;
+            write.commit().await
+        };
+        put.await.map_err(query_failed)?;
+        recovered.adopted += 1;
+        info!(path = %path.display(), "a recorded file was added to the index");
+        Ok(())
+    }
+
+    fn is_being_written(&self, stream: i64, span: i64, start_at: i64) -> bool {
+        let files = self.open.get(stream);
+        files.iter().any(|(file, _)| (file.span, file.start_at) == (span, start_at))
+    }
+
+    /// Reads and repairs a file. Returns `None` if it has no whole fragment, or does not exist.
+    async fn complete(&self, path: &Path) -> Result<Option<CompleteFile>, Error> {
+        let owned = path.to_owned();
+        match blocking(move || repair::complete(&owned)).await? {
+            Ok(complete) => Ok(complete),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(self.unreadable(error)),
+        }
+    }
+
+    async fn drop_rows(&self, ids: &[i64]) -> Result<(), Error> {
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        write.delete_files(ids).await.map_err(query_failed)?;
+        write.commit().await.map_err(query_failed)
+    }
+
+    async fn ensure_present(&self) -> Result<(), Error> {
+        let dir = self.dir.clone();
+        let present = blocking(move || dir.ensure_present()).await?;
+        present.map_err(|error| self.unreadable(error))
+    }
+
+    fn unreadable(&self, cause: io::Error) -> Error {
+        let detail = format!("the recordings in {} cannot be read", self.dir.path.display());
+        Error::new(ErrorKind::StorageUnavailable, detail).caused_by(cause)
+    }
+}
+
+fn closed(start_at: i64, complete: &CompleteFile) -> ClosedFile {
+    ClosedFile {
+        end_at: start_at + complete.duration_ms(),
+        bytes: complete.bytes,
+        frames: complete.frames,
+        fragments: complete.fragments.clone(),
+        has_event: false,
+        offsite: Offsite::None,
+    }
+}
+
+fn ids_of(files: &[&RecordedFile]) -> Vec<i64> {
+    files.iter().map(|file| file.id).collect()
+}
+
+/// Deletes a file without a whole fragment. Returns true if there was one.
+async fn delete(path: &Path) -> bool {
+    match tokio::fs::remove_file(path).await {
+        Ok(()) => {
+            warn!(path = %path.display(), "a recorded file without a whole fragment was deleted");
+            true
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        Err(error) => {
+            warn!(path = %path.display(), %error, "cannot delete a recorded file without a whole fragment");
+            false
+        }
+    }
+}
+
+/// Returns the names of all recorded files below `root`, by stream, each list in the order of the times.
+fn list(root: &Path) -> io::Result<HashMap<RecordingKey, Vec<FileName>>> {
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+    // Cameras, profiles, days and files.
+    let mut level = vec![PathBuf::new()];
+    for _ in 0..4 {
+        let mut next = Vec::new();
+        for dir in level {
+            let entries = match fs::read_dir(root.join(&dir)) {
+                Ok(entries) => entries,
+                // Not every entry of the level above is a directory.
+                Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
+                // Retention has deleted the directory in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && dir != Path::new("") => {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for entry in entries {
+                next.push(dir.join(entry?.file_name()));
+            }
+        }
+        level = next;
+    }
+    for name in level.iter().filter_map(|path| FileName::parse(path)) {
+        found.entry(name.key.clone()).or_default().push(name);
+    }
+    for names in found.values_mut() {
+        names.sort_unstable_by_key(|name| (name.start_at, name.span));
+    }
+    Ok(found)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    tokio::task::spawn_blocking(work).await.map_err(|panic| {
+        Error::new(ErrorKind::Internal, "reading recordings failed").caused_by(panic)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+    use crate::output::recorder::testing::{Recorded, open_file, recorded};
+
+    struct Setup {
+        recorded: Recorded,
+        dir: Claimed,
+        open: OpenFiles,
+    }
+
+    impl Setup {
+        async fn new() -> Self {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000);
+            let recorded = recorded(now).await;
+            let dirs = recorded.recorder(now).await.directories().usable();
+            let dir = dirs.into_iter().next().expect("a directory");
+            Self { recorded, dir, open: OpenFiles::default() }
+        }
+
+        async fn recover(&self) -> Recovered {
+            let recovered = recover(&self.recorded.database, &self.dir, &self.open).await;
+            recovered.expect("a directory")
+        }
+
+        /// Removes the entry of a file.
+        async fn forget(&self, id: i64) {
+            let mut write = self.recorded.database.write().await.expect("a transaction");
+            write.delete_files(&[id]).await.expect("a deletion");
+            write.commit().await.expect("a commit");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_without_an_entry_are_added() {
+        let setup = Setup::new().await;
+        assert_eq!(setup.recover().await, Recovered::default());
+        let before = setup.recorded.files().await;
+        setup.forget(before[1].0.id).await;
+        fs::write(setup.recorded.dir().join("note.txt"), "not a recording").expect("a file");
+        let adopted = Recovered { adopted: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, adopted);
+        assert_eq!(setup.recover().await, Recovered::default());
+        let mut after = setup.recorded.files().await;
+        after.sort_by_key(|(file, _)| file.start_at);
+        assert_eq!(after.len(), before.len());
+        // Only the id differs: the file counts as recorded now.
+        let same = RecordedFile { id: before[1].0.id, ..after[1].0.clone() };
+        assert_eq!(same, before[1].0);
+        assert!(after[1].0.id > before[4].0.id);
+    }
+
+    #[tokio::test]
+    async fn entries_without_a_file_are_removed_if_the_disk_is_there() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        fs::remove_file(&files[2].1).expect("a file");
+        let dropped = Recovered { dropped: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, dropped);
+        assert_eq!(setup.recorded.files().await.len(), 4);
+        let hidden = setup.recorded.dir().with_extension("hidden");
+        fs::rename(setup.recorded.dir(), hidden).expect("a rename");
+        recover(&setup.recorded.database, &setup.dir, &setup.open).await.expect_err("no directory");
+        assert_eq!(setup.recorded.files().await.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_not_closed_is_repaired() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(4);
+        setup.forget(file.id).await;
+        let new = NewFile {
+            stream: file.stream,
+            dir: file.dir,
+            format: file.format,
+            span: file.span,
+            start_at: file.start_at,
+            decode_time: file.decode_time,
+            has_event: true,
+        };
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        let id = write.open_file(&new).await.expect("an entry");
+        write.commit().await.expect("a commit");
+        let bytes = fs::read(&path).expect("a file");
+        fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
+
+        let being_written =
+            RecordedFile { span: file.span, ..open_file(file.stream, file.start_at) };
+        let open = setup.open.add(being_written);
+        assert_eq!(setup.recover().await, Recovered::default(), "the file is being written");
+        setup.open.remove(&open);
+        let completed = Recovered { completed: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, completed);
+        let (repaired, _) = setup.recorded.files().await.remove(4);
+        assert_eq!((repaired.id, repaired.is_open, repaired.has_event), (id, false, true));
+        let seconds = (repaired.end_at - repaired.start_at) / 1000;
+        assert!((20..40).contains(&seconds) && repaired.frames < file.frames, "{repaired:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_without_a_whole_fragment_is_deleted() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(4);
+        setup.forget(file.id).await;
+        fs::write(&path, b"\0\0\0\x10ftyp").expect("a file");
+        let deleted = Recovered { deleted: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, deleted);
+        assert!(!path.exists());
+    }
+}

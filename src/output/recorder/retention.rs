@@ -1,0 +1,446 @@
+//! Deletes old recordings: by age, by size, and before a disk is full.
+//!
+//! Files are deleted in small groups: first the files, then their entries in one transaction, so that neither recordings nor
+//! requests wait for long. Locked files are never deleted by retention. If a disk is full of them, recording stops.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tracing::{info, warn};
+
+use super::directories::Claimed;
+use super::layout::FileName;
+use super::shared::Recorder;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::CameraId;
+use crate::camera::identity_tag::IdentityTag;
+use crate::output::disk_budget::Disk;
+use crate::output::recorder::cutter::unix_ms;
+use crate::store::db::recording_table::{DAY_MS, RecordedFile, RecordedStream};
+use crate::store::db::recording_writes::{Deletable, MAX_DELETED};
+use crate::store::error::query_failed;
+
+/// Of a disk, this part is kept free, but at most [`MAX_FREE`].
+const FREE_PART: u64 = 20;
+/// The most free space in bytes that is kept: at 4 Mbit/s, 100 cameras record for 40 s until this is used.
+const MAX_FREE: u64 = 2 * 1024 * 1024 * 1024;
+/// A disk that has less than this part of the kept space, and whose recordings are all locked, is full.
+const FULL_PART: u64 = 2;
+/// The most groups of files that are deleted for one reason before the other reasons are checked.
+const MAX_GROUPS: usize = 200;
+/// The pause after each group of files, so that deleting many files delays nothing else.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The limits of a camera's recordings.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Limits {
+    /// The time in days for which recordings are kept; `None` for no limit.
+    pub(crate) keep_days: Option<u32>,
+    /// The same for times with events.
+    pub(crate) keep_event_days: Option<u32>,
+    /// The largest size in bytes; `None` for no limit.
+    pub(crate) max_bytes: Option<u64>,
+}
+
+/// The limits of all recordings.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AllLimits {
+    /// The limits of cameras that have limits of their own.
+    pub(crate) cameras: HashMap<(CameraId, IdentityTag), Limits>,
+    /// The limits of other cameras, also of deleted ones. Its size limits all cameras together.
+    pub(crate) all: Limits,
+}
+
+impl AllLimits {
+    fn of(&self, stream: &RecordedStream) -> Limits {
+        let own = self.cameras.get(&(stream.camera.clone(), stream.identity)).copied();
+        own.unwrap_or(Limits { max_bytes: None, ..self.all })
+    }
+}
+
+/// Deletes what exceeds the limits. Returns the number of deleted files.
+pub(crate) async fn run(recorder: &Recorder, limits: &AllLimits) -> Result<usize, Error> {
+    let now = unix_ms(recorder.clocks().system);
+    let streams = recorder.database().recorded_streams().await.map_err(query_failed)?;
+    let retention = Retention { recorder, streams, now };
+    let mut deleted = retention.delete_marked().await?;
+    for stream in &retention.streams {
+        deleted += retention.delete_old(stream, limits.of(stream)).await?;
+    }
+    deleted += retention.delete_excess(limits).await?;
+    deleted += retention.keep_disks_free().await?;
+    if deleted > 0 {
+        info!(files = deleted, "old recordings were deleted");
+        recorder.counters().deleted(deleted as u64);
+    }
+    Ok(deleted)
+}
+
+/// Deletes the files of a stream that overlap the time from `from` to `to`, except files that are locked or are being
+/// written. Returns the numbers of deleted files and of files that were left.
+pub(crate) async fn delete_span(
+    recorder: &Recorder,
+    stream: &RecordedStream,
+    (from, to): (i64, i64),
+) -> Result<(usize, usize), Error> {
+    let files = recorder.database().recorded_files(stream.id, from, to).await;
+    let files = files.map_err(query_failed)?;
+    let retention = Retention {
+        recorder,
+        streams: vec![stream.clone()],
+        now: unix_ms(recorder.clocks().system),
+    };
+    let total = files.len();
+    let deletable: Vec<_> =
+        files.into_iter().filter(|file| !file.is_locked && !file.is_open).collect();
+    let mut deleted = 0;
+    for group in deletable.chunks(MAX_DELETED) {
+        deleted += retention.delete(group).await?;
+    }
+    Ok((deleted, total - deleted))
+}
+
+struct Retention<'a> {
+    recorder: &'a Recorder,
+    streams: Vec<RecordedStream>,
+    /// The time in UTC milliseconds.
+    now: i64,
+}
+
+impl Retention<'_> {
+    /// Deletes all files of streams that are marked, such as those of deleted cameras, and then the streams.
+    async fn delete_marked(&self) -> Result<usize, Error> {
+        let database = self.recorder.database();
+        let mut deleted = 0;
+        for stream in self.streams.iter().filter(|stream| stream.is_deleted) {
+            loop {
+                let files = database.some_files(stream.id).await.map_err(query_failed)?;
+                if files.is_empty() {
+                    break;
+                }
+                let done = self.delete(&files).await?;
+                deleted += done;
+                // The rest is on a disk that is not there, or is still being written.
+                if done < files.len() {
+                    break;
+                }
+            }
+            let mut write = database.write().await.map_err(query_failed)?;
+            let is_gone = write.delete_recorded_stream(stream.id).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+            if is_gone {
+                info!(camera = %stream.camera, "the recordings of a camera were deleted");
+            }
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes the files of a stream that are too old.
+    async fn delete_old(&self, stream: &RecordedStream, limits: Limits) -> Result<usize, Error> {
+        // Without a limit of their own, times with events are kept like others, and never for a shorter time.
+        let Some(days) = limits.keep_days else { return Ok(0) };
+        let event_days = limits.keep_event_days.unwrap_or(days).max(days);
+        let mut deleted = 0;
+        for (days, with_events) in [(days, false), (event_days, true)] {
+            let before = self.now.saturating_sub(i64::from(days) * DAY_MS);
+            let selection = Deletable { stream: Some(stream.id), dir: None, before, with_events };
+            deleted += self.delete_while(selection, |_| true).await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes the oldest files while a camera, or all cameras together, have more than their limit.
+    async fn delete_excess(&self, limits: &AllLimits) -> Result<usize, Error> {
+        let days = self.recorder.database().recorded_days().await.map_err(query_failed)?;
+        let bytes_of = |stream: i64| -> u64 {
+            days.iter().filter(|day| day.stream == stream).map(|day| day.bytes).sum()
+        };
+        let mut deleted = 0;
+        for ((camera, identity), limits) in &limits.cameras {
+            let Some(max_bytes) = limits.max_bytes else { continue };
+            let of_camera = |it: &&RecordedStream| it.camera == *camera && it.identity == *identity;
+            for stream in self.streams.iter().filter(of_camera) {
+                let all: u64 =
+                    self.streams.iter().filter(of_camera).map(|it| bytes_of(it.id)).sum();
+                // Each stream gives its share of what is too much.
+                let own = u128::from(bytes_of(stream.id));
+                let excess = u128::from(all.saturating_sub(max_bytes)) * own;
+                let excess = u64::try_from(excess / u128::from(all.max(1))).unwrap_or(u64::MAX);
+                deleted += self.delete_bytes(Some(stream.id), None, excess).await?;
+            }
+        }
+        if let Some(max_bytes) = limits.all.max_bytes {
+            let all = self.recorder.database().recorded_bytes().await.map_err(query_failed)?;
+            deleted += self.delete_bytes(None, None, all.saturating_sub(max_bytes)).await?;
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes the oldest files in each directory whose disk has too little free space. If that is not enough, marks the
+    /// directory as full.
+    async fn keep_disks_free(&self) -> Result<usize, Error> {
+        let mut deleted = 0;
+        for dir in self.recorder.directories().present() {
+            let Some(disk) = disk_of(&dir).await else { continue };
+            let wanted = (disk.size / FREE_PART).min(MAX_FREE);
+            let lacking = wanted.saturating_sub(disk.available);
+            if lacking > 0 {
+                deleted += self.delete_bytes(None, Some(dir.id), lacking).await?;
+            }
+            let now = disk_of(&dir).await.unwrap_or(disk);
+            self.recorder.directories().set_full(&dir, now.available < wanted / FULL_PART, now);
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes the oldest files with at least this number of bytes.
+    async fn delete_bytes(
+        &self,
+        stream: Option<i64>,
+        dir: Option<i64>,
+        mut excess: u64,
+    ) -> Result<usize, Error> {
+        if excess == 0 {
+            return Ok(0);
+        }
+        let selection = Deletable { stream, dir, before: i64::MAX, with_events: true };
+        self.delete_while(selection, |file| {
+            let is_needed = excess > 0;
+            excess = excess.saturating_sub(file.bytes);
+            is_needed
+        })
+        .await
+    }
+
+    /// Deletes the files of a selection, oldest first, as long as `is_needed` returns true.
+    async fn delete_while(
+        &self,
+        selection: Deletable,
+        mut is_needed: impl FnMut(&RecordedFile) -> bool,
+    ) -> Result<usize, Error> {
+        let mut deleted = 0;
+        for _ in 0..MAX_GROUPS {
+            let mut files = Vec::new();
+            // Files on a disk that is not there cannot be deleted, and must not hide others.
+            for dir in self.recorder.directories().present() {
+                if selection.dir.is_none_or(|id| id == dir.id) {
+                    let selection = Deletable { dir: Some(dir.id), ..selection };
+                    let found = self.recorder.database().deletable_files(selection).await;
+                    files.extend(found.map_err(query_failed)?);
+                }
+            }
+            files.sort_unstable_by_key(|file| file.id);
+            files.truncate(MAX_DELETED);
+            let needed = files.iter().take_while(|file| is_needed(file)).count();
+            files.truncate(needed);
+            let done = self.delete(&files).await?;
+            deleted += done;
+            if done < MAX_DELETED {
+                break;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+        Ok(deleted)
+    }
+
+    /// Deletes files, and then their entries. Returns the number of deleted files. A file that cannot be deleted keeps its
+    /// entry.
+    async fn delete(&self, files: &[RecordedFile]) -> Result<usize, Error> {
+        let mut paths = Vec::new();
+        for file in files.iter().filter(|file| !file.is_open) {
+            let stream = self.streams.iter().find(|stream| stream.id == file.stream);
+            let dir =
+                self.recorder.directories().present().into_iter().find(|dir| dir.id == file.dir);
+            if let (Some(stream), Some(dir)) = (stream, dir) {
+                let path = dir.path.join(FileName::of(stream, file).path());
+                paths.push((file.id, dir, path, self.is_old_day(file)));
+            }
+        }
+        let delete = move || -> Vec<i64> {
+            let is_deleted = |(_, dir, path, is_old): &&(i64, Claimed, PathBuf, bool)| {
+                unlink(dir, path, *is_old)
+            };
+            paths.iter().filter(is_deleted).map(|(id, ..)| *id).collect()
+        };
+        let ids = tokio::task::spawn_blocking(delete).await.map_err(|panic| {
+            Error::new(ErrorKind::Internal, "deleting recordings failed").caused_by(panic)
+        })?;
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let mut write = self.recorder.database().write().await.map_err(query_failed)?;
+        write.delete_files(&ids).await.map_err(query_failed)?;
+        write.commit().await.map_err(query_failed)?;
+        Ok(ids.len())
+    }
+
+    /// Returns true if no file is added to the file's day any more, so that the directory of the day can be deleted.
+    fn is_old_day(&self, file: &RecordedFile) -> bool {
+        file.start_at < self.now - 2 * DAY_MS
+    }
+}
+
+/// Deletes a file, and the directory of its day if it is empty. Returns true if the file is gone. Can block.
+fn unlink(dir: &Claimed, path: &PathBuf, is_old: bool) -> bool {
+    match fs::remove_file(path) {
+        Ok(()) => {}
+        // The file also seems to be missing if the disk was removed.
+        Err(error) if error.kind() == io::ErrorKind::NotFound && dir.ensure_present().is_ok() => {}
+        Err(error) => {
+            warn!(path = %path.display(), %error, "cannot delete a recorded file");
+            return false;
+        }
+    }
+    if let Some(day) = path.parent().filter(|_| is_old) {
+        // The directory usually contains more files.
+        drop(fs::remove_dir(day));
+    }
+    true
+}
+
+/// Returns the size and the free space of a directory's disk.
+async fn disk_of(dir: &Claimed) -> Option<Disk> {
+    let path = dir.path.clone();
+    tokio::task::spawn_blocking(move || Disk::of(&path)).await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::output::recorder::testing::{Recorded, recorded};
+
+    const MINUTE: i64 = 60_000;
+
+    struct Setup {
+        recorded: Recorded,
+        recorder: Recorder,
+        begin: i64,
+    }
+
+    impl Setup {
+        /// Records five minutes that began `days` ago.
+        async fn new(days: u64) -> Self {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000);
+            let files = recorded(now - Duration::from_hours(24 * days)).await;
+            let begin = files.files().await[0].0.start_at;
+            Self { recorder: files.recorder(now).await, recorded: files, begin }
+        }
+
+        /// Applies limits. Returns the minutes whose files are left, after checking that index and disk agree.
+        async fn left(&self, limits: &AllLimits) -> Vec<i64> {
+            run(&self.recorder, limits).await.expect("a deletion");
+            self.minutes().await
+        }
+
+        async fn minutes(&self) -> Vec<i64> {
+            let files = self.recorded.files().await;
+            assert!(files.iter().all(|(_, path)| path.exists()));
+            let bytes: u64 = files.iter().map(|(file, _)| file.bytes).sum();
+            let database = &self.recorded.database;
+            assert_eq!(database.recorded_bytes().await.expect("a sum"), bytes);
+            files.iter().map(|(file, _)| (file.start_at - self.begin + 500) / MINUTE).collect()
+        }
+
+        /// Locks the file of one minute, and marks the file of another one as a file with an event.
+        async fn protect(&self, locked: i64, event: i64) {
+            let stream = self.recorded.stream().await.id;
+            let span = |minute: i64| {
+                (self.begin + minute * MINUTE + 1000, self.begin + minute * MINUTE + 2000)
+            };
+            let mut write = self.recorded.database.write().await.expect("a transaction");
+            assert_eq!(write.lock_files(stream, span(locked), true).await.expect("a lock"), 1);
+            write.mark_event(stream, span(event).0, span(event).1).await.expect("a mark");
+            write.commit().await.expect("a commit");
+        }
+    }
+
+    fn days(keep_days: u32, keep_event_days: Option<u32>) -> AllLimits {
+        let all = Limits { keep_days: Some(keep_days), keep_event_days, max_bytes: None };
+        AllLimits { all, ..AllLimits::default() }
+    }
+
+    fn bytes(max_bytes: u64) -> AllLimits {
+        let all = Limits { max_bytes: Some(max_bytes), ..Limits::default() };
+        AllLimits { all, ..AllLimits::default() }
+    }
+
+    #[tokio::test]
+    async fn files_are_deleted_by_age_in_tiers() {
+        let setup = Setup::new(3).await;
+        setup.protect(1, 3).await;
+        assert_eq!(setup.left(&AllLimits::default()).await, [0, 1, 2, 3, 4]);
+        assert_eq!(setup.left(&days(4, None)).await, [0, 1, 2, 3, 4]);
+        assert_eq!(setup.left(&days(2, Some(5))).await, [1, 3]);
+        // A shorter time for events than for others has no effect.
+        assert_eq!(setup.left(&days(4, Some(1))).await, [1, 3]);
+        assert_eq!(setup.left(&days(2, None)).await, [1], "the locked file");
+    }
+
+    #[tokio::test]
+    async fn the_limits_of_a_camera_replace_those_of_all() {
+        let setup = Setup::new(3).await;
+        let stream = setup.recorded.stream().await;
+        let own = |own| {
+            let cameras = [((stream.camera.clone(), stream.identity), own)];
+            AllLimits { cameras: cameras.into(), ..days(1, None) }
+        };
+        let long = Limits { keep_days: Some(9), ..Limits::default() };
+        assert_eq!(setup.left(&own(long)).await, [0, 1, 2, 3, 4]);
+        let size = setup.recorded.files().await[0].0.bytes;
+        let small = Limits { max_bytes: Some(size * 2 + 100), ..Limits::default() };
+        assert_eq!(setup.left(&own(small)).await, [3, 4]);
+    }
+
+    #[tokio::test]
+    async fn the_oldest_files_are_deleted_if_there_are_too_many_bytes() {
+        let setup = Setup::new(0).await;
+        setup.protect(0, 1).await;
+        let size = setup.recorded.files().await[0].0.bytes;
+        assert_eq!(setup.left(&bytes(size * 5 + 1000)).await, [0, 1, 2, 3, 4]);
+        assert_eq!(setup.left(&bytes(size * 3 + 1000)).await, [0, 3, 4]);
+        assert_eq!(setup.left(&bytes(1)).await, [0], "the locked file");
+    }
+
+    #[tokio::test]
+    async fn the_recordings_of_a_deleted_camera_are_deleted() {
+        let setup = Setup::new(0).await;
+        setup.protect(0, 1).await;
+        let stream = setup.recorded.stream().await;
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        let other = IdentityTag::parse("00000000").expect("a tag");
+        let is_other = write.delete_recordings_of(&stream.camera, other).await;
+        assert!(!is_other.expect("no change"), "another camera with the id");
+        write.delete_recordings_of(&stream.camera, stream.identity).await.expect("a change");
+        write.commit().await.expect("a commit");
+        assert!(setup.left(&AllLimits::default()).await.is_empty());
+        assert!(setup.recorded.database.recorded_streams().await.expect("streams").is_empty());
+        assert!(setup.recorded.database.recorded_days().await.expect("days").is_empty());
+    }
+
+    #[tokio::test]
+    async fn entries_stay_if_the_disk_was_removed() {
+        let setup = Setup::new(3).await;
+        let dir = setup.recorded.dir();
+        let hidden = dir.with_extension("hidden");
+        std::fs::rename(&dir, &hidden).expect("a rename");
+        run(&setup.recorder, &days(1, None)).await.expect("no deletion");
+        std::fs::rename(&hidden, &dir).expect("a rename");
+        assert_eq!(setup.minutes().await, [0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_span_is_deleted_without_its_locked_files() {
+        let setup = Setup::new(0).await;
+        setup.protect(2, 0).await;
+        let stream = setup.recorded.stream().await;
+        let span = (setup.begin + MINUTE + 1, setup.begin + 4 * MINUTE - 1000);
+        let deleted = delete_span(&setup.recorder, &stream, span).await.expect("a deletion");
+        assert_eq!(deleted, (2, 1));
+        assert_eq!(setup.minutes().await, [0, 2, 4]);
+    }
+}

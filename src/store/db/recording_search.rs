@@ -1,0 +1,216 @@
+//! Finding recordings by time, for playback.
+
+use bytes::Bytes;
+use sqlx::Row as _;
+use sqlx::sqlite::SqliteRow;
+
+use super::Database;
+use super::fragment_list::{self, RecordedFragment};
+use super::recording_table::{FILE, MAX_FILE_MS, MAX_FILES, RecordedFile, file, to_u64};
+
+/// The longest time by which consecutive files of a span can differ from each other, because times are rounded.
+const TOLERANCE_MS: i64 = 2;
+
+/// The init segment that files have in common.
+#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordedFormat {
+    /// The id in the database. Files with the same format have equal parameter sets.
+    pub id: i64,
+    /// `ftyp` and `moov`.
+    pub init: Bytes,
+    /// The RFC 6381 codecs of the tracks, separated by commas.
+    pub codecs: String,
+    /// Width of the picture in pixels.
+    pub width: u16,
+    /// Height of the picture in pixels.
+    pub height: u16,
+}
+
+/// A time with recordings, without gaps.
+#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimelineSpan {
+    /// The beginning.
+    pub start_at: i64,
+    /// The end.
+    pub end_at: i64,
+    /// The bytes of the files.
+    pub bytes: u64,
+    /// True if all files are protected from deletion.
+    pub is_locked: bool,
+    /// True if something has happened to the camera in this time.
+    pub has_event: bool,
+}
+
+#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
+impl RecordedFile {
+    /// Returns true if `next` continues this file, so that players need no discontinuity between the two.
+    pub(crate) fn is_continued_by(&self, next: &Self) -> bool {
+        self.span == next.span && (next.start_at - self.end_at).abs() <= TOLERANCE_MS
+    }
+}
+
+#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
+impl Database {
+    /// Returns the same files as [`Database::recorded_files`], with their fragments. An open file has no fragments
+    /// here; the recorder has them in memory.
+    pub(crate) async fn recorded_fragments(
+        &self,
+        stream: i64,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<(RecordedFile, Vec<RecordedFragment>)>, sqlx::Error> {
+        let query = format!(
+            "SELECT f.*, length(i.init) AS init_bytes, b.fragments FROM recorded_files f
+             JOIN recorded_formats i ON i.id = f.format
+             LEFT JOIN recorded_fragments b ON b.file = f.id
+             WHERE f.stream = $1 AND f.start_at > $2 AND f.start_at < $4
+                AND (f.end_at > $3 OR f.is_open)
+             ORDER BY f.id LIMIT {MAX_FILES}"
+        );
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query));
+        let rows = rows.bind(stream).bind(from.saturating_sub(MAX_FILE_MS)).bind(from).bind(to);
+        let rows = rows.fetch_all(&self.pool).await?;
+        let with_fragments = |row: &SqliteRow| {
+            let file = file(row)?;
+            let list: Option<&[u8]> = row.try_get("fragments")?;
+            let fragments = fragments(list.unwrap_or_default(), &file)?;
+            Ok((file, fragments))
+        };
+        rows.iter().map(with_fragments).collect()
+    }
+
+    /// Returns a file; `None` if there is no such file.
+    pub(crate) async fn recorded_file(&self, id: i64) -> Result<Option<RecordedFile>, sqlx::Error> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{FILE} WHERE f.id = $1")));
+        query.bind(id).fetch_optional(&self.pool).await?.as_ref().map(file).transpose()
+    }
+
+    /// Returns the fragments of a closed file; an empty list of an open file.
+    pub(crate) async fn fragments_of(
+        &self,
+        file: &RecordedFile,
+    ) -> Result<Vec<RecordedFragment>, sqlx::Error> {
+        let query = sqlx::query_scalar("SELECT fragments FROM recorded_fragments WHERE file = $1");
+        let list: Option<Vec<u8>> = query.bind(file.id).fetch_optional(&self.pool).await?;
+        fragments(&list.unwrap_or_default(), file)
+    }
+
+    /// Returns the file of a stream that was recording at the time `at`, or the last file before that time.
+    pub(crate) async fn recorded_file_at(
+        &self,
+        stream: i64,
+        at: i64,
+    ) -> Result<Option<RecordedFile>, sqlx::Error> {
+        let query = format!(
+            "{FILE} WHERE f.stream = $1 AND f.start_at <= $2 ORDER BY f.start_at DESC, f.id DESC LIMIT 1"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(stream).bind(at);
+        query.fetch_optional(&self.pool).await?.as_ref().map(file).transpose()
+    }
+
+    /// Returns the format with this id; `None` if there is no such format.
+    pub(crate) async fn recorded_format(
+        &self,
+        id: i64,
+    ) -> Result<Option<RecordedFormat>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM recorded_formats WHERE id = $1").bind(id);
+        query.fetch_optional(&self.pool).await?.as_ref().map(format).transpose()
+    }
+
+    /// Returns the beginning of the first and the end of the last file of a stream; `None` without files.
+    pub(crate) async fn recorded_range(
+        &self,
+        stream: i64,
+    ) -> Result<Option<(i64, i64)>, sqlx::Error> {
+        let first = sqlx::query_scalar::<_, Option<i64>>(
+            "SELECT MIN(start_at) FROM recorded_files WHERE stream = $1",
+        );
+        let last = sqlx::query_scalar::<_, i64>(
+            "SELECT end_at FROM recorded_files WHERE stream = $1 ORDER BY start_at DESC LIMIT 1",
+        );
+        let first = first.bind(stream).fetch_one(&self.pool).await?;
+        let last = last.bind(stream).fetch_optional(&self.pool).await?;
+        Ok(first.zip(last))
+    }
+
+    /// Returns whether a stream has recordings in each of these days. The days are given by their limits: the first day
+    /// begins at the first limit and ends at the second one, where the second day begins. So the days can be those of
+    /// any time zone.
+    pub(crate) async fn days_with_recordings(
+        &self,
+        stream: i64,
+        limits: &[i64],
+    ) -> Result<Vec<bool>, sqlx::Error> {
+        let mut connection = self.pool.acquire().await?;
+        let mut days = Vec::with_capacity(limits.len());
+        for (begin, end) in limits.iter().zip(limits.iter().skip(1)) {
+            let query = sqlx::query_scalar(
+                "SELECT EXISTS (SELECT 1 FROM recorded_files
+                 WHERE stream = $1 AND start_at > $2 AND start_at < $4
+                    AND (end_at > $3 OR is_open))",
+            );
+            let query = query.bind(stream).bind(begin.saturating_sub(MAX_FILE_MS));
+            days.push(query.bind(begin).bind(end).fetch_one(&mut *connection).await?);
+        }
+        Ok(days)
+    }
+
+    /// Returns the times from `from` to `to` in which a stream has recordings. Files that continue each other are one
+    /// time.
+    pub(crate) async fn recorded_spans(
+        &self,
+        stream: i64,
+        from: i64,
+        to: i64,
+    ) -> Result<Vec<TimelineSpan>, sqlx::Error> {
+        let query = sqlx::query_as::<_, (i64, i64, i64, i64, bool, bool)>(
+            "SELECT span, start_at, end_at, bytes, is_locked, has_event FROM recorded_files
+             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)
+             ORDER BY start_at, id",
+        );
+        let query = query.bind(stream).bind(from.saturating_sub(MAX_FILE_MS)).bind(from).bind(to);
+        let mut spans: Vec<TimelineSpan> = Vec::new();
+        let mut last = None;
+        for (span, start_at, end_at, bytes, is_locked, has_event) in
+            query.fetch_all(&self.pool).await?
+        {
+            let bytes = to_u64(bytes);
+            let before = spans.last_mut().filter(|before| {
+                last == Some(span) && (start_at - before.end_at).abs() <= TOLERANCE_MS
+            });
+            last = Some(span);
+            if let Some(before) = before {
+                before.end_at = end_at;
+                before.bytes += bytes;
+                before.is_locked &= is_locked;
+                before.has_event |= has_event;
+            } else {
+                spans.push(TimelineSpan { start_at, end_at, bytes, is_locked, has_event });
+            }
+        }
+        Ok(spans)
+    }
+}
+
+#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
+fn format(row: &SqliteRow) -> Result<RecordedFormat, sqlx::Error> {
+    Ok(RecordedFormat {
+        id: row.try_get("id")?,
+        init: row.try_get::<Vec<u8>, _>("init")?.into(),
+        codecs: row.try_get("codecs")?,
+        width: row.try_get("width")?,
+        height: row.try_get("height")?,
+    })
+}
+
+#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
+/// Decodes a file's list of fragments.
+fn fragments(list: &[u8], file: &RecordedFile) -> Result<Vec<RecordedFragment>, sqlx::Error> {
+    let damaged = || sqlx::Error::Decode(format!("damaged fragments of file {}", file.id).into());
+    fragment_list::decode(list, file.init_bytes).ok_or_else(damaged)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,309 @@
+//! The tables of recordings: changes. The counters of bytes per day change in the same transactions as the files.
+
+use bytes::Bytes;
+use sqlx::Row as _;
+
+use super::recording_table::{DAY_MS, Offsite, RecordedFile, file};
+use super::{Database, WriteTransaction, fragment_list};
+use crate::camera::id::{CameraId, Profile};
+use crate::camera::identity_tag::IdentityTag;
+use crate::store::db::fragment_list::RecordedFragment;
+
+/// The most files that one transaction deletes, so that other writers wait for a few milliseconds at most.
+pub(crate) const MAX_DELETED: usize = 50;
+
+/// A new file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NewFile {
+    /// The id of the stream.
+    pub stream: i64,
+    /// The id of the directory.
+    pub dir: i64,
+    /// The id of the format.
+    pub format: i64,
+    /// The number of the span.
+    pub span: i64,
+    /// The time of the first frame, in UTC milliseconds.
+    pub start_at: i64,
+    /// The decode time of the first frame of video, in ticks of the video track.
+    pub decode_time: u64,
+    /// True if something has happened to the camera at this time.
+    pub has_event: bool,
+}
+
+/// The content of a file that is complete.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClosedFile {
+    /// The end of the last frame, in UTC milliseconds.
+    pub end_at: i64,
+    /// Size of the whole file in bytes.
+    pub bytes: u64,
+    /// The number of frames of video.
+    pub frames: u32,
+    /// The fragments.
+    pub fragments: Vec<RecordedFragment>,
+    /// True if something has happened to the camera at this time.
+    pub has_event: bool,
+    /// The wanted state of the copy off-site.
+    pub offsite: Offsite,
+}
+
+/// A selection of files for deletion. All conditions must apply. Locked files, open files and files without a local copy
+/// are never selected.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Deletable {
+    /// Only files of this stream; `None` for all streams.
+    pub stream: Option<i64>,
+    /// Only files in this directory; `None` for all directories.
+    pub dir: Option<i64>,
+    /// Only files that end before this time.
+    pub before: i64,
+    /// If true, also files at whose time something has happened to the camera.
+    pub with_events: bool,
+}
+
+impl WriteTransaction {
+    /// Adds a directory, or notes its new path. Returns its id.
+    pub(crate) async fn put_recording_dir(
+        &mut self,
+        marker: &str,
+        path: &str,
+    ) -> Result<i64, sqlx::Error> {
+        let query = sqlx::query_scalar(
+            "INSERT INTO recording_dirs (marker, path) VALUES ($1, $2)
+             ON CONFLICT (marker) DO UPDATE SET path = excluded.path RETURNING id",
+        );
+        query.bind(marker).bind(path).fetch_one(&mut *self.connection).await
+    }
+
+    /// Adds a stream whose new files go to the directory `dir`, or changes the directory of a known stream. Returns its
+    /// id.
+    pub(crate) async fn put_recorded_stream(
+        &mut self,
+        camera: &CameraId,
+        identity: IdentityTag,
+        profile: Profile,
+        dir: i64,
+    ) -> Result<i64, sqlx::Error> {
+        let query = sqlx::query_scalar(
+            "INSERT INTO recorded_streams (camera, identity, profile, dir)
+             VALUES ($1, $2, $3, $4)
+             ON CONFLICT (camera, identity, profile) DO UPDATE SET dir = excluded.dir
+             RETURNING id",
+        );
+        let query = query.bind(camera.as_str()).bind(identity.to_i64()).bind(profile.as_str());
+        query.bind(dir).fetch_one(&mut *self.connection).await
+    }
+
+    /// Adds a format, unless there is one with this `digest`. Returns its id.
+    pub(crate) async fn put_recorded_format(
+        &mut self,
+        digest: &[u8; 32],
+        init: &Bytes,
+        codecs: &str,
+        (width, height): (u16, u16),
+    ) -> Result<i64, sqlx::Error> {
+        let known = sqlx::query_scalar("SELECT id FROM recorded_formats WHERE digest = $1");
+        let known = known.bind(&digest[..]).fetch_optional(&mut *self.connection).await?;
+        if let Some(id) = known {
+            return Ok(id);
+        }
+        let query = sqlx::query_scalar(
+            "INSERT INTO recorded_formats (digest, init, codecs, width, height)
+             VALUES ($1, $2, $3, $4, $5) RETURNING id",
+        );
+        let query = query.bind(&digest[..]).bind(&init[..]).bind(codecs).bind(width).bind(height);
+        query.fetch_one(&mut *self.connection).await
+    }
+
+    /// Adds an open file. Returns its id.
+    pub(crate) async fn open_file(&mut self, new: &NewFile) -> Result<i64, sqlx::Error> {
+        let query = sqlx::query_scalar(
+            "INSERT INTO recorded_files (stream, dir, format, span, start_at, end_at, decode_time,
+                bytes, frames, is_open, is_locked, has_event, is_local, offsite)
+             VALUES ($1, $2, $3, $4, $5, $5, $6, 0, 0, TRUE, FALSE, $7, TRUE, 0) RETURNING id",
+        );
+        let query = query.bind(new.stream).bind(new.dir).bind(new.format).bind(new.span);
+        let query = query.bind(new.start_at).bind(to_i64(new.decode_time)).bind(new.has_event);
+        query.fetch_one(&mut *self.connection).await
+    }
+
+    /// Closes an open file, and counts its bytes. Returns false, and changes nothing, if the file is not open.
+    pub(crate) async fn close_file(
+        &mut self,
+        id: i64,
+        closed: &ClosedFile,
+    ) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query(
+            "UPDATE recorded_files SET end_at = $2, bytes = $3, frames = $4, is_open = FALSE,
+                has_event = has_event OR $5, offsite = $6
+             WHERE id = $1 AND is_open RETURNING stream, start_at",
+        );
+        let offsite = match closed.offsite {
+            Offsite::None => 0,
+            Offsite::Wanted => 1,
+            Offsite::Stored => 2,
+        };
+        let query = query.bind(id).bind(closed.end_at).bind(to_i64(closed.bytes));
+        let query = query.bind(closed.frames).bind(closed.has_event).bind(offsite);
+        let Some(row) = query.fetch_optional(&mut *self.connection).await? else {
+            return Ok(false);
+        };
+        let query = sqlx::query(
+            "INSERT INTO recorded_fragments (file, fragments) VALUES ($1, $2)
+             ON CONFLICT (file) DO UPDATE SET fragments = excluded.fragments",
+        );
+        let list = fragment_list::encode(&closed.fragments);
+        query.bind(id).bind(list).execute(&mut *self.connection).await?;
+        let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
+        self.count_file(stream, start_at, to_i64(closed.bytes), 1).await?;
+        Ok(true)
+    }
+
+    /// Marks the files of a stream that overlap a time as files with an event.
+    pub(crate) async fn mark_event(
+        &mut self,
+        stream: i64,
+        from: i64,
+        to: i64,
+    ) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "UPDATE recorded_files SET has_event = TRUE
+             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
+        );
+        let query = query.bind(stream).bind(from - super::recording_table::MAX_FILE_MS);
+        query.bind(from).bind(to).execute(&mut *self.connection).await.map(drop)
+    }
+
+    /// Protects the files of a stream that overlap a time from deletion, or ends the protection. Returns the number of
+    /// these files.
+    pub(crate) async fn lock_files(
+        &mut self,
+        stream: i64,
+        (from, to): (i64, i64),
+        is_locked: bool,
+    ) -> Result<u64, sqlx::Error> {
+        let query = sqlx::query(
+            "UPDATE recorded_files SET is_locked = $5
+             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
+        );
+        let query = query.bind(stream).bind(from - super::recording_table::MAX_FILE_MS);
+        let query = query.bind(from).bind(to).bind(is_locked);
+        Ok(query.execute(&mut *self.connection).await?.rows_affected())
+    }
+
+    /// Deletes the rows of these files, which must be at most [`MAX_DELETED`], and subtracts their bytes. The files
+    /// themselves must have been deleted before.
+    pub(crate) async fn delete_files(&mut self, ids: &[i64]) -> Result<(), sqlx::Error> {
+        for id in ids.iter().take(MAX_DELETED) {
+            let query = sqlx::query(
+                "DELETE FROM recorded_files WHERE id = $1 RETURNING stream, start_at, bytes, is_open",
+            );
+            let Some(row) = query.bind(id).fetch_optional(&mut *self.connection).await? else {
+                continue;
+            };
+            if !row.try_get::<bool, _>("is_open")? {
+                let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
+                self.count_file(stream, start_at, -row.try_get::<i64, _>("bytes")?, -1).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Notes that the local copies of these files are gone.
+    pub(crate) async fn forget_local_files(&mut self, ids: &[i64]) -> Result<(), sqlx::Error> {
+        for id in ids {
+            let query = "UPDATE recorded_files SET is_local = FALSE WHERE id = $1";
+            sqlx::query(query).bind(id).execute(&mut *self.connection).await?;
+        }
+        Ok(())
+    }
+
+    /// Marks all recordings of a camera for deletion. Returns whether there are any.
+    pub(crate) async fn delete_recordings_of(
+        &mut self,
+        camera: &CameraId,
+        identity: IdentityTag,
+    ) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query(
+            "UPDATE recorded_streams SET is_deleted = TRUE WHERE camera = $1 AND identity = $2",
+        );
+        let query = query.bind(camera.as_str()).bind(identity.to_i64());
+        Ok(query.execute(&mut *self.connection).await?.rows_affected() > 0)
+    }
+
+    /// Deletes a stream that has no files. Returns whether it was deleted.
+    pub(crate) async fn delete_recorded_stream(
+        &mut self,
+        stream: i64,
+    ) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query(
+            "DELETE FROM recorded_streams
+             WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM recorded_files WHERE stream = $1)",
+        );
+        Ok(query.bind(stream).execute(&mut *self.connection).await?.rows_affected() > 0)
+    }
+
+    /// Adds to the counters of the day on which `start_at` is. Deletes counters that have become zero.
+    async fn count_file(
+        &mut self,
+        stream: i64,
+        start_at: i64,
+        bytes: i64,
+        files: i64,
+    ) -> Result<(), sqlx::Error> {
+        let day = start_at.div_euclid(DAY_MS);
+        let query = sqlx::query(
+            "INSERT INTO recorded_days (stream, day, bytes, files) VALUES ($1, $2, $3, $4)
+             ON CONFLICT (stream, day) DO UPDATE SET
+                bytes = bytes + excluded.bytes, files = files + excluded.files",
+        );
+        let query = query.bind(stream).bind(day).bind(bytes).bind(files);
+        query.execute(&mut *self.connection).await?;
+        if files < 0 {
+            let query = "DELETE FROM recorded_days WHERE stream = $1 AND day = $2 AND files <= 0";
+            sqlx::query(query).bind(stream).bind(day).execute(&mut *self.connection).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Database {
+    /// Returns some files of a stream, at most [`MAX_DELETED`].
+    pub(crate) async fn some_files(&self, stream: i64) -> Result<Vec<RecordedFile>, sqlx::Error> {
+        let query = format!(
+            "SELECT f.*, length(i.init) AS init_bytes FROM recorded_files f
+             JOIN recorded_formats i ON i.id = f.format
+             WHERE f.stream = $1 LIMIT {MAX_DELETED}"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(stream);
+        query.fetch_all(&self.pool).await?.iter().map(file).collect()
+    }
+
+    /// Returns the oldest files that a selection contains, at most [`MAX_DELETED`].
+    pub(crate) async fn deletable_files(
+        &self,
+        selection: Deletable,
+    ) -> Result<Vec<RecordedFile>, sqlx::Error> {
+        // The index by time serves the first query, and the order of the ids the second one.
+        let (condition, order) = match selection.stream {
+            Some(_) => ("f.stream = $1 AND f.start_at < $3", "f.start_at"),
+            None => ("$1 IS NULL", "f.id"),
+        };
+        let query = format!(
+            "SELECT f.*, length(i.init) AS init_bytes FROM recorded_files f
+             JOIN recorded_formats i ON i.id = f.format
+             WHERE {condition} AND ($2 IS NULL OR f.dir = $2) AND f.end_at <= $3
+                AND ($4 OR NOT f.has_event)
+                AND NOT f.is_locked AND NOT f.is_open AND f.is_local
+             ORDER BY {order} LIMIT {MAX_DELETED}"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(selection.stream);
+        let query = query.bind(selection.dir).bind(selection.before).bind(selection.with_events);
+        query.fetch_all(&self.pool).await?.iter().map(file).collect()
+    }
+}
+
+fn to_i64(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
