@@ -55,7 +55,7 @@ describe("commands", () => {
       parts.push(await part);
       return parts.at(-1);
     };
-    const serviceWithoutKeys = await start(Service.start());
+    const serviceWithoutKeys = await start(Service.start({ RECORDINGS_DIRS: join(directory, "recordings") }));
     const serviceWithKeys = await start(Service.start({ API_KEYS: `shop:admin:${API_KEY}` }, ["--no-demo"]));
     const camera = await start(Camera.start(0, CAMERA_OPTIONS));
     const onvifPort = await startOnvif(camera.port);

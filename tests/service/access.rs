@@ -46,7 +46,7 @@ fn matches(path: &str, pattern: &str) -> bool {
 
 /// Starts a manager with API keys and two cameras: "own" of user 42, and "foreign" of user 43.
 async fn start_with_keys(camera: &Camera) -> Manager {
-    let manager = Manager::start(&[("API_KEYS", KEYS)]).await;
+    let manager = Manager::start(&[("API_KEYS", KEYS), ("RECORDINGS_DIRS", "recordings")]).await;
     add_cameras(&manager, camera).await;
     manager
 }
@@ -92,6 +92,26 @@ fn event_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
         (Method::POST, "/api/cameras/foreign/events", door(), [201, 403, 403]),
         (Method::GET, "/streams/own/events", Value::Null, [200, 200, 200]),
         (Method::GET, "/streams/foreign/events", Value::Null, [200, 403, 200]),
+    ]
+}
+
+/// Returns requests about recordings, as `event_requests` does.
+fn recording_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
+    let now = || json!({ "seconds": 60 });
+    let span = ("2026-11-30T14:00:00Z", "2026-11-30T15:00:00Z");
+    let locked = || json!({ "from": span.0, "to": span.1, "locked": true });
+    vec![
+        (Method::GET, "/api/recordings/storage", Value::Null, [200, 403, 403]),
+        (Method::GET, "/api/cameras/own/recording", Value::Null, [200, 200, 403]),
+        (Method::GET, "/api/cameras/foreign/recording", Value::Null, [200, 403, 403]),
+        (Method::POST, "/api/cameras/own/recording", now(), [200, 200, 403]),
+        (Method::POST, "/api/cameras/foreign/recording", now(), [200, 403, 403]),
+        (Method::DELETE, "/api/cameras/own/recording", Value::Null, [204, 204, 403]),
+        (Method::DELETE, "/api/cameras/foreign/recording", Value::Null, [204, 403, 403]),
+        (Method::PUT, "/api/cameras/own/recordings/lock", locked(), [200, 200, 403]),
+        (Method::PUT, "/api/cameras/foreign/recordings/lock", locked(), [200, 403, 403]),
+        (Method::DELETE, "/api/cameras/own/recordings", Value::Null, [200, 200, 403]),
+        (Method::DELETE, "/api/cameras/foreign/recordings", Value::Null, [200, 403, 403]),
     ]
 }
 
@@ -174,7 +194,8 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/livez", empty.clone(), [200, 200, 200]),
         (Method::GET, "/readyz", empty.clone(), [200, 200, 200]),
     ];
-    let table: Vec<_> = event_requests().into_iter().chain(table).collect();
+    let table: Vec<_> =
+        event_requests().into_iter().chain(recording_requests()).chain(table).collect();
     let endpoints: Vec<_> = table.iter().map(|(method, path, ..)| (method, *path)).collect();
     assert_are_all(&endpoints, &manager.get("/api/openapi.json").await.body);
     for (method, path, body, expected) in table {

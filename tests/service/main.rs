@@ -38,6 +38,7 @@ mod playback;
 mod playing;
 mod proxies;
 mod reachability;
+mod recordings;
 mod renditions;
 mod restart;
 mod shutdown;
