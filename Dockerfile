@@ -58,8 +58,9 @@ COPY --from=build /usr/local/bin/stream-manager /usr/local/bin/
 COPY --from=ffmpeg /usr/local/bin/ffmpeg /usr/local/bin/
 RUN ffmpeg -version >/dev/null
 
-# At STREAM_DIR, mount a tmpfs to which user 10001 can write; at /data, mount a persistent volume, and another one at
-# /recordings if cameras are recorded. If TLS is self-signed, mount a second persistent volume at TLS_DIR, which the group 10001 can read. nginx reaches the manager
+# At STREAM_DIR, mount a tmpfs to which user 10001 can write; at /data, mount a persistent volume. If cameras are to be
+# recorded, mount a persistent volume at /recordings and set RECORDINGS_DIRS=/recordings. If TLS is
+# self-signed, mount a second persistent volume at TLS_DIR, which the group 10001 can read. nginx reaches the manager
 # through BIND_SOCKET, a socket on that tmpfs. The manager listens on all addresses of the container (BIND_ADDR), for
 # back ends and Prometheus servers that use the API without nginx. Do not attach the container to a network with
 # other containers unless you trust them.
@@ -134,7 +135,7 @@ ENV NGINX_USER=nginx \
     CORS_ORIGINS=* \
     TLS_DIR=/tls \
     NGINX_ENVSUBST_OUTPUT_DIR=/run/nginx \
-    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|NGINX_ACCESS_LOG|NGINX_ERROR_LOG|START_WAIT_SECONDS|CORS_ORIGINS|NGINX_BASE_PATH|NGINX_FRAME_ANCESTORS|NGINX_HSTS|NGINX_REDIRECT|NGINX_TLS|NGINX_TLS_LISTEN|NGINX_TRUSTED_PROXIES)$'
+    NGINX_ENVSUBST_FILTER='^(NGINX_USER|NGINX_LISTEN|NGINX_RUN_DIR|MANAGER_ADDR|STREAM_DIR|WEB_DIR|NGINX_ACCESS_LOG|NGINX_ERROR_LOG|START_WAIT_SECONDS|CORS_ORIGINS|NGINX_BASE_PATH|NGINX_FRAME_ANCESTORS|NGINX_HSTS|NGINX_RECORDINGS|NGINX_REDIRECT|NGINX_TLS|NGINX_TLS_LISTEN|NGINX_TRUSTED_PROXIES)$'
 EXPOSE 8080
 # The user `nginx` of the base image.
 USER 101:101

@@ -206,7 +206,7 @@ render_nginx() {
     shift
     # shellcheck disable=SC2016 # envsubst fills this in
     names=$(printf '${%s} ' "${@%%=*}" NGINX_BASE_PATH NGINX_FRAME_ANCESTORS \
-        NGINX_HSTS NGINX_REDIRECT NGINX_TLS NGINX_TLS_LISTEN NGINX_TRUSTED_PROXIES)
+        NGINX_HSTS NGINX_RECORDINGS NGINX_REDIRECT NGINX_TLS NGINX_TLS_LISTEN NGINX_TRUSTED_PROXIES)
     # shellcheck disable=SC2016 # the other shell expands this
     env "$@" sh -euc '. "$1/variables.sh" && envsubst "$2" <"$1/nginx.conf.template"' \
         sh "$root/nginx" "$names" >"$file"

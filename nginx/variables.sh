@@ -15,6 +15,28 @@ for network in $(printf '%s' "${TRUSTED_PROXIES:-}" | tr ',' ' '); do
 done
 export NGINX_TRUSTED_PROXIES
 
+# The locations of the directories in RECORDINGS_DIRS, by their positions.
+NGINX_RECORDINGS='' recordings_index=0
+recordings_rest=${RECORDINGS_DIRS:-}
+while [ -n "$recordings_rest" ]; do
+    recordings_dir=${recordings_rest%%,*}
+    case $recordings_rest in
+        *,*) recordings_rest=${recordings_rest#*,} ;;
+        *) recordings_rest= ;;
+    esac
+    recordings_dir=$(printf '%s' "$recordings_dir" | sed 's/^[[:space:]]*//; s/[[:space:]]*$//; s|//*$||')
+    [ -n "$recordings_dir" ] || continue
+    case $recordings_dir in
+        *[\"\$\\]*) refuse_settings "RECORDINGS_DIRS=$RECORDINGS_DIRS is invalid; a path cannot contain \", \$ or \\" ;;
+        /*) ;;
+        *) refuse_settings "RECORDINGS_DIRS=$RECORDINGS_DIRS is invalid; nginx needs absolute paths" ;;
+    esac
+    NGINX_RECORDINGS="$NGINX_RECORDINGS location /internal/recordings/$recordings_index/"
+    NGINX_RECORDINGS="$NGINX_RECORDINGS { internal; alias \"$recordings_dir/\"; }"
+    recordings_index=$((recordings_index + 1))
+done
+export NGINX_RECORDINGS
+
 # Refuses values with which the origins would have no effect, or would change other directives of the
 # Content-Security-Policy.
 case "${CORS_ORIGINS:-} " in

@@ -40,6 +40,7 @@ use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::live::Pictures;
+use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, PlaybackError, secret};
 use crate::reachability::monitor::ReachabilityMonitor;
@@ -173,6 +174,7 @@ impl Service {
         let decoder = Decoder::new(config.ffmpeg_bin.clone(), spawner.clone());
         let counters = registry.resources().counters.clone();
         let pictures = Pictures::new(decoder.clone(), counters.clone());
+        let recorded_pictures = RecordedPictures::new(decoder.clone());
         let snapshots = Snapshots::new(decoder, counters);
         let webrtc = WebRtc::start(&settings::webrtc(config));
         let recorder = recorder(config, &cameras, bus).await?;
@@ -185,6 +187,7 @@ impl Service {
             webrtc,
             opus: OpusEncoders::new(config.ffmpeg_bin.clone(), spawner.clone()),
             snapshots,
+            recorded_pictures,
             pictures,
             events,
             recorder,

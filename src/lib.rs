@@ -21,6 +21,7 @@
 //! | the HTTP API | [`api`] |
 //! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
+//! | recordings, for players | [`recordings`] |
 //! | outputs, which serve streams | [`output`] |
 //! | pictures | [`pictures`] |
 //! | the lifecycle of streams | [`stream`] |
@@ -56,6 +57,7 @@ pub mod parts;
 mod pictures;
 mod playback;
 mod reachability;
+mod recordings;
 #[cfg(test)]
 mod reference;
 mod service;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
+use super::rights::{ADDITIONAL, Right, Rights};
 use crate::camera::id::{ID_RULE, is_id};
 
 /// The smallest length of a secret, in characters. An attacker who knows the hash of a shorter secret
@@ -44,13 +45,17 @@ pub(crate) struct ApiKey {
     pub name: String,
     /// The permissions of the key's holder.
     pub role: Role,
+    /// The rights of the key's holder: those of the role, and further ones.
+    pub rights: Rights,
     hash: [u8; 32],
 }
 
 impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, role, hash: _ } = self;
-        f.debug_struct("ApiKey").field("name", name).field("role", role).finish_non_exhaustive()
+        let Self { name, role, rights, hash: _ } = self;
+        let mut debug = f.debug_struct("ApiKey");
+        debug.field("name", name).field("role", role).field("rights", rights);
+        debug.finish_non_exhaustive()
     }
 }
 
@@ -99,6 +104,9 @@ pub(crate) enum EntryError {
     /// The role does not exist.
     #[error("has a role that is not admin, user or viewer")]
     Role,
+    /// A right after the role does not exist.
+    #[error("has a right after the role that is not {ADDITIONAL}")]
+    Right,
     /// The secret is too short, or contains characters other than printable ASCII.
     #[error("needs a secret of at least 16 printable ASCII characters")]
     Secret,
@@ -141,7 +149,7 @@ impl ApiKeys {
     }
 
     /// Parses entries `name:role:secret` or `name:role:sha256:<64 hex digits>`, separated by commas
-    /// or white space. A `#` at the beginning of an entry starts a comment, which ends with the
+    /// or white space. Further rights follow the role, each after a `+`. A `#` at the beginning of an entry starts a comment, which ends with the
     /// line. The hash is the SHA-256 of the secret alone: `printf %s SECRET | sha256sum`.
     pub(crate) fn parse(text: &str) -> Result<Self, ApiKeysError> {
         let entries = (1..).zip(text.lines()).flat_map(|(line, text)| {
@@ -189,8 +197,11 @@ fn parse_entry(entry: &str) -> Result<ApiKey, EntryError> {
     if hash == self::hash("") {
         return Err(EntryError::EmptySecret);
     }
-    let role = Role::parse(role).ok_or(EntryError::Role)?;
-    Ok(ApiKey { name: name.to_owned(), role, hash })
+    let mut parts = role.split('+');
+    let role = parts.next().and_then(Role::parse).ok_or(EntryError::Role)?;
+    let further: Option<Rights> = parts.map(Right::parse).collect();
+    let rights = Rights::of_role(role).and(further.ok_or(EntryError::Right)?);
+    Ok(ApiKey { name: name.to_owned(), role, rights, hash })
 }
 
 /// Returns `key`, or an error if one of `others` has the same name or the same secret.
@@ -263,6 +274,19 @@ mod tests {
     }
 
     #[test]
+    fn rights_follow_the_role() {
+        let text = format!(
+            "a:viewer:0123456789abcdef b:viewer+recordings:{SECRET}2 c:user+recordings:sha256:{HASH}"
+        );
+        let keys = ApiKeys::parse(&text).expect("three keys");
+        let rights = |secret: &str| keys.find(secret).map(|key| (key.role, key.rights.to_text()));
+        assert_eq!(rights("0123456789abcdef"), Some((Role::Viewer, "live".to_owned())));
+        let both = "live,recordings".to_owned();
+        assert_eq!(rights(&format!("{SECRET}2")), Some((Role::Viewer, both.clone())));
+        assert_eq!(rights(SECRET), Some((Role::User, both)));
+    }
+
+    #[test]
     fn text_without_entries_has_no_keys() {
         for text in ["", " \n ", ",,", "# a:admin:0123456789abcdef"] {
             let keys = ApiKeys::parse(text).expect(text);
@@ -286,6 +310,10 @@ mod tests {
             (format!("a:root:{SECRET}"), "a role"),
             (format!("a:Admin:{SECRET}"), "a role"),
             (format!("a::{SECRET}"), "a role"),
+            (format!("a:user+:{SECRET}"), "a right"),
+            (format!("a:user+admin:{SECRET}"), "a right"),
+            (format!("a:user+recordings+x:{SECRET}"), "a right"),
+            (format!("a:+recordings:{SECRET}"), "a role"),
             (format!("a:{SECRET}:user"), "a secret"),
             (format!("{SECRET}:user:a"), "a secret"),
             ("a:user:".to_owned(), "a secret"),
@@ -317,7 +345,7 @@ mod tests {
         let keys = ApiKeys::parse(&format!("a:user:{SECRET}")).expect("a key");
         assert_eq!(
             format!("{keys:?}"),
-            r#"ApiKeys { keys: [ApiKey { name: "a", role: User, .. }] }"#
+            r#"ApiKeys { keys: [ApiKey { name: "a", role: User, rights: {"live"}, .. }] }"#
         );
     }
 

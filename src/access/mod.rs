@@ -6,6 +6,8 @@
 //! | `user` | search for cameras and add them; do everything with the cameras whose owner is the key's name |
 //! | `admin` | everything |
 //!
+//! [`rights`] lists what else a key can permit.
+//!
 //! The same keys are valid for the API and for media. Without `API_KEYS`, there is one admin key, which the
 //! manager has created. With `ALLOW_ANONYMOUS`, there are no keys; the manager then listens on loopback only,
 //! and every caller on this machine has all permissions.
@@ -21,11 +23,13 @@ use crate::base::host::is_this_machine;
 use crate::camera::id::CameraId;
 use credentials::Credentials;
 use keys::{ApiKeys, ApiKeysError, Role};
+use rights::{Right, Rights};
 
 pub(crate) mod admin_key;
 pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod permit;
+pub(crate) mod rights;
 
 /// The number of wrong keys from one address that are refused with 401 within [`WINDOW`]. Further
 /// wrong keys are refused with 429, until that time has passed.
@@ -44,6 +48,7 @@ pub(crate) struct Caller {
     /// The name of the API key; `None` if there are no keys, or if the endpoint requires no key.
     key: Option<String>,
     role: Role,
+    rights: Rights,
 }
 
 /// Authenticates callers by their API keys.
@@ -74,7 +79,7 @@ impl Access {
     pub(crate) fn caller(&self, shown: &Credentials<'_>) -> Result<Caller, Error> {
         if self.keys.is_empty() {
             ensure_local(shown)?;
-            return Ok(Caller { key: None, role: Role::Admin });
+            return Ok(Caller::without_key(Role::Admin));
         }
         let Some(key) = shown.key() else { return Err(self.no_key()) };
         self.find(key).ok_or_else(|| self.failed(shown.address.unwrap_or_default()))
@@ -111,7 +116,7 @@ impl Access {
 
     fn find(&self, key: &str) -> Option<Caller> {
         let key = self.keys.find(key)?;
-        Some(Caller { key: Some(key.name.clone()), role: key.role })
+        Some(Caller { key: Some(key.name.clone()), role: key.role, rights: key.rights })
     }
 
     /// Counts a wrong key from this address, unless [`MAX_ADDRESSES`] has been reached. Returns the error
@@ -142,7 +147,11 @@ impl Access {
 impl Caller {
     /// Creates the caller for endpoints that require no API key.
     pub(crate) fn anonymous() -> Self {
-        Self { key: None, role: Role::Viewer }
+        Self::without_key(Role::Viewer)
+    }
+
+    fn without_key(role: Role) -> Self {
+        Self { key: None, role, rights: Rights::of_role(role) }
     }
 
     /// Returns the name of the API key; `None` if there are no keys, or if the endpoint requires no
@@ -159,6 +168,16 @@ impl Caller {
     /// Returns the caller's role.
     pub(crate) fn role(&self) -> Role {
         self.role
+    }
+
+    /// Returns the caller's rights.
+    pub(crate) fn rights(&self) -> Rights {
+        self.rights
+    }
+
+    /// Fails if the caller does not have a right.
+    pub(crate) fn ensure_right(&self, right: Right) -> Result<(), Error> {
+        self.rights.ensure(right)
     }
 
     /// Fails if the caller's role has fewer permissions than `role`.

@@ -16,6 +16,7 @@
 //! | [`credentials`] | the headers of a request that show the sender and the sender's credentials |
 //! | [`websocket`] | opening a WebSocket, and its messages |
 //! | [`input`] | reading the input of a request, within limits |
+//! | [`byte_range`] | the header that requests a part of a file |
 //! | [`reply`] | responses, and the HTTP status of each kind of error |
 //! | [`wire`] | JSON types that several resources use |
 //! | [`operation`], [`failures`], [`schema`] | the documentation of one endpoint |
@@ -25,6 +26,7 @@
 //! reads no files of streams and writes no playlists; lower layers do that.
 
 pub(crate) mod aliases;
+mod byte_range;
 pub(crate) mod cameras;
 mod connection;
 pub(crate) mod context;
@@ -39,6 +41,7 @@ pub(crate) mod metrics;
 pub(crate) mod openapi;
 mod operation;
 pub(crate) mod recorder;
+pub(crate) mod recordings;
 pub(crate) mod reply;
 pub(crate) mod route;
 pub(crate) mod router;

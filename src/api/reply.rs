@@ -9,7 +9,8 @@ use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Frame;
 use hyper::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName,
+    HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Response, StatusCode};
 use serde::Serialize;
@@ -17,7 +18,10 @@ use tokio::sync::mpsc;
 use tracing::warn;
 use utoipa::ToSchema;
 
+use super::byte_range::ByteRange;
+use crate::access::permit::Permit;
 use crate::base::error::{Error, ErrorKind, chain};
+use crate::recordings::body::Content;
 use crate::service::readiness::{Check, FailedCheck};
 
 /// The content type of most responses.
@@ -30,6 +34,8 @@ pub(super) const PLAYLIST: &str = "application/vnd.apple.mpegurl";
 pub(super) const SDP: &str = "application/sdp";
 /// The content type of pictures.
 pub(super) const JPEG: &str = "image/jpeg";
+/// The content type of recorded files and exports.
+pub(super) const MP4: &str = "video/mp4";
 
 /// The body of a response: bytes in memory, or bytes that are produced while the client reads them.
 pub(super) type Body = UnsyncBoxBody<Bytes, Box<dyn StdError + Send + Sync>>;
@@ -91,6 +97,42 @@ pub(super) fn streaming(content_type: HeaderValue, bytes: mpsc::Receiver<Bytes>)
     reply.headers_mut().insert(CONTENT_TYPE, content_type);
     *reply.body_mut() = Streamed(bytes).boxed_unsync();
     reply
+}
+
+/// Returns a response with the range of `content` that a client requests, which caches must not store. The response ends
+/// early when the permission ends. A response to HEAD has no body.
+pub(super) fn range(
+    is_head: bool,
+    content_type: &'static str,
+    content: &Content,
+    range: ByteRange,
+    permit: Permit,
+) -> Reply {
+    let size = content.size();
+    let Some((first, end)) = range.within(size) else {
+        let detail = format!("the requested range is not in the file, which has {size} bytes");
+        let mut reply = problem(&Error::new(ErrorKind::RangeNotSatisfiable, detail));
+        set(&mut reply, CONTENT_RANGE, format!("bytes */{size}"));
+        return reply;
+    };
+    let mut reply = with_body(StatusCode::OK, content_type, Bytes::new());
+    if range.is_partial() {
+        *reply.status_mut() = StatusCode::PARTIAL_CONTENT;
+        set(&mut reply, CONTENT_RANGE, format!("bytes {first}-{}/{size}", end.saturating_sub(1)));
+    }
+    set(&mut reply, CONTENT_LENGTH, (end - first).to_string());
+    set(&mut reply, ACCEPT_RANGES, "bytes".to_owned());
+    if !is_head {
+        let bytes = content.range(first, end).read(async move { permit.ended().await });
+        *reply.body_mut() = Streamed(bytes).boxed_unsync();
+    }
+    reply
+}
+
+fn set(reply: &mut Reply, name: HeaderName, value: String) {
+    if let Ok(value) = HeaderValue::try_from(value) {
+        reply.headers_mut().insert(name, value);
+    }
 }
 
 /// A body that is produced while the client reads it.
@@ -200,15 +242,19 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         ErrorKind::NotFound
         | ErrorKind::UnknownCamera
         | ErrorKind::UnknownSession
+        | ErrorKind::UnknownShare
+        | ErrorKind::NoRecordings
         | ErrorKind::RecordingsOff
         | ErrorKind::WebrtcUnavailable => StatusCode::NOT_FOUND,
         ErrorKind::WebrtcUnsupported => StatusCode::UNPROCESSABLE_ENTITY,
+        ErrorKind::RangeNotSatisfiable => StatusCode::RANGE_NOT_SATISFIABLE,
         ErrorKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
         ErrorKind::CodecUnsupported => StatusCode::NOT_ACCEPTABLE,
         ErrorKind::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorKind::Stopped
         | ErrorKind::CameraExists
+        | ErrorKind::FormatsDiffer
         | ErrorKind::EventExists
         | ErrorKind::OnvifCertificateUnknown
         | ErrorKind::OnvifCertificateChanged => StatusCode::CONFLICT,

@@ -2,7 +2,8 @@
 
 use super::route::Row;
 use super::{
-    aliases, cameras, discovery, events, media, metrics, recorder, sessions, streams, system,
+    aliases, cameras, discovery, events, media, metrics, recorder, recordings, sessions, streams,
+    system,
 };
 
 /// Returns all rows, in the order of the documentation.
@@ -13,6 +14,7 @@ pub(crate) fn all() -> Vec<Row> {
         discovery::routes(),
         events::routes(),
         recorder::routes(),
+        recordings::routes(),
         sessions::routes(),
         media::routes(),
         system::routes(),

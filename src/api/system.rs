@@ -13,6 +13,7 @@ use super::operation::Operation;
 use super::reply::{self, JSON, Reply};
 use super::route::{Audience, Call, Row};
 use crate::access::keys::Role;
+use crate::access::rights::Rights;
 use crate::base::error::{Error, ErrorKind};
 
 /// The endpoints.
@@ -103,10 +104,14 @@ pub(crate) struct CallerOutput<'a> {
     /// The caller's role; `admin` for every caller if the manager has no keys.
     #[schema(value_type = String, pattern = "^(viewer|user|admin)$")]
     role: Role,
+    /// The caller's rights: `live` for watching cameras now, `recordings` for what was recorded.
+    #[schema(value_type = Vec<String>)]
+    rights: Rights,
 }
 
 fn caller(call: &Call<'_>) -> Reply {
-    reply::json(&CallerOutput { name: call.caller.key(), role: call.caller.role() })
+    let caller = &call.caller;
+    reply::json(&CallerOutput { name: caller.key(), role: caller.role(), rights: caller.rights() })
 }
 
 /// The health of the service.

@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::fingerprint::Fingerprint;
 use crate::base::secret::Secret;
+use crate::base::time::{parse_rfc3339, unix_millis};
 use crate::camera::source::Source;
 
 /// A string that is never shown in logs or responses.
@@ -175,6 +176,33 @@ pub(super) fn parse_flag(text: &str) -> Option<bool> {
         "true" | "1" | "yes" | "on" => Some(true),
         "false" | "0" | "no" | "off" => Some(false),
         _ => None,
+    }
+}
+
+/// Parses a time such as `2026-02-03T04:05:06Z` to UTC milliseconds; `None` if it is missing or empty.
+pub(super) fn optional_time(field: &str, text: Option<&str>) -> Result<Option<i64>, Error> {
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Ok(None) };
+    parse_rfc3339(text).map(unix_millis).map(Some).ok_or_else(|| {
+        let detail = format!("{field} must be a time such as 2026-02-03T04:05:06Z");
+        Error::new(ErrorKind::InvalidRequest, detail)
+    })
+}
+
+/// Parses the beginning and the end of a time to Unix seconds; `None` if both are missing.
+pub(super) fn span_in_seconds(
+    from: Option<&str>,
+    to: Option<&str>,
+) -> Result<Option<(u64, u64)>, Error> {
+    let seconds = |millis: i64| u64::try_from(millis / 1000).unwrap_or(0);
+    match (optional_time("from", from)?, optional_time("to", to)?) {
+        (None, None) => Ok(None),
+        (Some(from), Some(to)) if seconds(from) < seconds(to) => {
+            Ok(Some((seconds(from), seconds(to))))
+        }
+        _ => {
+            let detail = "from and to must both be given, and to must be later than from";
+            Err(Error::new(ErrorKind::InvalidRequest, detail))
+        }
     }
 }
 

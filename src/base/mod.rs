@@ -18,6 +18,7 @@
 //! | [`secret`] | strings that must not be shown |
 //! | [`tasks`] | waiting for several tasks, and noticing that long-lived tasks have ended |
 //! | [`time`] | Unix seconds and RFC 3339 |
+//! | [`time_span`] | a span of wall-clock time |
 //! | [`tls`] | TLS connections to cameras |
 //! | [`url`] | parts of URLs |
 //! | [`varint`] | numbers of variable length |
@@ -38,6 +39,7 @@ pub(crate) mod random;
 pub(crate) mod secret;
 pub(crate) mod tasks;
 pub(crate) mod time;
+pub(crate) mod time_span;
 pub(crate) mod tls;
 pub(crate) mod url;
 pub(crate) mod varint;

@@ -19,7 +19,7 @@ use crate::camera::recording::RecordingMode;
 
 /// Allowed values of `API_KEYS`.
 const API_KEYS: &str = "name:role:secret or name:role:sha256:HASH, separated by commas or spaces, or \
-                        @FILE; role: admin, user or viewer";
+                        @FILE; role: admin, user or viewer, with +recordings for this right";
 /// Presets of libx264 that are fast enough for live video.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 

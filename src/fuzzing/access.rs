@@ -12,6 +12,7 @@ use super::support::assert_is_line;
 use crate::access::keys::ApiKeys;
 use crate::camera::id::{CameraId, StreamId, is_id};
 use crate::playback::token::{AUDIENCE, MAX_LIFETIME, MAX_TOKEN_LENGTH, Signer, Verifier};
+use crate::recordings::file_url::FileUrl;
 
 /// The secret that signs tokens in these fuzz targets.
 const SECRET: &[u8] = b"a secret of the fuzz targets only";
@@ -116,7 +117,7 @@ pub fn api_keys(data: &[u8]) {
     }
 }
 
-/// Reads `data` as the ids of a camera and of a stream.
+/// Reads `data` as the ids of a camera and of a stream, and as the name of a recorded file.
 ///
 /// Checks that an accepted id is safe in file names, URLs, labels, log lines and arguments.
 pub fn id(data: &[u8]) {
@@ -124,6 +125,9 @@ pub fn id(data: &[u8]) {
     let camera = CameraId::parse(&text).ok();
     if let Some(id) = &camera {
         assert_eq!(id.as_str(), text);
+    }
+    if let Some(url) = FileUrl::parse(&text) {
+        assert_eq!(url.to_string(), text);
     }
     if let Ok(id) = StreamId::parse(&text) {
         assert_eq!(id.as_str(), text);

@@ -1,14 +1,18 @@
 //! Fuzz targets for the media that becomes MP4: access units, parameter sets, and audio.
 
+use bytes::Bytes;
 use mp4_atom::{Codec, Decode as _, Ftyp, Moof, Moov};
 
+use crate::base::time_span::TimeSpan;
 use crate::media::aac::AacConfig;
 use crate::media::access_unit::AccessUnit;
 use crate::media::codec::VideoCodec;
 use crate::media::mp4::fragments::{Sample, SampleRun, fragment, fragment_head};
-use crate::media::mp4::frame_table::{FrameTableWriter, read_frame_table};
+use crate::media::mp4::frame_table::{FrameTableWriter, FramesOfTrack, read_frame_table};
 use crate::media::mp4::init::{AudioConfig, init_segment};
+use crate::media::mp4::movie::{FileFrames, MovieWriter};
 use crate::media::mp4::recorded::{box_head, describe_init, fragment_frames};
+use crate::media::mp4::recorded_frames::{format_of_init, frames_of_fragments};
 use crate::media::nal::{Framing, SetKind};
 use crate::media::opus::OpusConfig;
 use crate::media::parameter_set::sets::ParameterSets;
@@ -85,6 +89,27 @@ fn codec(head: u8) -> VideoCodec {
     if head & 1 == 1 { VideoCodec::H265 } else { VideoCodec::H264 }
 }
 
+/// H.264 parameter sets of x264 for 640×360 pixels.
+const PARAMETER_SETS: &[u8] =
+    b"\0\0\0\x01\x67\x42\xc0\x1e\xd9\x00\xa0\x2f\xf9\x70\x11\x00\x00\x03\x00\x01\x00\x00\
+      \x03\x00\x32\x0f\x16\x2e\x48\0\0\0\x01\x68\xcb\x83\xcb\x20";
+
+/// Makes a movie of frames, and checks that its data is that of the frames.
+fn export(tracks: &[FramesOfTrack]) {
+    let sets = ParameterSets::from_extradata(VideoCodec::H264, PARAMETER_SETS);
+    let init = init_segment(Some(&sets), None).expect("an init segment");
+    for (from, to) in [(0, 10_000_000), (1000, 11_000)] {
+        let mut writer = MovieWriter::new(&init, TimeSpan { from, to }).expect("an init segment");
+        for file in 0..2 {
+            let (decode_time, start_at, is_continuous) = (0, 0, false);
+            writer.add(&FileFrames { file, tracks, decode_time, start_at, is_continuous });
+        }
+        if let Some(movie) = writer.finish().expect("a movie") {
+            assert!(!movie.pieces.is_empty());
+        }
+    }
+}
+
 /// Reads `data` as the parts of a recorded file: the head of a box, an init segment, a fragment, the table of frames,
 /// and the list of fragments in the database.
 ///
@@ -95,11 +120,15 @@ pub fn recorded_file(data: &[u8]) {
         assert!(head.size >= 8);
     }
     drop(describe_init(data));
+    if let Some(format) = format_of_init(data) {
+        drop(frames_of_fragments(Bytes::copy_from_slice(data), &format));
+    }
     for track in fragment_frames(data, 1000).unwrap_or_default() {
         assert!(track.frames.len() <= data.len());
     }
     if let Some(tracks) = read_frame_table(data) {
         assert!(tracks.iter().map(|track| track.frames.len()).sum::<usize>() <= data.len());
+        export(&tracks);
         if let [video, audio] = tracks.as_slice()
             && (video.track_id, audio.track_id) == (1, 2)
         {

@@ -73,11 +73,24 @@ impl Decoder {
         width: Option<u32>,
         full_width: u32,
     ) -> Result<Bytes, Error> {
-        let Some(input) = Input::new(frames) else {
+        let last = frames.iter().map(|frame| frame.presentation_time).max();
+        self.decode_frame(frames, last.unwrap_or_default(), width, full_width).await
+    }
+
+    /// Does the same as [`Decoder::decode`] for the frame with this time of presentation. Further frames may be needed for
+    /// decoding it.
+    pub(super) async fn decode_frame(
+        &self,
+        frames: Vec<Arc<Frame>>,
+        shown_at: Duration,
+        width: Option<u32>,
+        full_width: u32,
+    ) -> Result<Bytes, Error> {
+        let Some(input) = Input::new(frames, shown_at) else {
             return Err(Error::new(ErrorKind::Internal, "there is no frame to decode"));
         };
         let is_small = width.unwrap_or(full_width) <= SMALL_WIDTH;
-        let arguments = args::arguments(input.frames.len(), input.newest, width, is_small);
+        let arguments = args::arguments(input.frames.len(), input.wanted, width, is_small);
         let mut process = self.spawn(arguments, 0).await?;
         let pipes = process.take_pipes().map_err(|error| self.cannot_run(error));
         let (stdin, stdout, stderr) = pipes?;
@@ -148,17 +161,19 @@ struct Input {
     frames: Vec<Arc<Frame>>,
     muxer: VideoMuxer,
     headers: Vec<u8>,
-    /// Time of the frame that is presented last, in ticks.
-    newest: u64,
+    /// Time of the frame that becomes the picture, in ticks.
+    wanted: u64,
 }
 
 impl Input {
-    /// Returns the input for these frames; `None` if there are no frames.
-    fn new(frames: Vec<Arc<Frame>>) -> Option<Self> {
+    /// Returns the input for these frames, of which the one with the time of presentation `shown_at` becomes the picture;
+    /// `None` if there is no such frame.
+    fn new(frames: Vec<Arc<Frame>>, shown_at: Duration) -> Option<Self> {
         let mut headers = Vec::new();
         let muxer = VideoMuxer::begin(frames.first()?, &mut headers);
-        let newest = frames.iter().map(|frame| muxer.time(frame)).max()?;
-        Some(Self { frames, muxer, headers, newest })
+        let wanted = frames.iter().find(|frame| frame.presentation_time == shown_at)?;
+        let wanted = muxer.time(wanted);
+        Some(Self { frames, muxer, headers, wanted })
     }
 
     /// Writes all frames to a decoder's standard input, and then closes the input. Frames are written one by

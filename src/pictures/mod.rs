@@ -4,6 +4,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`snapshots`] | taking pictures: waiting requests, and the limit on simultaneous decoders |
+//! | [`recorded`] | pictures of recorded frames |
 //! | [`picture`] | a picture and its age |
 //! | `kept` | the last pictures of streams, for further requests |
 //! | [`decoder`] | starting decoders, and an FFmpeg that decodes one picture |
@@ -15,4 +16,5 @@ pub(crate) mod decoder;
 mod kept;
 pub(crate) mod live;
 pub(crate) mod picture;
+pub(crate) mod recorded;
 pub(crate) mod snapshots;

@@ -1,4 +1,5 @@
-//! Playback sessions: the permission of one user to watch certain cameras for a limited time.
+//! Playback sessions: the permission of one user to watch certain cameras for a limited time. A share link is the
+//! session of everyone who has the link; it permits only what was recorded of one camera in a limited time.
 //!
 //! Each session has a token. The session's holder sends the token with every request for media. The manager
 //! issues tokens. A back end that has its own key can also issue tokens. A session can be ended early; requests
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::access::Caller;
 use crate::access::permit::Permit;
+use crate::access::rights::Rights;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time;
 use crate::camera::id::CameraId;
@@ -25,7 +27,9 @@ use crate::store::db::Database;
 use crate::store::db::session_table::SessionRow;
 use token::error::TokenError;
 use token::key::PublicKeyError;
-use token::{AUDIENCE, Claims, MAX_CLOCK_SKEW, MAX_LIFETIME, ShortSecret, Signer, Verifier};
+use token::{
+    AUDIENCE, Claims, MAX_CLOCK_SKEW, MAX_LIFETIME, SHARE_AUDIENCE, ShortSecret, Signer, Verifier,
+};
 
 pub(crate) mod secret;
 pub(crate) mod token;
@@ -38,6 +42,23 @@ const MAX_SESSIONS: usize = 100_000;
 const MAX_SESSIONS_OF_A_KEY: usize = 50_000;
 /// The length of a session's id, in characters.
 const ID_LENGTH: usize = 24;
+
+/// What a new session permits.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    /// The user who watches.
+    pub(crate) user: String,
+    /// The ids of the cameras, or `*` alone for all.
+    pub(crate) cameras: Vec<String>,
+    /// The lifetime of the session.
+    pub(crate) lifetime: Duration,
+    /// The rights in addition to `live`, or all rights of a share link.
+    pub(crate) rights: Rights,
+    /// The time to which the right `recordings` is limited, in Unix seconds; `None` for all times.
+    pub(crate) span: Option<(u64, u64)>,
+    /// True for a share link.
+    pub(crate) is_share: bool,
+}
 
 /// A playback session.
 #[derive(Debug, Clone)]
@@ -101,13 +122,10 @@ impl Playback {
         Ok(Self { signer: Signer::new(secret)?, verifier, database, sessions })
     }
 
-    /// Creates a session in which `user` can watch `cameras` for `lifetime`. Returns the session
-    /// and its token.
+    /// Creates a session, which permits what is in `grant`. Returns the session and its token.
     pub(crate) async fn begin(
         &self,
-        user: String,
-        cameras: Vec<String>,
-        lifetime: Duration,
+        grant: Grant,
         caller: &Caller,
     ) -> Result<(Session, String), Error> {
         self.forget_expired();
@@ -116,12 +134,15 @@ impl Playback {
         let now = time::unix_now();
         let claims = Claims {
             jti: (0..ID_LENGTH).map(|_| fastrand::alphanumeric()).collect(),
-            sub: user,
-            cameras,
+            sub: grant.user,
+            cameras: grant.cameras,
             iat: now,
             nbf: None,
-            exp: now + lifetime.as_secs(),
-            aud: AUDIENCE.to_owned(),
+            exp: now + grant.lifetime.as_secs(),
+            aud: audience(grant.is_share).to_owned(),
+            rights: grant.rights,
+            from: grant.span.map(|(from, _)| from),
+            to: grant.span.map(|(_, to)| to),
         };
         let token = self.signer.issue(&claims)?;
         let mut session = Session::new(claims);
@@ -140,7 +161,7 @@ impl Playback {
             let detail = format!("the token is not for camera {camera}");
             return Err(Error::new(ErrorKind::Forbidden, detail));
         }
-        let user = claims.sub.clone();
+        let (user, rights, span) = (claims.sub.clone(), claims.all_rights(), claims.span());
         let mut until = self.verifier.valid_until(&claims);
         // The map is counted before the entry is locked, because counting it with a locked entry would
         // deadlock.
@@ -167,17 +188,23 @@ impl Playback {
                     session.claims = claims;
                 }
                 session.last_seen = Some(time::unix_now());
-                let permit = Permit::of_session(user, session.owner.clone(), until);
+                let owner = session.owner.clone();
+                let permit = Permit::of_session(user, owner, rights, until).limited_to(span);
                 Ok(permit.until_revoked(session.ended.subscribe()))
+            }
+            // Only the manager creates share links, so this one was deleted.
+            Entry::Vacant(_) if claims.is_share() => {
+                Err(Error::new(ErrorKind::Unauthorized, "the share link was deleted"))
             }
             // This is the first use of a back end's token, after which its session is listed.
             Entry::Vacant(free) if !is_full => {
                 let session = Session { last_seen: Some(time::unix_now()), ..Session::new(claims) };
                 let ended = session.ended.subscribe();
                 free.insert(session);
-                Ok(Permit::of_session(user, None, until).until_revoked(ended))
+                let permit = Permit::of_session(user, None, rights, until).limited_to(span);
+                Ok(permit.until_revoked(ended))
             }
-            Entry::Vacant(_) => Ok(Permit::of_session(user, None, until)),
+            Entry::Vacant(_) => Ok(Permit::of_session(user, None, rights, until).limited_to(span)),
         }
     }
 
@@ -264,6 +291,9 @@ impl Session {
             nbf: None,
             exp: now + MAX_LIFETIME,
             aud: AUDIENCE.to_owned(),
+            rights: Rights::default(),
+            from: None,
+            to: None,
         })
     }
 
@@ -288,6 +318,10 @@ impl Session {
             is_ended: self.is_ended(),
             owner: self.owner.clone(),
             kept_until: time::to_i64(self.kept_until),
+            is_share: self.claims.is_share(),
+            rights: self.claims.rights.to_text(),
+            recordings_from: self.claims.from.map(time::to_i64),
+            recordings_to: self.claims.to.map(time::to_i64),
         }
     }
 }
@@ -301,12 +335,19 @@ impl From<SessionRow> for Session {
             iat: row.created_at.unsigned_abs(),
             nbf: None,
             exp: row.expires_at.unsigned_abs(),
-            aud: AUDIENCE.to_owned(),
+            aud: audience(row.is_share).to_owned(),
+            rights: Rights::from_text(&row.rights),
+            from: row.recordings_from.map(i64::unsigned_abs),
+            to: row.recordings_to.map(i64::unsigned_abs),
         };
         let kept_until = row.kept_until.unsigned_abs();
         let (made_by, ended, owner) = (row.made_by, watch::Sender::new(row.is_ended), row.owner);
         Self { claims, made_by, last_seen: None, ended, owner, kept_until }
     }
+}
+
+fn audience(is_share: bool) -> &'static str {
+    if is_share { SHARE_AUDIENCE } else { AUDIENCE }
 }
 
 fn not_stored(error: sqlx::Error) -> Error {

@@ -10,8 +10,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::access::rights::{Right, Rights};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_now;
+use crate::base::time_span::TimeSpan;
 use crate::camera::id::is_id;
 use error::TokenError;
 use key::{Key, PublicKeyError};
@@ -19,14 +21,19 @@ use key::{Key, PublicKeyError};
 pub(super) mod error;
 pub(super) mod key;
 
-/// The audience of every token.
+/// The audience of the tokens of playback sessions.
 pub(crate) const AUDIENCE: &str = "stream-manager";
+/// The audience of the tokens of share links. Managers that do not know share links refuse these tokens; they would
+/// otherwise permit watching live.
+pub(crate) const SHARE_AUDIENCE: &str = "stream-manager-share";
 /// The longest accepted token, in bytes: enough for 100 camera ids of 36 characters.
 pub(crate) const MAX_TOKEN_LENGTH: usize = 8192;
 /// The shortest accepted secret, in bytes: the length of the signature.
 pub(crate) const MIN_SECRET_LENGTH: usize = 32;
 /// The longest time from `iat` to `exp`, in seconds.
 pub(crate) const MAX_LIFETIME: u64 = 24 * 3600;
+/// The longest time from `iat` to `exp` of a share link, in seconds.
+pub(crate) const MAX_SHARE_LIFETIME: u64 = 90 * 24 * 3600;
 /// The largest accepted time that is not written as an integer, in Unix seconds. Larger floating-point
 /// numbers cannot have a fraction.
 const MAX_TIME: f64 = 9e15;
@@ -54,8 +61,17 @@ pub(crate) struct Claims {
     pub nbf: Option<u64>,
     /// When the token expires, in seconds since 1970; at most 24 hours after `iat`.
     pub exp: u64,
-    /// The service that the token is for: [`AUDIENCE`].
+    /// The service that the token is for: [`AUDIENCE`] or [`SHARE_AUDIENCE`].
     pub aud: String,
+    /// The rights in addition to `live`, or all rights of a share link.
+    #[serde(skip_serializing_if = "Rights::is_empty")]
+    pub rights: Rights,
+    /// The beginning of the time to which the right `recordings` is limited, in seconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// The end of this time, in seconds since 1970; present if and only if `from` is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
 }
 
 impl Claims {
@@ -64,19 +80,44 @@ impl Claims {
         self.cameras == ["*"] || self.cameras.iter().any(|allowed| allowed == camera)
     }
 
+    /// Returns whether the token belongs to a share link.
+    pub(crate) fn is_share(&self) -> bool {
+        self.aud == SHARE_AUDIENCE
+    }
+
+    /// Returns all rights of the token.
+    pub(crate) fn all_rights(&self) -> Rights {
+        if self.is_share() { self.rights } else { self.rights.with(Right::Live) }
+    }
+
+    /// Returns the time to which the right `recordings` is limited; `None` for all times.
+    pub(crate) fn span(&self) -> Option<TimeSpan> {
+        let millis = |seconds: u64| i64::try_from(seconds.saturating_mul(1000)).unwrap_or(i64::MAX);
+        Some(TimeSpan { from: millis(self.from?), to: millis(self.to?) })
+    }
+
     /// Checks the rules that do not depend on the present time.
     fn check_form(&self) -> Result<(), TokenError> {
         let is_camera_list = self.cameras == ["*"]
             || (self.cameras.len() <= MAX_CAMERAS && self.cameras.iter().all(|id| is_id(id)));
+        let only_recordings = Rights::default().with(Right::Recordings);
+        let is_span = match (self.from, self.to) {
+            (None, None) => !self.is_share(),
+            (Some(from), Some(to)) => from < to,
+            _ => false,
+        };
+        let max_lifetime = if self.is_share() { MAX_SHARE_LIFETIME } else { MAX_LIFETIME };
         let rules = [
             ("jti", is_id(&self.jti)),
             ("sub", is_user(&self.sub)),
             ("cameras", is_camera_list),
-            ("exp", self.exp > self.iat && self.exp - self.iat <= MAX_LIFETIME),
+            ("exp", self.exp > self.iat && self.exp - self.iat <= max_lifetime),
             ("nbf", self.nbf.is_none_or(|nbf| nbf < self.exp)),
+            ("rights", !self.is_share() || self.rights == only_recordings),
+            ("from", is_span),
         ];
         match rules.iter().find(|(_, is_met)| !is_met) {
-            _ if self.aud != AUDIENCE => Err(TokenError::WrongAudience),
+            _ if self.aud != AUDIENCE && !self.is_share() => Err(TokenError::WrongAudience),
             Some((claim, _)) => Err(TokenError::InvalidClaim(claim)),
             None => Ok(()),
         }
@@ -213,6 +254,9 @@ struct RawClaims {
     nbf: Option<Value>,
     exp: Option<Value>,
     aud: Option<Value>,
+    rights: Option<Value>,
+    from: Option<Value>,
+    to: Option<Value>,
 }
 
 /// The claim `aud`: one audience, or a list of audiences.
@@ -229,6 +273,7 @@ impl TryFrom<RawClaims> for Claims {
     fn try_from(raw: RawClaims) -> Result<Self, TokenError> {
         let aud = match required("aud", raw.aud)? {
             Audience::One(aud) => Some(aud),
+            // A share link has no other audiences.
             Audience::Many(auds) => auds.into_iter().find(|aud| aud == AUDIENCE),
         };
         let cameras: Vec<Id> = required("cameras", raw.cameras)?;
@@ -240,6 +285,9 @@ impl TryFrom<RawClaims> for Claims {
             nbf: raw.nbf.map(|nbf| time("nbf", Some(nbf))).transpose()?,
             exp: time("exp", raw.exp)?,
             aud: aud.ok_or(TokenError::WrongAudience)?,
+            rights: raw.rights.map_or(Ok(Rights::default()), rights)?,
+            from: raw.from.map(|from| time("from", Some(from))).transpose()?,
+            to: raw.to.map(|to| time("to", Some(to))).transpose()?,
         })
     }
 }
@@ -259,6 +307,12 @@ impl From<Id> for String {
             Id::Number(number) => number.to_string(),
         }
     }
+}
+
+/// Reads the claim `rights`, a list of names. Unknown rights are ignored, because later versions have more of them.
+fn rights(value: Value) -> Result<Rights, TokenError> {
+    let names: Vec<String> = required("rights", Some(value))?;
+    Ok(names.iter().filter_map(|name| Right::parse(name)).collect())
 }
 
 /// Returns the value of the claim `name`, which is a Unix time. JWTs can contain fractions of seconds, which are cut

@@ -9,6 +9,7 @@ use crate::output::recorder::shared::Recorder;
 use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::live::Pictures;
+use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::reachability::monitor::ReachabilityMonitor;
@@ -35,6 +36,8 @@ pub(crate) struct Core {
     pub(crate) pictures: Pictures,
     /// The stored events.
     pub(crate) events: EventLog,
+    /// The pictures of recordings.
+    pub(crate) recorded_pictures: RecordedPictures,
     /// The recorder; `None` if `RECORDINGS_DIRS` is not set.
     pub(crate) recorder: Option<Recorder>,
     /// The playback sessions.

@@ -18,6 +18,7 @@
 //! | [`keeping`] | ensuring that the main streams of cameras with `keep: always` are running |
 //! | [`recording`] | which streams are recorded, and the deletion of old recordings |
 //! | [`recorded`] | the space of recordings, protecting and deleting them, and recording a camera now |
+//! | [`replay`] | requests of viewers for what was recorded |
 //! | [`checking`] | regular checks of whether cameras can be reached |
 //! | [`discovery`] | finding cameras on the network |
 //! | [`events`] | finding, following and reporting events |
@@ -39,6 +40,7 @@ pub(crate) mod permission;
 pub(crate) mod readiness;
 pub(crate) mod recorded;
 pub(crate) mod recording;
+pub(crate) mod replay;
 pub(crate) mod sessions;
 pub(crate) mod snapshots;
 pub(crate) mod streams;

@@ -6,6 +6,7 @@ use super::core::Core;
 use crate::access::Caller;
 use crate::access::credentials::Credentials;
 use crate::access::permit::Permit;
+use crate::access::rights::Right;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{unix_millis, unix_now};
 use crate::camera::id::CameraId;
@@ -29,7 +30,7 @@ pub(crate) async fn ensure_can_see(
         .map_or(Ok(()), |record| caller.ensure_owns(record.owner.as_deref(), id))
 }
 
-/// Returns the permission that these credentials give to watch a camera. Uses the first of these credentials
+/// Returns the permission that these credentials give to watch a camera live. Uses the first of these credentials
 /// that the request has: a playback token in the path, an API key, and a playback token as a bearer token or
 /// in a cookie. If the manager has no keys, requests from this machine need no credentials.
 pub(crate) async fn permit_to_watch(
@@ -37,7 +38,27 @@ pub(crate) async fn permit_to_watch(
     credentials: &Credentials<'_>,
     id: &CameraId,
 ) -> Result<Permit, Error> {
+    permit_with(core, credentials, id, Right::Live).await
+}
+
+/// Returns the permission that these credentials give to watch what was recorded of a camera. The permission can be
+/// limited to a time. Uses the same credentials as [`permit_to_watch`].
+pub(crate) async fn permit_to_replay(
+    core: &Core,
+    credentials: &Credentials<'_>,
+    id: &CameraId,
+) -> Result<Permit, Error> {
+    permit_with(core, credentials, id, Right::Recordings).await
+}
+
+async fn permit_with(
+    core: &Core,
+    credentials: &Credentials<'_>,
+    id: &CameraId,
+    right: Right,
+) -> Result<Permit, Error> {
     let permit = permit_of(core, credentials, id)?;
+    permit.ensure_right(right)?;
     ensure_covers(core, &permit, id).await?;
     Ok(permit)
 }
@@ -66,9 +87,11 @@ pub(crate) struct CoveredEvents {
 
 /// Returns the events that a permission covers. All requests for events use this function.
 pub(crate) fn events_of(permit: &Permit, now: SystemTime) -> CoveredEvents {
-    // A playback session permits watching live. So it covers recent events only, with which a client continues after an
-    // interruption of its connection.
-    let from = permit.is_of_session().then(|| now.checked_sub(SESSION_EVENTS)).flatten();
+    // A playback session without the right `recordings`, or with this right for a limited time, permits watching live. So it
+    // covers recent events only, with which a client continues after an interruption of its connection. The timeline of
+    // recordings has the events of that time.
+    let covers_past = !permit.is_of_session() || permit.covers_all_recordings();
+    let from = (!covers_past).then(|| now.checked_sub(SESSION_EVENTS)).flatten();
     CoveredEvents { owner: permit.owner().map(str::to_owned), from: from.map(unix_millis) }
 }
 

@@ -8,10 +8,11 @@ use super::core::Core;
 use super::streams::unknown_camera;
 use crate::access::Caller;
 use crate::access::keys::Role;
+use crate::access::rights::{Right, Rights};
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, is_id};
-use crate::playback::Session;
 use crate::playback::token::{MAX_CAMERAS, MAX_USER_LENGTH, is_user};
+use crate::playback::{Grant, Session};
 
 /// The longest lifetime of a session, in seconds.
 pub(crate) const LONGEST_LIFETIME: u64 = 24 * 3600;
@@ -25,6 +26,10 @@ pub(crate) struct NewSession {
     pub(crate) cameras: Vec<String>,
     /// The lifetime in seconds.
     pub(crate) lifetime: u64,
+    /// The rights in addition to `live`.
+    pub(crate) rights: Vec<String>,
+    /// The time to which the right `recordings` is limited, in Unix seconds; `None` for all times.
+    pub(crate) span: Option<(u64, u64)>,
 }
 
 /// A new session and its token. The token is secret, so the type has no `Debug`.
@@ -53,8 +58,20 @@ pub(crate) async fn begin(
             format!("user must be 1 to {MAX_USER_LENGTH} characters without control characters");
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
-    let lifetime = Duration::from_secs(new.lifetime);
-    let (session, token) = core.playback.begin(new.user, new.cameras, lifetime, caller).await?;
+    let rights = checked_rights(caller, &new.rights)?;
+    if new.span.is_some() && !rights.has(Right::Recordings) {
+        let detail = "from and to limit the right recordings, which is not among the rights";
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let grant = Grant {
+        user: new.user,
+        cameras: new.cameras,
+        lifetime: Duration::from_secs(new.lifetime),
+        rights,
+        span: new.span,
+        is_share: false,
+    };
+    let (session, token) = core.playback.begin(grant, caller).await?;
     info!(
         by = caller.name(),
         session = session.claims.jti,
@@ -67,7 +84,7 @@ pub(crate) async fn begin(
 
 /// Returns the sessions that the caller can see.
 pub(crate) fn list(core: &Core, caller: &Caller) -> Vec<Session> {
-    let sessions = core.playback.list().into_iter();
+    let sessions = core.playback.list().into_iter().filter(|session| !session.claims.is_share());
     sessions.filter(|session| can_access(caller, session)).collect()
 }
 
@@ -103,6 +120,22 @@ pub(crate) async fn end(core: &Core, caller: &Caller, id: &str) -> Result<(), Er
     Ok(())
 }
 
+/// Returns the rights with these names, which the caller must have.
+fn checked_rights(caller: &Caller, names: &[String]) -> Result<Rights, Error> {
+    let mut rights = Rights::default();
+    for name in names {
+        let right = Right::parse(name).ok_or_else(|| {
+            let detail = "rights can contain recordings; live is always included";
+            Error::new(ErrorKind::InvalidRequest, detail)
+        })?;
+        caller.ensure_right(right)?;
+        if right != Right::Live {
+            rights = rights.with(right);
+        }
+    }
+    Ok(rights)
+}
+
 async fn checked_cameras(
     core: &Core,
     caller: &Caller,
@@ -136,6 +169,6 @@ async fn checked_cameras(
 
 /// Returns whether the caller can see and end the session. Admins can access all sessions; other
 /// callers can access the sessions that their API key created.
-fn can_access(caller: &Caller, session: &Session) -> bool {
+pub(super) fn can_access(caller: &Caller, session: &Session) -> bool {
     caller.ensure_role(Role::Admin).is_ok() || session.made_by.as_deref() == Some(caller.name())
 }

@@ -31,6 +31,7 @@ use crate::output::webrtc::opus::OpusEncoders;
 use crate::output::webrtc::server::WebRtc;
 use crate::pictures::decoder::Decoder;
 use crate::pictures::live::Pictures;
+use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::store::event_log::{EventLimits, WriterEnd};
@@ -101,6 +102,7 @@ impl Setup {
         let decoder = Decoder::new("ffmpeg".into(), spawner.clone());
         let counters = registry.resources().counters.clone();
         let pictures = Pictures::new(decoder.clone(), counters.clone());
+        let recorded_pictures = RecordedPictures::new(decoder.clone());
         let snapshots = Snapshots::new(decoder, counters);
         Self {
             core: Arc::new(Core {
@@ -111,6 +113,7 @@ impl Setup {
                 registry,
                 hls,
                 snapshots,
+                recorded_pictures,
                 pictures,
                 events,
                 recorder: None,

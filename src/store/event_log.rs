@@ -128,7 +128,6 @@ impl EventLog {
 
     /// Returns at most `limit` events of a camera that happened between two times, at least in part, the oldest first.
     /// `to` is not part of the span. Times are in Unix milliseconds.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the recorder finds the events of its files"))]
     pub(crate) async fn in_span(
         &self,
         camera: &Record,

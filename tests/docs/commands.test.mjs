@@ -56,7 +56,10 @@ describe("commands", () => {
       return parts.at(-1);
     };
     const serviceWithoutKeys = await start(Service.start({ RECORDINGS_DIRS: join(directory, "recordings") }));
-    const serviceWithKeys = await start(Service.start({ API_KEYS: `shop:admin:${API_KEY}` }, ["--no-demo"]));
+    const serviceWithKeys = await start(Service.start(
+      { API_KEYS: `shop:admin:${API_KEY}`, RECORDINGS_DIRS: join(directory, "recordings-2") },
+      ["--no-demo"],
+    ));
     const camera = await start(Camera.start(0, CAMERA_OPTIONS));
     const onvifPort = await startOnvif(camera.port);
     const link = `rtsp://user:password@127.0.0.1:${camera.port}/stream1`;
@@ -76,6 +79,7 @@ describe("commands", () => {
       ONVIF_PORT: onvifPort,
       API_KEY,
       SESSION_ID: await createSession(serviceWithKeys),
+      SHARE_ID: await createShare(serviceWithKeys),
     };
   });
 
@@ -100,6 +104,16 @@ describe("commands", () => {
       body: JSON.stringify({ user: "anna", camera: "front-door" }),
     });
     return (await response.json()).session_id;
+  }
+
+  /** Creates a share link; returns its id. */
+  async function createShare(service) {
+    const response = await fetch(`${service.origin}/api/recordings/front-door/shares`, {
+      method: "POST",
+      headers: { Authorization: `Bearer ${API_KEY}`, "Content-Type": "application/json" },
+      body: JSON.stringify({ from: "2026-02-03T04:00:00Z", to: "2026-02-03T04:10:00Z" }),
+    });
+    return (await response.json()).share_id;
   }
 
   for (const [index, block] of commands.filter((block) => !isNotRun(block)).entries()) {

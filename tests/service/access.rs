@@ -115,6 +115,34 @@ fn recording_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
     ]
 }
 
+/// Returns requests for what was recorded, as `event_requests` does. Nothing was recorded in the requested time.
+fn replay_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
+    // Only admins have the right to watch recordings without a further right of the key.
+    let found = |path| (Method::GET, path, Value::Null, [200, 403, 403]);
+    let missing = |path| (Method::GET, path, Value::Null, [404, 403, 403]);
+    let share = json!({ "from": "2026-02-03T04:00:00Z", "to": "2026-02-03T04:10:00Z" });
+    vec![
+        found("/api/recordings"),
+        found("/api/recordings/own?from=2026-02-03T04:00:00Z"),
+        found("/api/recordings/own/days?limits=2026-02-03T04:00:00Z,2026-02-04T04:00:00Z"),
+        found("/api/recordings/own/activity?from=2026-02-03T04:00:00Z"),
+        missing("/api/recordings/own/export?from=2026-02-03T04:00:00Z"),
+        found("/api/recordings/own/shares"),
+        (Method::POST, "/api/recordings/own/shares", share, [201, 403, 403]),
+        (Method::DELETE, "/api/recordings/own/shares/none", Value::Null, [404, 403, 403]),
+        missing("/recordings/own/index.m3u8?from=2026-02-03T04:00:00Z"),
+        missing("/recordings/own/stream.m3u8?from=2026-02-03T04:00:00Z"),
+        missing("/recordings/own/iframes.m3u8?from=2026-02-03T04:00:00Z"),
+        found("/recordings/own/timeline.json?from=2026-02-03T04:00:00Z"),
+        found("/recordings/own/days.json?limits=2026-02-03T04:00:00Z,2026-02-04T04:00:00Z"),
+        found("/recordings/own/activity.json?from=2026-02-03T04:00:00Z"),
+        missing("/recordings/own/snapshot.jpg?at=2026-02-03T04:00:00Z"),
+        missing("/recordings/own/thumbnail.jpg?at=2026-02-03T04:00:00Z"),
+        missing("/recordings/own/export.mp4?from=2026-02-03T04:00:00Z"),
+        missing("/recordings/own/1-1.mp4"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_endpoint_enforces_the_permissions_of_every_role() {
     let camera = Camera::start().await;
@@ -194,8 +222,12 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/livez", empty.clone(), [200, 200, 200]),
         (Method::GET, "/readyz", empty.clone(), [200, 200, 200]),
     ];
-    let table: Vec<_> =
-        event_requests().into_iter().chain(recording_requests()).chain(table).collect();
+    let table: Vec<_> = event_requests()
+        .into_iter()
+        .chain(recording_requests())
+        .chain(replay_requests())
+        .chain(table)
+        .collect();
     let endpoints: Vec<_> = table.iter().map(|(method, path, ..)| (method, *path)).collect();
     assert_are_all(&endpoints, &manager.get("/api/openapi.json").await.body);
     for (method, path, body, expected) in table {

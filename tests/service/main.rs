@@ -40,6 +40,7 @@ mod proxies;
 mod reachability;
 mod recordings;
 mod renditions;
+mod replay;
 mod restart;
 mod shutdown;
 mod snapshots;

@@ -230,7 +230,7 @@ impl EventsOutput {
 
 impl StoredEventOutput {
     /// Creates the output of an event.
-    pub(super) fn new(row: EventRow) -> Self {
+    pub(in crate::api) fn new(row: EventRow) -> Self {
         Self {
             id: row.id,
             kind: row.kind,

@@ -52,7 +52,7 @@ impl SnapshotInput {
         let mut input = Self { width: None, max_age: DEFAULT_MAX_AGE, start: true };
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
-                "width" => input.width = Some(number("width", &value, WIDTHS)?),
+                "width" => input.width = Some(width_of(&value)?),
                 "max_age" => input.max_age = number("max_age", &value, MAX_AGES)?,
                 "start" => input.start = flag(&value)?,
                 _ => {}
@@ -65,6 +65,11 @@ impl SnapshotInput {
         let Self { width, max_age, start } = self;
         SnapshotRequest { width, max_age: Duration::from_secs(max_age.into()), start }
     }
+}
+
+/// Parses the greatest width of a picture.
+pub(in crate::api) fn width_of(value: &str) -> Result<u32, Error> {
+    number("width", value, WIDTHS)
 }
 
 /// Parses the value of a parameter, which must be in this range.

@@ -85,7 +85,7 @@ fn list(call: &Call<'_>) -> Reply {
 async fn begin(mut call: Call<'_>) -> Result<Reply, Error> {
     let input: SessionInput = call.input().await?;
     let (wants_cookie, lifetime) = (input.cookie, Duration::from_secs(input.ttl_seconds));
-    let new = input.session();
+    let new = input.session()?;
     let created = sessions::begin(&call.api.core, &call.caller, new).await?;
     let public_url = &call.api.public_url;
     let attributes = &call.api.cookie_attributes;

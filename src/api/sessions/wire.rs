@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::wire::{flag, number};
+use crate::access::rights::Rights;
+use crate::api::wire::{flag, number, span_in_seconds};
+use crate::base::error::Error;
 use crate::base::public_url::PublicUrl;
 use crate::base::time::rfc3339;
 use crate::playback::Session;
@@ -30,6 +32,18 @@ pub(crate) struct SessionInput {
     #[serde(default = "usual_lifetime", deserialize_with = "number")]
     #[schema(minimum = 1, maximum = 86_400, default = 1800)]
     pub(super) ttl_seconds: u64,
+    /// The rights in addition to watching live. With `recordings`, the user can watch and export what was recorded.
+    #[serde(default)]
+    #[schema(example = json!(["recordings"]))]
+    rights: Vec<String>,
+    /// The beginning of the time to which the right `recordings` is limited. Fractions of seconds are cut off.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    from: Option<String>,
+    /// The end of this time. Required if `from` is given.
+    #[serde(default)]
+    #[schema(format = DateTime)]
+    to: Option<String>,
     /// If true, the response also sets the token as a cookie. This is useful if a browser sends
     /// this request.
     #[serde(default, deserialize_with = "flag")]
@@ -42,13 +56,15 @@ fn usual_lifetime() -> u64 {
 }
 
 impl SessionInput {
-    pub(super) fn session(self) -> NewSession {
+    pub(super) fn session(self) -> Result<NewSession, Error> {
         let cameras = self.cameras.into_iter().chain(self.camera);
-        NewSession {
+        Ok(NewSession {
             user: self.user,
             cameras: cameras.map(|id| id.trim().to_owned()).collect(),
             lifetime: self.ttl_seconds,
-        }
+            rights: self.rights,
+            span: span_in_seconds(self.from.as_deref(), self.to.as_deref())?,
+        })
     }
 }
 
@@ -88,6 +104,15 @@ pub(crate) struct SessionOutput {
     /// Name of the API key that created the session (`anybody` if the manager has no keys); null if a back
     /// end issued the token.
     made_by: Option<String>,
+    /// The rights in addition to watching live.
+    #[schema(value_type = Vec<String>)]
+    rights: Rights,
+    /// The beginning of the time to which the right `recordings` is limited, RFC 3339; null for all times.
+    #[schema(format = DateTime)]
+    from: Option<String>,
+    /// The end of this time, RFC 3339; null for all times.
+    #[schema(format = DateTime)]
+    to: Option<String>,
     /// When the session was created, RFC 3339.
     #[schema(format = DateTime)]
     created_at: String,
@@ -120,6 +145,9 @@ impl SessionOutput {
             user: claims.sub.clone(),
             cameras: claims.cameras.clone(),
             made_by: session.made_by.clone(),
+            rights: claims.rights,
+            from: claims.from.map(rfc3339),
+            to: claims.to.map(rfc3339),
             created_at: rfc3339(claims.iat),
             expires_at: rfc3339(claims.exp),
             last_seen: session.last_seen.map(rfc3339),

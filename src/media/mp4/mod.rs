@@ -6,12 +6,16 @@
 //! | [`fragments`] | `moof` and `mdat` |
 //! | [`written`] | reading fragments that an earlier process has written |
 //! | [`recorded`] | reading recorded files that an earlier process has not closed |
+//! | [`recorded_frames`] | the frames of recorded fragments, for decoding |
 //! | [`frame_table`] | the table of a recorded file's frames |
+//! | [`movie`] | progressive MP4 of the frames of recorded files |
 //! | [`track`] | numbers and time scales of the tracks, and errors |
 
 pub(crate) mod fragments;
 pub(crate) mod frame_table;
 pub(crate) mod init;
+pub(crate) mod movie;
 pub(crate) mod recorded;
+pub(crate) mod recorded_frames;
 pub(crate) mod track;
 pub(crate) mod written;

@@ -40,9 +40,12 @@ fn rule(claim: &str) -> &'static str {
         "jti" => ID_RULE,
         "sub" => "1 to 200 characters without control characters, or a whole number",
         "cameras" => r#"a list of at most 100 camera ids, or ["*"]"#,
-        "exp" => "a Unix time in seconds, at most 24 hours after iat",
+        "exp" => "a Unix time in seconds, at most 24 hours after iat, or 90 days for a share link",
         "nbf" => "a Unix time in seconds, before exp",
         "iat" => "a Unix time in seconds",
+        "rights" => "a list of names, such as recordings",
+        "from" => "a Unix time in seconds, before the claim to, which is required as well",
+        "to" => "a Unix time in seconds, after the claim from, which is required as well",
         _ => "a string or a list of strings",
     }
 }

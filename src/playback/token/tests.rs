@@ -73,6 +73,9 @@ fn claims() -> Claims {
         nbf: None,
         exp: NOW + 3600,
         aud: AUDIENCE.into(),
+        rights: Rights::default(),
+        from: None,
+        to: None,
     }
 }
 
@@ -168,6 +171,62 @@ fn tokens_that_would_be_refused_are_not_issued() {
         let error = signer.issue(&claims).expect_err(reason);
         assert_eq!(error.kind, ErrorKind::InvalidRequest);
         assert!(error.detail.contains(reason), "{error}");
+    }
+}
+
+#[test]
+fn rights_and_their_time_are_claims() {
+    let verify = |changes: &Value| own().verify_at(&with_own_secret(&claims_with(changes)), NOW);
+    let live = Rights::default().with(Right::Live);
+    let both = live.with(Right::Recordings);
+    let (from, to) = (NOW - 100, NOW - 50);
+    let millis = Some(TimeSpan { from: from.cast_signed() * 1000, to: to.cast_signed() * 1000 });
+    for (changes, rights, span) in [
+        (json!({}), live, None),
+        (json!({ "rights": [] }), live, None),
+        (json!({ "rights": ["recordings", "flying"] }), both, None),
+        (json!({ "rights": ["recordings"], "from": from, "to": to }), both, millis),
+    ] {
+        let claims = verify(&changes).expect("a token");
+        assert_eq!((claims.all_rights(), claims.span()), (rights, span), "{changes}");
+        let again = Signer::new(SECRET).expect("a secret").issue(&claims).expect("a token");
+        assert_eq!(own().verify_at(&again, NOW), Ok(claims), "{changes}");
+    }
+    for (changes, claim) in [
+        (json!({ "rights": "recordings" }), "rights"),
+        (json!({ "rights": [1] }), "rights"),
+        (json!({ "from": from }), "from"),
+        (json!({ "to": to }), "from"),
+        (json!({ "from": to, "to": from }), "from"),
+        (json!({ "from": "x", "to": to }), "from"),
+    ] {
+        assert_eq!(verify(&changes), Err(TokenError::InvalidClaim(claim)), "{changes}");
+    }
+}
+
+#[test]
+fn share_links_have_only_recordings_of_a_time_and_last_longer() {
+    let verify = |changes: &Value| own().verify_at(&with_own_secret(&claims_with(changes)), NOW);
+    let share = |more: &Value| {
+        let mut changes = json!({
+            "aud": SHARE_AUDIENCE, "rights": ["recordings"], "from": NOW - 100, "to": NOW - 50,
+            "exp": NOW + MAX_SHARE_LIFETIME,
+        });
+        for (name, value) in more.as_object().expect("an object") {
+            changes[name] = value.clone();
+        }
+        verify(&changes)
+    };
+    let claims = share(&json!({})).expect("a token");
+    assert!(claims.is_share() && !claims.all_rights().has(Right::Live));
+    for (changes, claim) in [
+        (json!({ "exp": NOW + MAX_SHARE_LIFETIME + 1 }), "exp"),
+        (json!({ "rights": [] }), "rights"),
+        (json!({ "rights": ["recordings", "live"] }), "rights"),
+        (json!({ "from": null, "to": null }), "from"),
+        (json!({ "aud": AUDIENCE }), "exp"),
+    ] {
+        assert_eq!(share(&changes), Err(TokenError::InvalidClaim(claim)), "{changes}");
     }
 }
 

@@ -6,13 +6,12 @@ use sqlx::sqlite::SqliteRow;
 
 use super::Database;
 use super::fragment_list::{self, RecordedFragment};
-use super::recording_table::{FILE, MAX_FILE_MS, MAX_FILES, RecordedFile, file, to_u64};
+use super::recording_table::{MAX_FILE_MS, MAX_FILES, RecordedFile, file, to_u64};
 
 /// The longest time by which consecutive files of a span can differ from each other, because times are rounded.
 const TOLERANCE_MS: i64 = 2;
 
 /// The init segment that files have in common.
-#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordedFormat {
     /// The id in the database. Files with the same format have equal parameter sets.
@@ -28,7 +27,6 @@ pub(crate) struct RecordedFormat {
 }
 
 /// A time with recordings, without gaps.
-#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TimelineSpan {
     /// The beginning.
@@ -43,7 +41,6 @@ pub(crate) struct TimelineSpan {
     pub has_event: bool,
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
 impl RecordedFile {
     /// Returns true if `next` continues this file, so that players need no discontinuity between the two.
     pub(crate) fn is_continued_by(&self, next: &Self) -> bool {
@@ -51,7 +48,6 @@ impl RecordedFile {
     }
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
 impl Database {
     /// Returns the same files as [`Database::recorded_files`], with their fragments. An open file has no fragments
     /// here; the recorder has them in memory.
@@ -81,12 +77,6 @@ impl Database {
         rows.iter().map(with_fragments).collect()
     }
 
-    /// Returns a file; `None` if there is no such file.
-    pub(crate) async fn recorded_file(&self, id: i64) -> Result<Option<RecordedFile>, sqlx::Error> {
-        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{FILE} WHERE f.id = $1")));
-        query.bind(id).fetch_optional(&self.pool).await?.as_ref().map(file).transpose()
-    }
-
     /// Returns the fragments of a closed file; an empty list of an open file.
     pub(crate) async fn fragments_of(
         &self,
@@ -95,19 +85,6 @@ impl Database {
         let query = sqlx::query_scalar("SELECT fragments FROM recorded_fragments WHERE file = $1");
         let list: Option<Vec<u8>> = query.bind(file.id).fetch_optional(&self.pool).await?;
         fragments(&list.unwrap_or_default(), file)
-    }
-
-    /// Returns the file of a stream that was recording at the time `at`, or the last file before that time.
-    pub(crate) async fn recorded_file_at(
-        &self,
-        stream: i64,
-        at: i64,
-    ) -> Result<Option<RecordedFile>, sqlx::Error> {
-        let query = format!(
-            "{FILE} WHERE f.stream = $1 AND f.start_at <= $2 ORDER BY f.start_at DESC, f.id DESC LIMIT 1"
-        );
-        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(stream).bind(at);
-        query.fetch_optional(&self.pool).await?.as_ref().map(file).transpose()
     }
 
     /// Returns the format with this id; `None` if there is no such format.
@@ -194,7 +171,6 @@ impl Database {
     }
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
 fn format(row: &SqliteRow) -> Result<RecordedFormat, sqlx::Error> {
     Ok(RecordedFormat {
         id: row.try_get("id")?,
@@ -205,7 +181,6 @@ fn format(row: &SqliteRow) -> Result<RecordedFormat, sqlx::Error> {
     })
 }
 
-#[cfg_attr(not(test), allow(dead_code, reason = "for playback"))]
 /// Decodes a file's list of fragments.
 fn fragments(list: &[u8], file: &RecordedFile) -> Result<Vec<RecordedFragment>, sqlx::Error> {
     let damaged = || sqlx::Error::Decode(format!("damaged fragments of file {}", file.id).into());

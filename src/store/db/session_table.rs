@@ -26,6 +26,14 @@ pub(crate) struct SessionRow {
     pub owner: Option<String>,
     /// When the row can be deleted, in Unix seconds.
     pub kept_until: i64,
+    /// True for a share link.
+    pub is_share: bool,
+    /// The names of rights, separated by commas.
+    pub rights: String,
+    /// The beginning of the time to which the right `recordings` is limited, in Unix seconds; `None` for all times.
+    pub recordings_from: Option<i64>,
+    /// The end of this time, in Unix seconds.
+    pub recordings_to: Option<i64>,
 }
 
 impl Database {
@@ -42,14 +50,17 @@ impl Database {
     pub(crate) async fn put_session(&self, row: &SessionRow) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
             "INSERT INTO playback_sessions
-                (id, viewer, cameras, made_by, created_at, expires_at, is_ended, owner, kept_until)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+                (id, viewer, cameras, made_by, created_at, expires_at, is_ended, owner, kept_until,
+                 is_share, rights, recordings_from, recordings_to)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (id) DO UPDATE SET
                 is_ended = excluded.is_ended, kept_until = excluded.kept_until",
         );
         let query = query.bind(&row.id).bind(&row.viewer).bind(&row.cameras).bind(&row.made_by);
         let query = query.bind(row.created_at).bind(row.expires_at).bind(row.is_ended);
-        let query = query.bind(&row.owner).bind(row.kept_until);
+        let query =
+            query.bind(&row.owner).bind(row.kept_until).bind(row.is_share).bind(&row.rights);
+        let query = query.bind(row.recordings_from).bind(row.recordings_to);
         let mut write = self.write().await?;
         query.execute(&mut *write.connection).await?;
         let expired = sqlx::query("DELETE FROM playback_sessions WHERE kept_until <= $1");
@@ -69,5 +80,9 @@ fn session_row(row: &SqliteRow) -> Result<SessionRow, sqlx::Error> {
         is_ended: row.try_get("is_ended")?,
         owner: row.try_get("owner")?,
         kept_until: row.try_get("kept_until")?,
+        is_share: row.try_get("is_share")?,
+        rights: row.try_get("rights")?,
+        recordings_from: row.try_get("recordings_from")?,
+        recordings_to: row.try_get("recordings_to")?,
     })
 }

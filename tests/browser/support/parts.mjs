@@ -15,12 +15,16 @@ const START_SECONDS = 60;
 
 /** A manager without cameras, and nginx in front of the manager. */
 export class Parts {
-  /** Starts both. `corsOrigins` is the value of CORS_ORIGINS, and `variables` are environment variables of the manager. */
-  static async start({ corsOrigins = "*", variables = {} } = {}) {
+  /**
+   * Starts both. `corsOrigins` is the value of CORS_ORIGINS, and `variables` are environment variables of the manager. With
+   * `records`, cameras can be recorded.
+   */
+  static async start({ corsOrigins = "*", variables = {}, records = false } = {}) {
     const parts = new this();
+    const recordings = records ? { RECORDINGS_DIRS: join(parts.directory, "recordings") } : {};
     try {
-      await parts.startManager(variables);
-      await parts.#startNginx(corsOrigins);
+      await parts.startManager({ ...recordings, ...variables });
+      await parts.#startNginx({ ...recordings, CORS_ORIGINS: corsOrigins });
       return parts;
     } catch (error) {
       await parts.end();
@@ -53,7 +57,7 @@ export class Parts {
     await waitForOk(`http://127.0.0.1:${this.port}/readyz`);
   }
 
-  async #startNginx(corsOrigins) {
+  async #startNginx(more) {
     const port = await freePort();
     const configuration = join(this.directory, "nginx.conf");
     const variables = {
@@ -63,10 +67,10 @@ export class Parts {
       MANAGER_ADDR: `127.0.0.1:${this.port}`,
       STREAM_DIR: join(this.directory, "streams"),
       WEB_DIR: join(ROOT, "nginx/web/dist"),
-      CORS_ORIGINS: corsOrigins,
       START_WAIT_SECONDS: "240",
       NGINX_ACCESS_LOG: "/dev/null",
       NGINX_ERROR_LOG: "stderr",
+      ...more,
     };
     const values = Object.entries(variables).map(([name, value]) => `${name}=${value}`);
     const render = '. deploy/lib.sh; web_build; render_nginx "$@"';

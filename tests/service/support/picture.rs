@@ -47,7 +47,7 @@ impl Jpeg {
     }
 
     /// Returns the lower bits of the Unix time in milliseconds that the picture shows.
-    async fn clock(&self) -> u32 {
+    pub(crate) async fn clock(&self) -> u32 {
         let width = usize::from(self.size().0);
         let luma = self.luma().await;
         let side = width / CLOCK_BITS;

@@ -1,0 +1,159 @@
+//! Pictures of recorded frames. The last pictures are kept, so that a timeline that is shown again needs no decoding.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::decoder::Decoder;
+use crate::base::error::{Error, ErrorKind};
+use crate::base::lock::lock;
+use crate::media::frame::Frame;
+
+/// The largest number of pictures that are decoded at the same time; fewer on a machine with fewer processors.
+const MAX_DECODERS: usize = 4;
+/// The largest number of pictures that are being taken, including those that wait.
+const MAX_QUEUED: usize = 64;
+/// The longest time that a picture waits for a decoder.
+const DECODER_WITHIN: Duration = Duration::from_secs(15);
+/// The time after which a client should repeat a request that was refused.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// The largest total size of all kept pictures, in bytes.
+const MAX_BYTES: usize = 32 * 1024 * 1024;
+
+/// A recorded frame, and the size of its picture.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct RecordedPictureKey {
+    /// The id of the recorded stream.
+    pub(crate) stream: i64,
+    /// The number of the span, and the time at which the file begins.
+    pub(crate) file: (i64, i64),
+    /// The time of the frame, in milliseconds since the beginning of the file.
+    pub(crate) time: i64,
+    /// Greatest width in pixels; `None` for the full width.
+    pub(crate) width: Option<u32>,
+}
+
+/// The frames that are needed for a picture.
+#[derive(Debug)]
+pub(crate) struct FramesOfPicture {
+    /// The frames in the order of decoding, beginning with a keyframe.
+    pub(crate) frames: Vec<Arc<Frame>>,
+    /// The time of presentation of the frame that becomes the picture.
+    pub(crate) shown_at: Duration,
+    /// Width of the camera's picture in pixels.
+    pub(crate) full_width: u32,
+}
+
+/// Takes pictures of recorded frames. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct RecordedPictures(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    decoder: Decoder,
+    decoders: Semaphore,
+    queue: Semaphore,
+    kept: Mutex<Kept>,
+}
+
+/// The last pictures. If they exceed the limit, the pictures that were used least recently are dropped.
+#[derive(Debug, Default)]
+struct Kept {
+    pictures: HashMap<RecordedPictureKey, (Bytes, u64)>,
+    bytes: usize,
+    /// The number of the last use.
+    uses: u64,
+}
+
+impl RecordedPictures {
+    /// Creates the service, which keeps no pictures yet.
+    pub(crate) fn new(decoder: Decoder) -> Self {
+        let processors = thread::available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Inner {
+            decoder,
+            decoders: Semaphore::new(processors.min(MAX_DECODERS)),
+            queue: Semaphore::new(MAX_QUEUED),
+            kept: Mutex::default(),
+        }))
+    }
+
+    /// Returns a picture as a JPEG: a kept one, or one that is decoded from the frames that `read` returns.
+    pub(crate) async fn take(
+        &self,
+        key: RecordedPictureKey,
+        read: impl Future<Output = Result<FramesOfPicture, Error>>,
+    ) -> Result<Bytes, Error> {
+        if let Some(kept) = lock(&self.0.kept).get(&key) {
+            return Ok(kept);
+        }
+        let _queued = self.0.queue.try_acquire().map_err(|_| busy())?;
+        let Ok(Ok(_decoder)) = timeout(DECODER_WITHIN, self.0.decoders.acquire()).await else {
+            return Err(busy());
+        };
+        // Another request may have taken the same picture in the meantime.
+        if let Some(kept) = lock(&self.0.kept).get(&key) {
+            return Ok(kept);
+        }
+        let FramesOfPicture { frames, shown_at, full_width } = read.await?;
+        let width = key.width.filter(|width| *width < full_width);
+        let jpeg = self.0.decoder.decode_frame(frames, shown_at, width, full_width).await?;
+        lock(&self.0.kept).put(key, jpeg.clone());
+        Ok(jpeg)
+    }
+}
+
+impl Kept {
+    fn get(&mut self, key: &RecordedPictureKey) -> Option<Bytes> {
+        self.uses += 1;
+        let (jpeg, used) = self.pictures.get_mut(key)?;
+        *used = self.uses;
+        Some(jpeg.clone())
+    }
+
+    fn put(&mut self, key: RecordedPictureKey, jpeg: Bytes) {
+        self.uses += 1;
+        self.bytes += jpeg.len();
+        if let Some((before, _)) = self.pictures.insert(key, (jpeg, self.uses)) {
+            self.bytes -= before.len();
+        }
+        while self.bytes > MAX_BYTES {
+            let least = self.pictures.iter().min_by_key(|(_, (_, used))| *used);
+            let Some(key) = least.map(|(key, _)| key.clone()) else { return };
+            if let Some((dropped, _)) = self.pictures.remove(&key) {
+                self.bytes -= dropped.len();
+            }
+        }
+    }
+}
+
+fn busy() -> Error {
+    let detail = "too many pictures are being taken; try again in a few seconds";
+    Error::new(ErrorKind::Busy, detail).retry_after(RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_size_of_kept_pictures_is_limited() {
+        let key = |time| RecordedPictureKey { stream: 1, file: (1, 0), time, width: Some(320) };
+        let picture = || Bytes::from(vec![0; MAX_BYTES / 4]);
+        let mut kept = Kept::default();
+        for time in 0..4 {
+            kept.put(key(time), picture());
+        }
+        kept.put(key(3), picture());
+        assert_eq!(kept.bytes, MAX_BYTES);
+        assert!(kept.get(&key(0)).is_some());
+        kept.put(key(4), picture());
+        assert!(kept.get(&key(1)).is_none(), "used least recently");
+        assert!(kept.get(&key(0)).is_some() && kept.get(&key(4)).is_some());
+        assert_eq!((kept.bytes, kept.pictures.len()), (MAX_BYTES, 4));
+    }
+}

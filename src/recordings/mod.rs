@@ -1,0 +1,19 @@
+//! Playing what was recorded: playlists, files, pictures and exports.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | [`footage`] | the recorded files of a span of time, those that are being written included |
+//! | [`segments`] | the parts of a file that are needed for a span, and their division into segments |
+//! | [`playlist`] | media playlists and I-frame playlists |
+//! | [`multivariant`] | multivariant playlists |
+//! | [`file_url`] | the names of recorded files in URLs |
+//! | [`body`] | reading parts of files while a client takes them |
+
+pub(crate) mod body;
+pub(crate) mod file_url;
+pub(crate) mod footage;
+pub(crate) mod multivariant;
+pub(crate) mod playlist;
+pub(crate) mod segments;
+#[cfg(test)]
+pub(crate) mod testing;
