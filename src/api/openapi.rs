@@ -220,7 +220,10 @@ mod tests {
             let name = format!("{} {}", row.method, row.path);
             assert_eq!(operation["security"].is_null(), is_open, "{name}");
             assert_eq!(operation["responses"]["401"].is_null(), is_open, "{name}");
-            let is_media = row.path.starts_with("/streams/");
+            // Share links give these, too.
+            let is_media = row.path.starts_with("/streams/")
+                || row.path.starts_with("/recordings/")
+                || (row.path.starts_with("/api/recordings/{id}") && !row.path.contains("/shares"));
             assert_eq!(row.audience == Audience::Viewers, is_media, "{name}");
         }
     }

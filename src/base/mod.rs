@@ -28,6 +28,7 @@ pub(crate) mod backoff;
 pub(crate) mod counters;
 pub(crate) mod error;
 pub(crate) mod fingerprint;
+pub(crate) mod hex;
 pub(crate) mod host;
 pub(crate) mod lock;
 pub(crate) mod log_writer;

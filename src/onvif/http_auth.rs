@@ -8,6 +8,7 @@ use md5::Md5;
 use sha2::{Digest as _, Sha256};
 
 use super::login::Login;
+use crate::base::hex::hex;
 
 /// The method of all requests to devices.
 const METHOD: &str = "POST";
@@ -157,12 +158,6 @@ impl Digest {
             Algorithm::Sha256 => hex(&Sha256::digest(text)),
         }
     }
-}
-
-/// Returns bytes as hexadecimal digits in lower case.
-fn hex(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or_default();
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 /// One challenge in a header `WWW-Authenticate`.

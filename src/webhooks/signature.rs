@@ -8,6 +8,8 @@ use hmac::digest::InvalidLength;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 
+use crate::base::hex::hex;
+
 /// The name of the header with the signature.
 pub(crate) const HEADER: &str = "stream-manager-signature";
 
@@ -46,8 +48,7 @@ impl Signer {
         let mut mac = self.0.clone();
         mac.update(format!("{time}.").as_bytes());
         mac.update(body);
-        let hex = mac.finalize().into_bytes().into_iter().map(|byte| format!("{byte:02x}"));
-        format!("t={time},v1={}", hex.collect::<String>())
+        format!("t={time},v1={}", hex(&mac.finalize().into_bytes()))
     }
 }
 

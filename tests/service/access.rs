@@ -222,12 +222,8 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/livez", empty.clone(), [200, 200, 200]),
         (Method::GET, "/readyz", empty.clone(), [200, 200, 200]),
     ];
-    let table: Vec<_> = event_requests()
-        .into_iter()
-        .chain(recording_requests())
-        .chain(replay_requests())
-        .chain(table)
-        .collect();
+    let further = [event_requests(), recording_requests(), replay_requests()].concat();
+    let table = [further.as_slice(), table.as_slice()].concat();
     let endpoints: Vec<_> = table.iter().map(|(method, path, ..)| (method, *path)).collect();
     assert_are_all(&endpoints, &manager.get("/api/openapi.json").await.body);
     for (method, path, body, expected) in table {

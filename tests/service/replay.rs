@@ -1,6 +1,7 @@
 //! Watching what was recorded: playlists, ranges of files, pictures, exports, rights, and share links.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -28,7 +29,7 @@ const FRAME: i64 = 40;
 
 /// A camera that was recorded for some seconds, and the service that plays the recordings.
 struct Setup {
-    _camera: Camera,
+    camera: Camera,
     manager: Manager,
     nginx: Nginx,
     /// The time of the recording, in Unix milliseconds.
@@ -45,8 +46,8 @@ impl Setup {
         let dir = manager.dir().path().join("recordings");
         let dirs = dir.to_str().expect("a path");
         let nginx = Nginx::start_with_settings(&manager, &[("RECORDINGS_DIRS", dirs)]).await;
-        let (mut setup, owner) = (Self { _camera: camera, manager, nginx, from: 0, to: 0 }, "43");
-        let link = setup._camera.link(mount);
+        let (mut setup, owner) = (Self { camera, manager, nginx, from: 0, to: 0 }, "43");
+        let link = setup.camera.link(mount);
         let cam = json!({ "owner": owner, "rtsp_link": link });
         for (id, mode) in [("cam", "continuous"), ("other", "off")] {
             let recording = json!({ "recording": { "mode": mode } });
@@ -110,6 +111,62 @@ impl Setup {
         let response = self.call(ADMIN, Method::POST, path, body).await;
         assert_eq!(response.status, 201, "{response:?}");
         response.body
+    }
+
+    /// Gets a file of the recordings of `cam` with a playback token.
+    async fn get_as(&self, token: &str, name: &str, headers: &HeaderMap) -> reqwest::Response {
+        self.get_with(&format!("/play/{token}/cam/recordings/{name}"), "", headers).await
+    }
+
+    /// Checks that a token with a limit permits only the ranges of the playlist, and only with exactly one header.
+    async fn expect_only_listed_ranges(&self, token: &str, file: &str) {
+        let playlist = self
+            .get_as(token, "stream.m3u8", &HeaderMap::new())
+            .await
+            .text()
+            .await
+            .expect("a playlist");
+        let ranges: Vec<(u64, u64)> = playlist.lines().filter_map(byte_range).collect();
+        assert!((2..=4).contains(&ranges.len()), "{playlist}");
+        for (offset, length) in &ranges {
+            let response = self
+                .get_as(token, file, &range(&format!("bytes={offset}-{}", offset + length - 1)))
+                .await;
+            assert_eq!(response.status(), 206, "{playlist}");
+            for (name, value) in
+                [("cache-control", "no-store"), ("access-control-allow-origin", "*")]
+            {
+                let values: Vec<_> = response.headers().get_all(name).iter().collect();
+                assert_eq!(values, [value]);
+            }
+            assert_eq!(response.content_length(), Some(*length));
+        }
+        let (first, last) = (ranges[0].0, ranges[ranges.len() - 1]);
+        let end = last.0 + last.1;
+        let mut conditional = range(&format!("bytes={first}-{}", first + 9));
+        conditional.insert("if-range", "\"x\"".parse().expect("a header"));
+        let mut twice = range(&format!("bytes={first}-{}", first + 9));
+        twice.append("range", "bytes=0-99999999".parse().expect("a header"));
+        let forbidden = [
+            HeaderMap::new(),
+            conditional,
+            twice,
+            range(&format!("bytes={}-{first}", first - 1)),
+            range(&format!("bytes={}-{end}", end - 1)),
+            range(&format!("bytes={first}-")),
+            range("bytes=-100"),
+            range(&format!("bytes={first}-{},0-9", first + 9)),
+            range("bytes=0-1,2-3"),
+            range("bytes=x"),
+        ];
+        for headers in forbidden {
+            let response = self.get_as(token, file, &headers).await;
+            assert_eq!(response.status(), 403, "{headers:?}");
+            let direct =
+                self.manager.client().get(self.manager.url(&format!("/recordings/cam/{file}")));
+            let direct = direct.headers(headers.clone()).header("x-playback-token", token);
+            assert_eq!(direct.send().await.expect("a response").status(), 403, "{headers:?}");
+        }
     }
 }
 
@@ -288,16 +345,18 @@ async fn an_export_is_exact_and_can_be_continued() {
             (whole.status(), whole.content_length()),
             (200.try_into().expect("a status"), Some(bytes.len() as u64))
         );
-        let past = setup.get_with(&path, ADMIN, &range(&format!("bytes={}-", bytes.len()))).await;
-        assert_eq!(past.status(), 416);
+        let after = range(&format!("bytes={}-", bytes.len()));
+        assert_eq!(setup.get_with(&path, ADMIN, &after).await.status(), 416);
         let head = setup.nginx.client().head(setup.nginx.url(&path)).header("x-api-key", ADMIN);
         let head = head.send().await.expect("a response");
         assert_eq!(head.headers()["content-length"], bytes.len().to_string().as_str());
 
         let digest = path.replace("/recordings/cam/export.mp4", "/api/recordings/cam/export");
         let digest = setup.call(ADMIN, Method::GET, &digest, Value::Null).await.body;
-        let expected: String =
-            Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut expected = String::new();
+        for byte in Sha256::digest(&bytes) {
+            write!(expected, "{byte:02x}").expect("text");
+        }
         assert_eq!((&digest["sha256"], &digest["bytes"]), (&json!(expected), &json!(bytes.len())));
         assert_eq!(digest["gaps"], json!([]));
     }
@@ -414,7 +473,7 @@ async fn recordings_need_the_right_and_a_camera_of_the_caller() {
         }
     }
     // Another user has the right, but not for this camera.
-    let foreign = json!({ "owner": "42", "rtsp_link": setup._camera.link("h264") });
+    let foreign = json!({ "owner": "42", "rtsp_link": setup.camera.link("h264") });
     setup.put("other", foreign).await;
     let response = setup
         .get_with(
@@ -480,10 +539,7 @@ async fn a_limit_to_a_time_is_obeyed_everywhere() {
     let file = whole.lines().find(|line| !line.starts_with('#')).expect("a file").to_owned();
     for token in [&share["token"], &session["token"]] {
         let token = token.as_str().expect("a token");
-        let get = async |name: &str, headers: &HeaderMap| {
-            let url = format!("/play/{token}/cam/recordings/{name}");
-            setup.get_with(&url, "", headers).await
-        };
+        let get = async |name: &str, headers: &HeaderMap| setup.get_as(token, name, headers).await;
         let none = HeaderMap::new();
         let table = [
             (format!("stream.m3u8?{}", part(from, to)), 200),
@@ -523,48 +579,7 @@ async fn a_limit_to_a_time_is_obeyed_everywhere() {
         let days: Value = get(&days, &none).await.json().await.expect("JSON");
         assert_eq!(days["days"], json!([false, true, false]));
 
-        // Only the ranges of the playlist are permitted, and only with exactly one header.
-        let playlist = get("stream.m3u8", &none).await.text().await.expect("a playlist");
-        let ranges: Vec<(u64, u64)> = playlist.lines().filter_map(byte_range).collect();
-        assert!((2..=4).contains(&ranges.len()), "{playlist}");
-        for (offset, length) in &ranges {
-            let response =
-                get(&file, &range(&format!("bytes={offset}-{}", offset + length - 1))).await;
-            assert_eq!(response.status(), 206, "{playlist}");
-            for (name, value) in
-                [("cache-control", "no-store"), ("access-control-allow-origin", "*")]
-            {
-                let values: Vec<_> = response.headers().get_all(name).iter().collect();
-                assert_eq!(values, [value]);
-            }
-            assert_eq!(response.content_length(), Some(*length));
-        }
-        let (first, last) = (ranges[0].0, ranges[ranges.len() - 1]);
-        let end = last.0 + last.1;
-        let mut conditional = range(&format!("bytes={first}-{}", first + 9));
-        conditional.insert("if-range", "\"x\"".parse().expect("a header"));
-        let mut twice = range(&format!("bytes={first}-{}", first + 9));
-        twice.append("range", "bytes=0-99999999".parse().expect("a header"));
-        let forbidden = [
-            none.clone(),
-            conditional,
-            twice,
-            range(&format!("bytes={}-{first}", first - 1)),
-            range(&format!("bytes={}-{end}", end - 1)),
-            range(&format!("bytes={first}-")),
-            range("bytes=-100"),
-            range(&format!("bytes={first}-{},0-9", first + 9)),
-            range("bytes=0-1,2-3"),
-            range("bytes=x"),
-        ];
-        for headers in forbidden {
-            let response = get(&file, &headers).await;
-            assert_eq!(response.status(), 403, "{headers:?}");
-            let direct =
-                setup.manager.client().get(setup.manager.url(&format!("/recordings/cam/{file}")));
-            let direct = direct.headers(headers.clone()).header("x-playback-token", token);
-            assert_eq!(direct.send().await.expect("a response").status(), 403, "{headers:?}");
-        }
+        setup.expect_only_listed_ranges(token, &file).await;
     }
     let token = share["token"].as_str().expect("a token");
     let live = setup.nginx.get(&format!("/play/{token}/cam/stream.m3u8")).await;

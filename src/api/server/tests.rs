@@ -290,6 +290,7 @@ impl Nginx {
             ("NGINX_BASE_PATH", String::new()),
             ("NGINX_FRAME_ANCESTORS", "'self'".to_owned()),
             ("NGINX_HSTS", String::new()),
+            ("NGINX_RECORDINGS", String::new()),
             ("NGINX_REDIRECT", String::new()),
             ("NGINX_TLS", String::new()),
             ("NGINX_TLS_LISTEN", String::new()),

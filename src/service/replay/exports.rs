@@ -14,6 +14,7 @@ use super::{PermittedStream, RequestedTime};
 use crate::access::credentials::Credentials;
 use crate::access::permit::Permit;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::hex::hex;
 use crate::base::time::{rfc3339_millis, unix_millis};
 use crate::base::time_span::TimeSpan;
 use crate::camera::id::{Profile, StreamId};
@@ -143,16 +144,6 @@ fn file_name(id: &StreamId, span: TimeSpan) -> String {
     let time = rfc3339_millis(span.from);
     let time = time.split('.').next().unwrap_or_default().replace(':', "-").replace('T', "_");
     format!("{camera}{rendition}_{time}Z.mp4")
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    let mut text = String::with_capacity(bytes.len() * 2);
-    for byte in bytes {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
 }
 
 /// Returns the format of all files. Fails if there are several formats, because one track of an MP4 has one of them.

@@ -1,9 +1,17 @@
 // Generated from docs/reference/openapi.json by `npm run types`. That document describes the fields.
 
+export type ActivityPart = {
+  bits_per_second: number;
+  event: boolean;
+  from: string;
+  to: string;
+};
+
 export type AudioOption = "auto" | "aac" | "off";
 
 export type CallerOutput = {
   name?: string | null;
+  rights: string[];
   role: string;
 };
 
@@ -133,7 +141,7 @@ export type DiscoveryInput = {
 
 export type Effect = "created" | "updated" | "unchanged";
 
-export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "recordings_off" | "precondition_failed" | "shutting_down" | "internal";
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "no_recordings" | "formats_differ" | "unknown_share" | "recordings_off" | "range_not_satisfiable" | "precondition_failed" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
   code: ErrorKind;
@@ -167,6 +175,14 @@ export type EventsOutput = {
   events: StoredEvent[];
   last_event_id: number;
   next?: string | null;
+};
+
+export type Export = {
+  bytes: number;
+  duration_seconds: number;
+  file_name: string;
+  gaps: TimeSpan[];
+  sha256: string;
 };
 
 export type ExportOutput = StreamOptions & {
@@ -262,6 +278,12 @@ export type NewSessionOutput = SessionOutput & {
   token: string;
 };
 
+export type NewShare = Share & {
+  export_url: string;
+  hls_url: string;
+  token: string;
+};
+
 export type NowInput = {
   seconds: number;
 };
@@ -343,7 +365,26 @@ export type ReasonOutput = {
   detail: string;
 };
 
+export type RecordedActivity = {
+  parts: ActivityPart[];
+};
+
+export type RecordedDays = {
+  days: boolean[];
+};
+
+export type RecordedOutput = {
+  streams: RecordedStream[];
+};
+
 export type RecordedProfiles = "main" | "sub" | "both";
+
+export type RecordedStream = {
+  camera: string;
+  from: string;
+  id: string;
+  to: string;
+};
 
 export type RecordingMode = "off" | "continuous" | "schedule" | "events";
 
@@ -408,6 +449,9 @@ export type SessionInput = {
   camera?: string | null;
   cameras?: string[];
   cookie?: boolean;
+  from?: string | null;
+  rights?: string[];
+  to?: string | null;
   ttl_seconds?: number;
   user: string;
 };
@@ -416,10 +460,13 @@ export type SessionOutput = {
   cameras: string[];
   created_at: string;
   expires_at: string;
+  from?: string | null;
   last_seen?: string | null;
   made_by?: string | null;
+  rights: string[];
   session_id: string;
   state: SessionState;
+  to?: string | null;
   user: string;
 };
 
@@ -427,6 +474,28 @@ export type SessionState = "active" | "ended";
 
 export type SessionsOutput = {
   sessions: SessionOutput[];
+};
+
+export type Share = {
+  created_at: string;
+  expires_at: string;
+  from?: string | null;
+  label: string;
+  last_seen?: string | null;
+  made_by?: string | null;
+  share_id: string;
+  to?: string | null;
+};
+
+export type ShareInput = {
+  from: string;
+  label?: string;
+  to: string;
+  ttl_seconds?: number;
+};
+
+export type Shares = {
+  shares: Share[];
 };
 
 export type StartCameraInput = {
@@ -553,6 +622,30 @@ export type TestOutput = {
   took_seconds: number;
   video_codec: string;
   width: number;
+};
+
+export type TimeSpan = {
+  from: string;
+  to: string;
+};
+
+export type Timeline = {
+  events: StoredEvent[];
+  first?: string | null;
+  from: string;
+  has_more_events: boolean;
+  id: string;
+  last?: string | null;
+  spans: TimelineSpan[];
+  to: string;
+};
+
+export type TimelineSpan = {
+  bytes: number;
+  event: boolean;
+  from: string;
+  locked: boolean;
+  to: string;
 };
 
 export type TransportOption = "auto" | "tcp" | "udp";
