@@ -4,39 +4,16 @@
 
 use std::{fmt, io};
 
-use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 
 use super::rights::{ADDITIONAL, Right, Rights};
+use super::role::Role;
 use crate::camera::id::{ID_RULE, is_id};
 
 /// The smallest length of a secret, in characters. An attacker who knows the hash of a shorter secret
 /// could find the secret by trying all possible secrets.
 const MIN_SECRET_LENGTH: usize = 16;
-
-/// The permissions of an API key. Ordered by power: `Viewer < User < Admin`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Role {
-    /// Can see and watch all cameras.
-    Viewer,
-    /// Can watch and manage the cameras whose owner is the name of the key.
-    User,
-    /// Has all permissions.
-    Admin,
-}
-
-impl Role {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "viewer" => Some(Self::Viewer),
-            "user" => Some(Self::User),
-            "admin" => Some(Self::Admin),
-            _ => None,
-        }
-    }
-}
 
 /// An API key without its secret.
 #[derive(Clone)]
@@ -347,15 +324,6 @@ mod tests {
             format!("{keys:?}"),
             r#"ApiKeys { keys: [ApiKey { name: "a", role: User, rights: {"live"}, .. }] }"#
         );
-    }
-
-    #[test]
-    fn roles_are_ordered_by_power_and_written_in_lower_case() {
-        assert!(Role::Viewer < Role::User && Role::User < Role::Admin);
-        for role in [Role::Viewer, Role::User, Role::Admin] {
-            let text = serde_json::to_string(&role).expect("a string");
-            assert_eq!(Role::parse(text.trim_matches('"')), Some(role));
-        }
     }
 
     #[test]

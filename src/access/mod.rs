@@ -22,14 +22,16 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::host::is_this_machine;
 use crate::camera::id::CameraId;
 use credentials::Credentials;
-use keys::{ApiKeys, ApiKeysError, Role};
+use keys::{ApiKeys, ApiKeysError};
 use rights::{Right, Rights};
+use role::Role;
 
 pub(crate) mod admin_key;
 pub(crate) mod credentials;
 pub(crate) mod keys;
 pub(crate) mod permit;
 pub(crate) mod rights;
+pub(crate) mod role;
 
 /// The number of wrong keys from one address that are refused with 401 within [`WINDOW`]. Further
 /// wrong keys are refused with 429, until that time has passed.

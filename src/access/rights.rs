@@ -12,7 +12,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-use super::keys::Role;
+use super::role::Role;
 use crate::base::error::{Error, ErrorKind};
 
 /// A right.

@@ -151,7 +151,8 @@ pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::keys::{ApiKeys, Role};
+    use crate::access::keys::ApiKeys;
+    use crate::access::role::Role;
     use crate::access::{Access, Caller};
     use crate::base::error::{Error, ErrorKind};
 

@@ -11,7 +11,7 @@ use super::operation::Operation;
 use super::reply::{self, Reply};
 use super::route::{Audience, Call, Row};
 use super::wire::{Password, decimal, fingerprint};
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::onvif::finder::{Discovery, DiscoveryRequest, LONGEST_TIME, SHORTEST_TIME, USUAL_TIME};
 use crate::onvif::login::Login;

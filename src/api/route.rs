@@ -18,7 +18,7 @@ use super::operation::Operation;
 use super::reply::Reply;
 use crate::access::Caller;
 use crate::access::credentials::Credentials;
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::url::percent_decoded;
 use crate::camera::id::CameraId;

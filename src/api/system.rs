@@ -12,8 +12,8 @@ use super::openapi;
 use super::operation::Operation;
 use super::reply::{self, JSON, Reply};
 use super::route::{Audience, Call, Row};
-use crate::access::keys::Role;
 use crate::access::rights::Rights;
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 
 /// The endpoints.

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::objects::{Schemas, one_line};
 use super::{GENERATED, code_list, head, row};
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::api::openapi;
 use crate::api::route::{Audience, Row, Table};
 use crate::api::routes;

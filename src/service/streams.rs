@@ -5,7 +5,7 @@ use tracing::{debug, info};
 use super::core::Core;
 use super::permission::ensure_can_see;
 use crate::access::Caller;
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::reply::Reply;
 use super::route::{Audience, Call, Row};
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::CameraId;
 use crate::service;

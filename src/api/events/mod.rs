@@ -12,7 +12,7 @@ use super::operation::Operation;
 use super::reply::{self, Reply};
 use super::route::{Audience, Call, Row};
 use super::schema;
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{STREAM_ID_PATTERN, StreamId};
 use crate::service::events;

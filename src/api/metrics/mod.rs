@@ -23,7 +23,7 @@ use utoipa::openapi::schema::Type;
 
 use super::operation::Operation;
 use super::route::{Audience, Row};
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::base::error::ErrorKind;
 
 mod encode;

@@ -6,7 +6,7 @@ use super::failures;
 use super::operation::Operation;
 use super::reply::{self, Reply};
 use super::route::{Audience, Call, Row};
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::service::recorded;
 use wire::{

@@ -3,7 +3,8 @@
 use hyper::Method;
 use hyper::header::{CONTENT_DISPOSITION, ETAG, HeaderName, HeaderValue, IF_RANGE};
 
-use super::{DigestOutput, TimeInput, stream_id};
+use super::operations::stream_id;
+use super::wire::{DigestOutput, TimeInput};
 use crate::api::byte_range::{self, ByteRange};
 use crate::api::credentials::text;
 use crate::api::reply::{self, MP4, Reply};

@@ -8,7 +8,7 @@
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
 
-use super::{last_segment, stream_id};
+use super::operations::{last_segment, stream_id};
 use crate::api::byte_range::{self, ByteRange};
 use crate::api::credentials::text;
 use crate::api::reply::{self, MP4, Reply};

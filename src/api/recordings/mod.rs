@@ -4,25 +4,19 @@
 //! `/play/{token}/{id}/recordings/` on to these paths.
 
 use hyper::Method;
-use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::schema::Type;
 
-use super::failures;
-use super::operation::Operation;
 use super::reply::{self, JPEG, MP4, PLAYLIST, Reply};
-use super::route::{Audience, Call, ReplyFuture, Row};
-use super::schema;
-use crate::access::keys::Role;
+use super::route::{Audience, Call, Row};
+use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::id::{STREAM_ID_PATTERN, StreamId};
 use crate::service::replay;
-use wire::{
-    ActivityOutput, DaysInput, DaysOutput, DigestOutput, NewShareOutput, PictureInput,
-    RecordedOutput, ShareInput, SharesOutput, TimeInput, TimelineOutput,
-};
+use operations::{EXPORT, of_stream, operation, path_parameter, pictured, played, shared};
+use wire::{DigestOutput, NewShareOutput, RecordedOutput, ShareInput, SharesOutput, TimeInput};
 
 mod exports;
 mod files;
+mod operations;
 mod pictures;
 mod playlists;
 mod shares;
@@ -30,8 +24,6 @@ mod timelines;
 pub(crate) mod wire;
 
 const CALLERS: Audience = Audience::Callers(Role::Viewer);
-
-type Handler = for<'a> fn(Call<'a>) -> ReplyFuture<'a>;
 
 /// The endpoints.
 pub(super) fn routes() -> Vec<Row> {
@@ -223,73 +215,6 @@ fn file_routes() -> Vec<Row> {
             },
         ),
     ]
-}
-
-/// Errors of exports.
-const EXPORT: &[ErrorKind] = &[
-    ErrorKind::InvalidRequest,
-    ErrorKind::NoRecordings,
-    ErrorKind::FormatsDiffer,
-    ErrorKind::RangeNotSatisfiable,
-];
-
-fn operation(id: &'static str, summary: &'static str) -> Operation {
-    Operation::new("recordings", id, summary)
-        .fails(failures::DATABASE)
-        .fails(&[ErrorKind::RecordingsOff])
-}
-
-/// Returns the documentation of an endpoint for one stream.
-fn of_stream(id: &'static str, summary: &'static str) -> Operation {
-    operation(id, summary)
-        .of(
-            Some(STREAM_ID_PATTERN),
-            "The camera's id, or the camera's id followed by `~sub` for its sub stream.",
-        )
-        .fails(failures::CAMERA)
-}
-
-/// Returns the documentation of a playlist.
-fn played(id: &'static str, summary: &'static str) -> Operation {
-    of_stream(id, summary)
-        .query::<TimeInput>()
-        .fails(failures::QUERY)
-        .fails(&[ErrorKind::NoRecordings])
-}
-
-/// Returns the documentation of a picture.
-fn pictured(id: &'static str, summary: &'static str) -> Operation {
-    of_stream(id, summary).query::<PictureInput>().fails(failures::QUERY).fails(&[
-        ErrorKind::NoRecordings,
-        ErrorKind::Busy,
-        ErrorKind::FfmpegUnavailable,
-        ErrorKind::SourceUnsupported,
-    ])
-}
-
-/// Returns the documentation of an endpoint for share links.
-fn shared(id: &'static str, summary: &'static str) -> Operation {
-    operation(id, summary).of_camera().fails(failures::CAMERA)
-}
-
-fn path_parameter(name: &str, pattern: Option<&str>, description: &str) -> Parameter {
-    ParameterBuilder::new()
-        .name(name)
-        .parameter_in(ParameterIn::Path)
-        .required(utoipa::openapi::Required::True)
-        .description(Some(description))
-        .schema(Some(schema::string(pattern)))
-        .build()
-}
-
-/// Returns the stream in the path.
-fn stream_id(call: &Call<'_>) -> Result<StreamId, Error> {
-    StreamId::parse(&call.id)
-}
-
-/// Returns the last segment of the path.
-fn last_segment<'a>(call: &'a Call<'_>) -> &'a str {
-    call.head.uri.path().trim_end_matches('/').rsplit('/').next().unwrap_or_default()
 }
 
 async fn list(call: Call<'_>) -> Result<Reply, Error> {

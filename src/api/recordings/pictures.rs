@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::stream_id;
+use super::operations::stream_id;
 use super::wire::PictureInput;
 use crate::api::reply::{self, JPEG, Reply};
 use crate::api::route::Call;

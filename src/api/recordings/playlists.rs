@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 
-use super::{TimeInput, stream_id};
+use super::operations::stream_id;
+use super::wire::TimeInput;
 use crate::api::reply::{self, PLAYLIST, Reply};
 use crate::api::route::Call;
 use crate::base::error::Error;

@@ -2,7 +2,8 @@
 
 use hyper::StatusCode;
 
-use super::{NewShareOutput, ShareInput, SharesOutput, last_segment};
+use super::operations::last_segment;
+use super::wire::{NewShareOutput, ShareInput, SharesOutput};
 use crate::api::reply::{self, Reply};
 use crate::api::route::Call;
 use crate::base::error::Error;

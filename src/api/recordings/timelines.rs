@@ -3,15 +3,16 @@
 
 use hyper::Method;
 
-use super::{
-    ActivityOutput, DaysInput, DaysOutput, Handler, TimeInput, TimelineOutput, of_stream, stream_id,
-};
+use super::operations::{of_stream, stream_id};
+use super::wire::{ActivityOutput, DaysInput, DaysOutput, TimeInput, TimelineOutput};
 use crate::api::failures;
 use crate::api::operation::Operation;
 use crate::api::reply::{self, Reply};
-use crate::api::route::{Audience, Call, Row};
+use crate::api::route::{Audience, Call, ReplyFuture, Row};
 use crate::base::error::Error;
 use crate::service::replay::timeline;
+
+type Handler = for<'a> fn(Call<'a>) -> ReplyFuture<'a>;
 
 /// The endpoints.
 pub(super) fn routes() -> Vec<Row> {

@@ -12,13 +12,11 @@ use mp4_atom::{
 
 use self::clock_text::{ClockSamples, ClockText, TEXT};
 use super::frame_table::{FramesOfTrack, TableFrame};
-use super::track::{AUDIO, Mp4Error, VIDEO, VIDEO_TIMESCALE};
+use super::track::{AUDIO, Mp4Error, TICKS_PER_MS, VIDEO, VIDEO_TIMESCALE};
 use crate::base::time_span::TimeSpan;
 
 mod clock_text;
 
-/// Ticks of the video track in a millisecond.
-const TICKS_PER_MS: i64 = 90;
 /// Seconds between the beginning of 1904, from which MP4 counts dates, and the beginning of 1970.
 const MP4_EPOCH: u64 = 2_082_844_800;
 /// Bytes of the head of a small and of a large box.

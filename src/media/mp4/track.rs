@@ -7,6 +7,8 @@ pub(super) const AUDIO: u32 = 2;
 
 /// Ticks per second of the video track, as in RTP. The audio track has one tick per sample.
 pub const VIDEO_TIMESCALE: u32 = 90000;
+/// Ticks of the video track in a millisecond.
+pub(super) const TICKS_PER_MS: i64 = VIDEO_TIMESCALE as i64 / 1000;
 
 /// The flags of a sample that is decoded without other samples: `sample_depends_on` is 2 (ISO/IEC 14496-12,
 /// 8.8.3.1).

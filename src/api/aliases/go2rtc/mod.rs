@@ -18,7 +18,7 @@ use hyper::Method;
 use hyper::header::HOST;
 use serde_json::{Map, Value, json};
 
-use crate::access::keys::Role;
+use crate::access::role::Role;
 use crate::api::credentials::{self, text};
 use crate::api::media::PLAYLIST_PATH;
 use crate::api::media::mjpeg::multipart;

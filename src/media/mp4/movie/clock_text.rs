@@ -5,9 +5,8 @@ use mp4_atom::{
     Stsd, Stsz, StszSamples, Stts, SttsEntry, Tkhd, Trak, Tx3g, Url,
 };
 
-use super::TICKS_PER_MS;
 use crate::base::time::rfc3339;
-use crate::media::mp4::track::VIDEO_TIMESCALE;
+use crate::media::mp4::track::{TICKS_PER_MS, VIDEO_TIMESCALE};
 
 /// Number of the text track.
 pub(super) const TEXT: u32 = 3;
