@@ -66,7 +66,6 @@ event_types! {
 
 event_types! {
     /// The type of an event about the recording of a camera.
-    #[allow(dead_code, reason = "the recorder publishes these events")]
     RecordingEventKind {
         /// A recording has begun. There is no event for each of its files.
         Started "recording.started"
@@ -81,7 +80,6 @@ event_types! {
 
 event_types! {
     /// The type of an event about a directory for recordings.
-    #[allow(dead_code, reason = "the recorder publishes these events")]
     StorageEventKind {
         /// The directory is full, and nothing in it can be deleted.
         Full "storage.full"
@@ -101,6 +99,11 @@ const GROUPS: [&[&str]; 4] = [
     RecordingEventKind::NAMES,
     StorageEventKind::NAMES,
 ];
+
+/// Returns the names of all types, except the types of reported events.
+pub(crate) fn names() -> Vec<&'static str> {
+    GROUPS.concat()
+}
 
 /// Returns whether `name` is the name of a type, or the part of such names before the dot.
 pub(crate) fn is_known(name: &str) -> bool {

@@ -12,7 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
-use crate::events::{CameraEventKind, Event, EventKind, StopReason, StreamEventKind, kinds};
+use crate::events::{Event, EventKind, StopReason, kinds};
 
 /// The body of a webhook.
 #[derive(Debug, Serialize, ToSchema)]
@@ -27,7 +27,7 @@ pub(crate) struct EventOutput<'a> {
     at: String,
     /// The camera's id; null if the event is about the service.
     camera: Option<&'a str>,
-    /// The camera's stream; null unless the event is about a stream.
+    /// The camera's stream; null unless the event is about a stream or its recording.
     profile: Option<Profile>,
     /// Number of the run of FFmpeg, as in the stream's state; null unless the event is about a stream.
     generation: Option<u64>,
@@ -47,7 +47,7 @@ pub(crate) struct EventOutput<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     label: Option<&'a str>,
-    /// Details; only in events that a back end has reported.
+    /// Details; only in events about recordings and directories, and in events that a back end has reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Object>)]
     data: Option<Map<String, Value>>,
@@ -62,8 +62,7 @@ pub(crate) struct EventKindOutput<'a>(&'a str);
 /// choose.
 impl PartialSchema for EventKindOutput<'_> {
     fn schema() -> RefOr<Schema> {
-        let names = [StreamEventKind::NAMES, CameraEventKind::NAMES].concat();
-        let own = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        let own = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(kinds::names()));
         let reported = ObjectBuilder::new()
             .schema_type(Type::String)
             .pattern(Some(format!("^{}\\.", kinds::REPORTED)));
@@ -142,8 +141,8 @@ mod tests {
     use crate::camera::id::StreamId;
     use crate::camera::identity::Identity;
     use crate::events::{
-        CameraEvent, RecordingEvent, RecordingEventKind, ReportedEvent, StorageEvent,
-        StorageEventKind, StreamEvent, Subject,
+        CameraEvent, CameraEventKind, RecordingEvent, RecordingEventKind, ReportedEvent,
+        StorageEvent, StorageEventKind, StreamEvent, StreamEventKind, Subject,
     };
 
     /// Returns the body of an event of the sub stream of the camera `cam`, without its random id.

@@ -148,7 +148,7 @@ export type EventErrorOutput = {
   detail: string;
 };
 
-export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped" | "camera.offline" | "camera.online" | string;
+export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped" | "camera.offline" | "camera.online" | "recording.started" | "recording.interrupted" | "recording.resumed" | "recording.stopped" | "storage.full" | "storage.failed" | "storage.slow" | "storage.recovered" | string;
 
 export type EventOutput = {
   at: string;

@@ -20,6 +20,16 @@ export const TYPES = [
   "camera",
   "camera.offline",
   "camera.online",
+  "recording",
+  "recording.started",
+  "recording.interrupted",
+  "recording.resumed",
+  "recording.stopped",
+  "storage",
+  "storage.full",
+  "storage.failed",
+  "storage.slow",
+  "storage.recovered",
   "reported",
 ] as const;
 
@@ -38,12 +48,17 @@ export function failureOfEvent({ data }: StoredEvent): Failure | null {
   return typeof error?.code === "string" ? explain(error) : null;
 }
 
-/** Returns the stream or the reason that an event names; null if it names none. */
+/** Returns the stream, the reason or the directory that an event names; null if it names none. */
 export function noteOf({ type, data }: StoredEvent): string | null {
-  const { profile, reason } = data as { profile?: string; reason?: string };
+  const { profile, reason, directory } = data as {
+    profile?: string;
+    reason?: string;
+    directory?: string;
+  };
   const key = `event.reason.${reason}`;
   const notes = [
-    type.startsWith("stream.") && profile === "sub" ? t("status.sub") : null,
+    /^(stream|recording)\./.test(type) && profile === "sub" ? t("status.sub") : null,
+    type.startsWith("storage.") ? directory : null,
     type === "stream.stopped" && isKey(key) ? t(key) : null,
   ];
   return notes.filter(Boolean).join(" · ") || null;
