@@ -67,6 +67,18 @@ MEDIA = CORS | {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
+RECORDING = MEDIA | {
+    "Access-Control-Allow-Headers": "Range, If-Range, Authorization, X-API-Key, X-Requested-With",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, Content-Disposition, ETag, "
+    "X-Gaps, X-Taken-At, Date, Retry-After",
+}
+# A file that nginx sends after the manager has permitted it.
+RECORDED_FILE = CORS | {
+    "Cache-Control": "no-store",
+    "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 API = CORS | {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID, Authorization, X-API-Key, X-Requested-With",
@@ -116,7 +128,28 @@ RESPONSES = [
         "manager_unavailable",
         PROBLEM | {"Retry-After": "2"},
     ),
+    ("GET", "/streams/cam/events", 200, None, MEDIA),
+    ("OPTIONS", "/play/token/cam/events", 204, None, MEDIA),
+    ("GET", "/recordings/cam/stream.m3u8", 200, None, RECORDING),
+    ("GET", "/play/token/cam~sub/recordings/export.mp4", 200, None, RECORDING),
+    ("OPTIONS", "/play/token/cam/recordings/1-1.mp4", 204, None, RECORDING),
+    ("GET", "/recordings/error/stream.m3u8", 500, None, RECORDING),
+    ("GET", "/recordings/recorded/1-1.mp4", 200, None, RECORDED_FILE),
+    ("GET", "/play/token/recorded/recordings/1-1.mp4", 200, None, RECORDED_FILE),
+    ("GET", "/recordings/deleted/1-1.mp4", 404, "not_found", PROBLEM),
+    ("GET", "/internal/recordings/0/cam/1.mp4", 404, "not_found", PROBLEM),
+    ("GET", "/internal/recordings/cam/1.mp4", 404, "not_found", PROBLEM),
+    ("GET", "/recordings/../internal/recordings/0/cam/1.mp4", 404, "not_found", PROBLEM),
+    (
+        "GET",
+        "/recordings/cam/..%2f..%2finternal%2frecordings%2f0%2fcam%2f1.mp4",
+        404,
+        "not_found",
+        PROBLEM,
+    ),
     ("GET", "/api/cameras", 200, None, API),
+    ("GET", "/api/events/stream", 200, None, API),
+    ("OPTIONS", "/api/events/stream", 204, None, API),
     ("OPTIONS", "/api/cameras.json", 204, None, API),
 ]
 WITHOUT_MANAGER = [
@@ -124,6 +157,9 @@ WITHOUT_MANAGER = [
     for method, path in [
         ("GET", "/streams/cam/stream.m3u8"),
         ("GET", "/streams/cam/segment-1.m4s"),
+        ("GET", "/streams/cam/events"),
+        ("GET", "/recordings/cam/stream.m3u8"),
+        ("GET", "/api/events/stream"),
         ("PUT", "/api/cameras.json"),
         ("GET", "/api/health"),
     ]
@@ -136,6 +172,11 @@ MANAGER_RESPONSES = {
     "foreign": (403, {}),
     "full": (403, {"X-Refusal": "too_many_viewers"}),
     "error": (500, {}),
+    "recorded": (
+        200,
+        {"X-Accel-Redirect": "/internal/recordings/0/cam/1.mp4", "Cache-Control": "no-store"},
+    ),
+    "deleted": (200, {"X-Accel-Redirect": "/internal/recordings/0/cam/2.mp4"}),
 }
 
 
@@ -166,6 +207,7 @@ class Nginx(unittest.TestCase):
         self.directory = Path(directory.name)
         files = ["web/index.html", "web/assets/index.js", "streams/cam/segment-1.m4s"]
         files += ["web/player/stream-camera.js", "web/player/index-B_x2.js"]
+        files += ["recordings/cam/1.mp4"]
         for name in files:
             path = self.directory / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -195,6 +237,7 @@ class Nginx(unittest.TestCase):
             "NGINX_RUN_DIR": self.directory,
             "MANAGER_ADDR": manager,
             "STREAM_DIR": self.directory / "streams",
+            "RECORDINGS_DIRS": self.directory / "recordings",
             "WEB_DIR": self.directory / "web",
             "CORS_ORIGINS": f"https://other.example {ORIGIN}",
             "START_WAIT_SECONDS": "10",
