@@ -62,7 +62,8 @@ PLAYER = PLAYER_ENTRY | {"Cache-Control": "public, max-age=31536000, immutable"}
 MEDIA = CORS | {
     "Cache-Control": "no-store",
     "Access-Control-Allow-Methods": "GET, HEAD, OPTIONS",
-    "Access-Control-Allow-Headers": "Range, Last-Event-ID, Authorization, X-API-Key, X-Requested-With",
+    "Access-Control-Allow-Headers": "Range, Last-Event-ID, Authorization, "
+    "X-API-Key, X-Requested-With",
     "Access-Control-Expose-Headers": "Content-Length, Content-Range, Date, Age, Retry-After",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
@@ -81,7 +82,8 @@ RECORDED_FILE = CORS | {
 }
 API = CORS | {
     "Access-Control-Allow-Methods": "GET, POST, PUT, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID, Authorization, X-API-Key, X-Requested-With",
+    "Access-Control-Allow-Headers": "Content-Type, Last-Event-ID, Authorization, "
+    "X-API-Key, X-Requested-With",
 }
 PROBLEM = CORS | {"Cache-Control": "no-store"}
 TOO_LONG = {"Cache-Control": "no-store"}
