@@ -30,7 +30,11 @@ describe("recordings", () => {
     const record = async (mode) => {
       const body = JSON.stringify({ rtsp_link: camera.link, recording: { mode } });
       const headers = { "Content-Type": "application/json" };
-      const response = await fetch(`${parts.origin}/api/cameras/cam`, { method: "PUT", headers, body });
+      const response = await fetch(`${parts.origin}/api/cameras/cam`, {
+        method: "PUT",
+        headers,
+        body,
+      });
       assert.ok(response.ok, await response.text());
     };
     /** Waits until `seconds` are recorded, and returns the beginning and the end in Unix milliseconds. */
@@ -78,7 +82,10 @@ describe("recordings", () => {
     for (const second of [9.3, 2.5, 14.1, 0.3, 6.7, 12]) {
       const seen = await page.evaluate((second) => globalThis.seek(second), second);
       const difference = seen.date - seen.clock - offset;
-      assert.ok(Math.abs(difference) <= FRAME_MS, `${second} s: ${JSON.stringify(seen)}, ${difference} ms`);
+      assert.ok(
+        Math.abs(difference) <= FRAME_MS,
+        `${second} s: ${JSON.stringify(seen)}, ${difference} ms`,
+      );
       assert.ok(Math.abs(seen.date - begin - second * 1000) <= FRAME_MS, JSON.stringify(seen));
     }
     assert.deepEqual(await page.evaluate(() => globalThis.player.errors), []);
@@ -160,7 +167,9 @@ function definePlayer() {
   globalThis.seek = async (second) => {
     const { player } = globalThis;
     player.video.pause();
-    const seeked = new Promise((resolve) => player.video.addEventListener("seeked", resolve, { once: true }));
+    const seeked = new Promise((resolve) =>
+      player.video.addEventListener("seeked", resolve, { once: true }),
+    );
     const frame = nextFrame(player);
     player.video.currentTime = second;
     await Promise.all([seeked, frame]);

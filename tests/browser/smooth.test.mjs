@@ -48,7 +48,10 @@ describe("the picture", () => {
     ["h264-aac", "hls"],
     ["h264-aac", "mse"],
   ]) {
-    test(`does not freeze if the camera sends audio (${mount}, ${transport})`, async (t) => {
+    const skip = !IS_LONG && mount === "h264-aac" && transport === "mse";
+    test(`does not freeze if the camera sends audio (${mount}, ${transport})`, {
+      skip,
+    }, async (t) => {
       const id = `${mount}-${transport}`;
       await addCamera(t, on, id, mount);
       const viewer = await on.visit(t, `#/?cameras=${id}`, { transport });
