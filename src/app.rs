@@ -44,6 +44,7 @@ use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, PlaybackError, secret};
 use crate::reachability::monitor::ReachabilityMonitor;
+use crate::recordings::h264::H264Converter;
 use crate::service::checking;
 use crate::service::core::Core;
 use crate::service::keeping;
@@ -188,6 +189,11 @@ impl Service {
             opus: OpusEncoders::new(config.ffmpeg_bin.clone(), spawner.clone()),
             snapshots,
             recorded_pictures,
+            h264_converter: H264Converter::new(
+                config.ffmpeg_bin.clone(),
+                settings::shape(config),
+                spawner.clone(),
+            ),
             pictures,
             events,
             recorder,

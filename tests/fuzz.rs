@@ -46,6 +46,7 @@ targets! {
     playback_token
     public_keys
     recorded_file
+    recording_request
     sdp_offer
     soap_answer
     source_url

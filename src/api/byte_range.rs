@@ -20,7 +20,7 @@ pub(crate) enum ByteRange {
 
 impl ByteRange {
     /// Reads the headers of a request.
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
         let mut ranges = headers.get_all(RANGE).iter();
         match (ranges.next(), ranges.next()) {
             (None, _) => Self::Whole,
@@ -31,7 +31,7 @@ impl ByteRange {
 
     /// Returns the positions of the first byte and of the end of the range in content of this size; `None` if there is no
     /// such byte.
-    pub(super) fn within(self, size: u64) -> Option<(u64, u64)> {
+    pub(crate) fn within(self, size: u64) -> Option<(u64, u64)> {
         let (first, end) = match self {
             // A server can ignore several ranges.
             Self::Whole | Self::Other => return Some((0, size)),

@@ -26,7 +26,7 @@
 //! reads no files of streams and writes no playlists; lower layers do that.
 
 pub(crate) mod aliases;
-mod byte_range;
+pub(crate) mod byte_range;
 pub(crate) mod cameras;
 mod connection;
 pub(crate) mod context;

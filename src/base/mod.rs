@@ -8,6 +8,7 @@
 //! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
 //! | [`fingerprint`] | fingerprints of certificates |
 //! | [`host`] | names and addresses of hosts |
+//! | [`kept_bytes`] | the results that were used most recently, up to a total size |
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`log_writer`] | writing the log to stderr in a separate thread |
 //! | [`open_files`] | the division of the limit of open files between streams and connections |
@@ -30,6 +31,7 @@ pub(crate) mod error;
 pub(crate) mod fingerprint;
 pub(crate) mod hex;
 pub(crate) mod host;
+pub(crate) mod kept_bytes;
 pub(crate) mod lock;
 pub(crate) mod log_writer;
 pub(crate) mod open_files;

@@ -10,8 +10,11 @@ use sha2::Sha256;
 
 use super::support::assert_is_line;
 use crate::access::keys::ApiKeys;
+use crate::access::rights::Right;
 use crate::camera::id::{CameraId, StreamId, is_id};
-use crate::playback::token::{AUDIENCE, MAX_LIFETIME, MAX_TOKEN_LENGTH, Signer, Verifier};
+use crate::playback::token::{
+    AUDIENCE, MAX_LIFETIME, MAX_SHARE_LIFETIME, MAX_TOKEN_LENGTH, Signer, Verifier,
+};
 use crate::recordings::file_url::FileUrl;
 
 /// The secret that signs tokens in these fuzz targets.
@@ -52,9 +55,13 @@ fn verify(token: &str) {
     let header: Value = serde_json::from_slice(&header).expect("a header");
     assert_eq!((&header["alg"], header.get("crit")), (&Value::from("HS256"), None));
 
-    assert_eq!(claims.aud, AUDIENCE);
+    assert!(claims.is_share() || claims.aud == AUDIENCE, "{claims:?}");
     assert!(claims.iat <= NOW + SKEW && NOW < claims.exp + SKEW, "{claims:?}");
-    assert!(claims.exp - claims.iat <= MAX_LIFETIME, "{claims:?}");
+    let longest = if claims.is_share() { MAX_SHARE_LIFETIME } else { MAX_LIFETIME };
+    assert!(claims.exp - claims.iat <= longest, "{claims:?}");
+    assert!(!claims.is_share() || claims.span().is_some(), "{claims:?}");
+    assert!(claims.is_share() != claims.all_rights().has(Right::Live), "{claims:?}");
+    assert!(claims.span().is_none_or(|span| span.from < span.to || span.to == i64::MAX));
     assert!(claims.cameras == ["*"] || claims.cameras.iter().all(|id| is_id(id)), "{claims:?}");
     assert!(claims.allows("a camera") == (claims.cameras == ["*"]), "{claims:?}");
     // The issued token may be longer than the accepted one, because it may have a longer header.

@@ -17,6 +17,6 @@ pub(crate) mod disk_budget;
 pub(crate) mod hls;
 pub(crate) mod live_socket;
 pub(crate) mod recorder;
-mod samples;
+pub(crate) mod samples;
 mod sound;
 pub(crate) mod webrtc;

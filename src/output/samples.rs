@@ -13,7 +13,7 @@ pub(super) fn end(frame: &Frame) -> Duration {
 
 /// The samples of a track.
 #[derive(Debug)]
-pub(super) struct Samples<'a> {
+pub(crate) struct Samples<'a> {
     timescale: u32,
     decode_time: u64,
     list: Vec<Sample<'a>>,
@@ -21,7 +21,7 @@ pub(super) struct Samples<'a> {
 
 impl<'a> Samples<'a> {
     /// Creates the samples of these frames, the last of which ends at `end`.
-    pub(super) fn new(frames: &'a [Arc<Frame>], end: Duration, timescale: u32) -> Self {
+    pub(crate) fn new(frames: &'a [Arc<Frame>], end: Duration, timescale: u32) -> Self {
         let begin = |frame: &Frame| ticks(frame.decode_time, timescale);
         let mut list = Vec::with_capacity(frames.len());
         for (index, frame) in frames.iter().enumerate() {
@@ -55,7 +55,7 @@ impl<'a> Samples<'a> {
         self
     }
 
-    pub(super) fn run(&self) -> SampleRun<'_> {
+    pub(crate) fn run(&self) -> SampleRun<'_> {
         SampleRun { decode_time: self.decode_time, samples: &self.list }
     }
 }

@@ -1,6 +1,5 @@
 //! Pictures of recorded frames. The last pictures are kept, so that a timeline that is shown again needs no decoding.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use tokio::time::timeout;
 
 use super::decoder::Decoder;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::kept_bytes::KeptBytes;
 use crate::base::lock::lock;
 use crate::media::frame::Frame;
 
@@ -58,16 +58,8 @@ struct Inner {
     decoder: Decoder,
     decoders: Semaphore,
     queue: Semaphore,
-    kept: Mutex<Kept>,
-}
-
-/// The last pictures. If they exceed the limit, the pictures that were used least recently are dropped.
-#[derive(Debug, Default)]
-struct Kept {
-    pictures: HashMap<RecordedPictureKey, (Bytes, u64)>,
-    bytes: usize,
-    /// The number of the last use.
-    uses: u64,
+    /// The last pictures.
+    kept: Mutex<KeptBytes<RecordedPictureKey>>,
 }
 
 impl RecordedPictures {
@@ -78,7 +70,7 @@ impl RecordedPictures {
             decoder,
             decoders: Semaphore::new(processors.min(MAX_DECODERS)),
             queue: Semaphore::new(MAX_QUEUED),
-            kept: Mutex::default(),
+            kept: Mutex::new(KeptBytes::new(MAX_BYTES)),
         }))
     }
 
@@ -107,53 +99,7 @@ impl RecordedPictures {
     }
 }
 
-impl Kept {
-    fn get(&mut self, key: &RecordedPictureKey) -> Option<Bytes> {
-        self.uses += 1;
-        let (jpeg, used) = self.pictures.get_mut(key)?;
-        *used = self.uses;
-        Some(jpeg.clone())
-    }
-
-    fn put(&mut self, key: RecordedPictureKey, jpeg: Bytes) {
-        self.uses += 1;
-        self.bytes += jpeg.len();
-        if let Some((before, _)) = self.pictures.insert(key, (jpeg, self.uses)) {
-            self.bytes -= before.len();
-        }
-        while self.bytes > MAX_BYTES {
-            let least = self.pictures.iter().min_by_key(|(_, (_, used))| *used);
-            let Some(key) = least.map(|(key, _)| key.clone()) else { return };
-            if let Some((dropped, _)) = self.pictures.remove(&key) {
-                self.bytes -= dropped.len();
-            }
-        }
-    }
-}
-
 fn busy() -> Error {
     let detail = "too many pictures are being taken; try again in a few seconds";
     Error::new(ErrorKind::Busy, detail).retry_after(RETRY_AFTER)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_size_of_kept_pictures_is_limited() {
-        let key = |time| RecordedPictureKey { stream: 1, file: (1, 0), time, width: Some(320) };
-        let picture = || Bytes::from(vec![0; MAX_BYTES / 4]);
-        let mut kept = Kept::default();
-        for time in 0..4 {
-            kept.put(key(time), picture());
-        }
-        kept.put(key(3), picture());
-        assert_eq!(kept.bytes, MAX_BYTES);
-        assert!(kept.get(&key(0)).is_some());
-        kept.put(key(4), picture());
-        assert!(kept.get(&key(1)).is_none(), "used least recently");
-        assert!(kept.get(&key(0)).is_some() && kept.get(&key(4)).is_some());
-        assert_eq!((kept.bytes, kept.pictures.len()), (MAX_BYTES, 4));
-    }
 }

@@ -35,6 +35,40 @@ impl FileUrl {
     }
 }
 
+/// The name of a part of a recorded file that is converted to H.264, in URLs: `h264/{start}-{span}.mp4` for the init segment,
+/// and `h264/{start}-{span}-{offset}-{size}.m4s` for a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConvertedUrl {
+    /// The file.
+    pub(crate) file: FileUrl,
+    /// Position and size of the segment in the file, in bytes; `None` for the init segment.
+    pub(crate) bytes: Option<(u64, u64)>,
+}
+
+impl ConvertedUrl {
+    /// Parses a name, without the directory. Returns `None` unless it is exactly the name of a part of a file.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        let Some(segment) = name.strip_suffix(".m4s") else {
+            return FileUrl::parse(name).map(|file| Self { file, bytes: None });
+        };
+        let (start, size) = segment.rsplit_once('-')?;
+        let (file, offset) = start.rsplit_once('-')?;
+        let file = FileUrl::parse(&format!("{file}.mp4"))?;
+        let parsed = Self { file, bytes: Some((offset.parse().ok()?, size.parse().ok()?)) };
+        (parsed.to_string().strip_prefix("h264/") == Some(name)).then_some(parsed)
+    }
+}
+
+impl fmt::Display for ConvertedUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let FileUrl { start_at, span } = self.file;
+        match self.bytes {
+            Some((offset, size)) => write!(f, "h264/{start_at}-{span}-{offset}-{size}.m4s"),
+            None => write!(f, "h264/{}", self.file),
+        }
+    }
+}
+
 impl fmt::Display for FileUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}-{}.mp4", self.start_at, self.span)
@@ -71,6 +105,32 @@ mod tests {
             "1-2.mp4\0",
         ] {
             assert_eq!(FileUrl::parse(bad), None, "{bad}");
+            assert_eq!(ConvertedUrl::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_exact_names_of_converted_parts_are_parsed() {
+        let file = FileUrl { start_at: 5, span: 7 };
+        for bytes in [None, Some((0, 0)), Some((900, u64::MAX))] {
+            let url = ConvertedUrl { file, bytes };
+            let name = url.to_string();
+            assert_eq!(ConvertedUrl::parse(name.strip_prefix("h264/").expect("a name")), Some(url));
+        }
+        for bad in [
+            "5-7.m4s",
+            "5-7-9.m4s",
+            "5-7-9-1.mp4",
+            "5-7-09-1.m4s",
+            "5-7-9-+1.m4s",
+            "5-7-9--1.m4s",
+            "05-7-9-1.m4s",
+            "5-7.mp4-9-1.m4s",
+            "5-7-9-18446744073709551616.m4s",
+            "h264/5-7-9-1.m4s",
+            "5-7-9-1.m4s\0",
+        ] {
+            assert_eq!(ConvertedUrl::parse(bad), None, "{bad}");
         }
     }
 }

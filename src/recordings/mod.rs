@@ -7,11 +7,13 @@
 //! | [`playlist`] | media playlists and I-frame playlists |
 //! | [`multivariant`] | multivariant playlists |
 //! | [`file_url`] | the names of recorded files in URLs |
+//! | [`h264`] | converting segments to H.264 |
 //! | [`body`] | reading parts of files while a client takes them |
 
 pub(crate) mod body;
 pub(crate) mod file_url;
 pub(crate) mod footage;
+pub(crate) mod h264;
 pub(crate) mod multivariant;
 pub(crate) mod playlist;
 pub(crate) mod segments;

@@ -3,7 +3,6 @@
 use super::footage::Footage;
 use super::segments::{Needed, Segment};
 use crate::base::time::rfc3339_millis;
-use crate::store::db::recording_search::RecordedFormat;
 
 /// The name of the media playlist.
 const MEDIA: &str = "stream.m3u8";
@@ -13,14 +12,26 @@ const KEYFRAMES: &str = "iframes.m3u8";
 /// The shortest segment whose bit rate is representative, in milliseconds. A shorter one has little more than a keyframe.
 const REPRESENTATIVE_MS: u32 = 1_000;
 
-/// Renders the playlist. `format` is the format of the first file. The span is part of all URLs, so that they name the
-/// same time.
-pub(crate) fn render(footage: &Footage, format: &RecordedFormat) -> String {
+/// The properties of the video that a playlist names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VideoOfPlaylist {
+    /// The RFC 6381 codecs of the tracks, separated by commas.
+    pub(crate) codecs: String,
+    /// Width of the picture in pixels.
+    pub(crate) width: u16,
+    /// Height of the picture in pixels.
+    pub(crate) height: u16,
+}
+
+/// Renders the playlist. `video` describes the first segment. The span is part of all URLs, so that they name the same time.
+/// So is the codec if video is converted.
+pub(crate) fn render(footage: &Footage, video: &VideoOfPlaylist, is_converted: bool) -> String {
     let needed = || footage.files.iter().map(|file| footage.needed(file));
     let segments: Vec<_> = needed().flat_map(Needed::segments).collect();
     let keyframes: Vec<_> = needed().flat_map(Needed::keyframes).collect();
     let (from, to) = (rfc3339_millis(footage.span.from), rfc3339_millis(footage.span.to));
-    let RecordedFormat { codecs, width, height, .. } = format;
+    let VideoOfPlaylist { codecs, width, height } = video;
+    let more = if is_converted { "&codec=h264" } else { "" };
     let video = codecs.split(',').next().unwrap_or_default();
     let [media, iframes] = [&segments, &keyframes].map(|list| {
         let (peak, average) = (peak(list), average(list));
@@ -29,9 +40,9 @@ pub(crate) fn render(footage: &Footage, format: &RecordedFormat) -> String {
     format!(
         "#EXTM3U\n#EXT-X-VERSION:7\n\
          #EXT-X-STREAM-INF:{media},CODECS=\"{codecs}\",RESOLUTION={width}x{height}\n\
-         {MEDIA}?from={from}&to={to}\n\
+         {MEDIA}?from={from}&to={to}{more}\n\
          #EXT-X-I-FRAME-STREAM-INF:{iframes},CODECS=\"{video}\",\
-         RESOLUTION={width}x{height},URI=\"{KEYFRAMES}?from={from}&to={to}\"\n"
+         RESOLUTION={width}x{height},URI=\"{KEYFRAMES}?from={from}&to={to}{more}\"\n"
     )
 }
 
@@ -56,8 +67,6 @@ fn rate(bytes: u64, millis: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use bytes::Bytes;
-
     use super::*;
     use crate::base::time_span::TimeSpan;
     use crate::recordings::testing::file;
@@ -70,9 +79,7 @@ mod tests {
             files: vec![file(1, 7, start, 3)],
             is_complete: true,
         };
-        let format = RecordedFormat {
-            id: 1,
-            init: Bytes::new(),
+        let video = VideoOfPlaylist {
             codecs: "avc1.64001F,mp4a.40.2".to_owned(),
             width: 1280,
             height: 720,
@@ -84,7 +91,9 @@ mod tests {
 stream.m3u8?from=2026-11-29T21:02:00.007Z&to=2026-11-29T22:02:00.000Z
 #EXT-X-I-FRAME-STREAM-INF:BANDWIDTH=400,AVERAGE-BANDWIDTH=400,CODECS=\"avc1.64001F\",RESOLUTION=1280x720,URI=\"iframes.m3u8?from=2026-11-29T21:02:00.007Z&to=2026-11-29T22:02:00.000Z\"
 ";
-        assert_eq!(render(&footage, &format), expected);
+        assert_eq!(render(&footage, &video, false), expected);
+        let converted = render(&footage, &video, true);
+        assert_eq!(converted.matches("T22:02:00.000Z&codec=h264").count(), 2, "{converted}");
     }
 
     #[test]

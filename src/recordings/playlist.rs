@@ -3,13 +3,16 @@
 //!
 //! A playlist of the past never changes (`VOD`). While its span is still being recorded, further segments are added at the
 //! end (`EVENT`).
+//!
+//! Segments that are converted to H.264 have URLs of their own instead of ranges.
 
 use std::fmt::Write as _;
 
-use super::file_url::FileUrl;
+use super::file_url::{ConvertedUrl, FileUrl};
 use super::footage::{Footage, RecordedFootage};
 use super::segments::{MAX_SEGMENT_MS, Segment};
 use crate::base::time::rfc3339_millis;
+use crate::store::db::recording_table::RecordedFile;
 
 /// The kind of a playlist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +23,9 @@ pub(crate) enum PlaylistKind {
     Keyframes,
 }
 
-/// Renders a playlist; `None` if it would have no segments.
-pub(crate) fn render(footage: &Footage, kind: PlaylistKind) -> Option<String> {
+/// Renders a playlist; `None` if it would have no segments. The segments of files with the formats `converted` are converted
+/// to H.264.
+pub(crate) fn render(footage: &Footage, kind: PlaylistKind, converted: &[i64]) -> Option<String> {
     let segments = |file: &RecordedFootage| match kind {
         PlaylistKind::Media => footage.needed(file).segments(),
         PlaylistKind::Keyframes => footage.needed(file).keyframes(),
@@ -41,23 +45,24 @@ pub(crate) fn render(footage: &Footage, kind: PlaylistKind) -> Option<String> {
             line(&mut text, format_args!("#EXT-X-DISCONTINUITY"));
         }
         let name = FileUrl::of(&file.file);
+        let is_converted = converted.contains(&file.file.format);
         if !is_continuous {
-            let length = file.file.init_bytes;
-            line(&mut text, format_args!("#EXT-X-MAP:URI=\"{name}\",BYTERANGE=\"{length}@0\""));
+            render_map(&mut text, &file.file, is_converted);
         }
         for (index, segment) in segments.iter().enumerate() {
             if index == 0 {
                 let date = file.file.start_at.saturating_add(segment.begin_ms.into());
                 line(&mut text, format_args!("#EXT-X-PROGRAM-DATE-TIME:{}", rfc3339_millis(date)));
             }
-            let Segment { offset, size, duration_ms, .. } = segment;
+            let Segment { offset, size, duration_ms, .. } = *segment;
             let (seconds, millis) = (duration_ms / 1000, duration_ms % 1000);
-            line(
-                &mut text,
-                format_args!(
-                    "#EXTINF:{seconds}.{millis:03},\n#EXT-X-BYTERANGE:{size}@{offset}\n{name}"
-                ),
-            );
+            line(&mut text, format_args!("#EXTINF:{seconds}.{millis:03},"));
+            if is_converted {
+                let url = ConvertedUrl { file: name, bytes: Some((offset, size)) };
+                line(&mut text, format_args!("{url}"));
+            } else {
+                line(&mut text, format_args!("#EXT-X-BYTERANGE:{size}@{offset}\n{name}"));
+            }
         }
         before = Some(file);
     }
@@ -97,6 +102,18 @@ fn render_head(
     }
 }
 
+/// Renders the reference to the init segment of a file.
+fn render_map(text: &mut String, file: &RecordedFile, is_converted: bool) {
+    let name = FileUrl::of(file);
+    if is_converted {
+        let url = ConvertedUrl { file: name, bytes: None };
+        line(text, format_args!("#EXT-X-MAP:URI=\"{url}\""));
+    } else {
+        let length = file.init_bytes;
+        line(text, format_args!("#EXT-X-MAP:URI=\"{name}\",BYTERANGE=\"{length}@0\""));
+    }
+}
+
 fn line(text: &mut String, content: std::fmt::Arguments<'_>) {
     // Writing to a String does not fail.
     let _ = writeln!(text, "{content}");
@@ -107,7 +124,6 @@ mod tests {
     use super::*;
     use crate::base::time_span::TimeSpan;
     use crate::recordings::testing::file;
-    use crate::store::db::recording_table::RecordedFile;
 
     const START: i64 = 1_795_986_120_000;
 
@@ -119,7 +135,7 @@ mod tests {
     fn a_playlist_of_the_past_is_rendered() {
         let files =
             vec![file(1, 7, START, 3), file(2, 7, START + 6_000, 1), file(3, 9, START + 60_000, 1)];
-        let text = render(&footage(files, true), PlaylistKind::Media).expect("a playlist");
+        let text = render(&footage(files, true), PlaylistKind::Media, &[]).expect("a playlist");
         let expected = "\
 #EXTM3U
 #EXT-X-VERSION:7
@@ -153,7 +169,7 @@ mod tests {
     #[test]
     fn keyframes_are_listed_alone() {
         let files = vec![file(1, 7, START, 3)];
-        let text = render(&footage(files, true), PlaylistKind::Keyframes).expect("a playlist");
+        let text = render(&footage(files, true), PlaylistKind::Keyframes, &[]).expect("a playlist");
         let lines: Vec<_> = text.lines().skip(5).collect();
         let expected = [
             "#EXT-X-I-FRAMES-ONLY",
@@ -171,6 +187,30 @@ mod tests {
     }
 
     #[test]
+    fn converted_segments_have_urls_of_their_own() {
+        let mut files = vec![file(1, 7, START, 2), file(2, 9, START + 60_000, 1)];
+        files[1].file.format = 2;
+        let rendered =
+            |kind| render(&footage(files.clone(), true), kind, &[1]).expect("a playlist");
+        let text = rendered(PlaylistKind::Media);
+        let lines: Vec<_> = text.lines().skip(6).filter(|it| !it.contains("DATE")).collect();
+        let expected = [
+            "#EXT-X-MAP:URI=\"h264/1795986120000-7.mp4\"",
+            "#EXTINF:2.000,",
+            "h264/1795986120000-7-1350-450.m4s",
+            "#EXT-X-DISCONTINUITY",
+            "#EXT-X-MAP:URI=\"1795986180000-9.mp4\",BYTERANGE=\"900@0\"",
+            "#EXTINF:2.000,",
+            "#EXT-X-BYTERANGE:450@900",
+            "1795986180000-9.mp4",
+            "#EXT-X-ENDLIST",
+        ];
+        assert_eq!(lines, expected);
+        let keyframes = rendered(PlaylistKind::Keyframes);
+        assert!(keyframes.contains("\nh264/1795986120000-7-1350-100.m4s\n"), "{keyframes}");
+    }
+
+    #[test]
     fn a_playlist_grows_only_at_its_end() {
         let all = file(1, 7, START, 20);
         let mut before = String::new();
@@ -179,7 +219,7 @@ mod tests {
             let fragments = all.fragments[..length].to_vec();
             let growing = footage(vec![RecordedFootage { file, fragments }], false);
             for kind in [PlaylistKind::Media, PlaylistKind::Keyframes] {
-                let text = render(&growing, kind);
+                let text = render(&growing, kind, &[]);
                 let Some(text) = text.filter(|_| kind == PlaylistKind::Media) else { continue };
                 assert!(text.contains(":EVENT\n") && !text.contains("ENDLIST"), "{text}");
                 assert!(text.starts_with(&before), "{text}");
@@ -191,9 +231,9 @@ mod tests {
 
     #[test]
     fn there_is_no_playlist_without_segments() {
-        assert_eq!(render(&footage(Vec::new(), true), PlaylistKind::Media), None);
+        assert_eq!(render(&footage(Vec::new(), true), PlaylistKind::Media, &[]), None);
         let open = RecordedFile { is_open: true, ..file(1, 7, START, 1).file };
         let growing = RecordedFootage { file: open, ..file(1, 7, START, 1) };
-        assert_eq!(render(&footage(vec![growing], false), PlaylistKind::Media), None);
+        assert_eq!(render(&footage(vec![growing], false), PlaylistKind::Media, &[]), None);
     }
 }

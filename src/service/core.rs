@@ -13,6 +13,7 @@ use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
 use crate::reachability::monitor::ReachabilityMonitor;
+use crate::recordings::h264::H264Converter;
 use crate::store::{Cameras, EventLog};
 use crate::stream::registry::Registry;
 
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) events: EventLog,
     /// The pictures of recordings.
     pub(crate) recorded_pictures: RecordedPictures,
+    /// The conversion of recordings to H.264.
+    pub(crate) h264_converter: H264Converter,
     /// The recorder; `None` if `RECORDINGS_DIRS` is not set.
     pub(crate) recorder: Option<Recorder>,
     /// The playback sessions.

@@ -290,6 +290,7 @@ fn restricted(query: EventQuery, permit: &Permit) -> Result<EventFilter, Error> 
     }
     let covered = permission::events_of(permit, SystemTime::now());
     let from = from.max(covered.from);
+    let to = [to, covered.to].into_iter().flatten().min();
     let camera = camera.map(|camera| camera.as_str().to_owned());
     Ok(EventFilter { owner: covered.owner, camera, kind, from, to, seen })
 }

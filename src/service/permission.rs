@@ -83,16 +83,22 @@ pub(crate) struct CoveredEvents {
     pub(crate) owner: Option<String>,
     /// The earliest time, in Unix milliseconds; `None` for all times.
     pub(crate) from: Option<i64>,
+    /// The time, in Unix milliseconds, before which the events happened; `None` for all times.
+    pub(crate) to: Option<i64>,
 }
 
-/// Returns the events that a permission covers. All requests for events use this function.
+/// Returns the events that a permission covers. All requests for events use this function, except those for timelines, which
+/// are limited to the time of the permission as well.
 pub(crate) fn events_of(permit: &Permit, now: SystemTime) -> CoveredEvents {
-    // A playback session without the right `recordings`, or with this right for a limited time, permits watching live. So it
-    // covers recent events only, with which a client continues after an interruption of its connection. The timeline of
-    // recordings has the events of that time.
-    let covers_past = !permit.is_of_session() || permit.covers_all_recordings();
-    let from = (!covers_past).then(|| now.checked_sub(SESSION_EVENTS)).flatten();
-    CoveredEvents { owner: permit.owner().map(str::to_owned), from: from.map(unix_millis) }
+    let owner = permit.owner().map(str::to_owned);
+    let (from, to) = match permit.span() {
+        Some(limit) => (Some(limit.from), Some(limit.to)),
+        None if !permit.is_of_session() || permit.covers_all_recordings() => (None, None),
+        // A playback session without the right `recordings` permits watching live. So it covers recent events only, with
+        // which a client continues after an interruption of its connection.
+        None => (now.checked_sub(SESSION_EVENTS).map(unix_millis), None),
+    };
+    CoveredEvents { owner, from, to }
 }
 
 fn permit_of(core: &Core, credentials: &Credentials<'_>, id: &CameraId) -> Result<Permit, Error> {
@@ -130,5 +136,33 @@ async fn ensure_covers(core: &Core, permit: &Permit, id: &CameraId) -> Result<()
             let detail = format!("the user who created this session no longer owns camera {id}");
             Err(Error::new(ErrorKind::Forbidden, detail))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::rights::Rights;
+    use crate::base::time_span::TimeSpan;
+
+    #[test]
+    fn sessions_cover_recent_events_or_those_of_their_recordings() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_hours(1);
+        let live = Rights::default().with(Right::Live);
+        let session = |rights, span| {
+            Permit::of_session("anna".into(), Some("42".into()), rights, 9).limited_to(span)
+        };
+        let times = |permit: &Permit| {
+            let covered = events_of(permit, now);
+            assert_eq!(covered.owner.as_deref(), permit.owner());
+            (covered.from, covered.to)
+        };
+        let span = Some(TimeSpan { from: 10, to: 20 });
+        let all = live.with(Right::Recordings);
+        assert_eq!(times(&session(live, None)), (Some(55 * 60_000), None));
+        assert_eq!(times(&session(all, None)), (None, None));
+        assert_eq!(times(&session(all, span)), (Some(10), Some(20)));
+        assert_eq!(times(&session(live, span)), (Some(10), Some(20)));
+        assert_eq!(times(&Permit::of_caller(&Caller::anonymous())), (None, None));
     }
 }

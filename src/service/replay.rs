@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`timeline`] | when there are recordings |
 //! | [`files`] | the permission for a recorded file, and its path |
+//! | [`converted`] | segments that are converted to H.264 |
 //! | [`pictures`] | pictures at a time |
 //! | [`exports`] | exports as MP4 |
 //! | [`shares`] | share links |
@@ -28,11 +29,13 @@ use crate::camera::record::Record;
 use crate::output::recorder::layout::FileName;
 use crate::output::recorder::shared::Recorder;
 use crate::recordings::footage::Footage;
-use crate::recordings::multivariant;
+use crate::recordings::multivariant::{self, VideoOfPlaylist};
 use crate::recordings::playlist::{self, PlaylistKind};
+use crate::store::db::recording_search::RecordedFormat;
 use crate::store::db::recording_table::{RecordedFile, RecordedStream};
 use crate::store::error::query_failed;
 
+pub(crate) mod converted;
 pub(crate) mod exports;
 pub(crate) mod files;
 pub(crate) mod pictures;
@@ -133,6 +136,17 @@ impl PermittedStream {
         Err(self.nothing_recorded(&format!("from {span}")).await)
     }
 
+    /// Returns the format of a file.
+    async fn format(&self, id: i64) -> Result<RecordedFormat, Error> {
+        let format = self.recorder.database().recorded_format(id).await.map_err(query_failed)?;
+        format.ok_or_else(|| {
+            let camera = &self.id;
+            let detail =
+                format!("the recordings of camera {camera} have no description of their video");
+            Error::new(ErrorKind::Internal, detail)
+        })
+    }
+
     /// Returns where a file is. Fails if its disk is not available.
     fn location(&self, file: &RecordedFile) -> Result<FileLocation, Error> {
         let find = || {
@@ -171,6 +185,13 @@ impl PermittedStream {
     }
 }
 
+impl From<RecordedFormat> for VideoOfPlaylist {
+    fn from(format: RecordedFormat) -> Self {
+        let RecordedFormat { codecs, width, height, .. } = format;
+        Self { codecs, width, height }
+    }
+}
+
 /// Returns the recorder. Fails if recordings are off.
 pub(crate) fn recorder(core: &Core) -> Result<&Recorder, Error> {
     core.recorder.as_ref().ok_or_else(|| {
@@ -205,40 +226,43 @@ async fn available(
     Ok(whole.and_then(|whole| limit.map_or(Some(whole), |limit| whole.intersection(limit))))
 }
 
-/// Returns a media playlist or an I-frame playlist of what was recorded of a stream.
+/// Returns a media playlist or an I-frame playlist of what was recorded of a stream. With `as_h264`, video in other codecs is
+/// converted.
 pub(crate) async fn playlist(
     core: &Core,
     id: &StreamId,
     shown: &Credentials<'_>,
     requested: RequestedTime,
     kind: PlaylistKind,
+    as_h264: bool,
 ) -> Result<Bytes, Error> {
     let stream = PermittedStream::find(core, id, shown).await?;
     let span = stream.span(requested, MAX_PLAYLIST_MS)?;
     let footage = stream.footage(span).await?;
-    match playlist::render(&footage, kind) {
+    let converted = if as_h264 { converted::formats(&stream, &footage).await? } else { Vec::new() };
+    match playlist::render(&footage, kind, &converted) {
         Some(text) => Ok(text.into()),
         None => Err(stream.nothing_recorded(&format!("from {span} yet")).await),
     }
 }
 
-/// Returns the multivariant playlist of what was recorded of a stream.
+/// Returns the multivariant playlist of what was recorded of a stream, for the same playlists as [`playlist`].
 pub(crate) async fn multivariant(
     core: &Core,
     id: &StreamId,
     shown: &Credentials<'_>,
     requested: RequestedTime,
+    as_h264: bool,
 ) -> Result<Bytes, Error> {
     let stream = PermittedStream::find(core, id, shown).await?;
     let span = stream.span(requested, MAX_PLAYLIST_MS)?;
     let footage = stream.footage(span).await?;
-    let first = footage.files.first().map_or(0, |first| first.file.format);
-    let format = stream.recorder.database().recorded_format(first).await.map_err(query_failed)?;
-    let damaged = || {
-        let detail = format!("the recordings of camera {id} have no description of their video");
-        Error::new(ErrorKind::Internal, detail)
+    let video = match footage.files.first() {
+        Some(first) if as_h264 => converted::video(core, &stream, first).await?,
+        Some(first) => stream.format(first.file.format).await?.into(),
+        None => return Err(stream.nothing_recorded(&format!("from {span}")).await),
     };
-    Ok(multivariant::render(&footage, &format.ok_or_else(damaged)?).into())
+    Ok(multivariant::render(&footage, &video, as_h264).into())
 }
 
 /// Returns a duration in words, for people.

@@ -18,6 +18,7 @@ use crate::camera::plan::Hevc;
 use crate::camera::source::Source;
 use crate::child::spawner::{Bounds, Spawner};
 use crate::events::bus::Bus;
+use crate::ingest::ffmpeg::args::{Shape, Transcode};
 use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunOutcome, RunningIngest};
 use crate::media::frame::testing;
@@ -34,6 +35,7 @@ use crate::pictures::live::Pictures;
 use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
+use crate::recordings::h264::H264Converter;
 use crate::store::event_log::{EventLimits, WriterEnd};
 use crate::store::{Cameras, EventLog};
 use crate::stream::limits::Limits;
@@ -104,6 +106,9 @@ impl Setup {
         let pictures = Pictures::new(decoder.clone(), counters.clone());
         let recorded_pictures = RecordedPictures::new(decoder.clone());
         let snapshots = Snapshots::new(decoder, counters);
+        let transcode =
+            Transcode { preset: "veryfast".into(), max_height: 1080, max_bit_rate: 4000 };
+        let shape = Shape { segment_time: Duration::from_secs(2), transcode };
         Self {
             core: Arc::new(Core {
                 webrtc: WebRtc::off(),
@@ -114,6 +119,7 @@ impl Setup {
                 hls,
                 snapshots,
                 recorded_pictures,
+                h264_converter: H264Converter::new("ffmpeg".into(), shape, spawner),
                 pictures,
                 events,
                 recorder: None,

@@ -19,8 +19,8 @@ describe("recordings", () => {
   after(() => browser.close());
 
   /** Starts a service that records a camera, and opens a page without players. */
-  async function setUp(t) {
-    const camera = await Camera.startFor(t, 0, ["--running", "h264", "--gop-seconds", "1"]);
+  async function setUp(t, mount = "h264") {
+    const camera = await Camera.startFor(t, 0, ["--running", mount, "--gop-seconds", "1"]);
     const parts = await Parts.start({ records: true });
     t.after(() => parts.end());
     const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/status`);
@@ -28,7 +28,8 @@ describe("recordings", () => {
     await page.evaluate(readFileSync(HLS, "utf8"));
     await page.evaluate(definePlayer);
     const record = async (mode) => {
-      const body = JSON.stringify({ rtsp_link: camera.link, recording: { mode } });
+      const rtsp_link = camera.link.replace("h264", mount);
+      const body = JSON.stringify({ rtsp_link, recording: { mode } });
       const headers = { "Content-Type": "application/json" };
       const response = await fetch(`${parts.origin}/api/cameras/cam`, {
         method: "PUT",
@@ -52,23 +53,33 @@ describe("recordings", () => {
   }
 
   /** Opens a playlist of the time from `from` to `to`, in Unix milliseconds, and waits for the first picture. */
-  function open(page, from, to) {
+  function open(page, from, to, more = "") {
+    return page.evaluate((url) => globalThis.openRecording(url), playlist(from, to, more));
+  }
+
+  function playlist(from, to, more = "") {
     const time = (millis) => new Date(millis).toISOString();
-    const url = `/recordings/cam/index.m3u8?from=${time(from)}&to=${time(to)}`;
-    return page.evaluate((url) => globalThis.openRecording(url), url);
+    return `/recordings/cam/index.m3u8?from=${time(from)}&to=${time(to)}${more}`;
+  }
+
+  /** Returns the difference between the date and the camera's clock, which is the same everywhere in a recording. */
+  async function offsetAt(page, second) {
+    const { date, clock } = await page.evaluate((second) => globalThis.seek(second), second);
+    return date - clock;
   }
 
   test("plays while it is being recorded, and every seek shows the right picture", async (t) => {
     const { page, record, recorded } = await setUp(t);
-    const [from] = await recorded(6);
+    // A player that is closer to the end than the length of some segments would have to wait for the camera.
+    const [from] = await recorded(10);
     await open(page, from + 1000, from + 3_600_000);
     const first = await page.evaluate(() => globalThis.shown());
     // The player begins at the requested time, not at the live end.
     assert.ok(Math.abs(first.position) < 1, JSON.stringify(first));
     await page.evaluate(() => globalThis.player.video.play());
     // The playlist grows while the player plays.
-    await until("five further seconds were played", SECONDS, () =>
-      page.evaluate(() => globalThis.player.video.currentTime > 7),
+    await until("more was played than was recorded at first", SECONDS, () =>
+      page.evaluate(() => globalThis.player.video.currentTime > 12),
     );
     const { date, clock } = await page.evaluate(() => globalThis.shown());
     const offset = date - clock;
@@ -113,6 +124,74 @@ describe("recordings", () => {
     );
     assert.deepEqual(await page.evaluate(() => globalThis.player.errors), []);
   });
+
+  test("shows every requested keyframe while a viewer scrubs", async (t) => {
+    const { page, record, recorded } = await setUp(t);
+    await recorded(12);
+    await record("off");
+    const [from, to] = await recorded(12);
+    await open(page, from, to);
+    const offset = await offsetAt(page, 3.5);
+    const { duration } = await page.evaluate(() => globalThis.shown());
+    await page.evaluate(() => globalThis.openKeyframes());
+    const shown = [];
+    for (let second = 0.5; second < duration - 1; second++) {
+      const { clock, millis } = await page.evaluate((second) => globalThis.scrub(second), second);
+      shown.push(millis);
+      // A keyframe is shown until the next one.
+      const late = from + second * 1000 - (clock + offset);
+      assert.ok(late >= -FRAME_MS && late <= 1000 + FRAME_MS, `${second} s: ${late} ms`);
+    }
+    shown.sort((a, b) => a - b);
+    t.diagnostic(`a keyframe is shown after ${shown[shown.length >> 1]} ms, at most ${shown.at(-1)} ms`);
+  });
+
+  test("plays H.265 as H.264 where the browser cannot play it", async (t) => {
+    const { page, record, recorded } = await setUp(t, "hevc");
+    await recorded(12);
+    await record("off");
+    const [from, to] = await recorded(12);
+    const canPlay = await page.evaluate(() => MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'));
+    if (!canPlay) {
+      const error = await page.evaluate((url) => globalThis.failToOpen(url), playlist(from, to));
+      assert.equal(error, "manifestIncompatibleCodecsError");
+    }
+    await open(page, from, to, "&codec=h264");
+    const offset = await offsetAt(page, 1.5);
+    for (const second of [9.3, 2.5, 0.3, 6.7]) {
+      const seen = await page.evaluate((second) => globalThis.seek(second), second);
+      assert.ok(Math.abs(seen.date - seen.clock - offset) <= FRAME_MS, JSON.stringify(seen));
+    }
+    await page.evaluate(() => globalThis.seek(0.2).then(() => globalThis.player.video.play()));
+    await until("the recording is played to its end", SECONDS, () =>
+      page.evaluate(() => globalThis.player.video.ended),
+    );
+    const { errors, ranges } = await page.evaluate(() => ({
+      errors: globalThis.player.errors,
+      ranges: globalThis.player.video.buffered.length,
+    }));
+    assert.deepEqual(errors, []);
+    assert.equal(ranges, 1, "there are gaps between segments");
+  });
+
+  test("an export begins and ends with the right picture", async (t) => {
+    const { page, record, recorded } = await setUp(t);
+    await recorded(9);
+    await record("off");
+    const [begin, end] = await recorded(9);
+    await open(page, begin, end);
+    const offset = await offsetAt(page, 1.5);
+    const time = (millis) => new Date(millis).toISOString();
+    for (const [from, to] of [[2520, 6320], [3020, 3420], [0, 8000]]) {
+      const url = `/recordings/cam/export.mp4?from=${time(begin + from)}&to=${time(begin + to)}`;
+      const { first, last, duration } = await page.evaluate((url) => globalThis.playFile(url), url);
+      assert.ok(Math.abs(duration * 1000 - (to - from)) <= FRAME_MS, `${duration} s`);
+      const dates = [first, last].map((clock) => clock + offset - begin);
+      assert.ok(Math.abs(dates[0] - from) <= FRAME_MS, `the first picture is of ${dates[0]} ms, not ${from} ms`);
+      // The last picture is shown until the end.
+      assert.ok(Math.abs(dates[1] - (to - 40)) <= FRAME_MS, `the last picture is of ${dates[1]} ms, not ${to - 40} ms`);
+    }
+  });
 });
 
 /** Runs in the page: defines functions that open, seek and read a recording. */
@@ -153,7 +232,13 @@ function definePlayer() {
     const hls = new globalThis.Hls({ enableWorker: false });
     const player = { hls, video, errors: [], mediaTime: 0 };
     globalThis.player = player;
-    hls.on(globalThis.Hls.Events.ERROR, (_, { details }) => player.errors.push(details));
+    hls.on(globalThis.Hls.Events.ERROR, (_, { details }) => {
+      const buffered = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
+      const edge = hls.levels[0]?.details?.edge;
+      // hls.js reports that it has ended a request because of a seek.
+      if (details === "aborted") return;
+      player.errors.push(`${details} at ${video.currentTime}, buffered to ${buffered}, listed to ${edge}`);
+    });
     const frame = nextFrame(player);
     hls.loadSource(url);
     hls.attachMedia(video);
@@ -174,5 +259,61 @@ function definePlayer() {
     player.video.currentTime = second;
     await Promise.all([seeked, frame]);
     return globalThis.shown();
+  };
+  /** Opens a playlist that cannot be played, and returns the error. */
+  globalThis.failToOpen = (url) =>
+    new Promise((resolve) => {
+      const hls = new globalThis.Hls({ enableWorker: false });
+      hls.on(globalThis.Hls.Events.ERROR, (_, { details }) => {
+        hls.destroy();
+        resolve(details);
+      });
+      hls.loadSource(url);
+      hls.attachMedia(document.createElement("video"));
+    });
+  /** Opens hls.js's player of keyframes beside the player. */
+  globalThis.openKeyframes = () => {
+    const { player } = globalThis;
+    const video = document.body.appendChild(document.createElement("video"));
+    video.muted = true;
+    player.keyframes = player.hls.createIFramePlayer();
+    player.keyframes.attachMedia(video);
+    player.keyframeVideo = video;
+    player.keyframes.on(globalThis.Hls.Events.ERROR, (_, { details, fatal }) => {
+      if (fatal) player.errors.push(details);
+    });
+  };
+  /** Shows the keyframe at a position, and returns its clock and the time that this took. */
+  globalThis.scrub = async (second) => {
+    const { keyframes, keyframeVideo } = globalThis.player;
+    const begun = performance.now();
+    // hls.js sometimes shows nothing, and must be asked again.
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const frame = new Promise((resolve) => keyframeVideo.requestVideoFrameCallback(() => resolve(true)));
+      keyframes.loadMediaAt(second);
+      if (await Promise.race([frame, new Promise((resolve) => setTimeout(resolve, 2000))])) {
+        return { clock: clock(keyframeVideo), millis: Math.round(performance.now() - begun) };
+      }
+    }
+    throw new Error(`no keyframe is shown at ${second} s`);
+  };
+  /** Loads a file, and returns the clocks of its first and its last picture. */
+  globalThis.playFile = async (url) => {
+    const video = document.createElement("video");
+    video.muted = true;
+    const response = await fetch(url);
+    if (!response.ok) throw new Error(await response.text());
+    const loaded = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+    video.src = URL.createObjectURL(await response.blob());
+    document.body.append(video);
+    await loaded;
+    const first = clock(video);
+    const { duration } = video;
+    const ended = new Promise((resolve) => video.addEventListener("ended", resolve, { once: true }));
+    await video.play();
+    await ended;
+    const last = clock(video);
+    video.remove();
+    return { first, last, duration };
   };
 }

@@ -13,6 +13,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::support::{ApiResponse, Camera, Jpeg, Manager, Nginx, eventually, merged, until};
 
+mod exports;
+mod h264;
+mod injection;
+mod long;
+mod rights;
+
 const ADMIN: &str = "admin-secret-000001";
 const USER: &str = "user-secret-0000001";
 const REPLAYING_USER: &str = "user-secret-0000002";
@@ -20,6 +26,7 @@ const VIEWER: &str = "viewer-secret-00001";
 const REPLAYING_VIEWER: &str = "viewer-secret-00002";
 const KEYS: &str = "boss:admin:admin-secret-000001,42:user:user-secret-0000001,\
                     43:user+recordings:user-secret-0000002,wall:viewer:viewer-secret-00001,\
+                    44:user+recordings:user-secret-0000003,\
                     guard:viewer+recordings:viewer-secret-00002";
 /// Width and height of the test camera's pictures, and the squares of its clock.
 const SIZE: (usize, usize) = (640, 360);
@@ -41,7 +48,13 @@ impl Setup {
     /// Records the camera `cam` of user 43 for this many seconds. Another camera, `other`, is not recorded.
     async fn new(mount: &str, seconds: i64) -> Self {
         let camera = Camera::start_with(&["--gop-seconds", "1"]).await;
-        let settings = [("API_KEYS", KEYS), ("RECORDINGS_DIRS", "recordings")];
+        let settings = [
+            ("API_KEYS", KEYS),
+            ("RECORDINGS_DIRS", "recordings"),
+            // The stream ends soon after the recording.
+            ("CLEANUP_DELAY_SECONDS", "2"),
+            ("CLEANUP_INTERVAL_SECONDS", "0.2"),
+        ];
         let manager = Manager::start(&settings).await;
         let dir = manager.dir().path().join("recordings");
         let dirs = dir.to_str().expect("a path");

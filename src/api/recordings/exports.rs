@@ -3,7 +3,7 @@
 use hyper::Method;
 use hyper::header::{CONTENT_DISPOSITION, ETAG, HeaderName, HeaderValue, IF_RANGE};
 
-use super::operations::stream_id;
+use super::operations::{query, stream_id};
 use super::wire::{DigestOutput, TimeInput};
 use crate::api::byte_range::{self, ByteRange};
 use crate::api::credentials::text;
@@ -48,6 +48,6 @@ pub(super) async fn digest(call: Call<'_>) -> Result<Reply, Error> {
 }
 
 async fn prepare(call: &Call<'_>) -> Result<Export, Error> {
-    let (id, time) = (stream_id(call)?, TimeInput::of(call)?.parse()?);
+    let (id, time) = (stream_id(call)?, TimeInput::from_query(query(call))?.parse()?);
     exports::prepare(&call.api.core, &id, &call.shown(), time).await
 }

@@ -14,8 +14,9 @@ use crate::api::credentials::text;
 use crate::api::reply::{self, MP4, Reply};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
-use crate::recordings::file_url::FileUrl;
+use crate::recordings::file_url::{ConvertedUrl, FileUrl};
 use crate::service::replay::FileLocation;
+use crate::service::replay::converted;
 use crate::service::replay::files::{self, PermittedFile};
 
 /// The header with which nginx shows that it can send files.
@@ -44,6 +45,15 @@ pub(super) async fn send(call: Call<'_>) -> Result<Reply, Error> {
     }
     let content = file.content().await?;
     Ok(reply::range(call.head.method == Method::HEAD, MP4, &content, range, file.permit))
+}
+
+/// Returns the init segment or a segment of a recording that is converted to H.264.
+pub(super) async fn converted(call: Call<'_>) -> Result<Reply, Error> {
+    let id = stream_id(&call)?;
+    let url = ConvertedUrl::parse(last_segment(&call))
+        .ok_or_else(|| Error::new(ErrorKind::NotFound, "there is no segment with this name"))?;
+    let bytes = converted::get(&call.api.core, &id, &call.shown(), url).await?;
+    Ok(reply::with_body(StatusCode::OK, MP4, bytes))
 }
 
 fn sent_by_nginx(file: &PermittedFile) -> Result<Reply, Error> {

@@ -11,7 +11,9 @@ use super::route::{Audience, Call, Row};
 use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 use crate::service::replay;
-use operations::{EXPORT, of_stream, operation, path_parameter, pictured, played, shared};
+use operations::{
+    CONVERSION, EXPORT, of_stream, operation, path_parameter, pictured, played, shared,
+};
 use wire::{DigestOutput, NewShareOutput, RecordedOutput, ShareInput, SharesOutput, TimeInput};
 
 mod exports;
@@ -195,6 +197,28 @@ fn file_routes() -> Vec<Row> {
                     .query::<TimeInput>()
                     .returns_other(MP4, Type::String, "The file.")
                     .fails(EXPORT)
+            },
+        )
+        .waits(),
+        Row::new(
+            Method::GET,
+            "/recordings/{id}/h264/{file}",
+            Audience::Viewers,
+            |call| Box::pin(files::converted(call)),
+            || {
+                of_stream("getConvertedSegment", "Returns a part of a recording as H.264")
+                    .describe(
+                        "Playlists with `codec=h264` list these parts. FFmpeg converts the video when a player requests it. Audio \
+                         is as it was recorded.",
+                    )
+                    .parameter(path_parameter(
+                        "file",
+                        Some("^[0-9]+-[0-9]+(\\.mp4|-[0-9]+-[0-9]+\\.m4s)$"),
+                        "The name of the init segment or of the segment.",
+                    ))
+                    .returns_other(MP4, Type::String, "The init segment or the segment.")
+                    .fails(&[ErrorKind::NotFound])
+                    .fails(CONVERSION)
             },
         )
         .waits(),

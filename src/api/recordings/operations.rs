@@ -2,7 +2,7 @@
 
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 
-use super::wire::{PictureInput, TimeInput};
+use super::wire::{PictureInput, PlaylistInput};
 use crate::api::failures;
 use crate::api::operation::Operation;
 use crate::api::route::Call;
@@ -16,6 +16,14 @@ pub(super) const EXPORT: &[ErrorKind] = &[
     ErrorKind::NoRecordings,
     ErrorKind::FormatsDiffer,
     ErrorKind::RangeNotSatisfiable,
+];
+
+/// Errors of conversions to H.264.
+pub(super) const CONVERSION: &[ErrorKind] = &[
+    ErrorKind::Busy,
+    ErrorKind::FfmpegUnavailable,
+    ErrorKind::RequestTimeout,
+    ErrorKind::SourceUnsupported,
 ];
 
 pub(super) fn operation(id: &'static str, summary: &'static str) -> Operation {
@@ -37,9 +45,10 @@ pub(super) fn of_stream(id: &'static str, summary: &'static str) -> Operation {
 /// Returns the documentation of a playlist.
 pub(super) fn played(id: &'static str, summary: &'static str) -> Operation {
     of_stream(id, summary)
-        .query::<TimeInput>()
+        .query::<PlaylistInput>()
         .fails(failures::QUERY)
         .fails(&[ErrorKind::NoRecordings])
+        .fails(CONVERSION)
 }
 
 /// Returns the documentation of a picture.
@@ -70,6 +79,11 @@ pub(super) fn path_parameter(name: &str, pattern: Option<&str>, description: &st
 /// Returns the stream in the path.
 pub(super) fn stream_id(call: &Call<'_>) -> Result<StreamId, Error> {
     StreamId::parse(&call.id)
+}
+
+/// Returns the query.
+pub(super) fn query<'a>(call: &'a Call<'_>) -> &'a str {
+    call.head.uri.query().unwrap_or_default()
 }
 
 /// Returns the last segment of the path.

@@ -3,7 +3,7 @@
 use hyper::StatusCode;
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::operations::stream_id;
+use super::operations::{query, stream_id};
 use super::wire::PictureInput;
 use crate::api::reply::{self, JPEG, Reply};
 use crate::api::route::Call;
@@ -28,7 +28,7 @@ pub(super) async fn thumbnail(call: Call<'_>) -> Result<Reply, Error> {
 
 async fn take(call: &Call<'_>, kind: PictureKind, usual: Option<u32>) -> Result<Reply, Error> {
     let id = stream_id(call)?;
-    let input = PictureInput::from_query(call.head.uri.query().unwrap_or_default())?;
+    let input = PictureInput::from_query(query(call))?;
     let width = input.width.or(usual);
     let (core, shown) = (&call.api.core, call.shown());
     let picture = pictures::take(core, &id, &shown, input.at, width, kind).await?;

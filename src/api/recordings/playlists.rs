@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use hyper::StatusCode;
 
-use super::operations::stream_id;
-use super::wire::TimeInput;
+use super::operations::{query, stream_id};
+use super::wire::PlaylistInput;
 use crate::api::reply::{self, PLAYLIST, Reply};
 use crate::api::route::Call;
 use crate::base::error::Error;
@@ -13,8 +13,10 @@ use crate::service::replay;
 
 /// Returns the multivariant playlist.
 pub(super) async fn multivariant(call: Call<'_>) -> Result<Reply, Error> {
-    let (id, time) = (stream_id(&call)?, TimeInput::of(&call)?.parse()?);
-    Ok(response(replay::multivariant(&call.api.core, &id, &call.shown(), time).await?))
+    let (id, (time, as_h264)) =
+        (stream_id(&call)?, PlaylistInput::from_query(query(&call))?.parse()?);
+    let playlist = replay::multivariant(&call.api.core, &id, &call.shown(), time, as_h264).await?;
+    Ok(response(playlist))
 }
 
 /// Returns the media playlist.
@@ -28,8 +30,10 @@ pub(super) async fn keyframes(call: Call<'_>) -> Result<Reply, Error> {
 }
 
 async fn playlist(call: &Call<'_>, kind: PlaylistKind) -> Result<Reply, Error> {
-    let (id, time) = (stream_id(call)?, TimeInput::of(call)?.parse()?);
-    Ok(response(replay::playlist(&call.api.core, &id, &call.shown(), time, kind).await?))
+    let (id, (time, as_h264)) =
+        (stream_id(call)?, PlaylistInput::from_query(query(call))?.parse()?);
+    let (core, shown) = (&call.api.core, call.shown());
+    Ok(response(replay::playlist(core, &id, &shown, time, kind, as_h264).await?))
 }
 
 fn response(text: Bytes) -> Reply {

@@ -5,7 +5,6 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::api::events::wire::StoredEventOutput;
 use crate::api::media::snapshot::width_of;
-use crate::api::route::Call;
 use crate::api::wire::{number, optional_time};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::public_url::PublicUrl;
@@ -35,21 +34,10 @@ pub(crate) struct TimeInput {
 }
 
 impl TimeInput {
-    /// Reads the query of a request. Ignores unknown parameters, because players and caches add some.
-    pub(super) fn of(call: &Call<'_>) -> Result<Self, Error> {
+    /// Reads a query. Ignores unknown parameters, because players and caches add some.
+    pub(super) fn from_query(query: &str) -> Result<Self, Error> {
         let mut input = Self::default();
-        let query = call.head.uri.query().unwrap_or_default();
-        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            let field = match name.as_ref() {
-                "from" => &mut input.from,
-                "to" => &mut input.to,
-                _ => continue,
-            };
-            if field.replace(value.into_owned()).is_some() {
-                let detail = format!("{name} is given twice");
-                return Err(Error::new(ErrorKind::InvalidRequest, detail));
-            }
-        }
+        read_query(query, &mut [("from", &mut input.from), ("to", &mut input.to)])?;
         Ok(input)
     }
 
@@ -62,34 +50,90 @@ impl TimeInput {
     }
 }
 
+/// The parameters of a request for a playlist.
+#[derive(Debug, Default, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct PlaylistInput {
+    /// The beginning. Required, unless a playback token is limited to a time, whose beginning is then the default.
+    #[param(nullable = false, format = DateTime)]
+    from: Option<String>,
+    /// The end. The default is the longest time after `from`.
+    #[param(nullable = false, format = DateTime)]
+    to: Option<String>,
+    /// With `h264`, video in other codecs is converted to H.264 when a player requests it.
+    #[param(nullable = false, pattern = "^h264$")]
+    codec: Option<String>,
+}
+
+impl PlaylistInput {
+    /// Reads a query. Ignores unknown parameters, because players and caches add some.
+    pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
+        let mut input = Self::default();
+        let Self { from, to, codec } = &mut input;
+        read_query(query, &mut [("from", from), ("to", to), ("codec", codec)])?;
+        Ok(input)
+    }
+
+    /// Returns the time, and whether video is converted to H.264.
+    pub(crate) fn parse(self) -> Result<(RequestedTime, bool), Error> {
+        let as_h264 = match self.codec.as_deref() {
+            None => false,
+            Some("h264") => true,
+            Some(_) => {
+                let detail = "codec must be h264; leave it out for the video as it was recorded";
+                return Err(Error::new(ErrorKind::InvalidRequest, detail));
+            }
+        };
+        Ok((TimeInput { from: self.from, to: self.to }.parse()?, as_h264))
+    }
+}
+
+/// Reads these parameters of a query, each of which can be given once. Ignores others.
+fn read_query(query: &str, fields: &mut [(&str, &mut Option<String>)]) -> Result<(), Error> {
+    for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+        let Some((_, field)) = fields.iter_mut().find(|(known, _)| *known == name) else {
+            continue;
+        };
+        if field.replace(value.into_owned()).is_some() {
+            let detail = format!("{name} is given twice");
+            return Err(Error::new(ErrorKind::InvalidRequest, detail));
+        }
+    }
+    Ok(())
+}
+
 /// The parameters of a request for a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct PictureInput {
     /// The time of the picture.
     #[param(value_type = String, format = DateTime)]
-    pub(super) at: i64,
+    pub(crate) at: i64,
     /// Greatest width of the picture in pixels. A picture is never enlarged.
     #[param(nullable = false, minimum = 16, maximum = 3840)]
-    pub(super) width: Option<u32>,
+    pub(crate) width: Option<u32>,
 }
 
 impl PictureInput {
     /// Parses the query. Ignores unknown parameters, because web pages add some.
-    pub(super) fn from_query(query: &str) -> Result<Self, Error> {
+    pub(crate) fn from_query(query: &str) -> Result<Self, Error> {
         let (mut at, mut width) = (None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
-            match name.as_ref() {
-                "at" => at = optional_time("at", Some(&value))?,
-                "width" => width = Some(width_of(&value)?),
-                _ => {}
+            let is_repeated = match name.as_ref() {
+                "at" => at.replace(optional_time("at", Some(&value))?).is_some(),
+                "width" => width.replace(width_of(&value)?).is_some(),
+                _ => false,
+            };
+            if is_repeated {
+                let detail = format!("{name} is given twice");
+                return Err(Error::new(ErrorKind::InvalidRequest, detail));
             }
         }
         let missing = || {
             let detail = "at is required, as a time such as 2026-02-03T04:05:06Z";
             Error::new(ErrorKind::InvalidRequest, detail)
         };
-        Ok(Self { at: at.ok_or_else(missing)?, width })
+        Ok(Self { at: at.flatten().ok_or_else(missing)?, width })
     }
 }
 

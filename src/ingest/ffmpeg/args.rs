@@ -111,6 +111,21 @@ pub(crate) fn arguments(plan: Plan, shape: &Shape) -> Vec<String> {
 /// Returns the arguments of an FFmpeg that reads frames from its stdin, converts them to H.264, and keeps
 /// their times. `picture` describes the first frame.
 pub fn rendition_arguments(picture: &PictureParameters, shape: &Shape) -> Vec<String> {
+    conversion_arguments(picture, shape, "")
+}
+
+/// Does the same as [`rendition_arguments`] for the frames from the time `from` on, in ticks of the input. Earlier frames
+/// are only decoded.
+pub(crate) fn conversion_arguments_from(
+    picture: &PictureParameters,
+    shape: &Shape,
+    from: u64,
+) -> Vec<String> {
+    conversion_arguments(picture, shape, &format!("select='gte(pts,{from})',"))
+}
+
+/// Returns the arguments of a conversion to H.264. `filters` come first.
+fn conversion_arguments(picture: &PictureParameters, shape: &Shape, filters: &str) -> Vec<String> {
     let mut arguments: Vec<String> = LOGGING.map(str::to_owned).into();
     let mut add = |more: &[&str]| arguments.extend(more.iter().map(|&text| text.to_owned()));
     // The stream's header contains all parameters, so FFmpeg need not probe the stream.
@@ -121,7 +136,7 @@ pub fn rendition_arguments(picture: &PictureParameters, shape: &Shape) -> Vec<St
     add(&["-copyts", "-protocol_whitelist", "pipe", "-f", "nut", "-i", "pipe:0"]);
     add(&["-map", "0:v:0"]);
     let deinterlace = if picture.is_interlaced { DEINTERLACE } else { "" };
-    arguments.extend(to_h264(shape, deinterlace));
+    arguments.extend(to_h264(shape, &format!("{filters}{deinterlace}")));
     arguments.extend(nut("pipe:1"));
     arguments
 }

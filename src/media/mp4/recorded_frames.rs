@@ -1,4 +1,4 @@
-//! The frames of video in recorded fragments, as they were in the stream, so that they can be decoded.
+//! The frames in recorded fragments, as they were in the stream, so that they can be decoded.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -7,8 +7,9 @@ use bytes::Bytes;
 use mp4_atom::{Codec, Decode as _, Ftyp, Moov};
 use tokio::time::Instant;
 
+use super::frame_table::TableFrame;
 use super::recorded::{box_head, fragment_frames};
-use super::track::{VIDEO, VIDEO_TIMESCALE};
+use super::track::{AUDIO, VIDEO, VIDEO_TIMESCALE};
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame, Track};
 use crate::media::parameter_set::sets::ParameterSets;
@@ -51,12 +52,39 @@ pub(crate) fn format_of_init(mut init: &[u8]) -> Option<Arc<Format>> {
     }))
 }
 
+/// A frame of a recorded track, and its bytes.
+pub(crate) type RecordedFrame = (TableFrame, Bytes);
+
 /// Reads the frames of video in consecutive fragments. Times are those of the media. Returns `None` if a fragment is
 /// damaged or incomplete.
 pub(crate) fn frames_of_fragments(
-    mut fragments: Bytes,
+    fragments: Bytes,
     format: &Arc<Format>,
 ) -> Option<Vec<Arc<Frame>>> {
+    let frame = |(frame, data): RecordedFrame| {
+        let shown = frame.decode_time.checked_add_signed(frame.composition_offset.into())?;
+        Some(Arc::new(Frame {
+            format: Arc::clone(format),
+            track: Track::Video,
+            decode_time: video_time(frame.decode_time),
+            presentation_time: video_time(shown),
+            duration: video_time(frame.duration.into()),
+            is_keyframe: frame.is_keyframe,
+            received_at: Instant::now(),
+            taken_at: SystemTime::UNIX_EPOCH,
+            data,
+        }))
+    };
+    track_of_fragments(fragments, VIDEO)?.into_iter().map(frame).collect()
+}
+
+/// Reads the audio in consecutive fragments. Returns `None` if a fragment is damaged or incomplete.
+pub(crate) fn sounds_of_fragments(fragments: Bytes) -> Option<Vec<RecordedFrame>> {
+    track_of_fragments(fragments, AUDIO)
+}
+
+/// Reads the frames of one track in consecutive fragments.
+fn track_of_fragments(mut fragments: Bytes, track_id: u32) -> Option<Vec<RecordedFrame>> {
     let mut frames = Vec::new();
     while !fragments.is_empty() {
         let moof = usize::try_from(box_head(&fragments)?.size).ok()?;
@@ -64,23 +92,12 @@ pub(crate) fn frames_of_fragments(
         let end = moof.checked_add(mdat).filter(|end| *end <= fragments.len())?;
         let fragment = fragments.split_to(end);
         let tracks = fragment_frames(fragment.get(..moof)?, 0)?;
-        let video = tracks.into_iter().filter(|track| track.track_id == VIDEO);
-        for frame in video.flat_map(|track| track.frames) {
+        let track = tracks.into_iter().filter(|track| track.track_id == track_id);
+        for frame in track.flat_map(|track| track.frames) {
             let begin = usize::try_from(frame.offset).ok()?;
             let end = begin.checked_add(usize::try_from(frame.size).ok()?)?;
             let data = (end <= fragment.len()).then(|| fragment.slice(begin..end))?;
-            let shown = frame.decode_time.checked_add_signed(frame.composition_offset.into())?;
-            frames.push(Arc::new(Frame {
-                format: Arc::clone(format),
-                track: Track::Video,
-                decode_time: video_time(frame.decode_time),
-                presentation_time: video_time(shown),
-                duration: video_time(frame.duration.into()),
-                is_keyframe: frame.is_keyframe,
-                received_at: Instant::now(),
-                taken_at: SystemTime::UNIX_EPOCH,
-                data,
-            }));
+            frames.push((frame, data));
         }
     }
     Some(frames)

@@ -50,6 +50,19 @@ pub(crate) async fn find(
     url: FileUrl,
     between: Option<(u64, u64)>,
 ) -> Result<PermittedFile, Error> {
+    let (permitted, file) = find_permitted(core, id, shown, url, between).await?;
+    let location = permitted.location(&file.file)?;
+    Ok(PermittedFile { permit: permitted.permit, location })
+}
+
+/// Does the same as [`find`], and returns the file and the stream to which it belongs.
+pub(super) async fn find_permitted(
+    core: &Core,
+    id: &StreamId,
+    shown: &Credentials<'_>,
+    url: FileUrl,
+    between: Option<(u64, u64)>,
+) -> Result<(PermittedStream, RecordedFootage), Error> {
     let permitted = PermittedStream::find(core, id, shown).await?;
     let unknown = || {
         let detail = format!(
@@ -62,8 +75,7 @@ pub(crate) async fn find(
     if let Some(limit) = permitted.permit.span() {
         ensure_in_span(&permitted, &file, limit, between).await?;
     }
-    let location = permitted.location(&file.file)?;
-    Ok(PermittedFile { permit: permitted.permit, location })
+    Ok((permitted, file))
 }
 
 /// Returns a file; with its fragments if it is being written.
@@ -96,11 +108,7 @@ async fn ensure_in_span(
     if !file.file.is_open && limit.contains(whole) {
         return Ok(());
     }
-    let mut with_fragments = file.clone();
-    if with_fragments.fragments.is_empty() {
-        let read = permitted.recorder.database().fragments_of(&file.file).await;
-        with_fragments.fragments = read.map_err(query_failed)?;
-    }
+    let with_fragments = with_fragments(permitted, file.clone()).await?;
     if between.is_some_and(|(first, last)| is_in_span(&with_fragments, limit, first, last)) {
         return Ok(());
     }
@@ -108,6 +116,18 @@ async fn ensure_in_span(
         "this playback token permits recordings from {limit} only; request the ranges of bytes that the playlist lists"
     );
     Err(Error::new(ErrorKind::Forbidden, detail))
+}
+
+/// Returns a file with its fragments.
+pub(super) async fn with_fragments(
+    permitted: &PermittedStream,
+    mut file: RecordedFootage,
+) -> Result<RecordedFootage, Error> {
+    if file.fragments.is_empty() {
+        let read = permitted.recorder.database().fragments_of(&file.file).await;
+        file.fragments = read.map_err(query_failed)?;
+    }
+    Ok(file)
 }
 
 /// Returns whether the bytes from the position `first` to the position `last` are in the init segment, or in the
