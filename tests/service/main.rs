@@ -38,6 +38,7 @@ mod playback;
 mod playing;
 mod proxies;
 mod reachability;
+mod recorder_crashes;
 mod recordings;
 mod renditions;
 mod replay;

@@ -1,12 +1,11 @@
 //! The recording of one stream: from frames to files, and their entries in the database.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, warn};
 
 use super::counters::RecordingCounters;
@@ -106,9 +105,9 @@ impl Session {
         self.current.as_ref().is_some_and(|current| current.open.has_fragments())
     }
 
-    /// Returns the path of the directory.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir.path
+    /// Returns the position of the directory in `RECORDINGS_DIRS`.
+    pub(crate) fn dir_index(&self) -> usize {
+        self.dir.index
     }
 
     /// Sets whether the next files belong to an event.
@@ -164,7 +163,9 @@ impl Session {
             }
             let (begin_ms, duration_ms) = (cut.begin_ms, cut.duration_ms);
             if self.current.is_some() {
-                let append = self.queue.push(Job::Append { fragment, begin_ms, duration_ms });
+                let made_at = Instant::now();
+                let append = Job::Append { fragment, begin_ms, duration_ms, made_at };
+                let append = self.queue.push(append);
                 if timeout(WRITE_PATIENCE, append).await.is_err() {
                     self.fragmenter.clear();
                     self.end_file();
@@ -228,7 +229,9 @@ impl Session {
         let name = FileName::of(&self.stream, &file);
         // The file is listed before its entry is written, so that a recovery at the same time leaves the entry alone.
         let open = self.shared.open_files.add(file);
-        let id = match timeout(DATABASE_PATIENCE, open_row(&self.shared.database, &new)).await {
+        let began = Instant::now();
+        let opened = timeout(DATABASE_PATIENCE, open_row(&self.shared.database, &new)).await;
+        let id = match opened {
             Ok(Ok(id)) => Some(id),
             Ok(Err(error)) => {
                 warn!(camera = %self.stream.camera, %error, "a recorded file is not in the database yet");
@@ -236,6 +239,7 @@ impl Session {
             }
             Err(_) => None,
         };
+        self.shared.counters.indexed(began.elapsed(), id.is_some());
         if let Some(id) = id {
             open.set_id(id);
         }
@@ -283,6 +287,7 @@ impl Session {
         self.queue.push_now(Job::End { done });
         let closing = Closing {
             database: self.shared.database.clone(),
+            counters: self.shared.counters.clone(),
             before: self.closing.take(),
             id,
             new: NewFile { has_event: self.has_event, ..new },
@@ -306,6 +311,7 @@ impl Session {
 /// The completion of a file's entry.
 struct Closing {
     database: Database,
+    counters: RecordingCounters,
     /// The same for the file before, so that entries are completed in order, and only one waits for the database.
     before: Option<JoinHandle<()>>,
     id: Option<i64>,
@@ -324,7 +330,10 @@ impl Closing {
         }
         let mut retries = RETRIES.into_iter();
         loop {
-            let Err(error) = self.complete(written.as_ref()).await else {
+            let began = Instant::now();
+            let completed = self.complete(written.as_ref()).await;
+            self.counters.indexed(began.elapsed(), completed.is_ok());
+            let Err(error) = completed else {
                 return Ok(written.and_then(|written| written.bytes).unwrap_or_default());
             };
             let Some(pause) = retries.next() else { return Err(error) };

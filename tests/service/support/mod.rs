@@ -19,6 +19,7 @@ mod process;
 mod raw_camera;
 mod receiver;
 mod recorder;
+pub(crate) mod recordings;
 mod viewer;
 pub(crate) mod whep;
 
