@@ -52,8 +52,10 @@ function fillIndex(program, { cameras, days }, database, recordings, source) {
   const args = ["index", `sqlite:${database}`, recordings, source.port, cameras, minutes];
   execFileSync(program, args.map(String), { stdio: ["ignore", "inherit", "inherit"] });
   const cameraWeeks = (cameras * days) / DAYS_PER_WEEK;
-  const { size } = statSync(database);
-  return { bytes: size, cameraWeeks, files: cameras * minutes, bytesPerWeek: size / cameraWeeks };
+  // The newest changes are in the second file.
+  const parts = [database, `${database}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0);
+  const bytes = parts[0] + parts[1];
+  return { bytes, cameraWeeks, files: cameras * minutes, bytesPerWeek: bytes / cameraWeeks };
 }
 
 /** Measures recordings, and the index under load. */

@@ -129,6 +129,9 @@ pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
                 }
             }
         }
+        if let Err(error) = recovery::add_tables(&recorder).await {
+            warn!(%error, cause = ?error.source, "cannot complete a recorded file");
+        }
         let cleaned = match limits(&core, all).await {
             Ok(limits) => retention::run(&recorder, &limits).await,
             Err(error) => Err(error),

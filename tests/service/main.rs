@@ -39,6 +39,8 @@ mod playing;
 mod proxies;
 mod reachability;
 mod recorder_crashes;
+mod recorder_disks;
+mod recorder_times;
 mod recordings;
 mod renditions;
 mod replay;

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -110,102 +110,6 @@ async fn nothing_is_stored_while_a_disk_is_not_mounted() {
     fs::rename(&disk, &dir).expect("a rename");
     until("the recording continues", || async { recorded_files(&dir).len() > before.len() }).await;
     until("the manager is ready", || async { manager.get("/readyz").await.status == 200 }).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_vanishes_interrupts_the_recording() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[RECORDINGS]).await;
-    let (dir, disk) = (manager.dir().path().join("recordings"), manager.dir().path().join("disk"));
-    put(&manager, &camera.link("h264"), json!({ "mode": "continuous" })).await;
-    grows_to(&dir, 100_000).await;
-    fs::rename(&dir, &disk).expect("a rename");
-    fs::create_dir(&dir).expect("a directory");
-    until("the recording is interrupted", || async {
-        let events = manager.get("/api/events").await.body.to_string();
-        events.contains("recording.interrupted") && events.contains("storage.failed")
-    })
-    .await;
-    assert_eq!(manager.get("/readyz").await.status, 503);
-    assert_eq!(manager.status("cam").await["state"], "live");
-    assert_eq!(fs::read_dir(&dir).expect("a directory").count(), 0, "something was stored");
-    let count = recorded_files(&disk).len();
-    fs::remove_dir(&dir).expect("an empty directory");
-    fs::rename(&disk, &dir).expect("a rename");
-    until("the recording continues", || async { recorded_files(&dir).len() > count }).await;
-    until("the recovery is reported", || async {
-        let events = manager.get("/api/events").await.body.to_string();
-        events.contains("recording.resumed") && events.contains("storage.recovered")
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_interrupts_the_recording_and_nothing_else() {
-    let camera = Camera::start().await;
-    let settings = [("RECORDINGS_DIRS", "disk")];
-    let (manager, disk) = Manager::start_with_disk("16m", &settings).await;
-    put(&manager, &camera.link("h264"), json!({ "mode": "continuous" })).await;
-    grows_to(&disk.root(), 100_000).await;
-    disk.fill();
-    until("the recording is interrupted", || async {
-        let events = manager.get("/api/events?type=recording").await.body.to_string();
-        events.contains("recording.interrupted")
-    })
-    .await;
-    until("the full disk is reported", || async {
-        let ready = manager.get("/readyz").await;
-        ready.status == 503 && ready.body.to_string().contains("full")
-    })
-    .await;
-    assert_eq!(manager.status("cam").await["state"], "live");
-    let count = recorded_files(&disk.root()).len();
-    disk.free();
-    let began = Instant::now();
-    until("the recording continues", || async { recorded_files(&disk.root()).len() > count }).await;
-    until("the manager is ready", || async { manager.get("/readyz").await.status == 200 }).await;
-    assert!(began.elapsed() < Duration::from_secs(30));
-    until("the continuation is reported", || async {
-        let events = manager.get("/api/events").await.body.to_string();
-        events.contains("recording.resumed") && events.contains("storage.recovered")
-    })
-    .await;
-    let last = recorded_files(&disk.root()).pop().expect("a file");
-    grows_to(&last, 200_000).await;
-    put(&manager, &camera.link("h264"), json!({ "mode": "off" })).await;
-    until("the last file is closed", || async { is_closed(&last) }).await;
-    // The disk had no space for the table of the first file.
-    for path in recorded_files(&disk.root()) {
-        assert_plays(&clocks(&path));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_recorded_with_the_seconds_before_it() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[RECORDINGS]).await;
-    let dir = manager.dir().path().join("recordings");
-    let events = json!({ "types": ["reported.door"], "before_seconds": 4, "after_seconds": 2 });
-    put(&manager, &camera.link("h264"), json!({ "mode": "events", "events": events })).await;
-    manager.reaches("cam", "live").await;
-    // The seconds before the event pass.
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    assert!(recorded_files(&dir).is_empty(), "recorded without an event");
-    let other = manager.post("/api/cameras/cam/events", &json!({ "type": "window" })).await;
-    assert!(other.status.is_success(), "{other:?}");
-    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
-    let reported = manager.post("/api/cameras/cam/events", &json!({ "type": "door" })).await;
-    assert!(reported.status.is_success(), "{reported:?}");
-    let found = closed_files(&dir, 1).await;
-    let [path] = found.as_slice() else { panic!("{found:?}") };
-    let clocks = clocks(path);
-    assert_plays(&clocks);
-    let at = u32::try_from(at.as_millis() % (1 << CLOCK_BITS)).expect("32 bits");
-    let (before, last) = (at.wrapping_sub(clocks[0]), *clocks.last().expect("a picture"));
-    let after = last.wrapping_sub(at);
-    // One group of pictures, which lasts for two seconds, can be added before.
-    assert!((3_900..6_700).contains(&before), "{before} ms before the event");
-    assert!((1_500..5_000).contains(&after), "{after} ms after the event");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use nix::sys::statvfs::FsFlags;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{error, info};
@@ -41,7 +42,7 @@ pub(crate) struct Directories(Arc<Vec<Directory>>);
 pub(crate) struct Directory {
     path: PathBuf,
     state: Mutex<State>,
-    /// How often the directory has become usable.
+    /// How often the directory has become readable, or a file in it could not be completed.
     arrivals: AtomicU64,
     /// The time at which the disk was last too slow; `None` if it has never been.
     slow_at: Mutex<Option<Instant>>,
@@ -171,9 +172,17 @@ impl Directories {
         self.0.iter().filter_map(Directory::present).collect()
     }
 
-    /// Returns how often a directory has become readable, so that callers notice that it was away.
+    /// Returns a number that changes when the index must be compared with the files of the directory again: after it was
+    /// away, or if a file could not be completed.
     pub(crate) fn arrivals(&self, dir: &Claimed) -> u64 {
         self.0.get(dir.index).map_or(0, |dir| dir.arrivals.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a file in the directory could not be completed, so that the index is compared with the files again.
+    pub(super) fn note_incomplete(&self, dir: &Claimed) {
+        if let Some(dir) = self.0.get(dir.index) {
+            dir.arrivals.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Notes whether a directory is full, with this disk.
@@ -354,6 +363,11 @@ fn claim(path: &Path, store: &str, is_known: bool) -> Result<String, Error> {
             );
         }
     };
+    let status = nix::sys::statvfs::statvfs(path);
+    if status.is_ok_and(|status| status.flags().contains(FsFlags::ST_RDONLY)) {
+        let reason = "the disk is read-only; the system makes a disk read-only if it has errors";
+        return Err(unusable(path, reason));
+    }
     if text.lines().next() != Some(store) {
         let reason = "its marker file belongs to another database. Use the database of these recordings, or another \
                       directory";

@@ -14,7 +14,7 @@ use super::counters::RecordingCounters;
 use super::cutter::{Clocks, unix_ms};
 use super::directories::{Claimed, Directories};
 use super::layout::RecordingKey;
-use super::open_files::OpenFiles;
+use super::open_files::{FilesWithoutTable, OpenFiles};
 use super::preroll::PreRollBudget;
 use super::session::{Session, SessionParts};
 use super::writers::{WriteQueue, Writers};
@@ -45,6 +45,7 @@ struct Inner {
     /// The threads of each directory, in the order of `RECORDINGS_DIRS`.
     writers: Vec<Writers>,
     open_files: OpenFiles,
+    without_table: FilesWithoutTable,
     preroll: PreRollBudget,
     events: Bus,
     counters: RecordingCounters,
@@ -100,6 +101,7 @@ impl Recorder {
             directories: Directories::new(paths),
             writers: writers?,
             open_files: OpenFiles::default(),
+            without_table: FilesWithoutTable::default(),
             preroll: PreRollBudget::new(preroll),
             events,
             counters,
@@ -119,6 +121,11 @@ impl Recorder {
     /// Returns the files that are being written.
     pub(crate) fn open_files(&self) -> &OpenFiles {
         &self.0.open_files
+    }
+
+    /// Returns the closed files without a table of frames.
+    pub(super) fn without_table(&self) -> &FilesWithoutTable {
+        &self.0.without_table
     }
 
     /// Returns the database with the index.
@@ -218,6 +225,7 @@ impl Recorder {
             open_files: self.0.open_files.clone(),
             directories: self.0.directories.clone(),
             counters: self.0.counters.clone(),
+            without_table: self.0.without_table.clone(),
         };
         let entry = self.0.queues.entry(key.clone());
         let mut entry = entry.or_insert_with(|| (dir.index, writers.queue()));
