@@ -301,6 +301,8 @@ fn start_tasks(
     if let Some(recorder) = &core.recorder {
         let recording = recording::run(Arc::clone(core), recorder.clone());
         tasks.spawn(ended.watch("recording of cameras", recording));
+        let disks = recording::watch_disks(Arc::clone(core), recorder.clone());
+        tasks.spawn(ended.watch("checks of the disks for recordings", disks));
         let limits = settings::recording_limits(config);
         let upkeep = recording::upkeep(Arc::clone(core), recorder.clone(), limits);
         tasks.spawn(ended.watch("deletion of old recordings", upkeep));

@@ -45,6 +45,7 @@ pub use crate::output::hls::cutter::SegmentPolicy;
 pub use crate::output::hls::layout::Layout;
 pub use crate::output::hls::output::Hls;
 pub use crate::output::recorder::clip::{Clip, record_clip};
+pub use crate::output::recorder::index_sample::{IndexSample, fill_index};
 pub use crate::stream::limits::Limits;
 pub use crate::stream::output::WantedOutput;
 pub use crate::stream::reaper;

@@ -262,7 +262,7 @@ impl Readiness {
     fn check_recordings(&self) -> Result<(), String> {
         let problems = self.recorder.get().map(|recorder| recorder.directories().problems());
         let problems: Vec<_> =
-            problems.unwrap_or_default().into_iter().map(|error| error.detail).collect();
+            problems.unwrap_or_default().into_iter().map(|it| it.error.detail).collect();
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
     }
 

@@ -15,6 +15,7 @@ use crate::camera::id::{CameraId, Profile};
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::record::Record;
 use crate::output::disk_budget::Disk;
+use crate::output::recorder::directories::Problem;
 use crate::output::recorder::layout::RecordingKey;
 use crate::output::recorder::retention;
 use crate::output::recorder::shared::{Recorder, RecordingStatus};
@@ -46,8 +47,8 @@ pub(crate) struct StorageView {
 pub(crate) struct DirectoryView {
     /// The path.
     pub(crate) path: PathBuf,
-    /// The reason why the directory cannot be used; `None` if it can.
-    pub(crate) problem: Option<Error>,
+    /// The reason why recordings cannot be stored, or can be incomplete; `None` without a problem.
+    pub(crate) problem: Option<Problem>,
     /// The disk; `None` if it is not known.
     pub(crate) disk: Option<Disk>,
 }
@@ -108,12 +109,16 @@ pub(crate) async fn storage(core: &Core) -> Result<StorageView, Error> {
 }
 
 async fn directories(recorder: &Recorder) -> Vec<DirectoryView> {
-    let problems = recorder.directories().problems_by_path();
+    let mut problems = recorder.directories().problems();
     let mut views = Vec::new();
     for path in recorder.directories().paths() {
-        let (own, problem) = (path.clone(), problems.iter().find(|(at, _)| *at == path));
-        let disk = tokio::task::spawn_blocking(move || Disk::of(&own)).await.ok().flatten();
-        views.push(DirectoryView { path, problem: problem.map(|(_, error)| error.clone()), disk });
+        let problem = problems.iter().position(|problem| problem.path == path);
+        let problem = problem.map(|index| problems.swap_remove(index));
+        // A disk that does not respond must not block this request.
+        let responds = problem.as_ref().is_none_or(|it| it.error.kind == ErrorKind::StorageFull);
+        let own = path.clone();
+        let disk = tokio::task::spawn_blocking(move || responds.then(|| Disk::of(&own)).flatten());
+        views.push(DirectoryView { path, problem, disk: disk.await.ok().flatten() });
     }
     views
 }

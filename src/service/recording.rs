@@ -2,7 +2,7 @@
 //! recordings. Runs only if `RECORDINGS_DIRS` is set.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -19,6 +19,7 @@ use crate::camera::identity_tag::IdentityTag;
 use crate::camera::recording::{RecordingMode, Schedule};
 use crate::events::bus::EventReceiver;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};
+use crate::output::recorder::directories::Problem;
 use crate::output::recorder::layout::RecordingKey;
 use crate::output::recorder::recovery;
 use crate::output::recorder::retention::{self, AllLimits, Limits};
@@ -90,32 +91,46 @@ pub(crate) async fn run(core: Arc<Core>, recorder: Recorder) {
     }
 }
 
-/// Checks the directories, brings the index in line with the files of each directory when it becomes usable, and deletes
-/// old recordings, until the returned future is dropped.
-pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
-    let mut recovered = Vec::new();
-    let mut problems = HashMap::new();
+/// Checks the directories and reports their problems, until the returned future is dropped.
+pub(crate) async fn watch_disks(core: Arc<Core>, recorder: Recorder) {
+    let mut problems = Vec::new();
     let mut ticks = interval(UPKEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let database = recorder.database();
-        if let Err(error) = recorder.directories().check(database).await {
+        recorder.check_disks();
+        if let Err(error) = recorder.directories().check(recorder.database()).await {
             warn!(%error, "cannot check the directories for recordings");
             continue;
         }
-        let present = recorder.directories().present();
-        recovered.retain(|id| present.iter().any(|dir| dir.id == *id));
-        for dir in present {
-            if recovered.contains(&dir.id) {
+        let now = recorder.directories().problems();
+        report(&core, &problems, &now);
+        problems = now;
+    }
+}
+
+/// Brings the index in line with the files of each directory when it becomes usable, and deletes old recordings, until the
+/// returned future is dropped. In the meantime, cameras are recorded.
+pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
+    let mut recovered = HashMap::new();
+    let mut ticks = interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for dir in recorder.directories().present() {
+            let arrivals = recorder.directories().arrivals(&dir);
+            if recovered.get(&dir.id) == Some(&arrivals) {
                 continue;
             }
-            match recovery::recover(database, &dir, recorder.open_files()).await {
-                Ok(_) => recovered.push(dir.id),
+            match recovery::recover(recorder.database(), &dir, recorder.open_files()).await {
+                Ok(_) => drop(recovered.insert(dir.id, arrivals)),
                 Err(error) => {
                     warn!(%error, cause = ?error.source, "cannot compare recordings with their index; retrying");
                 }
             }
+        }
+        if let Err(error) = recovery::add_tables(&recorder).await {
+            warn!(%error, cause = ?error.source, "cannot complete a recorded file");
         }
         let cleaned = match limits(&core, all).await {
             Ok(limits) => retention::run(&recorder, &limits).await,
@@ -124,33 +139,33 @@ pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
         if let Err(error) = cleaned {
             warn!(%error, cause = ?error.source, "cannot delete old recordings; retrying");
         }
-        problems = report(&core, &problems, recorder.directories().problems_by_path());
     }
 }
 
-/// Publishes the changes of the directories' problems. Returns the present problems.
-fn report(
-    core: &Core,
-    before: &HashMap<PathBuf, Error>,
-    now: Vec<(PathBuf, Error)>,
-) -> HashMap<PathBuf, Error> {
-    let now: HashMap<_, _> = now.into_iter().collect();
+/// Publishes the changes of the directories' problems.
+fn report(core: &Core, before: &[Problem], now: &[Problem]) {
     let publish = |path: &Path, kind, error| {
         let directory = path.to_string_lossy().into_owned();
         let kind = EventKind::Storage(StorageEvent { kind, directory, error });
         core.events.bus().publish(Event { at: SystemTime::now(), subject: None, kind });
     };
-    for (path, error) in now.iter().filter(|(path, error)| before.get(*path) != Some(error)) {
+    let of = |problems: &[Problem], path: &Path| {
+        problems.iter().find(|problem| problem.path == path).map(|problem| problem.error.clone())
+    };
+    for Problem { path, error, is_slow } in now {
+        if of(before, path).as_ref() == Some(error) {
+            continue;
+        }
         let kind = match error.kind {
             ErrorKind::StorageFull => StorageEventKind::Full,
+            _ if *is_slow => StorageEventKind::Slow,
             _ => StorageEventKind::Failed,
         };
         publish(path, kind, Some(error.clone()));
     }
-    for path in before.keys().filter(|path| !now.contains_key(*path)) {
+    for Problem { path, .. } in before.iter().filter(|problem| of(now, &problem.path).is_none()) {
         publish(path, StorageEventKind::Recovered, None);
     }
-    now
 }
 
 async fn limits(core: &Core, all: Limits) -> Result<AllLimits, Error> {

@@ -12,10 +12,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::support::{
-    Camera, Manager, Nginx, Playlist, eventually, is_running, play, send_signal, start_live, until,
+    Camera, FAKETIME, Manager, Nginx, Playlist, eventually, is_running, play, send_signal,
+    start_live, until,
 };
-
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Returns the process ID of a stream's FFmpeg, according to the log.
 fn ffmpeg_of(manager: &Manager, id: &str) -> u32 {

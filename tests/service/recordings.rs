@@ -3,124 +3,20 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::support::{Camera, Manager, Nginx, RawCamera, eventually, is_running, play, until};
-
-const RECORDINGS: (&str, &str) = ("RECORDINGS_DIRS", "recordings");
-/// Width and height of the test camera's pictures, and the squares of its clock.
-const SIZE: (usize, usize) = (640, 360);
-const CLOCK_BITS: usize = 32;
+use crate::support::recordings::{
+    CLOCK_BITS, RECORDINGS, assert_decodes, assert_plays, clocks, closed_files, grows_to,
+    is_closed, probe, put_recorded, recorded_files,
+};
+use crate::support::{Camera, Manager, Nginx, RawCamera, eventually, play, until};
 
 /// Adds or replaces the camera `cam`, with these options for recordings.
 async fn put(manager: &Manager, link: &str, recording: Value) {
-    put_as("cam", manager, link, recording).await;
-}
-
-async fn put_as(id: &str, manager: &Manager, link: &str, recording: Value) {
-    let camera = json!({ "rtsp_link": link, "recording": recording });
-    let response = manager.put(&format!("/api/cameras/{id}"), &camera).await;
-    assert!(response.status.is_success(), "{response:?}\n{}", manager.log());
-}
-
-/// Returns the recorded files below `dir`, sorted by time.
-fn files(dir: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut dirs = vec![dir.to_owned()];
-    while let Some(dir) = dirs.pop() {
-        for entry in fs::read_dir(&dir).into_iter().flatten() {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() {
-                dirs.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "mp4") {
-                found.push(path);
-            }
-        }
-    }
-    found.sort();
-    found
-}
-
-/// Returns true if the file has its table of frames, which is added when the file is closed.
-fn is_closed(path: &Path) -> bool {
-    let bytes = fs::read(path).unwrap_or_default();
-    bytes.windows(15).any(|part| part == b"uuidframe-table")
-}
-
-/// Waits until there are at least `count` files, and all of them are closed.
-async fn closed_files(dir: &Path, count: usize) -> Vec<PathBuf> {
-    eventually("all recorded files are closed", || async {
-        let found = files(dir);
-        (found.len() >= count && found.iter().all(|path| is_closed(path))).then_some(found)
-    })
-    .await
-}
-
-/// Waits until the recorded files have at least this many bytes in all.
-async fn grows_to(path: &Path, bytes: u64) {
-    let size = |path: &PathBuf| fs::metadata(path).map_or(0, |metadata| metadata.len());
-    until("the recording grows", || async {
-        let found = if path.is_dir() { files(path) } else { vec![path.to_owned()] };
-        found.iter().map(size).sum::<u64>() >= bytes
-    })
-    .await;
-}
-
-/// Decodes a file with the system's FFmpeg. Returns the times that the camera's clock shows in all pictures, in
-/// milliseconds.
-fn clocks(path: &Path) -> Vec<u32> {
-    let output = Command::new("ffmpeg")
-        .args(["-v", "warning", "-i"])
-        .arg(path)
-        .args([
-            "-map",
-            "0:v",
-            "-f",
-            "rawvideo",
-            "-pix_fmt",
-            "gray",
-            "-fps_mode",
-            "passthrough",
-            "-",
-        ])
-        .stdin(Stdio::null())
-        .output()
-        .expect("ffmpeg");
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && errors.trim().is_empty(), "{}: {errors}", path.display());
-    let (width, height) = SIZE;
-    let side = width / CLOCK_BITS;
-    let clock = |luma: &[u8]| {
-        (0..CLOCK_BITS).fold(0, |time, square| {
-            let middle = luma[side / 2 * width + square * side + side / 2];
-            time << 1 | u32::from(middle > 127)
-        })
-    };
-    output.stdout.chunks_exact(width * height).map(clock).collect()
-}
-
-/// Asserts that there are pictures for at least a second, in the right order. The test camera can leave out pictures if
-/// the machine is busy.
-fn assert_plays(clocks: &[u32]) {
-    assert!(clocks.len() > 25, "{} pictures", clocks.len());
-    let is_later = |pair: &[u32]| (1..1000).contains(&pair[1].wrapping_sub(pair[0]));
-    assert!(clocks.windows(2).all(is_later), "{clocks:?}");
-}
-
-/// Returns what ffprobe shows about the video of a file, as CSV.
-fn probe(path: &Path, entries: &str) -> String {
-    let output = Command::new("ffprobe")
-        .args(["-v", "error", "-select_streams", "v", "-show_entries", entries])
-        .args(["-of", "csv=p=0"])
-        .arg(path)
-        .output()
-        .expect("ffprobe");
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("text")
+    put_recorded("cam", manager, link, recording).await;
 }
 
 /// Returns the presentation times of all pictures of a file, in ticks.
@@ -137,7 +33,7 @@ async fn a_recorded_file_has_every_picture_of_the_camera() {
     let manager = Manager::start(&[RECORDINGS]).await;
     let dir = manager.dir().path().join("recordings");
     put(&manager, &camera.link(), json!({ "mode": "continuous" })).await;
-    until("the recording has begun", || async { !files(&dir).is_empty() }).await;
+    until("the recording has begun", || async { !recorded_files(&dir).is_empty() }).await;
     tokio::time::sleep(Duration::from_secs(8)).await;
     put(&manager, &camera.link(), json!({ "mode": "off" })).await;
     let found = closed_files(&dir, 1).await;
@@ -181,42 +77,7 @@ async fn a_recording_needs_no_viewer_and_no_connection_of_its_own() {
     let late = i64::from(named.wrapping_sub(clocks[0]).cast_signed());
     assert!((-100..1000).contains(&late), "the name is {late} ms after the first picture");
     manager.reaches("cam", "stopped").await;
-    assert_eq!(files(&dir).len(), 1);
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_killed_manager_leaves_files_that_play() {
-    let camera = Camera::start().await;
-    let mut manager = Manager::start(&[RECORDINGS]).await;
-    let dir = manager.dir().path().join("recordings");
-    put(&manager, &camera.link("h264"), json!({ "mode": "continuous" })).await;
-    let mut all: Vec<PathBuf> = Vec::new();
-    for _ in 0..3 {
-        let count = all.len();
-        until("another file is written", || async { files(&dir).len() > count }).await;
-        let path = files(&dir).pop().expect("a file");
-        until("the file has some fragments", || async {
-            fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 250_000)
-        })
-        .await;
-        manager.signal(Signal::SIGKILL);
-        until("the manager is gone", || async { !is_running(manager.pid()) }).await;
-        manager = manager.start_again(&[RECORDINGS]).await;
-        until("the file is closed", || async { is_closed(&path) }).await;
-        all = files(&dir);
-    }
-    put(&manager, &camera.link("h264"), json!({ "mode": "off" })).await;
-    let found = closed_files(&dir, 3).await;
-    for path in &found {
-        assert_plays(&clocks(path));
-    }
-    let gaps = found.windows(2).map(|pair| {
-        let last = *clocks(&pair[0]).last().expect("a picture");
-        clocks(&pair[1])[0].wrapping_sub(last)
-    });
-    for gap in gaps {
-        assert!(gap < 8_000, "{gap} ms are missing around a kill");
-    }
+    assert_eq!(recorded_files(&dir).len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -228,10 +89,10 @@ async fn nothing_is_stored_while_a_disk_is_not_mounted() {
     grows_to(&dir, 100_000).await;
     manager.signal(Signal::SIGTERM);
     assert_eq!(manager.exit_code().await, 0);
-    assert!(files(&dir).iter().all(|path| is_closed(path)), "{}", manager.log());
+    assert!(recorded_files(&dir).iter().all(|path| is_closed(path)), "{}", manager.log());
     fs::rename(&dir, &disk).expect("a rename");
     fs::create_dir(&dir).expect("a directory");
-    let before = files(&disk);
+    let before = recorded_files(&disk);
 
     let manager = manager.start_again(&[RECORDINGS]).await;
     manager.reaches("cam", "live").await;
@@ -247,104 +108,8 @@ async fn nothing_is_stored_while_a_disk_is_not_mounted() {
 
     fs::remove_dir(&dir).expect("an empty directory");
     fs::rename(&disk, &dir).expect("a rename");
-    until("the recording continues", || async { files(&dir).len() > before.len() }).await;
+    until("the recording continues", || async { recorded_files(&dir).len() > before.len() }).await;
     until("the manager is ready", || async { manager.get("/readyz").await.status == 200 }).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_disk_that_vanishes_interrupts_the_recording() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[RECORDINGS]).await;
-    let (dir, disk) = (manager.dir().path().join("recordings"), manager.dir().path().join("disk"));
-    put(&manager, &camera.link("h264"), json!({ "mode": "continuous" })).await;
-    grows_to(&dir, 100_000).await;
-    fs::rename(&dir, &disk).expect("a rename");
-    fs::create_dir(&dir).expect("a directory");
-    until("the recording is interrupted", || async {
-        let events = manager.get("/api/events").await.body.to_string();
-        events.contains("recording.interrupted") && events.contains("storage.failed")
-    })
-    .await;
-    assert_eq!(manager.get("/readyz").await.status, 503);
-    assert_eq!(manager.status("cam").await["state"], "live");
-    assert_eq!(fs::read_dir(&dir).expect("a directory").count(), 0, "something was stored");
-    let count = files(&disk).len();
-    fs::remove_dir(&dir).expect("an empty directory");
-    fs::rename(&disk, &dir).expect("a rename");
-    until("the recording continues", || async { files(&dir).len() > count }).await;
-    until("the recovery is reported", || async {
-        let events = manager.get("/api/events").await.body.to_string();
-        events.contains("recording.resumed") && events.contains("storage.recovered")
-    })
-    .await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_full_disk_interrupts_the_recording_and_nothing_else() {
-    let camera = Camera::start().await;
-    let settings = [("RECORDINGS_DIRS", "disk")];
-    let (manager, disk) = Manager::start_with_disk("16m", &settings).await;
-    put(&manager, &camera.link("h264"), json!({ "mode": "continuous" })).await;
-    grows_to(&disk.root(), 100_000).await;
-    disk.fill();
-    until("the recording is interrupted", || async {
-        let events = manager.get("/api/events?type=recording").await.body.to_string();
-        events.contains("recording.interrupted")
-    })
-    .await;
-    until("the full disk is reported", || async {
-        let ready = manager.get("/readyz").await;
-        ready.status == 503 && ready.body.to_string().contains("full")
-    })
-    .await;
-    assert_eq!(manager.status("cam").await["state"], "live");
-    let count = files(&disk.root()).len();
-    disk.free();
-    let began = Instant::now();
-    until("the recording continues", || async { files(&disk.root()).len() > count }).await;
-    until("the manager is ready", || async { manager.get("/readyz").await.status == 200 }).await;
-    assert!(began.elapsed() < Duration::from_secs(30));
-    until("the continuation is reported", || async {
-        let events = manager.get("/api/events").await.body.to_string();
-        events.contains("recording.resumed") && events.contains("storage.recovered")
-    })
-    .await;
-    let last = files(&disk.root()).pop().expect("a file");
-    grows_to(&last, 200_000).await;
-    put(&manager, &camera.link("h264"), json!({ "mode": "off" })).await;
-    until("the last file is closed", || async { is_closed(&last) }).await;
-    // The disk had no space for the table of the first file.
-    for path in files(&disk.root()) {
-        assert_plays(&clocks(&path));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn an_event_is_recorded_with_the_seconds_before_it() {
-    let camera = Camera::start().await;
-    let manager = Manager::start(&[RECORDINGS]).await;
-    let dir = manager.dir().path().join("recordings");
-    let events = json!({ "types": ["reported.door"], "before_seconds": 4, "after_seconds": 2 });
-    put(&manager, &camera.link("h264"), json!({ "mode": "events", "events": events })).await;
-    manager.reaches("cam", "live").await;
-    // The seconds before the event pass.
-    tokio::time::sleep(Duration::from_secs(8)).await;
-    assert!(files(&dir).is_empty(), "recorded without an event");
-    let other = manager.post("/api/cameras/cam/events", &json!({ "type": "window" })).await;
-    assert!(other.status.is_success(), "{other:?}");
-    let at = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("a time");
-    let reported = manager.post("/api/cameras/cam/events", &json!({ "type": "door" })).await;
-    assert!(reported.status.is_success(), "{reported:?}");
-    let found = closed_files(&dir, 1).await;
-    let [path] = found.as_slice() else { panic!("{found:?}") };
-    let clocks = clocks(path);
-    assert_plays(&clocks);
-    let at = u32::try_from(at.as_millis() % (1 << CLOCK_BITS)).expect("32 bits");
-    let (before, last) = (at.wrapping_sub(clocks[0]), *clocks.last().expect("a picture"));
-    let after = last.wrapping_sub(at);
-    // One group of pictures, which lasts for two seconds, can be added before.
-    assert!((3_900..6_700).contains(&before), "{before} ms before the event");
-    assert!((1_500..5_000).contains(&after), "{after} ms after the event");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -373,11 +138,11 @@ async fn cameras_with_other_codecs_are_recorded() {
         ("h264-resize", "h264,320,180", 2),
     ];
     for (mount, ..) in table {
-        put_as(mount, &manager, &camera.link(mount), json!({ "mode": "continuous" })).await;
+        put_recorded(mount, &manager, &camera.link(mount), json!({ "mode": "continuous" })).await;
     }
     let of = |mount: &str| {
         let is_of = |path: &PathBuf| path.to_string_lossy().contains(&format!("/{mount}-"));
-        files(&dir).into_iter().filter(is_of).collect::<Vec<_>>()
+        recorded_files(&dir).into_iter().filter(is_of).collect::<Vec<_>>()
     };
     for (mount, _, count) in table {
         until(&format!("{mount} is recorded"), || async {
@@ -388,20 +153,14 @@ async fn cameras_with_other_codecs_are_recorded() {
         .await;
     }
     for (mount, ..) in table {
-        put_as(mount, &manager, &camera.link(mount), json!({ "mode": "off" })).await;
+        put_recorded(mount, &manager, &camera.link(mount), json!({ "mode": "off" })).await;
     }
     closed_files(&dir, 5).await;
     for (mount, expected, _) in table {
         let last = of(mount).pop().expect("a file");
         let text = probe(&last, "stream=codec_name,width,height");
         assert_eq!(text.trim().trim_matches(','), expected, "{mount}");
-        let decoded = Command::new("ffmpeg")
-            .args(["-v", "warning", "-i"])
-            .arg(&last)
-            .args(["-f", "null", "-"])
-            .output()
-            .expect("ffmpeg");
-        assert!(decoded.status.success() && decoded.stderr.is_empty(), "{mount}: {decoded:?}");
+        assert_decodes(&last);
     }
 }
 
@@ -444,7 +203,7 @@ async fn recordings_can_be_requested_locked_and_deleted() {
     manager.put("/api/cameras/cam/recordings/lock", &unlocked).await;
     let deleted = manager.delete("/api/cameras/cam/recordings?to=2100-01-01T00:00:00Z").await;
     assert_eq!(deleted.body, json!({ "deleted": 1, "left": 0 }));
-    assert!(files(&dir).is_empty());
+    assert!(recorded_files(&dir).is_empty());
 
     // Deleting a camera deletes its recordings, unless they are to be kept.
     for (query, count) in [("?keep=true", 1), ("", 1)] {
@@ -456,7 +215,7 @@ async fn recordings_can_be_requested_locked_and_deleted() {
         .await;
         assert_eq!(manager.delete(&format!("/api/cameras/cam{query}")).await.status, 204);
         until("only recordings that are to be kept are left", || async {
-            let found = files(&dir);
+            let found = recorded_files(&dir);
             found.len() == count && found.iter().all(|path| is_closed(path))
         })
         .await;

@@ -11,11 +11,8 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::support::{
-    Camera, Manager, Nginx, Playlist, assert_continuous, start_live, start_service, until,
+    Camera, FAKETIME, Manager, Nginx, Playlist, assert_continuous, start_live, start_service, until,
 };
-
-/// A library that makes a program see another time.
-const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Everything that a player has got of a stream so far.
 #[derive(Default)]

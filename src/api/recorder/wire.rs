@@ -34,7 +34,7 @@ pub(crate) struct DirectoryOutput {
     path: String,
     /// True if recordings can be stored.
     is_usable: bool,
-    /// The reason why nothing can be stored; null if recordings can be stored.
+    /// The reason why recordings cannot be stored, or can be incomplete; null without a problem.
     problem: Option<String>,
     /// Size of the disk in bytes; null if it is not known.
     disk_bytes: Option<u64>,
@@ -81,8 +81,8 @@ impl DirectoryOutput {
     fn new(view: DirectoryView) -> Self {
         Self {
             path: view.path.to_string_lossy().into_owned(),
-            is_usable: view.problem.is_none(),
-            problem: view.problem.map(|error| error.detail),
+            is_usable: view.problem.as_ref().is_none_or(|problem| problem.is_slow),
+            problem: view.problem.map(|problem| problem.error.detail),
             disk_bytes: view.disk.map(|disk| disk.size),
             free_bytes: view.disk.map(|disk| disk.available),
         }

@@ -7,8 +7,14 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
+use futures_util::future::join_all;
+use nix::sys::statvfs::FsFlags;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
 use super::layout::MARKER;
@@ -17,10 +23,15 @@ use crate::base::lock::lock;
 use crate::base::random;
 use crate::output::disk_budget::Disk;
 use crate::store::db::Database;
+use crate::store::db::recording_table::RecordingDir;
 use crate::store::error::query_failed;
 
 /// The length of a directory's id.
 const ID_LENGTH: usize = 16;
+/// The longest time that a check waits for a directory.
+const CHECK_PATIENCE: Duration = Duration::from_secs(5);
+/// A directory counts as slow until nothing has been slow for this time.
+const SLOW_TIME: Duration = Duration::from_mins(1);
 
 /// The directories of `RECORDINGS_DIRS`, in that order. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -31,6 +42,26 @@ pub(crate) struct Directories(Arc<Vec<Directory>>);
 pub(crate) struct Directory {
     path: PathBuf,
     state: Mutex<State>,
+    /// How often the directory has become readable, or a file in it could not be completed.
+    arrivals: AtomicU64,
+    /// The time at which the disk was last too slow; `None` if it has never been.
+    slow_at: Mutex<Option<Instant>>,
+    /// The check that is running. If a disk hangs, no further check begins.
+    checking: tokio::sync::Mutex<Option<JoinHandle<CheckResult>>>,
+}
+
+/// The id of a directory, and the size of its disk in bytes.
+type CheckResult = Result<(String, u64), Error>;
+
+/// The reason why recordings cannot be stored in a directory, or can be incomplete.
+#[derive(Debug, Clone)]
+pub(crate) struct Problem {
+    /// The path of the directory.
+    pub(crate) path: PathBuf,
+    /// The reason.
+    pub(crate) error: Error,
+    /// True if recordings are stored, but too slowly.
+    pub(crate) is_slow: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +94,13 @@ impl Directories {
     pub(crate) fn new(paths: &[PathBuf]) -> Self {
         let dir = |path: &PathBuf| {
             let state = State::Unusable(unusable(path, "it has not been checked yet"));
-            Directory { path: path.clone(), state: Mutex::new(state) }
+            Directory {
+                path: path.clone(),
+                state: Mutex::new(state),
+                arrivals: AtomicU64::new(0),
+                slow_at: Mutex::default(),
+                checking: tokio::sync::Mutex::default(),
+            }
         };
         Self(Arc::new(paths.iter().map(dir).collect()))
     }
@@ -72,19 +109,13 @@ impl Directories {
     /// logged and kept for [`Directories::problems`]; an error of the database is returned.
     pub(crate) async fn check(&self, database: &Database) -> Result<(), Error> {
         let store = database.recording_marker().await.map_err(query_failed)?;
-        for (index, dir) in self.0.iter().enumerate() {
-            let (path, store_marker) = (dir.path.clone(), store.clone());
-            let known = database.recording_dirs().await.map_err(query_failed)?;
-            let is_known = known.iter().any(|known| Path::new(&known.path) == path.as_path());
-            let claim = move || {
-                let id = claim(&path, &store_marker, is_known)?;
-                Ok((id, Disk::of(&path).map_or(0, |disk| disk.size)))
-            };
-            let claimed = match tokio::task::spawn_blocking(claim).await {
-                Ok(claimed) => claimed,
-                Err(panic) => {
-                    Err(Error::new(ErrorKind::Internal, "a check failed").caused_by(panic))
-                }
+        let known = database.recording_dirs().await.map_err(query_failed)?;
+        let check = |dir| Directory::check(dir, &store, &known);
+        let checked = join_all(self.0.iter().map(check)).await;
+        for ((index, dir), checked) in self.0.iter().enumerate().zip(checked) {
+            let Some(claimed) = checked else {
+                dir.note_no_answer();
+                continue;
             };
             let state = match claimed {
                 Ok((id, _)) if self.is_twice(index, &id) => {
@@ -141,6 +172,19 @@ impl Directories {
         self.0.iter().filter_map(Directory::present).collect()
     }
 
+    /// Returns a number that changes when the index must be compared with the files of the directory again: after it was
+    /// away, or if a file could not be completed.
+    pub(crate) fn arrivals(&self, dir: &Claimed) -> u64 {
+        self.0.get(dir.index).map_or(0, |dir| dir.arrivals.load(Ordering::Relaxed))
+    }
+
+    /// Notes that a file in the directory could not be completed, so that the index is compared with the files again.
+    pub(super) fn note_incomplete(&self, dir: &Claimed) {
+        if let Some(dir) = self.0.get(dir.index) {
+            dir.arrivals.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Notes whether a directory is full, with this disk.
     pub(super) fn set_full(&self, dir: &Claimed, is_full: bool, disk: Disk) {
         let Some(directory) = self.0.get(dir.index) else { return };
@@ -176,15 +220,17 @@ impl Directories {
         }
     }
 
-    /// Returns the errors of the directories that cannot be used.
-    pub(crate) fn problems(&self) -> Vec<Error> {
-        self.problems_by_path().into_iter().map(|(_, error)| error).collect()
+    /// Returns the problems of the directories, at most one for each.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        self.0.iter().filter_map(Directory::problem).collect()
     }
 
-    /// Returns the directories that cannot be used, with their errors.
-    pub(crate) fn problems_by_path(&self) -> Vec<(PathBuf, Error)> {
-        let problem = |dir: &Directory| Some((dir.path.clone(), lock(&dir.state).problem()?));
-        self.0.iter().filter_map(problem).collect()
+    /// Notes that the directory with this position in `RECORDINGS_DIRS` is slower than the cameras that are recorded
+    /// there.
+    pub(super) fn note_slow(&self, index: usize) {
+        if let Some(dir) = self.0.get(index) {
+            *lock(&dir.slow_at) = Some(Instant::now());
+        }
     }
 
     /// Fails unless files can be written into the directory with this id in the database.
@@ -207,6 +253,51 @@ impl State {
 }
 
 impl Directory {
+    /// Reads or creates the marker. Returns `None` if the disk does not respond in time. The next check then waits for the
+    /// same response.
+    async fn check(&self, store: &str, known: &[RecordingDir]) -> Option<CheckResult> {
+        let mut checking = self.checking.lock().await;
+        let check = checking.get_or_insert_with(|| {
+            let (path, store) = (self.path.clone(), store.to_owned());
+            let is_known = known.iter().any(|known| Path::new(&known.path) == path.as_path());
+            tokio::task::spawn_blocking(move || {
+                let id = claim(&path, &store, is_known)?;
+                Ok((id, Disk::of(&path).map_or(0, |disk| disk.size)))
+            })
+        });
+        let checked = timeout(CHECK_PATIENCE, check).await.ok()?;
+        *checking = None;
+        let failed =
+            |panic| Error::new(ErrorKind::Internal, "checking a directory failed").caused_by(panic);
+        Some(checked.map_err(failed).flatten())
+    }
+
+    /// Notes that a check got no response. Recordings that are being written continue, because the disk may respond before
+    /// too much data waits for it.
+    fn note_no_answer(&self) {
+        if self.present().is_some() {
+            *lock(&self.slow_at) = Some(Instant::now());
+        } else {
+            self.set(State::Unusable(unusable(&self.path, "the disk does not respond")));
+        }
+    }
+
+    fn problem(&self) -> Option<Problem> {
+        let path = self.path.clone();
+        if let Some(error) = lock(&self.state).problem() {
+            return Some(Problem { path, error, is_slow: false });
+        }
+        let slow_at = *lock(&self.slow_at);
+        slow_at.filter(|at| at.elapsed() < SLOW_TIME)?;
+        let detail = format!(
+            "{} responds more slowly than the cameras send that are recorded there, so recordings can be incomplete; check \
+             the disk, or record fewer cameras there",
+            path.display()
+        );
+        let error = Error::new(ErrorKind::StorageUnavailable, detail);
+        Some(Problem { path, error, is_slow: true })
+    }
+
     fn claimed(&self) -> Option<Claimed> {
         match &*lock(&self.state) {
             State::Usable(claimed) => Some(claimed.clone()),
@@ -222,8 +313,12 @@ impl Directory {
     }
 
     fn set(&self, state: State) {
-        let now = state.problem();
-        let before = std::mem::replace(&mut *lock(&self.state), state).problem();
+        let (now, is_present) = (state.problem(), !matches!(state, State::Unusable(_)));
+        let before = std::mem::replace(&mut *lock(&self.state), state);
+        if is_present && matches!(before, State::Unusable(_)) {
+            self.arrivals.fetch_add(1, Ordering::Relaxed);
+        }
+        let before = before.problem();
         let path = self.path.display();
         match now {
             Some(error) if before.as_ref() != Some(&error) => {
@@ -268,6 +363,11 @@ fn claim(path: &Path, store: &str, is_known: bool) -> Result<String, Error> {
             );
         }
     };
+    let status = nix::sys::statvfs::statvfs(path);
+    if status.is_ok_and(|status| status.flags().contains(FsFlags::ST_RDONLY)) {
+        let reason = "the disk is read-only; the system makes a disk read-only if it has errors";
+        return Err(unusable(path, reason));
+    }
     if text.lines().next() != Some(store) {
         let reason = "its marker file belongs to another database. Use the database of these recordings, or another \
                       directory";
@@ -363,7 +463,7 @@ mod tests {
         claimed.ensure_present().expect_err("no marker");
         let dirs = setup.check(&["a"]).await;
         assert!(dirs.usable().is_empty());
-        let problem = dirs.problems().remove(0);
+        let problem = dirs.problems().remove(0).error;
         assert!(problem.detail.contains("check that the disk is mounted"), "{problem}");
         assert_eq!(fs::read_dir(setup.path("a")).expect("a directory").count(), 0);
         // The disk is mounted.
@@ -391,7 +491,8 @@ mod tests {
         setup.check(&["a"]).await;
         let dirs = Directories::new(&[setup.path("a"), other.path("b"), other.path("b")]);
         dirs.check(&other.database).await.expect("a database");
-        let details: Vec<_> = dirs.problems().into_iter().map(|error| error.detail).collect();
+        let details: Vec<_> =
+            dirs.problems().into_iter().map(|problem| problem.error.detail).collect();
         assert!(details[0].contains("another database") && details[1].contains("twice"));
         assert_eq!(dirs.usable().len(), 1);
     }

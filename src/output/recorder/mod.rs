@@ -18,6 +18,7 @@
 //! | [`retention`] | deleting old recordings |
 //! | [`counters`] | counters for metrics |
 //! | [`clip`] | recording given frames at once, for tests and benchmarks |
+//! | [`index_sample`] | filling an index with weeks of files, for benchmarks |
 
 pub(crate) mod clip;
 pub(crate) mod counters;
@@ -25,6 +26,7 @@ pub(crate) mod cutter;
 pub(crate) mod directories;
 pub(crate) mod file_writer;
 pub(crate) mod fragmenter;
+pub(crate) mod index_sample;
 pub(crate) mod layout;
 pub(crate) mod open_files;
 pub(crate) mod preroll;

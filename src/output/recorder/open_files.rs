@@ -8,6 +8,9 @@ use crate::base::lock::lock;
 use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_table::RecordedFile;
 
+/// The most files without a table that are remembered.
+const MAX_WITHOUT_TABLE: usize = 10_000;
+
 /// The files that are being written, or whose entries in the database are being completed, by stream. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct OpenFiles(Arc<DashMap<i64, Vec<Arc<OpenFile>>>>);
@@ -15,6 +18,25 @@ pub(crate) struct OpenFiles(Arc<DashMap<i64, Vec<Arc<OpenFile>>>>);
 /// A file that is being written. Only complete fragments count.
 #[derive(Debug)]
 pub(crate) struct OpenFile(Mutex<(RecordedFile, Vec<RecordedFragment>)>);
+
+/// The ids of closed files without a table of frames, because the disk was full. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FilesWithoutTable(Arc<Mutex<Vec<i64>>>);
+
+impl FilesWithoutTable {
+    /// Adds a file. Above a limit, the file is forgotten: it can be played and exported without a table as well.
+    pub(super) fn add(&self, id: i64) {
+        let mut ids = lock(&self.0);
+        if ids.len() < MAX_WITHOUT_TABLE {
+            ids.push(id);
+        }
+    }
+
+    /// Removes all files, and returns them.
+    pub(super) fn take(&self) -> Vec<i64> {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
 
 impl OpenFiles {
     /// Returns the files that are being written for a stream, with their fragments so far, in the order of recording. To

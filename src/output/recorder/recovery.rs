@@ -18,6 +18,7 @@ use super::directories::Claimed;
 use super::layout::{FileName, RecordingKey};
 use super::open_files::OpenFiles;
 use super::repair::{self, CompleteFile};
+use super::shared::Recorder;
 use crate::base::error::{Error, ErrorKind};
 use crate::media::mp4::recorded::init_digest;
 use crate::store::db::Database;
@@ -57,6 +58,38 @@ pub(crate) async fn recover(
         info!(%path, completed, adopted, dropped, deleted, "the index of recordings was brought in line with the files");
     }
     Ok(recovered)
+}
+
+/// Adds the tables of frames to files that were closed while their disk was full. Files whose disk is still full, or is
+/// away, are kept for the next call.
+pub(crate) async fn add_tables(recorder: &Recorder) -> Result<(), Error> {
+    let (database, mut ids) = (recorder.database(), recorder.without_table().take());
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let streams = database.recorded_streams().await.map_err(query_failed)?;
+    while let Some(id) = ids.pop() {
+        let Some(file) = database.recorded_file(id).await.map_err(query_failed)? else { continue };
+        let stream = streams.iter().find(|stream| stream.id == file.stream);
+        let (Some(stream), Some(dir)) = (stream, recorder.directories().get(file.dir)) else {
+            recorder.without_table().add(id);
+            continue;
+        };
+        let path = dir.path.join(FileName::of(stream, &file).path());
+        let completed = blocking(move || repair::complete(&path)).await?;
+        match completed {
+            Ok(Some(complete)) if complete.bytes > file.bytes => {
+                let mut write = database.write().await.map_err(query_failed)?;
+                write.resize_file(id, complete.bytes).await.map_err(query_failed)?;
+                write.commit().await.map_err(query_failed)?;
+            }
+            // Retention has deleted the file.
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Ok(Some(_)) | Err(_) => recorder.without_table().add(id),
+        }
+    }
+    Ok(())
 }
 
 struct Recovery<'a> {

@@ -1,12 +1,11 @@
 //! The recording of one stream: from frames to files, and their entries in the database.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, warn};
 
 use super::counters::RecordingCounters;
@@ -14,12 +13,13 @@ use super::cutter::{Clocks, Cutter, FileStart};
 use super::directories::{Claimed, Directories};
 use super::fragmenter::{Fragmenter, Init, MadeFragment};
 use super::layout::FileName;
-use super::open_files::{OpenFile, OpenFiles};
+use super::open_files::{FilesWithoutTable, OpenFile, OpenFiles};
 use super::writers::{Job, WriteQueue, WrittenFile};
 use crate::base::error::{Error, ErrorKind};
 use crate::media::frame::Frame;
 use crate::media::mp4::recorded::init_digest;
 use crate::store::db::Database;
+use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
 use crate::store::db::recording_writes::{ClosedFile, NewFile};
 use crate::store::error::query_failed;
@@ -48,6 +48,7 @@ pub(super) struct SessionParts {
     pub(super) open_files: OpenFiles,
     pub(super) directories: Directories,
     pub(super) counters: RecordingCounters,
+    pub(super) without_table: FilesWithoutTable,
 }
 
 /// The recording of one stream.
@@ -106,9 +107,9 @@ impl Session {
         self.current.as_ref().is_some_and(|current| current.open.has_fragments())
     }
 
-    /// Returns the path of the directory.
-    pub(crate) fn dir(&self) -> &Path {
-        &self.dir.path
+    /// Returns the position of the directory in `RECORDINGS_DIRS`.
+    pub(crate) fn dir_index(&self) -> usize {
+        self.dir.index
     }
 
     /// Sets whether the next files belong to an event.
@@ -164,7 +165,9 @@ impl Session {
             }
             let (begin_ms, duration_ms) = (cut.begin_ms, cut.duration_ms);
             if self.current.is_some() {
-                let append = self.queue.push(Job::Append { fragment, begin_ms, duration_ms });
+                let made_at = Instant::now();
+                let append = Job::Append { fragment, begin_ms, duration_ms, made_at };
+                let append = self.queue.push(append);
                 if timeout(WRITE_PATIENCE, append).await.is_err() {
                     self.fragmenter.clear();
                     self.end_file();
@@ -228,7 +231,9 @@ impl Session {
         let name = FileName::of(&self.stream, &file);
         // The file is listed before its entry is written, so that a recovery at the same time leaves the entry alone.
         let open = self.shared.open_files.add(file);
-        let id = match timeout(DATABASE_PATIENCE, open_row(&self.shared.database, &new)).await {
+        let began = Instant::now();
+        let opened = timeout(DATABASE_PATIENCE, open_row(&self.shared.database, &new)).await;
+        let id = match opened {
             Ok(Ok(id)) => Some(id),
             Ok(Err(error)) => {
                 warn!(camera = %self.stream.camera, %error, "a recorded file is not in the database yet");
@@ -236,6 +241,7 @@ impl Session {
             }
             Err(_) => None,
         };
+        self.shared.counters.indexed(began.elapsed(), id.is_some());
         if let Some(id) = id {
             open.set_id(id);
         }
@@ -283,6 +289,7 @@ impl Session {
         self.queue.push_now(Job::End { done });
         let closing = Closing {
             database: self.shared.database.clone(),
+            counters: self.shared.counters.clone(),
             before: self.closing.take(),
             id,
             new: NewFile { has_event: self.has_event, ..new },
@@ -290,9 +297,16 @@ impl Session {
             offsite: self.offsite,
         };
         let (shared, camera) = (self.shared.clone(), self.stream.camera.clone());
+        let dir = self.dir.clone();
         let close = async move {
             match closing.run(written).await {
-                Ok(bytes) => shared.counters.recorded(bytes),
+                Ok(Completed::Whole(bytes)) => shared.counters.recorded(bytes),
+                Ok(Completed::WithoutTable(id, bytes)) => {
+                    shared.counters.recorded(bytes);
+                    shared.without_table.add(id);
+                }
+                Ok(Completed::Empty) => {}
+                Ok(Completed::Open) => shared.directories.note_incomplete(&dir),
                 Err(error) => {
                     warn!(%camera, %error, "a recorded file cannot be entered into the database; the next start of the manager does it");
                 }
@@ -303,9 +317,22 @@ impl Session {
     }
 }
 
+/// The result of completing a file's entry.
+enum Completed {
+    /// The file has this number of bytes.
+    Whole(u64),
+    /// The file with this id has this number of bytes, but the disk had no space for its table of frames.
+    WithoutTable(i64, u64),
+    /// There is no file, because nothing was written.
+    Empty,
+    /// The file could not be completed. A recovery repairs it.
+    Open,
+}
+
 /// The completion of a file's entry.
 struct Closing {
     database: Database,
+    counters: RecordingCounters,
     /// The same for the file before, so that entries are completed in order, and only one waits for the database.
     before: Option<JoinHandle<()>>,
     id: Option<i64>,
@@ -315,8 +342,11 @@ struct Closing {
 }
 
 impl Closing {
-    /// Waits until the file is written, and completes its entry. Returns the size of the file in bytes.
-    async fn run(mut self, written: oneshot::Receiver<WrittenFile>) -> Result<u64, sqlx::Error> {
+    /// Waits until the file is written, and completes its entry.
+    async fn run(
+        mut self,
+        written: oneshot::Receiver<WrittenFile>,
+    ) -> Result<Completed, sqlx::Error> {
         // If the file could not be created, there is no result.
         let written = written.await.ok();
         if let Some(before) = self.before.take() {
@@ -324,17 +354,22 @@ impl Closing {
         }
         let mut retries = RETRIES.into_iter();
         loop {
-            let Err(error) = self.complete(written.as_ref()).await else {
-                return Ok(written.and_then(|written| written.bytes).unwrap_or_default());
+            let began = Instant::now();
+            let completed = self.complete(written.as_ref()).await;
+            self.counters.indexed(began.elapsed(), completed.is_ok());
+            let error = match completed {
+                Ok(completed) => return Ok(completed),
+                Err(error) => error,
             };
             let Some(pause) = retries.next() else { return Err(error) };
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn complete(&self, written: Option<&WrittenFile>) -> Result<(), sqlx::Error> {
+    async fn complete(&self, written: Option<&WrittenFile>) -> Result<Completed, sqlx::Error> {
         let mut write = self.database.write().await?;
-        match (written.and_then(|written| Some((written, written.bytes?))), self.id) {
+        let completed = match (written.and_then(|written| Some((written, written.bytes?))), self.id)
+        {
             (Some((written, bytes)), id) => {
                 let closed = ClosedFile {
                     end_at: self.end_of(written),
@@ -349,15 +384,23 @@ impl Closing {
                     None => write.open_file(&self.new).await?,
                 };
                 write.close_file(id, &closed).await?;
+                let end = written.fragments.last().map(RecordedFragment::end);
+                if end == Some(bytes) {
+                    Completed::WithoutTable(id, bytes)
+                } else {
+                    Completed::Whole(bytes)
+                }
             }
             // The file could not be created, or has no fragment and was deleted.
             (None, Some(id)) if written.is_none_or(|it| it.fragments.is_empty()) => {
                 write.delete_files(&[id]).await?;
+                Completed::Empty
             }
-            // The file could not be completed. The next start of the manager repairs it.
-            (None, _) => return Ok(()),
-        }
-        write.commit().await
+            (None, None) if written.is_none_or(|it| it.fragments.is_empty()) => Completed::Empty,
+            (None, _) => return Ok(Completed::Open),
+        };
+        write.commit().await?;
+        Ok(completed)
     }
 
     /// Returns the end of the file. If not all fragments could be written, this is the end of the last one that was.

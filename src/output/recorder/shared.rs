@@ -1,7 +1,7 @@
 //! The parts that the recordings of all streams share.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use super::counters::RecordingCounters;
 use super::cutter::{Clocks, unix_ms};
 use super::directories::{Claimed, Directories};
 use super::layout::RecordingKey;
-use super::open_files::OpenFiles;
+use super::open_files::{FilesWithoutTable, OpenFiles};
 use super::preroll::PreRollBudget;
 use super::session::{Session, SessionParts};
 use super::writers::{WriteQueue, Writers};
@@ -23,15 +23,14 @@ use crate::camera::id::{CameraId, Profile};
 use crate::camera::identity::Identity;
 use crate::camera::identity_tag::IdentityTag;
 use crate::events::bus::Bus;
-use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};
 use crate::store::db::Database;
 use crate::store::db::recording_table::RecordedStream;
 use crate::store::error::query_failed;
 
 /// The longest time that the end of the manager waits for recordings.
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
-/// A directory that stays slow is reported again only after it was not slow for this time.
-const SLOW_INTERVAL: Duration = Duration::from_mins(10);
+/// If data waits for a disk for longer than this, the disk is too slow.
+const SLOW: Duration = Duration::from_secs(5);
 
 /// Returns the time of the system's clock. Tests replace the function.
 pub(crate) type SystemClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
@@ -46,6 +45,7 @@ struct Inner {
     /// The threads of each directory, in the order of `RECORDINGS_DIRS`.
     writers: Vec<Writers>,
     open_files: OpenFiles,
+    without_table: FilesWithoutTable,
     preroll: PreRollBudget,
     events: Bus,
     counters: RecordingCounters,
@@ -59,8 +59,6 @@ struct Inner {
     /// The queues of the streams, with the positions of their directories. A stream that is retried keeps its queue, so
     /// that a disk that hangs does not collect more and more data.
     queues: DashMap<RecordingKey, (usize, WriteQueue)>,
-    /// The times at which directories were last reported as slow.
-    slow: DashMap<PathBuf, Instant>,
 }
 
 /// Counts as a stream that is being read until it is dropped.
@@ -95,21 +93,23 @@ impl Recorder {
         events: Bus,
         clock: SystemClock,
     ) -> io::Result<Self> {
-        let writers: io::Result<_> = (0..paths.len()).map(Writers::start).collect();
+        let counters = RecordingCounters::default();
+        let start = |index| Writers::start(index, counters.clone());
+        let writers: io::Result<_> = (0..paths.len()).map(start).collect();
         Ok(Self(Arc::new(Inner {
             database,
             directories: Directories::new(paths),
             writers: writers?,
             open_files: OpenFiles::default(),
+            without_table: FilesWithoutTable::default(),
             preroll: PreRollBudget::new(preroll),
             events,
-            counters: RecordingCounters::default(),
+            counters,
             clock,
             status: DashMap::new(),
             choosing: tokio::sync::Mutex::new(()),
             active: watch::Sender::new(0),
             queues: DashMap::new(),
-            slow: DashMap::new(),
         })))
     }
 
@@ -121,6 +121,11 @@ impl Recorder {
     /// Returns the files that are being written.
     pub(crate) fn open_files(&self) -> &OpenFiles {
         &self.0.open_files
+    }
+
+    /// Returns the closed files without a table of frames.
+    pub(super) fn without_table(&self) -> &FilesWithoutTable {
+        &self.0.without_table
     }
 
     /// Returns the database with the index.
@@ -161,23 +166,13 @@ impl Recorder {
         self.0.status.remove(key).map(|(_, status)| status)
     }
 
-    /// Reports that a directory is slower than the cameras, unless it was reported a short time ago.
-    pub(super) fn note_slow(&self, path: &Path) {
-        let now = Instant::now();
-        let last = self.0.slow.insert(path.to_owned(), now);
-        if last.is_some_and(|last| now < last + SLOW_INTERVAL) {
-            return;
+    /// Notes which disks are too slow, from the times that data waits for them.
+    pub(crate) fn check_disks(&self) {
+        for (index, writers) in self.0.writers.iter().enumerate() {
+            if writers.take_longest_wait() > SLOW {
+                self.0.directories.note_slow(index);
+            }
         }
-        let detail = format!(
-            "{} is slower than the cameras that are recorded there, so frames are missing; use a faster disk, or record \
-             fewer cameras there",
-            path.display()
-        );
-        let error = Error::new(ErrorKind::StorageUnavailable, detail);
-        let directory = path.to_string_lossy().into_owned();
-        let event = StorageEvent { kind: StorageEventKind::Slow, directory, error: Some(error) };
-        let (at, kind) = (SystemTime::now(), EventKind::Storage(event));
-        self.0.events.publish(Event { at, subject: None, kind });
     }
 
     /// Counts a stream that is being read.
@@ -230,6 +225,7 @@ impl Recorder {
             open_files: self.0.open_files.clone(),
             directories: self.0.directories.clone(),
             counters: self.0.counters.clone(),
+            without_table: self.0.without_table.clone(),
         };
         let entry = self.0.queues.entry(key.clone());
         let mut entry = entry.or_insert_with(|| (dir.index, writers.queue()));
@@ -290,7 +286,7 @@ impl Recorder {
             let none = || {
                 Error::new(ErrorKind::StorageUnavailable, "there is no directory for recordings")
             };
-            if problems.is_empty() { none() } else { problems.swap_remove(0) }
+            if problems.is_empty() { none() } else { problems.swap_remove(0).error }
         })
     }
 }

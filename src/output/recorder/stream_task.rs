@@ -209,7 +209,7 @@ impl Task<'_> {
         let Some(session) = &mut self.session else { return };
         self.recorder.counters().missed(missed);
         warn!(camera = %self.stream.id(), missed, "frames are missing in the recording, because the disk is slower than the camera");
-        self.recorder.note_slow(session.dir());
+        self.recorder.directories().note_slow(session.dir_index());
         if let Err(error) = session.interrupt(self.recorder.clocks()).await {
             self.session = None;
             self.fail(error);

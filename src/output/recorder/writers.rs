@@ -8,9 +8,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
+use super::counters::RecordingCounters;
 use super::directories::Claimed;
 use super::file_writer::FileWriter;
 use super::fragmenter::{Init, MadeFragment};
@@ -31,10 +34,21 @@ pub(crate) struct Writers(Arc<Pool>);
 #[derive(Debug)]
 struct Pool(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     ready: Mutex<Ready>,
     wake: Condvar,
+    counters: RecordingCounters,
+    waits: Mutex<Waits>,
+}
+
+/// The times that data waits for the disk.
+#[derive(Debug, Default)]
+struct Waits {
+    /// For each thread, the time from which on the data of its present job waits; `None` without a job.
+    since: [Option<Instant>; THREADS],
+    /// The longest time of a job that is done.
+    longest: Duration,
 }
 
 /// The queues with work that no thread has taken yet.
@@ -86,6 +100,8 @@ pub(crate) enum Job {
         begin_ms: u32,
         /// Its playing time in milliseconds.
         duration_ms: u32,
+        /// The time at which the fragment was complete.
+        made_at: Instant,
     },
     /// Ends the file.
     End {
@@ -128,15 +144,23 @@ pub(crate) struct WriteQueue {
 
 impl Writers {
     /// Starts the threads for the directory with this position in `RECORDINGS_DIRS`.
-    pub(crate) fn start(index: usize) -> io::Result<Self> {
-        let shared = Arc::new(Shared::default());
+    pub(crate) fn start(index: usize, counters: RecordingCounters) -> io::Result<Self> {
+        let (ready, wake, waits) = (Mutex::default(), Condvar::new(), Mutex::default());
+        let shared = Arc::new(Shared { ready, wake, counters, waits });
         let pool = Self(Arc::new(Pool(Arc::clone(&shared))));
         for number in 0..THREADS {
             let shared = Arc::clone(&shared);
             let name = format!("recordings-{index}-{number}");
-            thread::Builder::new().name(name).spawn(move || shared.run())?;
+            thread::Builder::new().name(name).spawn(move || shared.run(number))?;
         }
         Ok(pool)
+    }
+
+    /// Returns the longest time that data has waited for the disk since the last call, or waits now.
+    pub(crate) fn take_longest_wait(&self) -> Duration {
+        let mut waits = lock(&self.0.0.waits);
+        let now = waits.since.iter().flatten().map(Instant::elapsed).max().unwrap_or_default();
+        std::mem::take(&mut waits.longest).max(now)
     }
 
     /// Returns a queue for a stream.
@@ -196,12 +220,22 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// Works until the pool is dropped and no work is left.
-    fn run(&self) {
+    /// Works until the pool is dropped and no work is left, as the thread with this number.
+    fn run(&self, thread: usize) {
         while let Some(queue) = self.next() {
-            if queue.work() {
+            if queue.work(self, thread) {
                 self.schedule(&queue);
             }
+        }
+    }
+
+    /// Notes from which time on the data of a thread's job waits; `None` if the job is done.
+    fn note_wait(&self, thread: usize, since: Option<Instant>) {
+        let mut waits = lock(&self.waits);
+        if let Some(place) = waits.since.get_mut(thread)
+            && let Some(before) = std::mem::replace(place, since)
+        {
+            waits.longest = waits.longest.max(before.elapsed());
         }
     }
 
@@ -223,12 +257,17 @@ impl Shared {
 impl Queue {
     /// Does the next job. Returns true if there are more jobs, so that the queue must be scheduled again. A thread takes
     /// one job of a queue at a time, so that no stream delays the others.
-    fn work(&self) -> bool {
+    fn work(&self, shared: &Shared, thread: usize) -> bool {
         let job = lock(&self.state).jobs.pop_front();
         let Some(job) = job else { return self.rest(0) };
-        let size = job.size();
-        if let Err(error) = lock(&self.worker).run(job) {
-            lock(&self.state).failure = Some(Arc::new(error));
+        let (size, made_at) = (job.size(), job.made_at());
+        shared.note_wait(thread, Some(made_at.unwrap_or_else(Instant::now)));
+        let done = lock(&self.worker).run(job);
+        shared.note_wait(thread, None);
+        match (done, made_at) {
+            (Ok(()), Some(made_at)) => shared.counters.wrote(made_at.elapsed()),
+            (Ok(()), None) => {}
+            (Err(error), _) => lock(&self.state).failure = Some(Arc::new(error)),
         }
         self.rest(size)
     }
@@ -251,6 +290,14 @@ impl Job {
             Self::Begin { .. } | Self::End { .. } => 0,
         }
     }
+
+    /// Returns the time at which the fragment of the job was complete.
+    fn made_at(&self) -> Option<Instant> {
+        match self {
+            Self::Append { made_at, .. } => Some(*made_at),
+            Self::Begin { .. } | Self::End { .. } => None,
+        }
+    }
 }
 
 impl Worker {
@@ -263,7 +310,7 @@ impl Worker {
                 self.file = Some(CurrentFile { writer, open, has_failed: false });
                 Ok(())
             }
-            Job::Append { fragment, begin_ms, duration_ms } => {
+            Job::Append { fragment, begin_ms, duration_ms, made_at: _ } => {
                 let Some(file) = self.file.as_mut().filter(|file| !file.has_failed) else {
                     return Ok(());
                 };
@@ -314,8 +361,13 @@ mod tests {
             init: Arc::clone(&init),
             open: OpenFiles::default().add(open_file(1, 7)),
         };
-        let append = || Job::Append { fragment: made(0, 40, true), begin_ms: 0, duration_ms: 40 };
-        let writers = Writers::start(0).expect("threads");
+        let append = || Job::Append {
+            fragment: made(0, 40, true),
+            begin_ms: 0,
+            duration_ms: 40,
+            made_at: Instant::now(),
+        };
+        let writers = Writers::start(0, RecordingCounters::default()).expect("threads");
         let queue = writers.queue();
         let (done, written) = oneshot::channel();
         queue.push_now(begin());

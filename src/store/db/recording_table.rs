@@ -175,6 +175,12 @@ impl Database {
         rows.fetch_all(&self.pool).await?.iter().map(file).collect()
     }
 
+    /// Returns the file with this id; `None` if there is none.
+    pub(crate) async fn recorded_file(&self, id: i64) -> Result<Option<RecordedFile>, sqlx::Error> {
+        let query = sqlx::query(sqlx::AssertSqlSafe(format!("{FILE} WHERE f.id = $1"))).bind(id);
+        query.fetch_optional(&self.pool).await?.as_ref().map(file).transpose()
+    }
+
     /// Returns the counters of all streams and days, sorted by stream and day.
     pub(crate) async fn recorded_days(&self) -> Result<Vec<RecordedDay>, sqlx::Error> {
         let query = sqlx::query("SELECT * FROM recorded_days ORDER BY stream, day");

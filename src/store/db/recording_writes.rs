@@ -160,6 +160,19 @@ impl WriteTransaction {
         Ok(true)
     }
 
+    /// Notes the new size of a closed file in bytes.
+    pub(crate) async fn resize_file(&mut self, id: i64, bytes: u64) -> Result<(), sqlx::Error> {
+        let query =
+            "SELECT stream, start_at, bytes FROM recorded_files WHERE id = $1 AND NOT is_open";
+        let row = sqlx::query(query).bind(id).fetch_optional(&mut *self.connection).await?;
+        let Some(row) = row else { return Ok(()) };
+        let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
+        let added = to_i64(bytes) - row.try_get::<i64, _>("bytes")?;
+        let query = sqlx::query("UPDATE recorded_files SET bytes = $2 WHERE id = $1");
+        query.bind(id).bind(to_i64(bytes)).execute(&mut *self.connection).await?;
+        self.count_file(stream, start_at, added, 0).await
+    }
+
     /// Marks the files of a stream that overlap a time as files with an event.
     pub(crate) async fn mark_event(
         &mut self,

@@ -19,6 +19,7 @@ mod process;
 mod raw_camera;
 mod receiver;
 mod recorder;
+pub(crate) mod recordings;
 mod viewer;
 pub(crate) mod whep;
 
@@ -29,6 +30,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) use camera::{Camera, SilentCamera};
+pub(crate) use disk::Disk;
 pub(crate) use event_stream::EventStream;
 pub(crate) use live_socket::{LiveFrame, LiveMessage, LiveSocket};
 pub(crate) use manager::{ApiResponse, Manager};
@@ -50,6 +52,9 @@ pub(crate) use viewer::{Playlist, assert_continuous, has_sound, play, play_slow,
 
 /// The time limit of most waits. It is generous because tests run in parallel on slow machines.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The library that changes the system clock of a process.
+pub(crate) const FAKETIME: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Returns the root directory of the project.
 pub(crate) fn project_dir() -> &'static Path {

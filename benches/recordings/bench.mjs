@@ -1,0 +1,150 @@
+// Measures what recording costs, whether frames are lost, and how fast the index is. README.md describes the method.
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+import { makeDirectory } from "../support/directory.mjs";
+import { progress } from "../support/report.mjs";
+import { Source } from "../support/sources.mjs";
+import { checkFrames } from "./frames.mjs";
+import { between, buckets } from "./histogram.mjs";
+import { Playlists } from "./load.mjs";
+import { readOptions } from "./options.mjs";
+import { measureBaseline, Phase } from "./phases.mjs";
+import { costPerCamera, problems, tables } from "./report.mjs";
+import { DirtyPages, makeDisk } from "./space.mjs";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const MINUTES_PER_DAY = 24 * 60;
+const DAYS_PER_WEEK = 7;
+/** Ticks per second of the recorded video. */
+const TIMESCALE = 90_000;
+/** Cameras whose recordings of one day are deleted at once. */
+const SHORTENED = 10;
+const WRITE = "stream_manager_recording_write_duration_seconds";
+const INDEX = "stream_manager_recording_index_duration_seconds";
+const METRICS = {
+  failures: "stream_manager_recording_index_failures_total",
+  deleted: "stream_manager_deleted_recordings_total",
+  missed: "stream_manager_recording_missed_frames_total",
+};
+
+/** Builds the program in `index.rs`, and returns the path of the executable. */
+function build() {
+  const args = ["bench", "--no-run", "--bench", "recordings", "--locked", "--quiet"];
+  const output = execFileSync("cargo", [...args, "--message-format=json"], {
+    cwd: ROOT,
+    encoding: "utf8",
+    maxBuffer: 1e9,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const artifacts = output.split("\n").filter(Boolean).map((line) => JSON.parse(line));
+  const found = artifacts.find(({ target, executable }) => target?.name === "recordings" && executable);
+  return found.executable;
+}
+
+/** Makes an index with files of all cameras. Returns its size. */
+function fillIndex(program, { cameras, days }, database, recordings, source) {
+  progress(`making an index of ${cameras} cameras and ${days} days`);
+  const minutes = Math.round(days * MINUTES_PER_DAY);
+  const args = ["index", `sqlite:${database}`, recordings, source.port, cameras, minutes];
+  execFileSync(program, args.map(String), { stdio: ["ignore", "inherit", "inherit"] });
+  const cameraWeeks = (cameras * days) / DAYS_PER_WEEK;
+  // The newest changes are in the second file.
+  const parts = [database, `${database}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0);
+  const bytes = parts[0] + parts[1];
+  return { bytes, cameraWeeks, files: cameras * minutes, bytesPerWeek: bytes / cameraWeeks };
+}
+
+/** Measures recordings, and the index under load. */
+async function measureRecording(options, directory, disk, links, source) {
+  const [database, recordings] = [join(disk, "index.db"), join(disk, "recordings")];
+  const index = fillIndex(build(), options, database, recordings, source);
+  const settings = {
+    DATABASE_URL: `sqlite:${database}`,
+    RECORDINGS_DIRS: recordings,
+    RECORDINGS_KEEP_DAYS: String(Math.max(1, Math.ceil(options.days))),
+  };
+  const phase = await Phase.start(directory, settings, links);
+  try {
+    const comparedSeconds = await phase.untilCompared();
+    progress(`recording for ${options.minutes} minutes`);
+    const dirtyPages = new DirtyPages();
+    await phase.record({ mode: "continuous" });
+    const recording = await phase.measure(source, (options.minutes - options.load) * 60);
+    progress("load on the index");
+    const load = await measureLoad(options, phase, source);
+    const dirty = dirtyPages.end();
+    await phase.endRecordings();
+    const missed = await phase.manager.metric(METRICS.missed);
+    const { duration, fps } = source.clip;
+    const clipFrames = Math.round((duration * fps) / 1000);
+    const frames = checkFrames(recordings, { ticksPerFrame: TIMESCALE / fps, clipFrames });
+    const busy = phase.manager.log.match(/.*(database is locked|SQLITE_BUSY).*/g) ?? [];
+    return { index, comparedSeconds, recording, load, dirty, missed, frames, busy, clipFrames };
+  } finally {
+    await phase.end();
+  }
+}
+
+/** Measures recordings while playlists are requested and old recordings are deleted. */
+async function measureLoad({ load, days }, phase, source) {
+  const before = await phase.metrics();
+  const playlists = new Playlists(phase.manager.origin, phase.ids, days);
+  const values = async () => {
+    const entries = Object.entries(METRICS).map(async ([key, name]) => [key, await phase.manager.metric(name)]);
+    return Object.fromEntries(await Promise.all(entries));
+  };
+  const first = await values();
+  const shortened = { mode: "continuous", keep_days: Math.max(1, Math.ceil(days) - 1) };
+  await phase.put((number) => ({ recording: number < SHORTENED ? shortened : { mode: "continuous" } }));
+  const usage = await phase.measure(source, load * 60);
+  const [after, last] = [await phase.metrics(), await values()];
+  return {
+    ...usage,
+    playlists: await playlists.end(),
+    write: between(buckets(before, WRITE), buckets(after, WRITE)),
+    indexWrites: between(buckets(before, INDEX), buckets(after, INDEX)),
+    deleted: last.deleted - first.deleted,
+    // Failures before the load count as well.
+    failures: last.failures,
+  };
+}
+
+const options = readOptions();
+const disk = makeDisk(options);
+const directory = makeDirectory("recordings-");
+const source = await Source.start();
+try {
+  const { cameras, minutes, baseline } = options;
+  const links = source.links(0, cameras);
+  const baselineOf = async (name) => {
+    progress(`${cameras} cameras without recording, ${name}`);
+    const own = join(directory, name);
+    mkdirSync(own);
+    return measureBaseline(own, links, source, baseline);
+  };
+  const before = await baselineOf("before");
+  const own = join(directory, "recording");
+  mkdirSync(own);
+  const recorded = await measureRecording(options, own, disk, links, source);
+  rmSync(disk, { recursive: true, force: true });
+  const baselines = [before, await baselineOf("afterwards")];
+  const results = { cameras, minutes, baselines, fps: source.clip.fps, ...recorded };
+  const invalid = problems(results);
+  process.stdout.write(`${tables(results)}\n`);
+  for (const problem of [...invalid, ...recorded.busy]) {
+    process.stdout.write(`problem: ${problem}\n`);
+  }
+  if (options.json) {
+    const cost = costPerCamera(results);
+    const { bitRate } = source;
+    const report = { at: new Date(), processors: availableParallelism(), options, bitRate, cost, ...results };
+    writeFileSync(options.json, `${JSON.stringify(report, null, 2)}\n`);
+  }
+  process.exitCode = invalid.length > 0 ? 1 : 0;
+} finally {
+  await source.child.end();
+}
