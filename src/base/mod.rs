@@ -8,6 +8,7 @@
 //! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
 //! | [`fingerprint`] | fingerprints of certificates |
 //! | [`host`] | names and addresses of hosts |
+//! | [`https`] | connections to HTTP servers, with or without TLS |
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`log_writer`] | writing the log to stderr in a separate thread |
 //! | [`open_files`] | the division of the limit of open files between streams and connections |
@@ -29,6 +30,7 @@ pub(crate) mod counters;
 pub(crate) mod error;
 pub(crate) mod fingerprint;
 pub(crate) mod host;
+pub(crate) mod https;
 pub(crate) mod lock;
 pub(crate) mod log_writer;
 pub(crate) mod open_files;

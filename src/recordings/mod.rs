@@ -7,6 +7,7 @@
 //! | [`playlist`] | media playlists and I-frame playlists |
 //! | [`multivariant`] | multivariant playlists |
 //! | [`file_url`] | the names of recorded files in URLs |
+//! | [`source`] | reading local files, and copies off-site |
 //! | [`body`] | reading parts of files while a client takes them |
 
 pub(crate) mod body;
@@ -15,5 +16,6 @@ pub(crate) mod footage;
 pub(crate) mod multivariant;
 pub(crate) mod playlist;
 pub(crate) mod segments;
+pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -110,7 +110,8 @@ pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
             if recovered.contains(&dir.id) {
                 continue;
             }
-            match recovery::recover(database, &dir, recorder.open_files()).await {
+            match recovery::recover(database, &dir, recorder.open_files(), recorder.copies()).await
+            {
                 Ok(_) => recovered.push(dir.id),
                 Err(error) => {
                     warn!(%error, cause = ?error.source, "cannot compare recordings with their index; retrying");

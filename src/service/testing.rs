@@ -117,6 +117,7 @@ impl Setup {
                 pictures,
                 events,
                 recorder: None,
+                offsite: None,
                 playback,
                 live_places: LivePlaces::default(),
                 reachability: None,
