@@ -30,6 +30,8 @@ use crate::ingest::ffmpeg::launcher::FfmpegIngest;
 use crate::ingest::ffmpeg::probe::StillTaker;
 use crate::ingest::rendition::FfmpegTranscoder;
 use crate::media::frame_budget::FrameBudget;
+use crate::offsite::queue;
+use crate::offsite::shared::Offsite;
 use crate::onvif::finder::Finder;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::layout::Layout;
@@ -179,7 +181,8 @@ impl Service {
         let snapshots = Snapshots::new(decoder, counters);
         let webrtc = WebRtc::start(&settings::webrtc(config));
         let recorder = recorder(config, &cameras, bus).await?;
-        readiness.set_recorder(recorder.clone());
+        let offsite = offsite(config)?;
+        readiness.set_recorder(recorder.clone(), offsite.clone());
         let core = Arc::new(Core {
             access,
             cameras,
@@ -197,6 +200,7 @@ impl Service {
             pictures,
             events,
             recorder,
+            offsite,
             playback,
             live_places: LivePlaces::default(),
             reachability,
@@ -306,6 +310,11 @@ fn start_tasks(
         let limits = settings::recording_limits(config);
         let upkeep = recording::upkeep(Arc::clone(core), recorder.clone(), limits);
         tasks.spawn(ended.watch("deletion of old recordings", upkeep));
+        if let Some(offsite) = &core.offsite {
+            let bus = core.events.bus().clone();
+            let copying = queue::run(offsite.clone(), recorder.clone(), bus);
+            tasks.spawn(ended.watch("copying of recordings", copying));
+        }
     }
     if let (Some(interval), Some(monitor)) = (config.check_interval, &core.reachability) {
         let (core, monitor) = (Arc::clone(core), Arc::clone(monitor));
@@ -390,7 +399,8 @@ async fn recorder(
         return Ok(None);
     }
     let (database, clock) = (cameras.database().clone(), Arc::new(SystemTime::now));
-    let recorder = Recorder::start(database, paths, config.preroll_max_bytes, events, clock)
+    let (preroll, copies) = (config.preroll_max_bytes, settings::copies(config));
+    let recorder = Recorder::start(database, paths, preroll, events, copies, clock)
         .map_err(StartError::system("start a thread"))?;
     // If a disk hangs, the service starts nevertheless. The check is repeated regularly.
     let check = recorder.directories().check(cameras.database());
@@ -398,6 +408,13 @@ async fn recorder(
         warn!(%error, "cannot check the directories for recordings");
     }
     Ok(Some(recorder))
+}
+
+/// Creates the place for copies of recordings; `None` if `OFFSITE_URL` is not set.
+fn offsite(config: &Config) -> Result<Option<Offsite>, StartError> {
+    let settings = settings::offsite(config).map_err(StartError::setting("OFFSITE_SECRET_KEY"))?;
+    let offsite = settings.map(|settings| Offsite::new(&settings)).transpose();
+    offsite.map_err(StartError::setting("OFFSITE_URL"))
 }
 
 /// Creates the HLS output and the registry of streams.
@@ -454,7 +471,8 @@ fn router(
             core.events.counters(),
             core.recorder.as_ref().map(Recorder::counters),
             table.labels(),
-        ),
+        )
+        .with_offsite(core.offsite.as_ref().map(Offsite::counters)),
         config.public_url.clone(),
     );
     let api = api.with_ice_servers(settings::ice_servers(config));

@@ -21,7 +21,7 @@
 //! | the HTTP API | [`api`] |
 //! | use cases, without HTTP | [`service`] |
 //! | subscribers of events | [`webhooks`] |
-//! | recordings, for players | [`recordings`] |
+//! | recordings, for players; their copies in other places | [`offsite`], [`recordings`] |
 //! | outputs, which serve streams | [`output`] |
 //! | pictures | [`pictures`] |
 //! | the lifecycle of streams | [`stream`] |
@@ -50,6 +50,7 @@ pub mod fuzzing;
 mod imports;
 mod ingest;
 mod media;
+mod offsite;
 mod onvif;
 mod output;
 #[doc(hidden)]

@@ -1,15 +1,22 @@
 //! Creates the settings of each part of the manager from the [`Config`].
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use crate::base::secret::Secret;
 use crate::child::spawner::Bounds;
-use crate::config::{Config, CookieAttributes, IceServer};
+use crate::config::{Config, CookieAttributes, CopiedStreams, IceServer, OffsiteUrl};
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
+use crate::offsite::bucket::BucketSettings;
+use crate::offsite::place::PlaceSettings;
+use crate::offsite::shared::OffsiteSettings;
 use crate::output::hls::cutter::SegmentPolicy;
+use crate::output::recorder::copies::Copies;
 use crate::output::recorder::retention;
 use crate::output::webrtc::running::WebRtcSettings;
+use crate::store::db::recording_writes::CopyRule;
 use crate::store::event_log::EventLimits;
 use crate::stream::limits::Limits;
 use crate::webhooks::WebhookSettings;
@@ -28,6 +35,49 @@ pub(super) fn recording_limits(config: &Config) -> retention::Limits {
         keep_days: config.recordings_keep_days,
         keep_event_days: None,
         max_bytes: config.recordings_max_bytes,
+    }
+}
+
+/// Returns which files are copied to another place.
+pub(super) fn copies(config: &Config) -> Copies {
+    let rule =
+        |is_copied: bool| match (config.offsite_url.is_some() && is_copied, config.offsite_files) {
+            (false, _) => CopyRule::Never,
+            (true, true) => CopyRule::WithEvent,
+            (true, false) => CopyRule::Always,
+        };
+    let streams = config.offsite_streams;
+    Copies::new(rule(streams != CopiedStreams::Sub), rule(streams != CopiedStreams::Main))
+}
+
+/// Returns the place for copies; `None` without `OFFSITE_URL`. Blocks while it reads the file with the key.
+pub(super) fn offsite(config: &Config) -> io::Result<Option<OffsiteSettings>> {
+    let Some(url) = &config.offsite_url else { return Ok(None) };
+    let place = match url {
+        OffsiteUrl::Directory(path) => PlaceSettings::Share(path.clone()),
+        OffsiteUrl::Bucket { bucket, prefix } => PlaceSettings::Bucket(BucketSettings {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            endpoint: config.offsite_endpoint.clone(),
+            region: config.offsite_region.clone(),
+            access_key: config.offsite_access_key.clone().unwrap_or_default(),
+            secret_key: secret(config.offsite_secret_key.as_ref())?,
+        }),
+    };
+    let keep = |days: u32| Duration::from_hours(24 * u64::from(days));
+    Ok(Some(OffsiteSettings {
+        place,
+        keep: config.offsite_keep_days.map(keep),
+        max_bytes_per_second: config.offsite_max_kbps.map(|kbps| kbps * 125),
+    }))
+}
+
+/// Returns a secret, which a setting contains, or the file whose path follows an `@`.
+fn secret(setting: Option<&Secret>) -> io::Result<Secret> {
+    let text = setting.map_or("", Secret::expose);
+    match text.strip_prefix('@') {
+        Some(path) => Ok(Secret::new(std::fs::read_to_string(path)?.trim())),
+        None => Ok(Secret::new(text)),
     }
 }
 

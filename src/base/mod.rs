@@ -8,6 +8,7 @@
 //! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
 //! | [`fingerprint`] | fingerprints of certificates |
 //! | [`host`] | names and addresses of hosts |
+//! | [`https`] | connections to HTTP servers, with or without TLS |
 //! | [`kept_bytes`] | the results that were used most recently, up to a total size |
 //! | [`lock`] | locking a mutex, even after a panic |
 //! | [`log_writer`] | writing the log to stderr in a separate thread |
@@ -31,6 +32,7 @@ pub(crate) mod error;
 pub(crate) mod fingerprint;
 pub(crate) mod hex;
 pub(crate) mod host;
+pub(crate) mod https;
 pub(crate) mod kept_bytes;
 pub(crate) mod lock;
 pub(crate) mod log_writer;

@@ -6,6 +6,7 @@
 //! | `declare` | how a setting is declared, and what is derived from the declarations |
 //! | `value` | kinds of values: numbers in a range, times, paths, secrets |
 //! | `ice_server` | the STUN and TURN servers for WebRTC |
+//! | `offsite_url` | the place for copies of recordings |
 //! | `load` | reading the environment and `.env` |
 //!
 //! `crate::reference` renders the documentation of the settings.
@@ -16,13 +17,15 @@
 mod declare;
 mod ice_server;
 mod load;
+mod offsite_url;
 mod settings;
 mod value;
 
 pub(crate) use ice_server::IceServer;
 pub(crate) use load::ConfigError;
+pub(crate) use offsite_url::OffsiteUrl;
 pub use settings::Config;
-pub(crate) use settings::{LogFormat, Tls};
+pub(crate) use settings::{CopiedStreams, LogFormat, Tls};
 pub(crate) use value::{CookieAttributes, TlsNames};
 
 pub(crate) use load::{api_key, camera_password, file_variable, variable_names};

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use super::declare::{Description, Problem, Setting, Variables, setting, settings};
 use super::ice_server::IceServers;
+use super::offsite_url::OffsiteUrl;
 use super::value::{self, Addresses, CookieAttributes, Directories, TlsNames};
 use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
@@ -33,6 +34,11 @@ const RECORDINGS_DEFAULT: [(&str, RecordingMode); 3] = [
     ("continuous", RecordingMode::Continuous),
     ("events", RecordingMode::Events),
 ];
+/// Recorded files that are copied, by name. True: only those with events.
+const OFFSITE_FILES: [(&str, bool); 2] = [("all", false), ("events", true)];
+/// Streams whose recordings are copied, by name.
+const OFFSITE_STREAMS: [(&str, CopiedStreams); 3] =
+    [("all", CopiedStreams::All), ("main", CopiedStreams::Main), ("sub", CopiedStreams::Sub)];
 /// Values of settings that are on or off.
 const SWITCH: [(&str, bool); 2] = [("false", false), ("true", true)];
 /// Treatments of H.265, by name.
@@ -45,6 +51,17 @@ pub enum Tls {
     Off,
     /// Encryption with a certificate that the manager creates.
     SelfSigned,
+}
+
+/// Streams whose recordings are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopiedStreams {
+    /// Main streams and sub streams.
+    All,
+    /// Main streams.
+    Main,
+    /// Sub streams.
+    Sub,
 }
 
 /// Format of the log lines.
@@ -227,6 +244,57 @@ settings! {
         /// Limit on the memory for frames that are kept for recordings that begin before an event. Above the limit, a
         /// camera that sends a frame drops its oldest ones.
         preroll_max_bytes: u64 = setting("PREROLL_MAX_BYTES", "268435456", value::bytes(16));
+    }
+
+    "Off-site copies" {
+        /// Place to which recordings are copied: a bucket of AWS or of another S3 server, or a directory where a share is
+        /// mounted. Recordings whose local files were deleted play from there. If unset, recordings are not copied.
+        offsite_url: Option<OffsiteUrl> =
+            setting("OFFSITE_URL", "", value::offsite_url().optional())
+            .must_be("unset if RECORDINGS_DIRS is unset", |config: &Config| {
+                config.offsite_url.is_none() || !config.recordings_dirs.0.is_empty()
+            });
+
+        /// URL of the S3 server. If unset, the server is that of AWS in `OFFSITE_REGION`. With `http`, recordings are not
+        /// encrypted on their way.
+        offsite_endpoint: Option<String> =
+            setting("OFFSITE_ENDPOINT", "", value::server_url().optional());
+
+        /// Region of the bucket. Most S3 servers other than AWS accept any region.
+        offsite_region: String = setting("OFFSITE_REGION", "us-east-1", value::text("a region"));
+
+        /// Id of the key for the S3 server.
+        offsite_access_key: Option<String> =
+            setting("OFFSITE_ACCESS_KEY", "", value::text("the id of a key").optional())
+            .must_be("set if OFFSITE_URL is the URL of a bucket", |config: &Config| {
+                let is_bucket = config.offsite_url.as_ref().is_some_and(OffsiteUrl::is_bucket);
+                !is_bucket || config.offsite_access_key.is_some()
+            });
+
+        /// Key for the S3 server.
+        offsite_secret_key: Option<Secret> =
+            setting("OFFSITE_SECRET_KEY", "", value::secret("a key, or @FILE").optional())
+            .must_be("set if OFFSITE_URL is the URL of a bucket", |config: &Config| {
+                let is_bucket = config.offsite_url.as_ref().is_some_and(OffsiteUrl::is_bucket);
+                !is_bucket || config.offsite_secret_key.is_some()
+            });
+
+        /// Recorded files that are copied: all, or only those at whose time something has happened to the camera. Files with
+        /// events are copied first.
+        offsite_files: bool = setting("OFFSITE_FILES", "all", value::one_of(OFFSITE_FILES));
+
+        /// Streams whose recordings are copied.
+        offsite_streams: CopiedStreams =
+            setting("OFFSITE_STREAMS", "all", value::one_of(OFFSITE_STREAMS));
+
+        /// Number of days for which copies are kept. If unset, their age is not limited. Recordings whose local files and
+        /// copies were deleted are gone.
+        offsite_keep_days: Option<u32> =
+            setting("OFFSITE_KEEP_DAYS", "", value::number("whole days", 1..=36_500).optional());
+
+        /// Limit on the bandwidth of copying. If unset, the bandwidth is not limited.
+        offsite_max_kbps: Option<u64> =
+            setting("OFFSITE_MAX_KBPS", "", value::number("kbit/s", 64..=10_000_000).optional());
     }
 
     "Reachability" {

@@ -11,8 +11,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::ice_server::IceServers;
+use super::offsite_url::OffsiteUrl;
 use crate::base::public_url::PublicUrl;
 use crate::base::secret::Secret;
 use crate::camera::networks::Networks;
@@ -185,6 +187,22 @@ pub(super) fn directories() -> Kind<Directories> {
 pub(super) fn ice_servers() -> Kind<IceServers> {
     let allowed = "URLs, e.g. stun:stun.example.com:3478, turn:USER:PASSWORD@turn.example.com:3478?transport=udp";
     Kind { is_secret: true, ..parsed(allowed.to_owned()) }
+}
+
+/// Allows places for copies of recordings. Messages do not contain the value, because it may contain a key by mistake.
+pub(super) fn offsite_url() -> Kind<OffsiteUrl> {
+    let allowed = "s3://BUCKET/PREFIX or file:///DIRECTORY; without a key in the URL";
+    Kind { is_secret: true, ..parsed(allowed.to_owned()) }
+}
+
+/// Allows URLs of HTTP servers, without a user name, path or query.
+pub(super) fn server_url() -> Kind<String> {
+    Kind::new("a URL such as https://s3.example.com:9000", |text| {
+        let url = Url::parse(text).ok()?;
+        let is_http = ["http", "https"].contains(&url.scheme()) && url.has_host();
+        let is_plain = url.username().is_empty() && url.path() == "/" && url.query().is_none();
+        (is_http && is_plain).then(|| text.trim_end_matches('/').to_owned())
+    })
 }
 
 /// Allows IP addresses. IPv6 addresses may be in brackets.

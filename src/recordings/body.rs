@@ -1,20 +1,19 @@
 //! Bytes from memory and from recorded files, read while a client takes them.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::{Instrument as _, debug};
 
-/// The most bytes that are read at once.
-const AT_ONCE: usize = 256 * 1024;
+use super::source::Source;
+
+/// The most bytes between two pieces of a copy off-site that are read with one request. Reading and dropping them takes less
+/// time than another request.
+const MAX_SKIPPED: u64 = 256 * 1024;
 /// The number of reads that wait until the client takes them.
 const WAITING: usize = 2;
 /// The time within which a client must take the bytes of a read.
@@ -30,10 +29,10 @@ pub(crate) struct Content {
 }
 
 /// A range of bytes of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(crate) struct FilePiece {
-    /// The path of the file.
-    pub(crate) path: Arc<PathBuf>,
+    /// The file.
+    pub(crate) source: Arc<Source>,
     /// Position in the file, in bytes.
     pub(crate) offset: u64,
     /// Size in bytes.
@@ -60,7 +59,11 @@ impl Content {
             let (from, to) = (first.max(begin), end.min(position));
             if from < to {
                 let offset = piece.offset.saturating_add(from - begin);
-                pieces.push(FilePiece { path: Arc::clone(&piece.path), offset, size: to - from });
+                pieces.push(FilePiece {
+                    source: Arc::clone(&piece.source),
+                    offset,
+                    size: to - from,
+                });
             }
         }
         Self { head, pieces }
@@ -89,30 +92,41 @@ impl Content {
         if !self.head.is_empty() {
             send(bytes, self.head).await?;
         }
-        let mut open: Option<(Arc<PathBuf>, Arc<File>)> = None;
-        for piece in self.pieces {
-            let file = if let Some((_, file)) = open.take().filter(|(path, _)| *path == piece.path)
-            {
-                file
-            } else {
-                let path = Arc::clone(&piece.path);
-                Arc::new(blocking(move || File::open(&*path)).await?)
-            };
-            let (mut offset, mut rest) = (piece.offset, piece.size);
-            while rest > 0 {
-                let size = usize::try_from(rest).unwrap_or(usize::MAX).min(AT_ONCE);
-                let source = Arc::clone(&file);
-                let read = move || {
-                    let mut buffer = vec![0; size];
-                    source.read_exact_at(&mut buffer, offset).map(|()| Bytes::from(buffer))
-                };
-                send(bytes, blocking(read).await?).await?;
-                (offset, rest) = (offset + size as u64, rest - size as u64);
+        for run in self.pieces.chunk_by(are_read_together) {
+            let (Some(first), Some(last)) = (run.first(), run.last()) else { continue };
+            let end = last.offset.saturating_add(last.size);
+            let mut reader = first.source.reader(first.offset, end.saturating_sub(first.offset));
+            let mut position = first.offset;
+            let mut read = Bytes::new();
+            for piece in run {
+                let mut skipped = piece.offset.saturating_sub(position);
+                let mut rest = piece.size;
+                position = piece.offset.saturating_add(piece.size);
+                while rest > 0 {
+                    if read.is_empty() {
+                        read = reader.next().await?;
+                    }
+                    let count = read.len().min(usize::try_from(skipped).unwrap_or(usize::MAX));
+                    skipped -= read.split_to(count).len() as u64;
+                    let count = read.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
+                    let wanted = read.split_to(count);
+                    rest -= wanted.len() as u64;
+                    if !wanted.is_empty() {
+                        send(bytes, wanted).await?;
+                    }
+                }
             }
-            open = Some((piece.path, file));
         }
         Ok(())
     }
+}
+
+/// Returns whether the bytes of two pieces are read with one request.
+fn are_read_together(one: &FilePiece, next: &FilePiece) -> bool {
+    let end = one.offset.saturating_add(one.size);
+    let most = if one.source.is_remote() { MAX_SKIPPED } else { 0 };
+    Arc::ptr_eq(&one.source, &next.source)
+        && next.offset.checked_sub(end).is_some_and(|skipped| skipped <= most)
 }
 
 async fn send(bytes: &mpsc::Sender<Bytes>, read: Bytes) -> io::Result<()> {
@@ -123,25 +137,21 @@ async fn send(bytes: &mpsc::Sender<Bytes>, read: Bytes) -> io::Result<()> {
     }
 }
 
-/// Runs a function that can wait for a disk.
-pub(crate) async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    spawn_blocking(read).await.map_err(io::Error::other)?
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn content(dir: &tempfile::TempDir) -> (Content, Vec<u8>) {
-        let paths = ["a", "b"].map(|name| Arc::new(dir.path().join(name)));
+        let paths = ["a", "b"].map(|name| dir.path().join(name));
         let data: Vec<u8> = (0..u8::MAX).cycle().take(700_000).collect();
         for path in &paths {
-            std::fs::write(&**path, &data).expect("a file");
+            std::fs::write(path, &data).expect("a file");
         }
-        let piece =
-            |file: usize, offset, size| FilePiece { path: Arc::clone(&paths[file]), offset, size };
+        let sources = paths.map(|path| Arc::new(Source::File(path)));
+        let piece = |file: usize, offset, size| {
+            let source = Arc::clone(&sources[file]);
+            FilePiece { source, offset, size }
+        };
         let pieces = vec![piece(0, 5, 10), piece(0, 100, 600_000), piece(1, 3, 20)];
         let head = Bytes::from_static(b"the head");
         let expected = [&b"the head"[..], &data[5..15], &data[100..600_100], &data[3..23]].concat();

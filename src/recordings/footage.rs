@@ -80,7 +80,7 @@ impl Footage {
         }
         files.append(&mut open);
         let is_passed = files.last().is_some_and(|last| last.file.end_at >= span.to);
-        files.retain(|it| it.overlaps(span) && it.file.is_local && !it.fragments.is_empty());
+        files.retain(|it| it.overlaps(span) && it.file.can_be_read() && !it.fragments.is_empty());
         let written_within = i64::try_from(WRITTEN_WITHIN.as_millis()).unwrap_or(i64::MAX);
         let is_complete = is_passed || now >= span.to.saturating_add(written_within);
         Self { span, files, is_complete }

@@ -8,6 +8,7 @@
 //! | [`multivariant`] | multivariant playlists |
 //! | [`file_url`] | the names of recorded files in URLs |
 //! | [`h264`] | converting segments to H.264 |
+//! | [`source`] | reading local files, and copies off-site |
 //! | [`body`] | reading parts of files while a client takes them |
 
 pub(crate) mod body;
@@ -17,5 +18,6 @@ pub(crate) mod h264;
 pub(crate) mod multivariant;
 pub(crate) mod playlist;
 pub(crate) mod segments;
+pub(crate) mod source;
 #[cfg(test)]
 pub(crate) mod testing;

@@ -41,6 +41,7 @@ pub(crate) fn file(id: i64, span: i64, start_at: i64, groups: u32) -> RecordedFo
         has_event: false,
         is_local: true,
         offsite: Offsite::None,
+        offsite_place: None,
     };
     RecordedFootage { file, fragments }
 }

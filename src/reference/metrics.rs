@@ -23,6 +23,7 @@ use crate::events::counters::EventCounters;
 use crate::ingest::rendition::testing::NoTranscoder;
 use crate::ingest::{Ingest, IngestRequest, RunningIngest};
 use crate::media::frame_budget::FrameBudget;
+use crate::offsite::counters::OffsiteCounters;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::hls::layout::Layout;
@@ -123,7 +124,8 @@ fn scrape() -> String {
             &EventCounters::default(),
             Some(&RecordingCounters::default()),
             Table::new(routes::all()).labels(),
-        );
+        )
+        .with_offsite(Some(&OffsiteCounters::default()));
         exporter.set_ready("ffmpeg", true);
         let log = &stream.shared().process_log;
         let used = async {

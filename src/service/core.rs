@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::live_places::LivePlaces;
 use crate::access::Access;
+use crate::offsite::shared::Offsite;
 use crate::output::hls::output::Hls;
 use crate::output::recorder::shared::Recorder;
 use crate::output::webrtc::opus::OpusEncoders;
@@ -43,6 +44,8 @@ pub(crate) struct Core {
     pub(crate) h264_converter: H264Converter,
     /// The recorder; `None` if `RECORDINGS_DIRS` is not set.
     pub(crate) recorder: Option<Recorder>,
+    /// The copies of recordings in another place; `None` if `OFFSITE_URL` is not set.
+    pub(crate) offsite: Option<Offsite>,
     /// The playback sessions.
     pub(crate) playback: Playback,
     /// The connections that viewers keep open.

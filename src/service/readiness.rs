@@ -20,6 +20,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 use crate::base::tasks::EndedTasks;
 use crate::ingest::ffmpeg::check::FfmpegCheck;
+use crate::offsite::shared::Offsite;
 use crate::output::disk_budget::{self, Disk, DiskBudget};
 use crate::output::hls::layout::Layout;
 use crate::output::recorder::shared::Recorder;
@@ -56,6 +57,8 @@ pub(crate) enum Check {
     Database,
     /// All directories of `RECORDINGS_DIRS` can be used.
     Recordings,
+    /// Recordings can be copied to `OFFSITE_URL`.
+    Offsite,
     /// The long-lived tasks of the manager run.
     Tasks,
     /// The manager is not shutting down.
@@ -64,11 +67,12 @@ pub(crate) enum Check {
 
 /// The checks that have a metric, with their labels. [`Check::Shutdown`] has no metric, because
 /// metrics are not scraped during a shutdown.
-pub(crate) const CHECKS: [(Check, &str); 5] = [
+pub(crate) const CHECKS: [(Check, &str); 6] = [
     (Check::StreamDir, "stream_dir"),
     (Check::Ffmpeg, "ffmpeg"),
     (Check::Database, "database"),
     (Check::Recordings, "recordings"),
+    (Check::Offsite, "offsite"),
     (Check::Tasks, "tasks"),
 ];
 
@@ -88,7 +92,7 @@ pub(crate) struct Readiness {
     disk_budget: DiskBudget,
     database: Database,
     ended_tasks: EndedTasks,
-    recorder: OnceLock<Recorder>,
+    recorder: OnceLock<(Recorder, Option<Offsite>)>,
     is_closing: AtomicBool,
     was_nearly_full: AtomicBool,
     /// The last result and its time.
@@ -137,10 +141,11 @@ impl Readiness {
         }
     }
 
-    /// Checks the directories of this recorder from now on. Has no effect after the first recorder.
-    pub(crate) fn set_recorder(&self, recorder: Option<Recorder>) {
+    /// Checks the directories of this recorder, and the place for copies of its recordings, from now on. Has no effect after
+    /// the first recorder.
+    pub(crate) fn set_recorder(&self, recorder: Option<Recorder>, offsite: Option<Offsite>) {
         if let Some(recorder) = recorder {
-            drop(self.recorder.set(recorder));
+            drop(self.recorder.set((recorder, offsite)));
         }
     }
 
@@ -196,6 +201,7 @@ impl Readiness {
             (Check::Ffmpeg, ffmpeg),
             (Check::Database, database),
             (Check::Recordings, self.check_recordings()),
+            (Check::Offsite, self.check_offsite()),
             (Check::Tasks, self.check_tasks()),
         ];
         let failed = results
@@ -218,7 +224,7 @@ impl Readiness {
                 let path = self.database.path().display();
                 unusable(format!("the database {path} cannot be used: {reason}"))
             }
-            Check::Recordings => unusable(reason.to_owned()),
+            Check::Recordings | Check::Offsite => unusable(reason.to_owned()),
             Check::Tasks => Error::new(
                 ErrorKind::Internal,
                 format!(
@@ -260,10 +266,16 @@ impl Readiness {
 
     /// Returns the reasons why directories for recordings cannot be used, as an error if there are any.
     fn check_recordings(&self) -> Result<(), String> {
-        let problems = self.recorder.get().map(|recorder| recorder.directories().problems());
+        let problems = self.recorder.get().map(|(recorder, _)| recorder.directories().problems());
         let problems: Vec<_> =
             problems.unwrap_or_default().into_iter().map(|it| it.error.detail).collect();
         if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
+    }
+
+    /// Returns the reason why recordings cannot be copied, as an error if there is one.
+    fn check_offsite(&self) -> Result<(), String> {
+        let offsite = self.recorder.get().and_then(|(_, offsite)| offsite.as_ref());
+        offsite.and_then(Offsite::problem).map_or(Ok(()), |error| Err(error.detail))
     }
 
     /// Returns the names of the long-lived tasks that have ended, as an error if there are any.

@@ -19,6 +19,7 @@ use crate::output::recorder::directories::Problem;
 use crate::output::recorder::layout::RecordingKey;
 use crate::output::recorder::retention;
 use crate::output::recorder::shared::{Recorder, RecordingStatus};
+use crate::store::db::offsite_table::Waiting;
 use crate::store::db::recording_table::{DAY_MS, RecordedDay, RecordedStream};
 use crate::store::error::query_failed;
 
@@ -34,7 +35,9 @@ pub(crate) struct StorageView {
     pub(crate) directories: Vec<DirectoryView>,
     /// The cameras, sorted by id.
     pub(crate) cameras: Vec<CameraStorage>,
-    /// Bytes of all recordings.
+    /// The copies off-site; `None` if `OFFSITE_URL` is not set.
+    pub(crate) offsite: Option<OffsiteView>,
+    /// Bytes of all local recordings.
     pub(crate) bytes: u64,
     /// Bytes of an average day; `None` before there is a whole day.
     pub(crate) bytes_per_day: Option<u64>,
@@ -53,6 +56,19 @@ pub(crate) struct DirectoryView {
     pub(crate) disk: Option<Disk>,
 }
 
+/// The copies off-site.
+#[derive(Debug)]
+pub(crate) struct OffsiteView {
+    /// The URL of the place, without secrets.
+    pub(crate) url: String,
+    /// The reason why nothing can be copied; `None` if copies can be made.
+    pub(crate) problem: Option<Error>,
+    /// Bytes of all copies, in all places.
+    pub(crate) bytes: u64,
+    /// What waits to be copied.
+    pub(crate) waiting: Waiting,
+}
+
 /// The recordings of a camera.
 #[derive(Debug)]
 pub(crate) struct CameraStorage {
@@ -60,9 +76,11 @@ pub(crate) struct CameraStorage {
     pub(crate) camera: CameraId,
     /// True if a camera with this id and this owner exists.
     pub(crate) is_known: bool,
-    /// Bytes of all recordings.
+    /// Bytes of all local recordings.
     pub(crate) bytes: u64,
-    /// Bytes by day, in days since 1970-01-01 in UTC.
+    /// Bytes of all copies off-site.
+    pub(crate) offsite_bytes: u64,
+    /// Bytes of local recordings by day, in days since 1970-01-01 in UTC.
     pub(crate) days: BTreeMap<i64, u64>,
 }
 
@@ -89,18 +107,35 @@ pub(crate) async fn storage(core: &Core) -> Result<StorageView, Error> {
         let record = core.cameras.get(&stream.camera).await?;
         let is_known = record.is_some_and(|it| IdentityTag::of(&it.identity()) == stream.identity);
         let camera = stream.camera.clone();
-        let new = || CameraStorage { camera, is_known, bytes: 0, days: BTreeMap::new() };
+        let new = || CameraStorage {
+            camera,
+            is_known,
+            bytes: 0,
+            offsite_bytes: 0,
+            days: BTreeMap::new(),
+        };
         let entry = cameras.entry(key).or_insert_with(new);
         for day in days.iter().filter(|day| day.stream == stream.id) {
             entry.bytes += day.bytes;
+            entry.offsite_bytes += day.offsite_bytes;
+            if day.bytes == 0 {
+                continue;
+            }
             *entry.days.entry(day.day).or_default() += day.bytes;
         }
     }
     let today = day_of(recorder.clocks().system);
     let bytes_per_day = average(&days, today);
     let free: u64 = directories.iter().filter_map(|dir| dir.disk).map(|disk| disk.available).sum();
+    let offsite = core.offsite.as_ref().map(|offsite| OffsiteView {
+        url: offsite.url().to_owned(),
+        problem: offsite.problem(),
+        bytes: days.iter().map(|day| day.offsite_bytes).sum(),
+        waiting: offsite.waiting(),
+    });
     Ok(StorageView {
         directories,
+        offsite,
         bytes: days.iter().map(|day| day.bytes).sum(),
         cameras: cameras.into_values().collect(),
         bytes_per_day,
@@ -267,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_average_day_is_that_of_whole_days() {
-        let day = |day, bytes| RecordedDay { stream: 1, day, bytes, files: 1 };
+        let day = |day, bytes| RecordedDay { stream: 1, day, bytes, files: 1, offsite_bytes: 0 };
         assert_eq!(average(&[], 100), None);
         assert_eq!(average(&[day(100, 5)], 100), None, "today is not over");
         assert_eq!(average(&[day(99, 5), day(100, 1)], 100), Some(5));

@@ -122,7 +122,8 @@ pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
             if recovered.get(&dir.id) == Some(&arrivals) {
                 continue;
             }
-            match recovery::recover(recorder.database(), &dir, recorder.open_files()).await {
+            let (database, open) = (recorder.database(), recorder.open_files());
+            match recovery::recover(database, &dir, open, recorder.copies()).await {
                 Ok(_) => drop(recovered.insert(dir.id, arrivals)),
                 Err(error) => {
                     warn!(%error, cause = ?error.source, "cannot compare recordings with their index; retrying");

@@ -26,11 +26,13 @@ use crate::base::time_span::TimeSpan;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::record::Record;
+use crate::offsite::shared::Offsite;
 use crate::output::recorder::layout::FileName;
 use crate::output::recorder::shared::Recorder;
 use crate::recordings::footage::Footage;
 use crate::recordings::multivariant::{self, VideoOfPlaylist};
 use crate::recordings::playlist::{self, PlaylistKind};
+use crate::recordings::source::Source;
 use crate::store::db::recording_search::RecordedFormat;
 use crate::store::db::recording_table::{RecordedFile, RecordedStream};
 use crate::store::error::query_failed;
@@ -63,17 +65,19 @@ pub(crate) struct PermittedStream {
     /// The recordings; `None` if the stream has never been recorded.
     stream: Option<RecordedStream>,
     recorder: Recorder,
+    offsite: Option<Offsite>,
 }
 
 /// The place of a recorded file.
 #[derive(Debug)]
 pub(crate) struct FileLocation {
-    /// The position of the file's directory in `RECORDINGS_DIRS`.
-    pub(crate) dir: usize,
-    /// The path below the directory.
-    pub(crate) name: PathBuf,
-    /// The whole path.
-    pub(crate) path: PathBuf,
+    /// The position of the file's directory in `RECORDINGS_DIRS`, and the path below the directory; `None` if only a copy
+    /// off-site can be read.
+    pub(crate) local: Option<(usize, PathBuf)>,
+    /// The file or its copy.
+    pub(crate) source: Source,
+    /// The size of the copy in bytes; `None` of a local file, which may still be growing.
+    pub(crate) size: Option<u64>,
 }
 
 impl PermittedStream {
@@ -95,7 +99,8 @@ impl PermittedStream {
         let camera = id.camera();
         let record = core.cameras.get(camera).await?.ok_or_else(|| unknown_camera(camera))?;
         let stream = recorded_stream(&recorder, camera, &record, id.profile()).await?;
-        Ok(Self { permit, id: id.clone(), record, stream, recorder })
+        let offsite = core.offsite.clone();
+        Ok(Self { permit, id: id.clone(), record, stream, recorder, offsite })
     }
 
     /// Returns the span that a viewer requests, of at most `max_ms`. Fails if the permission does not cover it.
@@ -147,21 +152,30 @@ impl PermittedStream {
         })
     }
 
-    /// Returns where a file is. Fails if its disk is not available.
+    /// Returns where a file is: on its disk or, if it is not there any more, off-site. Fails if neither is available.
     fn location(&self, file: &RecordedFile) -> Result<FileLocation, Error> {
-        let find = || {
-            let name = FileName::of(self.stream.as_ref()?, file).path();
-            let dirs = self.recorder.directories().present();
-            let dir = dirs.into_iter().find(|dir| dir.id == file.dir)?;
-            Some(FileLocation { dir: dir.index, path: dir.path.join(&name), name })
-        };
-        find().ok_or_else(|| {
-            let camera = &self.id;
-            let detail = format!(
-                "the disk with recordings of camera {camera} is not available; try again later"
-            );
+        let camera = &self.id;
+        let unavailable = |reason: &str| {
+            let detail = format!("recordings of camera {camera} cannot be read: {reason}");
             Error::new(ErrorKind::StorageUnavailable, detail)
-        })
+        };
+        let stream = self.stream.as_ref().ok_or_else(|| unavailable("there are none"))?;
+        let name = FileName::of(stream, file).path();
+        if file.is_local {
+            let dirs = self.recorder.directories().present();
+            if let Some(dir) = dirs.into_iter().find(|dir| dir.id == file.dir) {
+                let source = Source::File(dir.path.join(&name));
+                return Ok(FileLocation { local: Some((dir.index, name)), source, size: None });
+            }
+        }
+        let Some(place) = file.offsite_place else {
+            return Err(unavailable("their disk is not available; try again later"));
+        };
+        let offsite = self.offsite.as_ref();
+        let offsite = offsite.ok_or_else(|| unavailable("OFFSITE_URL is not set"))?;
+        let copy = offsite.copy(place, name.to_string_lossy().into_owned());
+        let source = copy.map_err(|error| unavailable(&error.detail))?.into();
+        Ok(FileLocation { local: None, source, size: Some(file.bytes) })
     }
 
     /// Returns the error for a time without recordings. The error reports when there are recordings, as far as the

@@ -123,6 +123,7 @@ impl Setup {
                 pictures,
                 events,
                 recorder: None,
+                offsite: None,
                 playback,
                 live_places: LivePlaces::default(),
                 reachability: None,

@@ -1,9 +1,8 @@
 //! The receiver of webhooks: its URL, requests to it, and the meaning of its responses. User name,
 //! password, path and query of the URL may be secret and are never shown.
 
-use std::sync::Arc;
+use std::fmt;
 use std::time::{Duration, SystemTime};
-use std::{fmt, io};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -15,17 +14,17 @@ use hyper::header::{
 };
 use hyper::http::uri::InvalidUri;
 use hyper::{Method, Request, Response, StatusCode, Uri};
-use hyper_rustls::{ConfigBuilderExt as _, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::percent_decode_str;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
 use url::Url;
 
 use super::signature::{self, Signer};
 use crate::base::error::chain;
+use crate::base::https::{self, HttpsError};
 use crate::base::secret::Secret;
 
 /// The largest response body that is read, in bytes. The connection can be used again only after
@@ -89,12 +88,9 @@ pub(crate) enum UrlError {
     /// The user name and password do not fit into a header.
     #[error("its user name and password cannot be sent")]
     Credentials(#[source] InvalidHeaderValue),
-    /// The system has no trusted certificates.
-    #[error("https requires trusted certificates; install the package ca-certificates")]
-    Certificates(#[source] io::Error),
-    /// TLS cannot be set up.
-    #[error("TLS cannot be set up")]
-    Tls(#[source] rustls::Error),
+    /// TLS cannot be used.
+    #[error(transparent)]
+    Https(#[from] HttpsError),
 }
 
 impl Receiver {
@@ -179,26 +175,11 @@ fn outcome(response: &Response<Incoming>) -> Outcome {
     }
 }
 
-/// Creates a client. For HTTPS, the client trusts the system's certificate authorities, so
-/// operators can add their own authority there.
+/// Creates a client.
 fn client(is_https: bool) -> Result<HttpClient, UrlError> {
-    let ring = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(ring)
-        .with_safe_default_protocol_versions()
-        .map_err(UrlError::Tls)?;
-    let builder = if is_https {
-        builder.with_native_roots().map_err(UrlError::Certificates)?
-    } else {
-        builder.with_root_certificates(RootCertStore::empty())
-    };
-    let connector = HttpsConnectorBuilder::new()
-        .with_tls_config(builder.with_no_client_auth())
-        .https_or_http()
-        .enable_http1()
-        .build();
     let mut client = Client::builder(TokioExecutor::new());
     client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_CONNECTION);
-    Ok(client.build(connector))
+    Ok(client.build(https::connector(is_https)?))
 }
 
 /// Returns the `Authorization` header with the URL's user name and password; `None` if the URL has

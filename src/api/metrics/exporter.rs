@@ -14,6 +14,7 @@ use super::requests::{RequestMetrics, RouteLabels};
 use super::streams::StreamsCollector;
 use crate::base::log_writer;
 use crate::events::counters::EventCounters;
+use crate::offsite::counters::OffsiteCounters;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::recorder::counters::RecordingCounters;
 use crate::output::webrtc::server::WebRtc;
@@ -74,6 +75,14 @@ impl Exporter {
         }
         registry.register_collector(Box::new(ProcessCollector::started()));
         Self { registry, requests, ready }
+    }
+
+    /// Adds the metrics of copies of recordings.
+    pub(crate) fn with_offsite(mut self, offsite: Option<&OffsiteCounters>) -> Self {
+        if let Some(offsite) = offsite {
+            offsite.register(self.registry.sub_registry_with_prefix(PREFIX));
+        }
+        self
     }
 
     /// Records whether a readiness check succeeded.

@@ -9,7 +9,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{parse_rfc3339, rfc3339_millis, unix_millis};
 use crate::camera::id::Profile;
 use crate::output::recorder::shared::RecordingStatus;
-use crate::service::recorded::{CameraStorage, Deleted, DirectoryView, StorageView};
+use crate::service::recorded::{CameraStorage, Deleted, DirectoryView, OffsiteView, StorageView};
 use crate::store::db::recording_table::DAY_MS;
 
 /// How much space recordings use.
@@ -17,7 +17,9 @@ use crate::store::db::recording_table::DAY_MS;
 pub(crate) struct StorageOutput {
     /// The directories of `RECORDINGS_DIRS`.
     directories: Vec<DirectoryOutput>,
-    /// Bytes of all recordings, without the files that are being written.
+    /// The copies off-site; null if `OFFSITE_URL` is not set.
+    offsite: Option<OffsiteOutput>,
+    /// Bytes of all local recordings, without the files that are being written.
     bytes: u64,
     /// Bytes of an average day, of the last seven days; null before there is a whole day.
     bytes_per_day: Option<u64>,
@@ -42,6 +44,21 @@ pub(crate) struct DirectoryOutput {
     free_bytes: Option<u64>,
 }
 
+/// The copies of recordings off-site.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OffsiteOutput {
+    /// The place: `OFFSITE_URL`.
+    url: String,
+    /// The reason why nothing can be copied; null if copies can be made.
+    problem: Option<String>,
+    /// Bytes of all copies.
+    bytes: u64,
+    /// Number of files that wait to be copied.
+    waiting_files: u64,
+    /// Bytes of the files that wait to be copied.
+    waiting_bytes: u64,
+}
+
 /// The recordings of a camera.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct CameraStorageOutput {
@@ -49,9 +66,11 @@ pub(crate) struct CameraStorageOutput {
     camera: String,
     /// False if the camera was deleted, or has another owner now.
     is_known: bool,
-    /// Bytes of all recordings.
+    /// Bytes of all local recordings.
     bytes: u64,
-    /// Bytes by day.
+    /// Bytes of all copies off-site.
+    offsite_bytes: u64,
+    /// Bytes of local recordings by day.
     days: Vec<DayOutput>,
 }
 
@@ -69,6 +88,7 @@ impl StorageOutput {
     pub(super) fn new(view: StorageView) -> Self {
         Self {
             directories: view.directories.into_iter().map(DirectoryOutput::new).collect(),
+            offsite: view.offsite.map(OffsiteOutput::new),
             bytes: view.bytes,
             bytes_per_day: view.bytes_per_day,
             full_in_days: view.full_in_days,
@@ -89,6 +109,18 @@ impl DirectoryOutput {
     }
 }
 
+impl OffsiteOutput {
+    fn new(view: OffsiteView) -> Self {
+        Self {
+            url: view.url,
+            problem: view.problem.map(|error| error.detail),
+            bytes: view.bytes,
+            waiting_files: view.waiting.files,
+            waiting_bytes: view.waiting.bytes,
+        }
+    }
+}
+
 impl CameraStorageOutput {
     fn new(storage: CameraStorage) -> Self {
         let day = |(day, bytes): (i64, u64)| {
@@ -99,6 +131,7 @@ impl CameraStorageOutput {
             camera: storage.camera.to_string(),
             is_known: storage.is_known,
             bytes: storage.bytes,
+            offsite_bytes: storage.offsite_bytes,
             days: storage.days.into_iter().map(day).collect(),
         }
     }

@@ -1,9 +1,11 @@
 //! Recorded files, or ranges of them. If nginx is in front of the manager, nginx sends the bytes, after the manager has
-//! given permission. Otherwise, the manager sends them.
+//! given permission. Otherwise, and if only a copy off-site is left, the manager sends them.
 //!
 //! A file that is being written grows, but its bytes do not change. So a range of it is always the same, whatever a client
 //! knows about an earlier state of the file. nginx compares `If-Range` with the present state, and would send the whole file
 //! instead of a range: the manager answers such requests itself. For the same reason, caches must not store the response.
+
+use std::path::Path;
 
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
@@ -15,9 +17,7 @@ use crate::api::reply::{self, MP4, Reply};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::recordings::file_url::{ConvertedUrl, FileUrl};
-use crate::service::replay::FileLocation;
-use crate::service::replay::converted;
-use crate::service::replay::files::{self, PermittedFile};
+use crate::service::replay::{converted, files};
 
 /// The header with which nginx shows that it can send files.
 const CAN_SEND_FILES: (&str, &str) = ("x-sendfile-type", "X-Accel-Redirect");
@@ -40,11 +40,14 @@ pub(super) async fn send(call: Call<'_>) -> Result<Reply, Error> {
     };
     let file = files::find(&call.api.core, &id, &call.shown(), url, between).await?;
     let is_nginx = text(headers, CAN_SEND_FILES.0) == Some(CAN_SEND_FILES.1);
-    if is_nginx && (between.is_some() || range == ByteRange::Whole) {
-        return sent_by_nginx(&file);
+    if let Some((dir, name)) = &file.location.local
+        && is_nginx
+        && (between.is_some() || range == ByteRange::Whole)
+    {
+        return sent_by_nginx(*dir, name);
     }
-    let content = file.content().await?;
-    Ok(reply::range(call.head.method == Method::HEAD, MP4, &content, range, file.permit))
+    let (content, permit) = file.content().await?;
+    Ok(reply::range(call.head.method == Method::HEAD, MP4, &content, range, permit))
 }
 
 /// Returns the init segment or a segment of a recording that is converted to H.264.
@@ -56,8 +59,7 @@ pub(super) async fn converted(call: Call<'_>) -> Result<Reply, Error> {
     Ok(reply::with_body(StatusCode::OK, MP4, bytes))
 }
 
-fn sent_by_nginx(file: &PermittedFile) -> Result<Reply, Error> {
-    let FileLocation { dir, name, .. } = &file.location;
+fn sent_by_nginx(dir: usize, name: &Path) -> Result<Reply, Error> {
     let location = HeaderValue::try_from(format!("{LOCATION}/{dir}/{}", name.display()));
     let location = location.map_err(|error| {
         Error::new(ErrorKind::Internal, "the recording has an invalid name").caused_by(error)

@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use super::copies::Copies;
 use super::cutter::Clocks;
 use super::layout::RecordingKey;
 use super::shared::Recorder;
@@ -54,7 +55,8 @@ pub async fn record_clip(clip: &Clip<'_>) -> Result<(), Box<dyn Error + Send + S
     let database = cameras.database().clone();
     let clock = Arc::new(SystemTime::now);
     let paths = [clip.dir.to_owned()];
-    let recorder = Recorder::start(database.clone(), &paths, 0, Bus::default(), clock)?;
+    let recorder =
+        Recorder::start(database.clone(), &paths, 0, Bus::default(), Copies::default(), clock)?;
     recorder.directories().check(&database).await?;
     let identity = IdentityTag::of(&record.identity());
     let key = RecordingKey { camera: id.clone(), identity, profile };

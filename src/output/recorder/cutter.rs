@@ -17,6 +17,9 @@ use crate::store::db::recording_table::MAX_FILE_MS;
 
 /// The playing time after which a file ends before the next keyframe.
 const FILE_TIME: Duration = Duration::from_mins(1);
+/// The same for a file with an event that is to be copied soon. Together with the time between two keyframes and the time of
+/// the upload, this is less than ten seconds.
+const URGENT_FILE_TIME: Duration = Duration::from_secs(3);
 /// The playing time after which a file ends before any fragment, if the camera sends no keyframe.
 const MAX_FILE_TIME: Duration = Duration::from_millis(MAX_FILE_MS.cast_unsigned() - 5_000);
 /// The largest correction of the time of a file is its playing time, divided by this number: 500 millionths.
@@ -70,6 +73,10 @@ pub(crate) struct Cutter {
     system: Option<SystemClock>,
     /// The number of the last span.
     last_span: i64,
+    /// True while files are short.
+    is_urgent: bool,
+    /// True if the present file ends at the next keyframe.
+    ends_soon: bool,
 }
 
 #[derive(Debug)]
@@ -128,7 +135,8 @@ impl Cutter {
         let mut cut = Cut { end_at: None, start: None, begin_ms: 0, duration_ms: 0 };
         if let Some(file) = &mut self.file {
             let length = fragment.begin.saturating_sub(file.begin);
-            let may_end = length >= FILE_TIME || is_step;
+            let file_time = if self.is_urgent { URGENT_FILE_TIME } else { FILE_TIME };
+            let may_end = length >= file_time || is_step || self.ends_soon;
             let end_at = file.end_at();
             if !fragment.is_continuous {
                 cut.end_at = Some(end_at);
@@ -158,12 +166,19 @@ impl Cutter {
             cut.start = Some(start(&file, fragment));
             self.file.insert(file)
         };
+        self.ends_soon &= cut.start.is_none();
         file.end = fragment.end;
         let ms = |time: Duration| to_ms(time.saturating_sub(file.begin));
         let (begin, end) = (ms(fragment.begin), ms(fragment.end));
         cut.begin_ms = u32::try_from(begin).unwrap_or(u32::MAX);
         cut.duration_ms = u32::try_from(end - begin).unwrap_or_default();
         cut
+    }
+
+    /// Sets whether files are short from now on. The present file ends at the next keyframe.
+    pub(crate) fn set_urgent(&mut self, is_urgent: bool) {
+        self.is_urgent = is_urgent;
+        self.ends_soon = self.file.is_some();
     }
 
     /// Ends the file, if there is one. Returns its end in UTC milliseconds.

@@ -10,6 +10,7 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 
+use super::copies::Copies;
 use super::cutter::unix_ms;
 use super::layout::FileName;
 use super::shared::Recorder;
@@ -23,8 +24,8 @@ use crate::media::mp4::recorded::init_digest;
 use crate::store::Cameras;
 use crate::store::db::Database;
 use crate::store::db::fragment_list::RecordedFragment;
-use crate::store::db::recording_table::{Offsite, RecordedStream};
-use crate::store::db::recording_writes::{ClosedFile, NewFile};
+use crate::store::db::recording_table::RecordedStream;
+use crate::store::db::recording_writes::{ClosedFile, CopyRule, NewFile};
 
 /// Playing time of a file in milliseconds.
 const FILE_MS: u32 = 60_000;
@@ -59,7 +60,8 @@ pub async fn fill_index(sample: &IndexSample<'_>) -> Result<(), Box<dyn Error + 
     let cameras = Cameras::open(sample.database_url, None).await?;
     let database = cameras.database().clone();
     let (paths, clock) = ([sample.dir.to_owned()], Arc::new(SystemTime::now));
-    let recorder = Recorder::start(database.clone(), &paths, 0, Bus::default(), clock)?;
+    let recorder =
+        Recorder::start(database.clone(), &paths, 0, Bus::default(), Copies::default(), clock)?;
     recorder.directories().check(&database).await?;
     let dir = recorder.directories().usable().pop().ok_or("the directory cannot be used")?;
     let mut streams = Vec::new();
@@ -130,8 +132,8 @@ fn closed(start_at: i64) -> ClosedFile {
         }
     }
     let end_at = start_at + i64::from(FILE_MS);
-    let (has_event, offsite) = (false, Offsite::None);
-    ClosedFile { end_at, bytes: offset, frames: FRAMES, fragments, has_event, offsite }
+    let (has_event, copy) = (false, CopyRule::Never);
+    ClosedFile { end_at, bytes: offset, frames: FRAMES, fragments, has_event, copy }
 }
 
 fn create(root: &Path, stream: &RecordedStream, new: &NewFile) -> io::Result<()> {
@@ -183,11 +185,12 @@ mod tests {
         }
         let clock = Arc::new(SystemTime::now);
         let paths = [sample.dir.to_owned()];
-        let recorder = Recorder::start(database.clone(), &paths, 0, Bus::default(), clock);
+        let recorder =
+            Recorder::start(database.clone(), &paths, 0, Bus::default(), Copies::default(), clock);
         let recorder = recorder.expect("threads");
         recorder.directories().check(database).await.expect("a database");
         let dir = recorder.directories().usable().remove(0);
-        let recovered = recover(database, &dir, &OpenFiles::default()).await;
+        let recovered = recover(database, &dir, &OpenFiles::default(), recorder.copies()).await;
         assert_eq!(recovered.expect("a directory"), Recovered::default());
     }
 }

@@ -16,11 +16,13 @@
 //! | [`recovery`] | bringing the index in line with the files that an interrupted manager has left |
 //! | [`repair`] | reading and repairing one file |
 //! | [`retention`] | deleting old recordings |
+//! | [`copies`] | which files are copied to another place |
 //! | [`counters`] | counters for metrics |
 //! | [`clip`] | recording given frames at once, for tests and benchmarks |
 //! | [`index_sample`] | filling an index with weeks of files, for benchmarks |
 
 pub(crate) mod clip;
+pub(crate) mod copies;
 pub(crate) mod counters;
 pub(crate) mod cutter;
 pub(crate) mod directories;

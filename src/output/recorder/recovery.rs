@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::{info, warn};
 
+use super::copies::Copies;
 use super::directories::Claimed;
 use super::layout::{FileName, RecordingKey};
 use super::open_files::OpenFiles;
@@ -23,7 +24,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::media::mp4::recorded::init_digest;
 use crate::store::db::Database;
 use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
-use crate::store::db::recording_writes::{ClosedFile, MAX_DELETED, NewFile};
+use crate::store::db::recording_writes::{ClosedFile, CopyRule, MAX_DELETED, NewFile};
 use crate::store::error::query_failed;
 
 /// The numbers of files that a recovery has changed.
@@ -35,17 +36,19 @@ pub(crate) struct Recovered {
     pub(crate) adopted: usize,
     /// Entries that were removed, because their files are missing or have no whole fragment.
     pub(crate) dropped: usize,
-    /// Files that were deleted, because they have no whole fragment.
+    /// Files that were deleted, because they have no whole fragment, or because only their copies are kept.
     pub(crate) deleted: usize,
 }
 
-/// Recovers one directory. Files in `open` are being written now, and are left alone.
+/// Recovers one directory. Files in `open` are being written now, and are left alone. Files that are completed or added are
+/// queued for their copies as `copies` says.
 pub(crate) async fn recover(
     database: &Database,
     dir: &Claimed,
     open: &OpenFiles,
+    copies: &Copies,
 ) -> Result<Recovered, Error> {
-    let recovery = Recovery { database, dir, open };
+    let recovery = Recovery { database, dir, open, copies };
     let mut recovered = Recovered::default();
     let streams = database.recorded_streams().await.map_err(query_failed)?;
     recovery.complete_open(&streams, &mut recovered).await?;
@@ -96,6 +99,7 @@ struct Recovery<'a> {
     database: &'a Database,
     dir: &'a Claimed,
     open: &'a OpenFiles,
+    copies: &'a Copies,
 }
 
 impl Recovery<'_> {
@@ -120,7 +124,8 @@ impl Recovery<'_> {
             }
             let path = self.dir.path.join(FileName::of(stream, file).path());
             if let Some(complete) = self.complete(&path).await? {
-                let closed = closed(file.start_at, &complete);
+                let rule = self.copies.rule(stream.profile);
+                let closed = closed(file.start_at, &complete, rule);
                 let mut write = self.database.write().await.map_err(query_failed)?;
                 write.close_file(file.id, &closed).await.map_err(query_failed)?;
                 write.commit().await.map_err(query_failed)?;
@@ -186,9 +191,16 @@ impl Recovery<'_> {
                 self.adopt(stream.id, name, recovered).await?;
             }
         }
-        let present: HashSet<_> = names.iter().map(|name| (name.start_at, name.span)).collect();
+        let on_disk: HashSet<_> = names.iter().map(|name| (name.start_at, name.span)).collect();
+        // The deletion of files whose copies are kept was interrupted.
+        for file in rows.iter().filter(|file| !file.is_local && !file.is_open) {
+            if on_disk.contains(&(file.start_at, file.span)) {
+                let path = self.dir.path.join(FileName::of(stream, file).path());
+                recovered.deleted += usize::from(delete(&path).await);
+            }
+        }
         let is_missing = |file: &&RecordedFile| {
-            !present.contains(&(file.start_at, file.span)) && file.is_local && !file.is_open
+            !on_disk.contains(&(file.start_at, file.span)) && file.is_local && !file.is_open
         };
         let mut missing = Vec::new();
         for file in rows.iter().filter(is_missing) {
@@ -249,7 +261,8 @@ impl Recovery<'_> {
                     has_event: false,
                 })
                 .await?;
-            write.close_file(id, &closed(name.start_at, &complete)).await?;
+            let rule = self.copies.rule(name.key.profile);
+            write.close_file(id, &closed(name.start_at, &complete, rule)).await?;
             write.commit().await
         };
         put.await.map_err(query_failed)?;
@@ -291,14 +304,14 @@ impl Recovery<'_> {
     }
 }
 
-fn closed(start_at: i64, complete: &CompleteFile) -> ClosedFile {
+fn closed(start_at: i64, complete: &CompleteFile, copy: CopyRule) -> ClosedFile {
     ClosedFile {
         end_at: start_at + complete.duration_ms(),
         bytes: complete.bytes,
         frames: complete.frames,
         fragments: complete.fragments.clone(),
         has_event: false,
-        offsite: Offsite::None,
+        copy,
     }
 }
 
@@ -306,16 +319,16 @@ fn ids_of(files: &[&RecordedFile]) -> Vec<i64> {
     files.iter().map(|file| file.id).collect()
 }
 
-/// Deletes a file without a whole fragment. Returns true if there was one.
+/// Deletes a file that is not needed. Returns true if there was one.
 async fn delete(path: &Path) -> bool {
     match tokio::fs::remove_file(path).await {
         Ok(()) => {
-            warn!(path = %path.display(), "a recorded file without a whole fragment was deleted");
+            warn!(path = %path.display(), "a recorded file that is not needed was deleted");
             true
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => false,
         Err(error) => {
-            warn!(path = %path.display(), %error, "cannot delete a recorded file without a whole fragment");
+            warn!(path = %path.display(), %error, "cannot delete a recorded file that is not needed");
             false
         }
     }
@@ -385,7 +398,8 @@ mod tests {
         }
 
         async fn recover(&self) -> Recovered {
-            let recovered = recover(&self.recorded.database, &self.dir, &self.open).await;
+            let recovered =
+                recover(&self.recorded.database, &self.dir, &self.open, &Copies::default()).await;
             recovered.expect("a directory")
         }
 
@@ -426,7 +440,9 @@ mod tests {
         assert_eq!(setup.recorded.files().await.len(), 4);
         let hidden = setup.recorded.dir().with_extension("hidden");
         fs::rename(setup.recorded.dir(), hidden).expect("a rename");
-        recover(&setup.recorded.database, &setup.dir, &setup.open).await.expect_err("no directory");
+        recover(&setup.recorded.database, &setup.dir, &setup.open, &Copies::default())
+            .await
+            .expect_err("no directory");
         assert_eq!(setup.recorded.files().await.len(), 4);
     }
 

@@ -2,6 +2,9 @@
 //!
 //! Files are deleted in small groups: first the files, then their entries in one transaction, so that neither recordings nor
 //! requests wait for long. Locked files are never deleted by retention. If a disk is full of them, recording stops.
+//!
+//! A file with a copy in another place stays in the index without its local file. Files that wait for their copies are not
+//! deleted because of their age, and for other reasons only after all other files.
 
 use std::collections::HashMap;
 use std::fs;
@@ -19,7 +22,7 @@ use crate::camera::id::CameraId;
 use crate::camera::identity_tag::IdentityTag;
 use crate::output::disk_budget::Disk;
 use crate::output::recorder::cutter::unix_ms;
-use crate::store::db::recording_table::{DAY_MS, RecordedFile, RecordedStream};
+use crate::store::db::recording_table::{DAY_MS, Offsite, RecordedFile, RecordedStream};
 use crate::store::db::recording_writes::{Deletable, MAX_DELETED};
 use crate::store::error::query_failed;
 
@@ -98,9 +101,18 @@ pub(crate) async fn delete_span(
         files.into_iter().filter(|file| !file.is_locked && !file.is_open).collect();
     let mut deleted = 0;
     for group in deletable.chunks(MAX_DELETED) {
-        deleted += retention.delete(group).await?;
+        deleted += retention.delete(group, Copy::Deleted).await?;
     }
     Ok((deleted, total - deleted))
+}
+
+/// What happens to the copy of a file that is deleted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copy {
+    /// The copy is kept, and the file stays in the index.
+    Kept,
+    /// The copy is deleted as well.
+    Deleted,
 }
 
 struct Retention<'a> {
@@ -121,7 +133,7 @@ impl Retention<'_> {
                 if files.is_empty() {
                     break;
                 }
-                let done = self.delete(&files).await?;
+                let done = self.delete(&files, Copy::Deleted).await?;
                 deleted += done;
                 // The rest is on a disk that is not there, or is still being written.
                 if done < files.len() {
@@ -146,7 +158,9 @@ impl Retention<'_> {
         let mut deleted = 0;
         for (days, with_events) in [(days, false), (event_days, true)] {
             let before = self.now.saturating_sub(i64::from(days) * DAY_MS);
-            let selection = Deletable { stream: Some(stream.id), dir: None, before, with_events };
+            let with_waiting = !self.recorder.copies().is_on();
+            let stream = Some(stream.id);
+            let selection = Deletable { stream, dir: None, before, with_events, with_waiting };
             deleted += self.delete_while(selection, |_| true).await?;
         }
         Ok(deleted)
@@ -206,13 +220,18 @@ impl Retention<'_> {
         if excess == 0 {
             return Ok(0);
         }
-        let selection = Deletable { stream, dir, before: i64::MAX, with_events: true };
-        self.delete_while(selection, |file| {
-            let is_needed = excess > 0;
-            excess = excess.saturating_sub(file.bytes);
-            is_needed
-        })
-        .await
+        let mut deleted = 0;
+        for with_waiting in [false, true] {
+            let (before, with_events) = (i64::MAX, true);
+            let selection = Deletable { stream, dir, before, with_events, with_waiting };
+            let is_needed = |file: &RecordedFile| {
+                let is_needed = excess > 0;
+                excess = excess.saturating_sub(file.bytes);
+                is_needed
+            };
+            deleted += self.delete_while(selection, is_needed).await?;
+        }
+        Ok(deleted)
     }
 
     /// Deletes the files of a selection, oldest first, as long as `is_needed` returns true.
@@ -236,7 +255,7 @@ impl Retention<'_> {
             files.truncate(MAX_DELETED);
             let needed = files.iter().take_while(|file| is_needed(file)).count();
             files.truncate(needed);
-            let done = self.delete(&files).await?;
+            let done = self.delete(&files, Copy::Kept).await?;
             deleted += done;
             if done < MAX_DELETED {
                 break;
@@ -246,15 +265,47 @@ impl Retention<'_> {
         Ok(deleted)
     }
 
-    /// Deletes files, and then their entries. Returns the number of deleted files. A file that cannot be deleted keeps its
-    /// entry.
-    async fn delete(&self, files: &[RecordedFile]) -> Result<usize, Error> {
+    /// Deletes local files, and their entries, unless copies are kept. Returns the number of deleted files. A file that
+    /// cannot be deleted keeps its entry.
+    async fn delete(&self, files: &[RecordedFile], copy: Copy) -> Result<usize, Error> {
+        let is_kept = |file: &&RecordedFile| copy == Copy::Kept && file.offsite == Offsite::Stored;
+        let closed = || files.iter().filter(|file| !file.is_open);
+        let (kept, others): (Vec<_>, Vec<_>) = closed().partition(is_kept);
+        let mut deleted = self.leave_copies(&kept).await?;
+        let (local, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| it.is_local);
+        let mut ids = self.unlink_all(&local).await?;
+        ids.extend(others.iter().map(|file| file.id));
+        if !ids.is_empty() {
+            let mut write = self.recorder.database().write().await.map_err(query_failed)?;
+            write.delete_files(&ids).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+            self.recorder.copies().note_change();
+        }
+        deleted += ids.len();
+        Ok(deleted)
+    }
+
+    /// Deletes local files whose copies are kept. The index is changed first, so that players use the copies from then on.
+    async fn leave_copies(&self, files: &[&RecordedFile]) -> Result<usize, Error> {
+        let files: Vec<_> =
+            files.iter().filter(|file| self.dir_of(file).is_some()).copied().collect();
+        if files.is_empty() {
+            return Ok(0);
+        }
+        let ids: Vec<_> = files.iter().map(|file| file.id).collect();
+        let mut write = self.recorder.database().write().await.map_err(query_failed)?;
+        write.forget_local_files(&ids).await.map_err(query_failed)?;
+        write.commit().await.map_err(query_failed)?;
+        // A file that cannot be deleted now is deleted by the next recovery.
+        self.unlink_all(&files).await.map(|_| ids.len())
+    }
+
+    /// Deletes local files. Returns the ids of those that are gone.
+    async fn unlink_all(&self, files: &[&RecordedFile]) -> Result<Vec<i64>, Error> {
         let mut paths = Vec::new();
-        for file in files.iter().filter(|file| !file.is_open) {
+        for file in files {
             let stream = self.streams.iter().find(|stream| stream.id == file.stream);
-            let dir =
-                self.recorder.directories().present().into_iter().find(|dir| dir.id == file.dir);
-            if let (Some(stream), Some(dir)) = (stream, dir) {
+            if let (Some(stream), Some(dir)) = (stream, self.dir_of(file)) {
                 let path = dir.path.join(FileName::of(stream, file).path());
                 paths.push((file.id, dir, path, self.is_old_day(file)));
             }
@@ -265,16 +316,14 @@ impl Retention<'_> {
             };
             paths.iter().filter(is_deleted).map(|(id, ..)| *id).collect()
         };
-        let ids = tokio::task::spawn_blocking(delete).await.map_err(|panic| {
+        tokio::task::spawn_blocking(delete).await.map_err(|panic| {
             Error::new(ErrorKind::Internal, "deleting recordings failed").caused_by(panic)
-        })?;
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let mut write = self.recorder.database().write().await.map_err(query_failed)?;
-        write.delete_files(&ids).await.map_err(query_failed)?;
-        write.commit().await.map_err(query_failed)?;
-        Ok(ids.len())
+        })
+    }
+
+    fn dir_of(&self, file: &RecordedFile) -> Option<Claimed> {
+        let present = self.recorder.directories().present();
+        present.into_iter().find(|dir| dir.id == file.dir)
     }
 
     /// Returns true if no file is added to the file's day any more, so that the directory of the day can be deleted.
@@ -313,6 +362,7 @@ mod tests {
 
     use super::*;
     use crate::output::recorder::testing::{Recorded, recorded};
+    use crate::store::db::recording_writes::CopyRule;
 
     const MINUTE: i64 = 60_000;
 
@@ -354,7 +404,7 @@ mod tests {
             };
             let mut write = self.recorded.database.write().await.expect("a transaction");
             assert_eq!(write.lock_files(stream, span(locked), true).await.expect("a lock"), 1);
-            write.mark_event(stream, span(event).0, span(event).1).await.expect("a mark");
+            write.mark_event(stream, span(event), CopyRule::Never).await.expect("a mark");
             write.commit().await.expect("a commit");
         }
     }

@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 use tracing::{Instrument as _, warn};
 
+use super::copies::Copies;
 use super::counters::RecordingCounters;
 use super::cutter::{Clocks, Cutter, FileStart};
 use super::directories::{Claimed, Directories};
@@ -21,7 +22,7 @@ use crate::media::mp4::recorded::init_digest;
 use crate::store::db::Database;
 use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
-use crate::store::db::recording_writes::{ClosedFile, NewFile};
+use crate::store::db::recording_writes::{ClosedFile, CopyRule, NewFile};
 use crate::store::error::query_failed;
 
 /// The longest time that a recording waits for the database before a file. In the meantime, the hub keeps the frames.
@@ -49,6 +50,7 @@ pub(super) struct SessionParts {
     pub(super) directories: Directories,
     pub(super) counters: RecordingCounters,
     pub(super) without_table: FilesWithoutTable,
+    pub(super) copies: Copies,
 }
 
 /// The recording of one stream.
@@ -67,7 +69,7 @@ pub(crate) struct Session {
     closing: Option<JoinHandle<()>>,
     /// True if files belong to an event.
     has_event: bool,
-    offsite: Offsite,
+    copy: CopyRule,
 }
 
 /// The file that is being written.
@@ -87,6 +89,7 @@ impl Session {
         dir: Claimed,
         queue: WriteQueue,
     ) -> Self {
+        let copy = shared.copies.rule(stream.profile);
         Self {
             shared,
             stream,
@@ -98,7 +101,7 @@ impl Session {
             current: None,
             closing: None,
             has_event: false,
-            offsite: Offsite::None,
+            copy,
         }
     }
 
@@ -112,8 +115,12 @@ impl Session {
         self.dir.index
     }
 
-    /// Sets whether the next files belong to an event.
+    /// Sets whether the next files belong to an event. If the files are copied to another place, the present file ends at
+    /// the next keyframe, and files with events are short, so that their copies are there soon.
     pub(crate) fn set_event(&mut self, has_event: bool) {
+        if has_event != self.has_event && self.copy != CopyRule::Never {
+            self.cutter.set_urgent(has_event);
+        }
         self.has_event = has_event;
     }
 
@@ -227,6 +234,7 @@ impl Session {
             has_event: new.has_event,
             is_local: true,
             offsite: Offsite::None,
+            offsite_place: None,
         };
         let name = FileName::of(&self.stream, &file);
         // The file is listed before its entry is written, so that a recovery at the same time leaves the entry alone.
@@ -294,19 +302,24 @@ impl Session {
             id,
             new: NewFile { has_event: self.has_event, ..new },
             end_at,
-            offsite: self.offsite,
+            copy: self.copy,
         };
         let (shared, camera) = (self.shared.clone(), self.stream.camera.clone());
         let dir = self.dir.clone();
         let close = async move {
             match closing.run(written).await {
-                Ok(Completed::Whole(bytes)) => shared.counters.recorded(bytes),
-                Ok(Completed::WithoutTable(id, bytes)) => {
-                    shared.counters.recorded(bytes);
-                    shared.without_table.add(id);
+                Ok(completed) => {
+                    shared.copies.note_change();
+                    match completed {
+                        Completed::Whole(bytes) => shared.counters.recorded(bytes),
+                        Completed::WithoutTable(id, bytes) => {
+                            shared.counters.recorded(bytes);
+                            shared.without_table.add(id);
+                        }
+                        Completed::Empty => {}
+                        Completed::Open => shared.directories.note_incomplete(&dir),
+                    }
                 }
-                Ok(Completed::Empty) => {}
-                Ok(Completed::Open) => shared.directories.note_incomplete(&dir),
                 Err(error) => {
                     warn!(%camera, %error, "a recorded file cannot be entered into the database; the next start of the manager does it");
                 }
@@ -338,7 +351,7 @@ struct Closing {
     id: Option<i64>,
     new: NewFile,
     end_at: i64,
-    offsite: Offsite,
+    copy: CopyRule,
 }
 
 impl Closing {
@@ -377,7 +390,7 @@ impl Closing {
                     frames: written.frames,
                     fragments: written.fragments.clone(),
                     has_event: self.new.has_event,
-                    offsite: self.offsite,
+                    copy: self.copy,
                 };
                 let id = match id {
                     Some(id) => id,

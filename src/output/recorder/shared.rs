@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
 use tracing::warn;
 
+use super::copies::Copies;
 use super::counters::RecordingCounters;
 use super::cutter::{Clocks, unix_ms};
 use super::directories::{Claimed, Directories};
@@ -49,6 +50,7 @@ struct Inner {
     preroll: PreRollBudget,
     events: Bus,
     counters: RecordingCounters,
+    copies: Copies,
     clock: SystemClock,
     /// The streams that are recorded now, or should be.
     status: DashMap<RecordingKey, RecordingStatus>,
@@ -91,6 +93,7 @@ impl Recorder {
         paths: &[PathBuf],
         preroll: u64,
         events: Bus,
+        copies: Copies,
         clock: SystemClock,
     ) -> io::Result<Self> {
         let counters = RecordingCounters::default();
@@ -105,6 +108,7 @@ impl Recorder {
             preroll: PreRollBudget::new(preroll),
             events,
             counters,
+            copies,
             clock,
             status: DashMap::new(),
             choosing: tokio::sync::Mutex::new(()),
@@ -131,6 +135,11 @@ impl Recorder {
     /// Returns the database with the index.
     pub(crate) fn database(&self) -> &Database {
         &self.0.database
+    }
+
+    /// Returns the rules for copies in another place.
+    pub(crate) fn copies(&self) -> &Copies {
+        &self.0.copies
     }
 
     /// Returns the bus on which changes of recordings are published.
@@ -201,11 +210,13 @@ impl Recorder {
         for profile in [Profile::Main, Profile::Sub] {
             let stream = database.recorded_stream(camera, tag, profile).await;
             let Some(stream) = stream.map_err(query_failed)? else { continue };
+            let rule = self.0.copies.rule(profile);
             let mut write = database.write().await.map_err(query_failed)?;
-            let marked = write.mark_event(stream.id, unix_ms(from), unix_ms(to)).await;
+            let marked = write.mark_event(stream.id, (unix_ms(from), unix_ms(to)), rule).await;
             marked.map_err(query_failed)?;
             write.commit().await.map_err(query_failed)?;
         }
+        self.0.copies.note_change();
         Ok(())
     }
 
@@ -226,6 +237,7 @@ impl Recorder {
             directories: self.0.directories.clone(),
             counters: self.0.counters.clone(),
             without_table: self.0.without_table.clone(),
+            copies: self.0.copies.clone(),
         };
         let entry = self.0.queues.entry(key.clone());
         let mut entry = entry.or_insert_with(|| (dir.index, writers.queue()));

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use super::clip::{Clip, record_clip};
+use super::copies::Copies;
 use super::cutter::{Clocks, Cutter};
 use super::file_writer::FileWriter;
 use super::fragmenter::{Fragmenter, Init, MadeFragment};
@@ -51,7 +52,8 @@ impl Recorded {
     /// Returns a recorder for these recordings, whose clock shows `now`.
     pub(crate) async fn recorder(&self, now: SystemTime) -> Recorder {
         let (database, clock) = (self.database.clone(), Arc::new(move || now));
-        let recorder = Recorder::start(database, &[self.dir()], 0, Bus::default(), clock);
+        let recorder =
+            Recorder::start(database, &[self.dir()], 0, Bus::default(), Copies::default(), clock);
         let recorder = recorder.expect("threads");
         recorder.directories().check(&self.database).await.expect("a database");
         recorder
@@ -100,6 +102,7 @@ pub(crate) fn open_file(stream: i64, start_at: i64) -> RecordedFile {
         has_event: false,
         is_local: true,
         offsite: Offsite::None,
+        offsite_place: None,
     }
 }
 

@@ -1,8 +1,5 @@
 //! Recordings as H.264, for browsers that cannot play the recorded video.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt as _;
-
 use bytes::Bytes;
 
 use super::PermittedStream;
@@ -11,7 +8,6 @@ use crate::access::credentials::Credentials;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::media::mp4::recorded::describe_init;
-use crate::recordings::body::blocking;
 use crate::recordings::file_url::ConvertedUrl;
 use crate::recordings::footage::{Footage, RecordedFootage};
 use crate::recordings::h264::{ConvertedSegment, RecordedSegment, SegmentKey};
@@ -148,14 +144,8 @@ async fn read(
     NeededBytes { from, begin, end }: NeededBytes,
 ) -> Result<RecordedSegment, Error> {
     let init = permitted.format(file.file.format).await?.init;
-    let path = permitted.location(&file.file)?.path;
-    let read = move || {
-        let size = usize::try_from(end.saturating_sub(from)).map_err(std::io::Error::other)?;
-        let mut bytes = vec![0; size];
-        File::open(path)?.read_exact_at(&mut bytes, from)?;
-        Ok(Bytes::from(bytes))
-    };
-    let mut fragments = blocking(read).await.map_err(|error| {
+    let source = permitted.location(&file.file)?.source;
+    let mut fragments = source.read(from, end.saturating_sub(from)).await.map_err(|error| {
         let detail = format!("the recordings of camera {} cannot be read", permitted.id);
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(error)
     })?;

@@ -1,12 +1,11 @@
 //! Exports: what was recorded in a span of time, as one MP4 file. Nothing is encoded again.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::Semaphore;
 
@@ -21,8 +20,9 @@ use crate::camera::id::{Profile, StreamId};
 use crate::media::mp4::frame_table::{FramesOfTrack, read_frame_table};
 use crate::media::mp4::movie::{FileFrames, Movie, MovieWriter, Piece};
 use crate::media::mp4::recorded::fragment_frames;
-use crate::recordings::body::{Content, FilePiece, blocking};
+use crate::recordings::body::{Content, FilePiece};
 use crate::recordings::footage::{Footage, RecordedFootage};
+use crate::recordings::source::{Source, blocking};
 use crate::service::core::Core;
 use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_table::RecordedFile;
@@ -36,6 +36,8 @@ const AHEAD_MS: i64 = 2_000;
 const MAX_PREPARED: usize = 2;
 /// The number of exports whose digest is computed at the same time.
 const MAX_DIGESTS: usize = 1;
+/// The number of tables of frames that are read at the same time.
+const MAX_READ: usize = 8;
 /// The largest table of frames that is read, in bytes.
 const MAX_TABLE: u64 = 16 * 1024 * 1024;
 /// The largest head of a fragment that is read, in bytes.
@@ -83,10 +85,10 @@ pub(crate) async fn prepare(
     let format = ensure_same_format(&stream.id, &footage)?;
     let database = stream.recorder.database();
     let format = database.recorded_format(format).await.map_err(query_failed)?;
-    let path = |file: &RecordedFootage| {
-        stream.location(&file.file).map(|location| Arc::new(location.path))
+    let source = |file: &RecordedFootage| {
+        stream.location(&file.file).map(|location| Arc::new(location.source))
     };
-    let paths = footage.files.iter().map(path).collect::<Result<Vec<_>, Error>>()?;
+    let sources = footage.files.iter().map(source).collect::<Result<Vec<_>, Error>>()?;
     let failed = |error: io::Error| {
         let detail = format!("the recordings of camera {id} cannot be read");
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(error)
@@ -98,8 +100,7 @@ pub(crate) async fn prepare(
     };
     let init = format.ok_or_else(damaged)?.init;
     let gaps = gaps(&footage);
-    let sources = paths.clone();
-    let read = blocking(move || make_movie(&init, &footage, &sources)).await.map_err(failed)?;
+    let read = make_movie(init, footage, sources.clone()).await.map_err(failed)?;
     let Some(movie) = read else {
         return Err(stream.nothing_recorded(&format!("from {span}")).await);
     };
@@ -108,7 +109,7 @@ pub(crate) async fn prepare(
     let file_name = file_name(id, span);
     Ok(Export {
         permit: stream.permit,
-        content: content(movie, &paths),
+        content: content(movie, &sources),
         file_name,
         tag,
         gaps,
@@ -183,46 +184,54 @@ fn gaps(footage: &Footage) -> Vec<TimeSpan> {
     gaps
 }
 
-/// Reads the tables of all files, and makes the movie; `None` if no frame is shown in the span. Can block.
-fn make_movie(init: &[u8], footage: &Footage, paths: &[Arc<PathBuf>]) -> io::Result<Option<Movie>> {
-    let damaged = || io::Error::other("damaged init segment");
-    let mut writer = MovieWriter::new(init, footage.span).ok_or_else(damaged)?;
-    let mut before: Option<&RecordedFile> = None;
-    for (number, (footage_of_file, path)) in footage.files.iter().zip(paths).enumerate() {
-        let file = &footage_of_file.file;
-        let tracks = read_frames(path, footage_of_file)?;
-        writer.add(&FileFrames {
-            file: number,
-            tracks: &tracks,
-            decode_time: file.decode_time,
-            start_at: file.start_at,
-            is_continuous: before.is_some_and(|before| before.is_continued_by(file)),
-        });
-        before = Some(file);
-    }
-    writer.finish().map_err(io::Error::other)
+/// Reads the tables of all files, and makes the movie; `None` if no frame is shown in the span.
+async fn make_movie(
+    init: Bytes,
+    footage: Footage,
+    sources: Vec<Arc<Source>>,
+) -> io::Result<Option<Movie>> {
+    let both = footage.files.clone().into_iter().zip(sources);
+    let tables = both.map(|(file, source)| async move { read_frames(&source, &file).await });
+    let tables: Vec<_> = stream::iter(tables).buffered(MAX_READ).try_collect().await?;
+    let make = move || {
+        let damaged = || io::Error::other("damaged init segment");
+        let mut writer = MovieWriter::new(&init, footage.span).ok_or_else(damaged)?;
+        let mut before: Option<&RecordedFile> = None;
+        for (number, (of_file, tracks)) in footage.files.iter().zip(&tables).enumerate() {
+            let file = &of_file.file;
+            writer.add(&FileFrames {
+                file: number,
+                tracks,
+                decode_time: file.decode_time,
+                start_at: file.start_at,
+                is_continuous: before.is_some_and(|before| before.is_continued_by(file)),
+            });
+            before = Some(file);
+        }
+        writer.finish().map_err(io::Error::other)
+    };
+    blocking(make).await
 }
 
 /// Reads the table of a file's frames; from the fragments if the file has no table.
-fn read_frames(path: &Path, footage: &RecordedFootage) -> io::Result<Vec<FramesOfTrack>> {
-    let source = File::open(path)?;
+async fn read_frames(source: &Source, footage: &RecordedFootage) -> io::Result<Vec<FramesOfTrack>> {
     let begin = footage.fragments.last().map_or(0, RecordedFragment::end);
     let size = footage.file.bytes.saturating_sub(begin);
     if !footage.file.is_open && (1..=MAX_TABLE).contains(&size) {
-        let table = read_at(&source, begin, size)?;
+        let table = source.read(begin, size).await?;
         if let Some(tracks) = read_frame_table(&table) {
             return Ok(tracks);
         }
     }
     let mut tracks: Vec<FramesOfTrack> = Vec::new();
     for fragment in &footage.fragments {
-        let head = read_at(&source, fragment.offset, 8)?;
+        let head = source.read(fragment.offset, 8).await?;
         let size = head.first_chunk().map_or(0, |size| u64::from(u32::from_be_bytes(*size)));
         let damaged = || io::Error::other("damaged fragment");
         if !(8..=MAX_MOOF.min(fragment.size.into())).contains(&size) {
             return Err(damaged());
         }
-        let moof = read_at(&source, fragment.offset, size)?;
+        let moof = source.read(fragment.offset, size).await?;
         for read in fragment_frames(&moof, fragment.offset).ok_or_else(damaged)? {
             match tracks.iter_mut().find(|track| track.track_id == read.track_id) {
                 Some(track) => track.frames.extend(read.frames),
@@ -233,17 +242,10 @@ fn read_frames(path: &Path, footage: &RecordedFootage) -> io::Result<Vec<FramesO
     Ok(tracks)
 }
 
-fn read_at(source: &File, offset: u64, size: u64) -> io::Result<Vec<u8>> {
-    let size = usize::try_from(size).map_err(io::Error::other)?;
-    let mut bytes = vec![0; size];
-    source.read_exact_at(&mut bytes, offset)?;
-    Ok(bytes)
-}
-
-fn content(movie: Movie, paths: &[Arc<PathBuf>]) -> Content {
+fn content(movie: Movie, sources: &[Arc<Source>]) -> Content {
     let piece = |piece: &Piece| {
-        let path = Arc::clone(paths.get(piece.file)?);
-        Some(FilePiece { path, offset: piece.offset, size: piece.size })
+        let source = Arc::clone(sources.get(piece.file)?);
+        Some(FilePiece { source, offset: piece.offset, size: piece.size })
     };
     Content { pieces: movie.pieces.iter().filter_map(piece).collect(), head: movie.head.into() }
 }

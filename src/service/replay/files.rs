@@ -8,9 +8,10 @@ use crate::access::permit::Permit;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time_span::TimeSpan;
 use crate::camera::id::StreamId;
-use crate::recordings::body::{Content, FilePiece, blocking};
+use crate::recordings::body::{Content, FilePiece};
 use crate::recordings::file_url::FileUrl;
 use crate::recordings::footage::RecordedFootage;
+use crate::recordings::source::{Source, blocking};
 use crate::service::core::Core;
 use crate::store::db::recording_table::{RecordedFile, RecordedStream};
 use crate::store::error::query_failed;
@@ -25,18 +26,23 @@ pub(crate) struct PermittedFile {
 }
 
 impl PermittedFile {
-    /// Returns the bytes of the file that were written so far.
-    pub(crate) async fn content(&self) -> Result<Content, Error> {
-        let path = Arc::new(self.location.path.clone());
-        let source = Arc::clone(&path);
-        let metadata = blocking(move || std::fs::metadata(&*source)).await;
-        let size = metadata.map_err(|error| {
-            let detail =
-                "the file with these recordings is not available; it may have been deleted";
-            Error::new(ErrorKind::NotFound, detail).caused_by(error)
-        });
-        let pieces = vec![FilePiece { path, offset: 0, size: size?.len() }];
-        Ok(Content { pieces, ..Content::default() })
+    /// Returns the bytes of the file that were written so far, and the permission.
+    pub(crate) async fn content(self) -> Result<(Content, Permit), Error> {
+        let FileLocation { source, size, .. } = self.location;
+        let size = match (&source, size) {
+            (Source::File(path), None) => {
+                let path = path.clone();
+                let metadata = blocking(move || std::fs::metadata(path)).await;
+                metadata.map(|metadata| metadata.len()).map_err(|error| {
+                    let detail =
+                        "the file with these recordings is not available; it may have been deleted";
+                    Error::new(ErrorKind::NotFound, detail).caused_by(error)
+                })?
+            }
+            (_, size) => size.unwrap_or_default(),
+        };
+        let pieces = vec![FilePiece { source: Arc::new(source), offset: 0, size }];
+        Ok((Content { pieces, ..Content::default() }, self.permit))
     }
 }
 
@@ -85,7 +91,7 @@ async fn find_file(
     url: FileUrl,
 ) -> Result<Option<RecordedFootage>, Error> {
     let recorder = &permitted.recorder;
-    let is_it = |file: &RecordedFile| url.is_of(file) && file.is_local;
+    let is_it = |file: &RecordedFile| url.is_of(file) && file.can_be_read();
     // In this order, because a file that is closed in the meantime is then in the database.
     let open = recorder.open_files().get(stream.id).into_iter().find(|(file, _)| is_it(file));
     let end = url.start_at.saturating_add(1);

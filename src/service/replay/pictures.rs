@@ -1,9 +1,5 @@
 //! Pictures of recordings: the exact picture at a time, and thumbnails, for which decoding a keyframe is enough.
 
-use std::fs::File;
-use std::io;
-use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -16,8 +12,8 @@ use crate::base::time_span::TimeSpan;
 use crate::camera::id::StreamId;
 use crate::media::mp4::recorded_frames::{format_of_init, frames_of_fragments, video_time};
 use crate::pictures::recorded::{FramesOfPicture, RecordedPictureKey};
-use crate::recordings::body::blocking;
 use crate::recordings::footage::RecordedFootage;
+use crate::recordings::source::Source;
 use crate::service::core::Core;
 use crate::store::error::query_failed;
 
@@ -75,9 +71,9 @@ pub(crate) async fn take(
         time,
         width,
     };
-    let path = permitted.location(&file.file)?.path;
+    let source = permitted.location(&file.file)?.source;
     let (begin, size) = (first.offset, last.end().saturating_sub(first.offset));
-    let read = read(&permitted, file, path, (begin, size), time);
+    let read = read(&permitted, file, source, (begin, size), time);
     let jpeg = core.recorded_pictures.take(key, read).await?;
     Ok(RecordedPicture { jpeg, taken_at: file.file.start_at.saturating_add(time) })
 }
@@ -87,7 +83,7 @@ pub(crate) async fn take(
 async fn read(
     permitted: &PermittedStream,
     file: &RecordedFootage,
-    path: PathBuf,
+    source: Source,
     (begin, size): (u64, u64),
     time: i64,
 ) -> Result<FramesOfPicture, Error> {
@@ -99,7 +95,7 @@ async fn read(
     let format = permitted.recorder.database().recorded_format(file.file.format).await;
     let format = format.map_err(query_failed)?.and_then(|format| format_of_init(&format.init));
     let format = format.ok_or_else(damaged)?;
-    let bytes = blocking(move || read_file(&path, begin, size)).await.map_err(|error| {
+    let bytes = source.read(begin, size).await.map_err(|error| {
         let detail = format!("the recordings of camera {camera} cannot be read");
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(error)
     })?;
@@ -116,10 +112,4 @@ async fn read(
     let keyframe = frames.iter().rposition(|it| it.is_keyframe && it.presentation_time <= shown_at);
     frames.drain(..keyframe.ok_or_else(damaged)?);
     Ok(FramesOfPicture { frames, shown_at, full_width: format.picture.width.into() })
-}
-
-fn read_file(path: &PathBuf, begin: u64, size: u64) -> io::Result<Bytes> {
-    let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
-    File::open(path)?.read_exact_at(&mut bytes, begin)?;
-    Ok(bytes.into())
 }

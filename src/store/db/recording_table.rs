@@ -95,6 +95,15 @@ pub(crate) struct RecordedFile {
     pub is_local: bool,
     /// The state of the copy off-site.
     pub offsite: Offsite,
+    /// The id of the place with the copy; `None` without a copy.
+    pub offsite_place: Option<i64>,
+}
+
+impl RecordedFile {
+    /// Returns true if there is a local file or a copy.
+    pub(crate) fn can_be_read(&self) -> bool {
+        self.is_local || self.offsite == Offsite::Stored
+    }
 }
 
 /// The recordings of one stream that begin on one UTC day.
@@ -104,10 +113,12 @@ pub(crate) struct RecordedDay {
     pub stream: i64,
     /// The day, in days since 1970-01-01.
     pub day: i64,
-    /// The bytes of the closed files.
+    /// The bytes of the closed local files.
     pub bytes: u64,
-    /// The number of the closed files.
+    /// The number of the closed local files.
     pub files: u64,
+    /// The bytes of the copies off-site.
+    pub offsite_bytes: u64,
 }
 
 /// The columns of a file. The init segment itself is not read.
@@ -190,12 +201,13 @@ impl Database {
                 day: row.try_get("day")?,
                 bytes: to_u64(row.try_get("bytes")?),
                 files: to_u64(row.try_get("files")?),
+                offsite_bytes: to_u64(row.try_get("offsite_bytes")?),
             })
         };
         query.fetch_all(&self.pool).await?.iter().map(day).collect()
     }
 
-    /// Returns the bytes of all closed files.
+    /// Returns the bytes of all closed local files.
     pub(crate) async fn recorded_bytes(&self) -> Result<u64, sqlx::Error> {
         let query = "SELECT COALESCE(SUM(bytes), 0) FROM recorded_days";
         sqlx::query_scalar(query).fetch_one(&self.pool).await.map(to_u64)
@@ -220,7 +232,7 @@ impl Database {
     }
 }
 
-fn stream(row: &SqliteRow) -> Result<RecordedStream, sqlx::Error> {
+pub(super) fn stream(row: &SqliteRow) -> Result<RecordedStream, sqlx::Error> {
     let damaged = |column: &str| sqlx::Error::Decode(format!("damaged column {column}").into());
     let profile: &str = row.try_get("profile")?;
     Ok(RecordedStream {
@@ -260,6 +272,7 @@ pub(super) fn file(row: &SqliteRow) -> Result<RecordedFile, sqlx::Error> {
             1 => Offsite::Wanted,
             _ => Offsite::Stored,
         },
+        offsite_place: row.try_get("offsite_place")?,
     })
 }
 

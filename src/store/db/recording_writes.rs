@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use sqlx::Row as _;
 
-use super::recording_table::{DAY_MS, Offsite, RecordedFile, file};
+use super::recording_table::{DAY_MS, RecordedFile, file};
 use super::{Database, WriteTransaction, fragment_list};
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::identity_tag::IdentityTag;
@@ -11,6 +11,18 @@ use crate::store::db::fragment_list::RecordedFragment;
 
 /// The most files that one transaction deletes, so that other writers wait for a few milliseconds at most.
 pub(crate) const MAX_DELETED: usize = 50;
+
+/// The rule by which the files of a stream are copied to another place.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum CopyRule {
+    /// No file is copied.
+    #[default]
+    Never,
+    /// Only files at whose time something has happened to the camera are copied.
+    WithEvent,
+    /// All files are copied.
+    Always,
+}
 
 /// A new file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +56,8 @@ pub(crate) struct ClosedFile {
     pub fragments: Vec<RecordedFragment>,
     /// True if something has happened to the camera at this time.
     pub has_event: bool,
-    /// The wanted state of the copy off-site.
-    pub offsite: Offsite,
+    /// Decides whether the file is to be copied.
+    pub copy: CopyRule,
 }
 
 /// A selection of files for deletion. All conditions must apply. Locked files, open files and files without a local copy
@@ -60,6 +72,8 @@ pub(crate) struct Deletable {
     pub before: i64,
     /// If true, also files at whose time something has happened to the camera.
     pub with_events: bool,
+    /// If true, also files that wait for their copy.
+    pub with_waiting: bool,
 }
 
 impl WriteTransaction {
@@ -128,7 +142,8 @@ impl WriteTransaction {
         query.fetch_one(&mut *self.connection).await
     }
 
-    /// Closes an open file, and counts its bytes. Returns false, and changes nothing, if the file is not open.
+    /// Closes an open file, counts its bytes, and queues its copy. Returns false, and changes nothing, if the file is not
+    /// open.
     pub(crate) async fn close_file(
         &mut self,
         id: i64,
@@ -136,16 +151,13 @@ impl WriteTransaction {
     ) -> Result<bool, sqlx::Error> {
         let query = sqlx::query(
             "UPDATE recorded_files SET end_at = $2, bytes = $3, frames = $4, is_open = FALSE,
-                has_event = has_event OR $5, offsite = $6
+                has_event = has_event OR $5, offsite = ($6 OR ($7 AND (has_event OR $5)))
              WHERE id = $1 AND is_open RETURNING stream, start_at",
         );
-        let offsite = match closed.offsite {
-            Offsite::None => 0,
-            Offsite::Wanted => 1,
-            Offsite::Stored => 2,
-        };
         let query = query.bind(id).bind(closed.end_at).bind(to_i64(closed.bytes));
-        let query = query.bind(closed.frames).bind(closed.has_event).bind(offsite);
+        let query = query.bind(closed.frames).bind(closed.has_event);
+        let query = query.bind(closed.copy == CopyRule::Always);
+        let query = query.bind(closed.copy == CopyRule::WithEvent);
         let Some(row) = query.fetch_optional(&mut *self.connection).await? else {
             return Ok(false);
         };
@@ -156,7 +168,7 @@ impl WriteTransaction {
         let list = fragment_list::encode(&closed.fragments);
         query.bind(id).bind(list).execute(&mut *self.connection).await?;
         let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
-        self.count_file(stream, start_at, to_i64(closed.bytes), 1).await?;
+        self.count_bytes(stream, start_at, (to_i64(closed.bytes), 1), 0).await?;
         Ok(true)
     }
 
@@ -170,22 +182,25 @@ impl WriteTransaction {
         let added = to_i64(bytes) - row.try_get::<i64, _>("bytes")?;
         let query = sqlx::query("UPDATE recorded_files SET bytes = $2 WHERE id = $1");
         query.bind(id).bind(to_i64(bytes)).execute(&mut *self.connection).await?;
-        self.count_file(stream, start_at, added, 0).await
+        self.count_bytes(stream, start_at, (added, 0), 0).await
     }
 
-    /// Marks the files of a stream that overlap a time as files with an event.
+    /// Marks the files of a stream that overlap a time as files with an event. Queues the copies of files that have none,
+    /// unless `copy` is [`CopyRule::Never`].
     pub(crate) async fn mark_event(
         &mut self,
         stream: i64,
-        from: i64,
-        to: i64,
+        (from, to): (i64, i64),
+        copy: CopyRule,
     ) -> Result<(), sqlx::Error> {
         let query = sqlx::query(
-            "UPDATE recorded_files SET has_event = TRUE
+            "UPDATE recorded_files SET has_event = TRUE,
+                offsite = CASE WHEN offsite = 0 AND NOT is_open THEN $5 ELSE offsite END
              WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
         );
         let query = query.bind(stream).bind(from - super::recording_table::MAX_FILE_MS);
-        query.bind(from).bind(to).execute(&mut *self.connection).await.map(drop)
+        let query = query.bind(from).bind(to).bind(copy != CopyRule::Never);
+        query.execute(&mut *self.connection).await.map(drop)
     }
 
     /// Protects the files of a stream that overlap a time from deletion, or ends the protection. Returns the number of
@@ -205,29 +220,40 @@ impl WriteTransaction {
         Ok(query.execute(&mut *self.connection).await?.rows_affected())
     }
 
-    /// Deletes the rows of these files, which must be at most [`MAX_DELETED`], and subtracts their bytes. The files
-    /// themselves must have been deleted before.
+    /// Deletes the rows of these files, which must be at most [`MAX_DELETED`], subtracts their bytes, and queues the
+    /// deletion of their copies. The files themselves must have been deleted before.
     pub(crate) async fn delete_files(&mut self, ids: &[i64]) -> Result<(), sqlx::Error> {
         for id in ids.iter().take(MAX_DELETED) {
+            self.delete_copy_later(*id).await?;
             let query = sqlx::query(
-                "DELETE FROM recorded_files WHERE id = $1 RETURNING stream, start_at, bytes, is_open",
+                "DELETE FROM recorded_files WHERE id = $1
+                 RETURNING stream, start_at, bytes, is_open, is_local",
             );
             let Some(row) = query.bind(id).fetch_optional(&mut *self.connection).await? else {
                 continue;
             };
-            if !row.try_get::<bool, _>("is_open")? {
+            if !row.try_get::<bool, _>("is_open")? && row.try_get("is_local")? {
                 let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
-                self.count_file(stream, start_at, -row.try_get::<i64, _>("bytes")?, -1).await?;
+                let bytes: i64 = row.try_get("bytes")?;
+                self.count_bytes(stream, start_at, (-bytes, -1), 0).await?;
             }
         }
         Ok(())
     }
 
-    /// Notes that the local copies of these files are gone.
+    /// Notes that the local files of these copies are gone, or will be deleted now.
     pub(crate) async fn forget_local_files(&mut self, ids: &[i64]) -> Result<(), sqlx::Error> {
-        for id in ids {
-            let query = "UPDATE recorded_files SET is_local = FALSE WHERE id = $1";
-            sqlx::query(query).bind(id).execute(&mut *self.connection).await?;
+        for id in ids.iter().take(MAX_DELETED) {
+            let query = sqlx::query(
+                "UPDATE recorded_files SET is_local = FALSE
+                 WHERE id = $1 AND is_local AND NOT is_open RETURNING stream, start_at, bytes",
+            );
+            let Some(row) = query.bind(id).fetch_optional(&mut *self.connection).await? else {
+                continue;
+            };
+            let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
+            let bytes: i64 = row.try_get("bytes")?;
+            self.count_bytes(stream, start_at, (-bytes, -1), 0).await?;
         }
         Ok(())
     }
@@ -257,25 +283,31 @@ impl WriteTransaction {
         Ok(query.bind(stream).execute(&mut *self.connection).await?.rows_affected() > 0)
     }
 
-    /// Adds to the counters of the day on which `start_at` is. Deletes counters that have become zero.
-    async fn count_file(
+    /// Adds to the counters of the day on which `start_at` is: bytes and number of local files, and bytes of copies. Deletes
+    /// counters that have become zero.
+    pub(super) async fn count_bytes(
         &mut self,
         stream: i64,
         start_at: i64,
-        bytes: i64,
-        files: i64,
+        (bytes, files): (i64, i64),
+        offsite_bytes: i64,
     ) -> Result<(), sqlx::Error> {
         let day = start_at.div_euclid(DAY_MS);
         let query = sqlx::query(
-            "INSERT INTO recorded_days (stream, day, bytes, files) VALUES ($1, $2, $3, $4)
+            "INSERT INTO recorded_days (stream, day, bytes, files, offsite_bytes)
+             VALUES ($1, $2, $3, $4, $5)
              ON CONFLICT (stream, day) DO UPDATE SET
-                bytes = bytes + excluded.bytes, files = files + excluded.files",
+                bytes = bytes + excluded.bytes, files = files + excluded.files,
+                offsite_bytes = offsite_bytes + excluded.offsite_bytes",
         );
-        let query = query.bind(stream).bind(day).bind(bytes).bind(files);
+        let query = query.bind(stream).bind(day).bind(bytes).bind(files).bind(offsite_bytes);
         query.execute(&mut *self.connection).await?;
-        if files < 0 {
-            let query = "DELETE FROM recorded_days WHERE stream = $1 AND day = $2 AND files <= 0";
-            sqlx::query(query).bind(stream).bind(day).execute(&mut *self.connection).await?;
+        if files < 0 || offsite_bytes < 0 {
+            let query = sqlx::query(
+                "DELETE FROM recorded_days
+                 WHERE stream = $1 AND day = $2 AND files <= 0 AND offsite_bytes <= 0",
+            );
+            query.bind(stream).bind(day).execute(&mut *self.connection).await?;
         }
         Ok(())
     }
@@ -298,25 +330,33 @@ impl Database {
         &self,
         selection: Deletable,
     ) -> Result<Vec<RecordedFile>, sqlx::Error> {
-        // The index by time serves the first query, and the order of the ids the second one.
-        let (condition, order) = match selection.stream {
-            Some(_) => ("f.stream = $1 AND f.start_at < $3", "f.start_at"),
-            None => ("$1 IS NULL", "f.id"),
+        let condition = "x.is_local AND NOT x.is_locked AND NOT x.is_open
+            AND ($2 IS NULL OR x.dir = $2) AND x.end_at <= $3 AND ($4 OR NOT x.has_event)
+            AND ($5 OR x.offsite <> 1)";
+        // Without a stream, the oldest files of each stream are candidates, so that the index serves this query, too.
+        let query = match selection.stream {
+            Some(_) => format!(
+                "SELECT x.*, length(i.init) AS init_bytes FROM recorded_files x
+                 JOIN recorded_formats i ON i.id = x.format
+                 WHERE x.stream = $1 AND x.start_at < $3 AND {condition}
+                 ORDER BY x.start_at LIMIT {MAX_DELETED}"
+            ),
+            None => format!(
+                "SELECT f.*, length(i.init) AS init_bytes FROM recorded_streams s
+                 JOIN recorded_files f ON $1 IS NULL AND f.id IN (
+                    SELECT x.id FROM recorded_files x WHERE x.stream = s.id AND {condition}
+                    ORDER BY x.start_at LIMIT {MAX_DELETED})
+                 JOIN recorded_formats i ON i.id = f.format
+                 ORDER BY f.id LIMIT {MAX_DELETED}"
+            ),
         };
-        let query = format!(
-            "SELECT f.*, length(i.init) AS init_bytes FROM recorded_files f
-             JOIN recorded_formats i ON i.id = f.format
-             WHERE {condition} AND ($2 IS NULL OR f.dir = $2) AND f.end_at <= $3
-                AND ($4 OR NOT f.has_event)
-                AND NOT f.is_locked AND NOT f.is_open AND f.is_local
-             ORDER BY {order} LIMIT {MAX_DELETED}"
-        );
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(selection.stream);
-        let query = query.bind(selection.dir).bind(selection.before).bind(selection.with_events);
+        let query = query.bind(selection.dir).bind(selection.before);
+        let query = query.bind(selection.with_events).bind(selection.with_waiting);
         query.fetch_all(&self.pool).await?.iter().map(file).collect()
     }
 }
 
-fn to_i64(number: u64) -> i64 {
+pub(super) fn to_i64(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }

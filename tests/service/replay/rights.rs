@@ -266,7 +266,7 @@ async fn ended_credentials(setup: &Setup, routes: &Routes, tokens: [&str; 3]) {
     ] {
         routes.assert(setup, with, expected).await;
     }
-    let camera = json!({ "owner": "44", "rtsp_link": setup._camera.link("h264") });
+    let camera = json!({ "owner": "44", "rtsp_link": setup.camera.link("h264") });
     setup.put("cam", camera).await;
     for (with, expected) in [
         (With::Key(ADMIN), 404),

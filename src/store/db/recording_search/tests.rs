@@ -2,8 +2,8 @@ use super::*;
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::identity_tag::IdentityTag;
 use crate::store::db::Location;
-use crate::store::db::recording_table::{DAY_MS, Offsite};
-use crate::store::db::recording_writes::{ClosedFile, Deletable, MAX_DELETED, NewFile};
+use crate::store::db::recording_table::DAY_MS;
+use crate::store::db::recording_writes::{ClosedFile, CopyRule, Deletable, MAX_DELETED, NewFile};
 
 const MINUTE: i64 = 60_000;
 /// 2026-11-30 00:00 UTC.
@@ -72,7 +72,7 @@ impl Setup {
             frames: 1500,
             fragments: vec![fragment(4, 300, 0, 40, true), fragment(304, 600, 40, 59_960, false)],
             has_event: false,
-            offsite: Offsite::None,
+            copy: CopyRule::Never,
         };
         let mut write = self.database.write().await.expect("a transaction");
         assert!(write.close_file(id, &closed).await.expect("an update"));
@@ -158,7 +158,7 @@ async fn files_that_continue_each_other_are_one_time() {
     let mut write = setup.database.write().await.expect("a transaction");
     let second = (DAY + MINUTE, DAY + 2 * MINUTE);
     assert_eq!(write.lock_files(setup.stream, second, true).await.expect("a lock"), 1);
-    write.mark_event(setup.stream, second.0, second.1).await.expect("a mark");
+    write.mark_event(setup.stream, second, CopyRule::Never).await.expect("a mark");
     write.commit().await.expect("a commit");
     let spans = setup.database.recorded_spans(setup.stream, DAY, DAY + DAY_MS).await;
     let spans = spans.expect("spans");
@@ -199,10 +199,16 @@ async fn only_old_files_that_are_not_protected_can_be_deleted() {
     let later = setup.add(1, DAY + 2 * MINUTE).await;
     setup.open(1, DAY + 3 * MINUTE).await;
     let mut write = setup.database.write().await.expect("a transaction");
-    write.mark_event(setup.stream, DAY, DAY + 1).await.expect("a mark");
+    write.mark_event(setup.stream, (DAY, DAY + 1), CopyRule::Never).await.expect("a mark");
     write.lock_files(setup.stream, (DAY + MINUTE, DAY + MINUTE + 1), true).await.expect("a lock");
     write.commit().await.expect("a commit");
-    let all = Deletable { stream: None, dir: None, before: i64::MAX, with_events: true };
+    let all = Deletable {
+        stream: None,
+        dir: None,
+        before: i64::MAX,
+        with_events: true,
+        with_waiting: true,
+    };
     let table = [
         (all, vec![ids[0], later]),
         (Deletable { stream: Some(setup.stream), ..all }, vec![ids[0], later]),
