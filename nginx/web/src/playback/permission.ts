@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 
 import { addressOf } from "../api/address";
-import { caller } from "../api/caller";
+import { caller, hasRight } from "../api/caller";
 import { readCamera } from "../api/cameras";
 import { post, remove } from "../api/client";
 import { Problem } from "../api/problem";
@@ -22,8 +22,8 @@ const RETRY_MS = 3000;
 const LEAVE_MS = 2000;
 /** The API's limit of cameras in a session. */
 const MAX_CAMERAS = 100;
-/** The path of a media file, with or without a token. */
-const MEDIA = /\/(?:streams|play\/[^/]+)\/([^/]+)\/([^/]+)$/;
+/** The path of a media file of a live stream or of recordings, with or without a token. */
+const MEDIA = /\/(streams|recordings|play\/[^/]+)\/([^/]+)\/(recordings\/)?([^/]+)$/;
 
 interface Permission {
   id: string;
@@ -176,6 +176,7 @@ async function createSession(cameras: string[]): Promise<NewSession> {
       user: viewerName(),
       cameras,
       ttl_seconds: TTL_SECONDS,
+      ...(hasRight("recordings") && { rights: ["recordings"] }),
     });
   } catch (error) {
     const isOneGone = error instanceof Problem && (error.status === 404 || error.status === 403);
@@ -229,9 +230,11 @@ export function withToken(url: string): string {
   }
   const { token } = current;
   const { origin, pathname, search } = new URL(url);
-  return (
-    origin + pathname.replace(MEDIA, (_, key, file) => `/play/${token}/${key}/${file}`) + search
-  );
+  const path = pathname.replace(MEDIA, (_, area, key, folder, file) => {
+    const isRecorded = area === "recordings" || folder;
+    return `/play/${token}/${key}/${isRecorded ? "recordings/" : ""}${file}`;
+  });
+  return origin + path + search;
 }
 
 /** Returns the absolute URL of a camera's playlist for another player. Creates a session if one is needed. */

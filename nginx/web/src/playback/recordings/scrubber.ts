@@ -1,0 +1,153 @@
+// Shows single keyframes of a stream while the viewer searches, with the keyframe player of hls.js.
+import Hls, { type HlsIFramesOnly } from "hls.js/dist/hls.min.mjs";
+
+import { settingsFor } from "./playlist-player";
+import { cameraOf, type Source, timeText } from "./source";
+import { placeOf, type Segment } from "./wall-clock";
+
+/** The API's longest playlist in milliseconds. */
+const PLAYLIST_MS = 2 * 3600 * 1000;
+/** Bytes of keyframes that are kept, so that searching back needs no requests. */
+const CACHE_BYTES = 24 * 1024 * 1024;
+/** A keyframe that is not shown after this time is requested again, in milliseconds. */
+const REPEAT_MS = 250;
+const MAX_REPEATS = 4;
+
+export class Scrubber {
+  readonly video = document.createElement("video");
+  /** Called when the keyframe for a date is shown. */
+  onShown: (date: number) => void = () => undefined;
+  #parent: Hls | null = null;
+  #frames: HlsIFramesOnly | null = null;
+  #segments: readonly Segment[] = [];
+  /** The dates between which the playlist was requested. */
+  #range: [number, number] = [0, 0];
+  #wanted: number | null = null;
+  #isBusy = false;
+  #isOver = false;
+
+  constructor(
+    private readonly source: Source,
+    private readonly stream: string,
+    box: HTMLElement,
+  ) {
+    const { video } = this;
+    video.muted = true;
+    video.playsInline = true;
+    video.disableRemotePlayback = true;
+    video.className = "scrubbed";
+    box.append(video);
+  }
+
+  /** Shows the keyframe at or before a date. While one is being loaded, only the latest request is kept. */
+  show(date: number): void {
+    this.#wanted = date;
+    if (!this.#isBusy) {
+      this.#isBusy = true;
+      void this.#work().finally(() => (this.#isBusy = false));
+    }
+  }
+
+  /** Loads the playlist around a date. */
+  async prepare(date: number): Promise<void> {
+    if (!this.#covers(date)) {
+      await this.#open(date);
+    }
+  }
+
+  hide(): void {
+    this.#wanted = null;
+    this.video.classList.remove("shown");
+  }
+
+  destroy(): void {
+    this.#isOver = true;
+    this.#parent?.destroy();
+    this.video.remove();
+  }
+
+  #covers(date: number): boolean {
+    const [from, to] = this.#range;
+    return this.#frames !== null && date >= from && date < to;
+  }
+
+  async #work(): Promise<void> {
+    while (this.#wanted !== null && !this.#isOver) {
+      const date: number = this.#wanted;
+      try {
+        await this.prepare(date);
+        // While the playlist was loaded, the viewer may have moved on.
+        if (this.#wanted === date && (await this.#load(date))) {
+          this.video.classList.add("shown");
+          this.onShown(date);
+        }
+      } catch {
+        // Nothing was recorded at this time. The picture before stays.
+      }
+      if (this.#wanted === date) {
+        this.#wanted = null;
+      }
+    }
+  }
+
+  /** Loads a keyframe. Returns whether it is shown. */
+  async #load(date: number): Promise<boolean> {
+    const place = placeOf(this.#segments, date);
+    if (!place || !this.#frames) {
+      return false;
+    }
+    for (let attempt = 0; attempt <= MAX_REPEATS && !this.#isOver; attempt += 1) {
+      const shown = this.#nextPicture();
+      // A little after the beginning of the keyframe, so that rounding does not lead to the one before.
+      this.#frames.loadMediaAt(place.position + (attempt === 0 ? 0 : 0.001));
+      if (await shown) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #nextPicture(): Promise<boolean> {
+    const { video } = this;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(false), REPEAT_MS);
+      const done = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+      if ("requestVideoFrameCallback" in video) {
+        video.requestVideoFrameCallback(done);
+      }
+      video.addEventListener("seeked", () => requestAnimationFrame(done), { once: true });
+    });
+  }
+
+  async #open(date: number): Promise<void> {
+    const from = Math.max(0, date - PLAYLIST_MS / 2);
+    const to = from + PLAYLIST_MS;
+    this.#parent?.destroy();
+    this.#frames = null;
+    await this.source.ready(cameraOf(this.stream));
+    const parent = new Hls(settingsFor(this.source));
+    this.#parent = parent;
+    const query = { from: timeText(from), to: timeText(to) };
+    await new Promise<void>((resolve, reject) => {
+      parent.once(Hls.Events.MANIFEST_PARSED, () => resolve());
+      parent.on(Hls.Events.ERROR, (_, { fatal, details }) => fatal && reject(new Error(details)));
+      parent.loadSource(this.source.addressOf(this.stream, "index.m3u8", query));
+    });
+    const frames = parent.createIFramePlayer({ iframeCacheLimit: CACHE_BYTES });
+    if (!frames) {
+      throw new Error("the playlist has no keyframes");
+    }
+    frames.attachMedia(this.video);
+    this.#segments = await new Promise<readonly Segment[]>((resolve, reject) => {
+      frames.once(Hls.Events.LEVEL_LOADED, (_, { details }) => resolve(details.fragments));
+      frames.on(Hls.Events.ERROR, (_, { fatal, details }) => fatal && reject(new Error(details)));
+      frames.startLoad(0);
+    });
+    frames.stopLoad();
+    this.#frames = frames;
+    this.#range = [from, to];
+  }
+}
