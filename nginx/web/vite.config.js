@@ -18,8 +18,12 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     rollupOptions: {
       output: {
-        // hls.js changes rarely, so browsers can cache it across updates of the page.
-        manualChunks: (id) => (/node_modules\/hls\.js/.test(id) ? "hls" : undefined),
+        // hls.js changes rarely, so browsers can cache it across updates of the page. Only the view of recordings loads
+        // the full build.
+        manualChunks: (id) => {
+          const [, build] = /node_modules\/hls\.js\/dist\/hls(\.light)?/.exec(id) ?? [null, null];
+          return build === null ? undefined : build ? "hls" : "hls-full";
+        },
       },
     },
   },

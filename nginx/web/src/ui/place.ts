@@ -56,7 +56,12 @@ addEventListener("hashchange", update);
 
 /** Returns the address of the wall with one camera. */
 export function watchAddress(id: string): string {
-  return `#/?cameras=${encodeURIComponent(id)}`;
+  return wallOf([id]);
+}
+
+/** Returns the address of the wall with these cameras. */
+export function wallOf(ids: string[]): string {
+  return `#/?cameras=${ids.map(encodeURIComponent).join(",")}`;
 }
 
 /**

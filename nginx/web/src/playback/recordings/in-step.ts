@@ -158,7 +158,8 @@ export class InStep {
       this.#pauseAll();
       return;
     }
-    const isLeading = (player: RecordedPlayer) => player.isReady && !this.#hasOverrun(player, expected);
+    const isLeading = (player: RecordedPlayer) =>
+      player.isReady && !this.#hasOverrun(player, expected);
     if (!this.#leader || !active.includes(this.#leader) || !isLeading(this.#leader)) {
       this.#leader = active.find(isLeading) ?? null;
     }

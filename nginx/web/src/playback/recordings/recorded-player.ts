@@ -4,7 +4,7 @@ import { signal } from "@preact/signals-core";
 import { Problem } from "../../api/problem";
 import type { Timeline } from "../../api/types";
 import { PlaylistPlayer } from "./playlist-player";
-import { readFile, type Source, timeText } from "./source";
+import { cameraOf, queryFor, readFile, type Source } from "./source";
 
 /** The API's longest playlist in milliseconds. */
 const PLAYLIST_MS = 2 * 3600 * 1000;
@@ -192,8 +192,7 @@ export class RecordedPlayer {
       return shown;
     }
     this.state.value = "loading";
-    await this.source.ready(this.stream.replace(/~sub$/, ""));
-    let from = date;
+    await this.source.ready(cameraOf(this.stream));
     try {
       return await this.#open(date, Math.max(0, date - BEFORE_MS), seek);
     } catch (error) {
@@ -205,8 +204,7 @@ export class RecordedPlayer {
     if (next === null || seek !== this.#seeks) {
       return null;
     }
-    from = next;
-    return this.#open(from, from, seek);
+    return this.#open(next, next, seek);
   }
 
   /** Opens a playlist in the spare player, and shows that player. Returns the date of the picture. */
@@ -226,7 +224,7 @@ export class RecordedPlayer {
   }
 
   #addressOf(from: number): string {
-    const query = { from: timeText(from), to: timeText(from + PLAYLIST_MS) };
+    const query = queryFor(this.source, from, from + PLAYLIST_MS);
     return this.source.addressOf(this.stream, "stream.m3u8", query);
   }
 
@@ -290,18 +288,19 @@ export class RecordedPlayer {
 
   /** Returns the first date from `date` on at which there is a recording; null if there is none. */
   async #nextRecorded(date: number): Promise<number | null> {
-    const query = { from: timeText(date), to: timeText(date + SEARCH_MS) };
-    const { spans, last } = await readFile<Timeline>(
-      this.source,
-      this.stream,
-      "timeline.json",
-      query,
-    );
+    const { source, stream } = this;
+    if (date >= (source.limit?.to ?? Number.POSITIVE_INFINITY)) {
+      return null;
+    }
+    const query = queryFor(source, date, date + SEARCH_MS);
+    const { spans, last } = await readFile<Timeline>(source, stream, "timeline.json", query);
     const next = spans.find(({ to }) => Date.parse(to) > date + 1);
     if (next) {
       return Math.max(date, Date.parse(next.from));
     }
-    return last && Date.parse(last) > date + SEARCH_MS ? this.#nextRecorded(date + SEARCH_MS) : null;
+    return last && Date.parse(last) > date + SEARCH_MS
+      ? this.#nextRecorded(date + SEARCH_MS)
+      : null;
   }
 
   #apply(): void {

@@ -2,7 +2,7 @@
 import Hls, { type HlsIFramesOnly } from "hls.js/dist/hls.min.mjs";
 
 import { settingsFor } from "./playlist-player";
-import { cameraOf, type Source, timeText } from "./source";
+import { cameraOf, queryFor, type Source } from "./source";
 import { placeOf, type Segment } from "./wall-clock";
 
 /** The API's longest playlist in milliseconds. */
@@ -130,7 +130,7 @@ export class Scrubber {
     await this.source.ready(cameraOf(this.stream));
     const parent = new Hls(settingsFor(this.source));
     this.#parent = parent;
-    const query = { from: timeText(from), to: timeText(to) };
+    const query = queryFor(this.source, from, to);
     await new Promise<void>((resolve, reject) => {
       parent.once(Hls.Events.MANIFEST_PARSED, () => resolve());
       parent.on(Hls.Events.ERROR, (_, { fatal, details }) => fatal && reject(new Error(details)));

@@ -6,6 +6,8 @@ import { obtainPermission, renew, withToken } from "../permission";
 export type Query = Record<string, string | number>;
 
 export interface Source {
+  /** The time outside of which the service refuses requests, in Unix milliseconds; null without a limit. */
+  readonly limit: { from: number; to: number } | null;
   /** Resolves when recordings of the camera can be requested. */
   ready(camera: string): Promise<void>;
   /** Returns the absolute URL of a file of a stream, such as `stream.m3u8`. */
@@ -18,6 +20,7 @@ export interface Source {
 
 /** Recordings with the page's own permission. */
 export const ownSource: Source = {
+  limit: null,
   ready: obtainPermission,
   addressOf: (stream, file, query) =>
     withToken(addressOf(`recordings/${stream}/${file}${textOf(query)}`)),
@@ -25,9 +28,10 @@ export const ownSource: Source = {
   renew,
 };
 
-/** Recordings with the token of a share link, which cannot be renewed. */
-export function sharedSource(token: string): Source {
+/** Recordings of a limited time with the token of a share link, which cannot be renewed. */
+export function sharedSource(token: string, limit: { from: number; to: number }): Source {
   return {
+    limit,
     ready: async () => undefined,
     addressOf: (stream, file, query) =>
       addressOf(`play/${encodeURIComponent(token)}/${stream}/recordings/${file}${textOf(query)}`),
@@ -49,6 +53,16 @@ export function cameraOf(stream: string): string {
 /** Returns a time in Unix milliseconds as the API takes it. */
 export function timeText(date: number): string {
   return new Date(Math.round(date)).toISOString();
+}
+
+/** Returns the query for a time, as far as it can be requested. Throws a Problem if no part of it can. */
+export function queryFor({ limit }: Source, from: number, to: number): Query {
+  const begin = Math.max(0, from, limit?.from ?? 0);
+  const end = Math.min(to, limit?.to ?? to);
+  if (begin >= end) {
+    throw new Problem(404, "no_recordings");
+  }
+  return { from: timeText(begin), to: timeText(end) };
 }
 
 const READ_MS = 10_000;

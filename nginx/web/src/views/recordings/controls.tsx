@@ -70,7 +70,11 @@ export function Controls({ session, actions }: { session: Session; actions: Acti
         />
       )}
       {cameras.length === 1 && (
-        <IconButton icon="photo" label={t("tile.snapshot")} onClick={() => void savePicture(session)} />
+        <IconButton
+          icon="photo"
+          label={t("tile.snapshot")}
+          onClick={() => void savePicture(session)}
+        />
       )}
     </div>
   );

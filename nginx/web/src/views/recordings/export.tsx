@@ -27,7 +27,10 @@ export async function readExportHead(
   { from, to }: View,
 ): Promise<ExportHead> {
   await source.ready(cameraOf(stream));
-  const address = source.addressOf(stream, "export.mp4", { from: timeText(from), to: timeText(to) });
+  const address = source.addressOf(stream, "export.mp4", {
+    from: timeText(from),
+    to: timeText(to),
+  });
   let response: Response;
   try {
     response = await fetch(address, { headers: { Range: "bytes=0-0" } });

@@ -2,7 +2,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { ActivityPart, RecordedActivity, StoredEvent, Timeline } from "../../api/types";
-import { readFile, type Source, timeText } from "../../playback/recordings/source";
+import { queryFor, readFile, type Source } from "../../playback/recordings/source";
 import { lengthOf, type View } from "./scale";
 
 const HOUR = 3600 * 1000;
@@ -37,7 +37,7 @@ export interface FootageOf {
 }
 
 async function read(source: Source, stream: string, { from, to }: View): Promise<Footage> {
-  const query = { from: timeText(from), to: timeText(to) };
+  const query = queryFor(source, from, to);
   const hasActivity = to - from <= LONGEST_ACTIVITY;
   const [timeline, activity] = await Promise.all([
     readFile<Timeline>(source, stream, "timeline.json", query),
@@ -98,7 +98,10 @@ export function useFootage(
         const list = ids.split(",").filter(Boolean);
         const found = await Promise.all(list.map((id) => read(source, id, requested)));
         if (!isOver) {
-          setState({ streams: new Map(list.map((id, n) => [id, found[n] as Footage])), error: null });
+          setState({
+            streams: new Map(list.map((id, n) => [id, found[n] as Footage])),
+            error: null,
+          });
         }
       } catch (error) {
         after = RETRY_MS;

@@ -54,7 +54,8 @@ export function useGestures(ref: RefObject<HTMLElement>, handlers: Handlers): vo
       const { left, width } = element.getBoundingClientRect();
       return (x - left) / Math.max(1, width);
     };
-    const dateAt = (x: number, { from, to } = latest.current.view) => from + shareAt(x) * (to - from);
+    const dateAt = (x: number, { from, to } = latest.current.view) =>
+      from + shareAt(x) * (to - from);
 
     const dragOf = (event: PointerEvent): Drag => {
       const { isSelecting } = latest.current;

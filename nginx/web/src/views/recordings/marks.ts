@@ -13,7 +13,8 @@ export interface EventMark {
 }
 
 /** The types of events that tell that something is wrong. */
-const BAD = /^(stream\.(failed|stalled|interrupted)|camera\.offline|storage\.(full|failed)|recording\.interrupted)$/;
+const BAD =
+  /^(stream\.(failed|stalled|interrupted)|camera\.offline|storage\.(full|failed)|recording\.interrupted)$/;
 
 function kindOf({ type }: StoredEvent): EventKind {
   if (type.startsWith("reported.")) {

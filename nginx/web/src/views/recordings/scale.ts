@@ -79,8 +79,7 @@ function timeMarks({ from, to }: View, step: number): Mark[] {
   const fine = Math.min(step, ZONE_STEP);
   for (let date = Math.ceil(from / fine) * fine; date <= to; date += fine) {
     const time = new Date(date);
-    const ofDay =
-      time.getHours() * HOUR + time.getMinutes() * MINUTE + time.getSeconds() * SECOND;
+    const ofDay = time.getHours() * HOUR + time.getMinutes() * MINUTE + time.getSeconds() * SECOND;
     if (ofDay % step === 0) {
       marks.push({ date, isDay: ofDay === 0 });
     }

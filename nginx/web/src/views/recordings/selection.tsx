@@ -39,7 +39,9 @@ export function Selection(props: SelectionProps) {
   const stream = camera?.streams.main ?? camera?.streams.sub ?? "";
   const spans = footage?.get(streams[index] ?? "")?.spans ?? null;
   const span = { from: timeText(selection.from), to: timeText(selection.to) };
-  const isLocked = spans?.some(({ from, to, isLocked: locked }) => locked && overlaps({ from, to }, selection));
+  const isLocked = spans?.some(
+    ({ from, to, isLocked: locked }) => locked && overlaps({ from, to }, selection),
+  );
   const isOwn = !limit;
   const canManage = isOwn && hasRole("user");
   if (!camera) {

@@ -2,7 +2,7 @@
 import { useEffect, useMemo, useState } from "preact/hooks";
 
 import type { Timeline } from "../../api/types";
-import { readFile, sharedSource, type Source, timeText } from "../../playback/recordings/source";
+import { readFile, type Source, sharedSource, timeText } from "../../playback/recordings/source";
 import { dateTimeSeconds, t } from "../../ui/i18n";
 import { Empty } from "../../ui/parts";
 import { place } from "../../ui/place";
@@ -33,10 +33,10 @@ function SharedRecordings({
   camera: string;
   limit: View;
 }) {
-  const source = useMemo(() => sharedSource(token), [token]);
   const [found, setFound] = useState<RecordedCamera | null>(null);
   const [error, setError] = useState<unknown>(null);
   const { from, to } = limit;
+  const source = useMemo(() => sharedSource(token, { from, to }), [token, from, to]);
   useEffect(() => {
     document.title = `${t("nav.shared")} – stream-manager`;
     streamsOf(source, camera, { from, to }).then(

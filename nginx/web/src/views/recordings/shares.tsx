@@ -64,11 +64,14 @@ export function ShareDialog({ camera: { id, name }, selection, onClose }: ShareD
                 <bdi>{share.label}</bdi>
               </strong>
               <span class="quiet">
-                {share.from && share.to && `${dateTimeSeconds(share.from)} – ${dateTimeSeconds(share.to)}`}
+                {share.from &&
+                  share.to &&
+                  `${dateTimeSeconds(share.from)} – ${dateTimeSeconds(share.to)}`}
               </span>
               <span class="quiet">
                 {t("recordings.link_until", { time: dateTime(share.expires_at) })}
-                {share.last_seen && ` · ${t("recordings.link_used", { time: dateTime(share.last_seen) })}`}
+                {share.last_seen &&
+                  ` · ${t("recordings.link_used", { time: dateTime(share.last_seen) })}`}
               </span>
             </div>
             <button

@@ -1,8 +1,7 @@
 // The picture of the time below the pointer.
 import { useEffect, useState } from "preact/hooks";
-
-import { language } from "../../ui/i18n";
 import { timeText } from "../../playback/recordings/source";
+import { language } from "../../ui/i18n";
 import type { Footage } from "./footage";
 import { type Session, scrubbedStream } from "./session";
 

@@ -1,5 +1,5 @@
 // The recordings of some cameras: videos, buttons and the time line.
-import { useSignalEffect } from "@preact/signals";
+import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
@@ -71,19 +71,31 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
       onDate(date);
     }
   }, [group, onDate]);
-  useSignalEffect(() => {
-    if (group && !group.isPlaying.value && !group.isSeeking.value) {
-      // Not now, because the address must not depend on signals that this effect would then observe.
-      queueMicrotask(note);
-    }
-  });
+  useEffect(
+    () =>
+      group
+        ? effect(() => {
+            if (!group.isPlaying.value && !group.isSeeking.value) {
+              // Not now, because the address must not depend on signals that this effect would then observe.
+              queueMicrotask(note);
+            }
+          })
+        : undefined,
+    [group, note],
+  );
   // While recordings play, the view follows.
-  useSignalEffect(() => {
-    const date = group?.date.value;
-    if (date && (group?.isPlaying.value || group?.isSeeking.value)) {
-      setView((before) => (group.isPlaying.peek() ? showing(before, date) : before));
-    }
-  });
+  useEffect(
+    () =>
+      group
+        ? effect(() => {
+            const date = group.date.value;
+            if (group.isPlaying.value && date > 0) {
+              setView((before) => showing(before, date));
+            }
+          })
+        : undefined,
+    [group],
+  );
 
   const seek = (date: number) => {
     setView((before) => showing(before, date));
@@ -124,7 +136,14 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
     const before = selection ?? { from: date, to: date + MINUTE_MS };
     const next = { ...before, [edge]: date };
     setSelecting(true);
-    select(next.from < next.to ? next : { from: date - (edge === "to" ? MINUTE_MS : 0), to: date + (edge === "to" ? 0 : MINUTE_MS) });
+    select(
+      next.from < next.to
+        ? next
+        : {
+            from: date - (edge === "to" ? MINUTE_MS : 0),
+            to: date + (edge === "to" ? 0 : MINUTE_MS),
+          },
+    );
   };
   const zoom = (factor: number) => {
     const date = now();
@@ -192,10 +211,18 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
         onSelect={select}
       />
       <div class="bar">
-        <IconButton icon="previous" label={t("recordings.earlier")} onClick={() => setView(moved(view, -lengthOf(view) / 2))} />
+        <IconButton
+          icon="previous"
+          label={t("recordings.earlier")}
+          onClick={() => setView(moved(view, -lengthOf(view) / 2))}
+        />
         <IconButton icon="minus" label={t("recordings.zoom_out")} onClick={() => zoom(ZOOM)} />
         <IconButton icon="plus" label={t("recordings.zoom_in")} onClick={() => zoom(1 / ZOOM)} />
-        <IconButton icon="next" label={t("recordings.later")} onClick={() => setView(moved(view, lengthOf(view) / 2))} />
+        <IconButton
+          icon="next"
+          label={t("recordings.later")}
+          onClick={() => setView(moved(view, lengthOf(view) / 2))}
+        />
         <button type="button" onClick={() => setView(limit ?? dayView(now()))}>
           {t(limit ? "recordings.whole" : "recordings.day")}
         </button>
@@ -206,7 +233,13 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
           onClick={() => toEvent(-1)}
           disabled={allEvents.length === 0}
         />
-        <Select label={t("recordings.events")} isLabelHidden value={type} options={types} onChange={setType} />
+        <Select
+          label={t("recordings.events")}
+          isLabelHidden
+          value={type}
+          options={types}
+          onChange={setType}
+        />
         <IconButton
           icon="last"
           label={t("recordings.next_event")}
