@@ -10,6 +10,8 @@ import { dateAt, endDate, type Place, placeOf, type Segment } from "./wall-clock
 const BACK_BUFFER = 60;
 /** Milliseconds to wait for the picture of a position. */
 const PICTURE_MS = 15_000;
+/** Milliseconds after a seek after which no further picture is expected. */
+const SAME_PICTURE_MS = 250;
 /** The length of a frame in seconds, until it is known. */
 const USUAL_FRAME = 1 / 25;
 /** The longest time in seconds between two frames that one step crosses. */
@@ -176,10 +178,8 @@ export class PlaylistPlayer {
       };
       if ("requestVideoFrameCallback" in video) {
         video.requestVideoFrameCallback(check);
-        // If the frame is the one that is shown already, the browser presents no further one.
-        video.addEventListener("seeked", () => requestAnimationFrame(() => setTimeout(done, 30)), {
-          once: true,
-        });
+        // If the frame is the one that is shown already, the browser may present no further one.
+        video.addEventListener("seeked", () => setTimeout(done, SAME_PICTURE_MS), { once: true });
       } else {
         (video as HTMLVideoElement).addEventListener("seeked", done, { once: true });
       }
