@@ -16,6 +16,9 @@ const MAX_CORRECTION = 0.25;
 /** If a camera cannot continue, the others wait for at most this time, in milliseconds. */
 const HOLD_MS = 3000;
 
+/** While this many steps wait, further ones are ignored. */
+const MAX_WAITING_STEPS = 3;
+
 export interface Jump {
   from: number;
   to: number;
@@ -40,6 +43,10 @@ export class InStep {
   readonly players: RecordedPlayer[];
   #leader: RecordedPlayer | null = null;
   #seeks = 0;
+  #seeking: Promise<void> = Promise.resolve();
+  /** The steps that have not been done yet. */
+  #steps: Promise<void> = Promise.resolve();
+  #waitingSteps = 0;
   #lastTick = performance.now();
   #heldSince: number | null = null;
   readonly #timer = setInterval(() => this.#tick(), EVERY_MS);
@@ -52,7 +59,12 @@ export class InStep {
   }
 
   /** Shows the pictures of a date. If no camera was recorded then, shows the next recording. */
-  async seek(date: number): Promise<void> {
+  seek(date: number): Promise<void> {
+    this.#seeking = this.#seek(date);
+    return this.#seeking;
+  }
+
+  async #seek(date: number): Promise<void> {
     this.#seeks += 1;
     const seek = this.#seeks;
     this.isSeeking.value = true;
@@ -90,10 +102,22 @@ export class InStep {
   }
 
   /** Shows the next frame of the first camera with a picture, or the previous one; other cameras show the same date. */
-  async step(direction: 1 | -1): Promise<void> {
+  step(direction: 1 | -1): Promise<void> {
     this.pause();
+    if (this.#waitingSteps < MAX_WAITING_STEPS) {
+      this.#waitingSteps += 1;
+      this.#steps = this.#steps
+        .then(() => this.#step(direction))
+        .catch(() => undefined)
+        .finally(() => (this.#waitingSteps -= 1));
+    }
+    return this.#steps;
+  }
+
+  async #step(direction: 1 | -1): Promise<void> {
+    await this.#seeking;
     const first = this.players.find(({ state }) => state.value === "ready");
-    if (!first || this.isSeeking.value) {
+    if (!first) {
       return;
     }
     await first.step(direction);

@@ -106,7 +106,7 @@ export class PlaylistPlayer {
       position: first?.start ?? 0,
       date: first?.programDateTime ?? date,
     };
-    const shown = this.#nextPicture();
+    const shown = this.#pictureOf(place.position);
     hls.startLoad(place.position);
     await shown;
     return place;
@@ -114,7 +114,7 @@ export class PlaylistPlayer {
 
   /** Seeks to a position. Resolves when its picture is shown. */
   async seek(position: number): Promise<void> {
-    const shown = this.#nextPicture();
+    const shown = this.#pictureOf(position);
     this.video.currentTime = position;
     await shown;
   }
@@ -132,6 +132,7 @@ export class PlaylistPlayer {
         return false;
       }
       await this.seek(target);
+      await this.#newPicture(before);
       if (Math.abs(this.#pictureAt - before) > 0.0005) {
         this.#frame = Math.abs(this.#pictureAt - before);
         return true;
@@ -153,37 +154,59 @@ export class PlaylistPlayer {
     this.video.remove();
   }
 
-  /** Resolves when the next picture is shown, or after a time limit. */
-  #nextPicture(): Promise<void> {
+  /** Resolves when the picture of a position is shown. Must be called before the video seeks. */
+  #pictureOf(position: number): Promise<void> {
     const { video } = this;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new Problem(0, "interrupted"));
-      }, PICTURE_MS);
-      const done = () => {
+      const ended = new AbortController();
+      const settle = (action: () => void) => {
         clearTimeout(timer);
-        resolve();
+        ended.abort();
+        action();
       };
-      this.#refused = (error) => {
-        clearTimeout(timer);
-        reject(error);
-      };
+      const timer = setTimeout(
+        () => settle(() => reject(new Problem(0, "interrupted"))),
+        PICTURE_MS,
+      );
+      this.#refused = (error) => settle(() => reject(error));
+      let isShown = false;
       const check = () => {
-        // A frame of the time before the seek can still arrive while the video seeks.
-        if (!video.seeking && video.readyState >= 2) {
-          done();
-        } else {
-          video.requestVideoFrameCallback(check);
+        if (isShown && !video.seeking) {
+          settle(resolve);
+        }
+      };
+      const onPicture = (_: number, { mediaTime }: VideoFrameCallbackMetadata) => {
+        const age = position - mediaTime;
+        isShown = age > -0.001 && age < Math.max(1.5 * this.#frame, 0.05);
+        check();
+        if (!ended.signal.aborted) {
+          video.requestVideoFrameCallback(onPicture);
         }
       };
       if ("requestVideoFrameCallback" in video) {
-        video.requestVideoFrameCallback(check);
-        // If the frame is the one that is shown already, the browser may present no further one.
-        video.addEventListener("seeked", () => setTimeout(done, SAME_PICTURE_MS), { once: true });
-      } else {
-        (video as HTMLVideoElement).addEventListener("seeked", done, { once: true });
+        video.requestVideoFrameCallback(onPicture);
+      }
+      const onSeeked = () => {
+        check();
+        // If the picture is the one that is shown already, the browser may present no further one.
+        setTimeout(() => settle(resolve), SAME_PICTURE_MS);
+      };
+      (video as HTMLVideoElement).addEventListener("seeked", onSeeked, { signal: ended.signal });
+      if (position === 0) {
+        // Without a seek, the first picture is shown when there is data.
+        (video as HTMLVideoElement).addEventListener("loadeddata", onSeeked, {
+          signal: ended.signal,
+        });
       }
     });
+  }
+
+  /** Waits for a picture other than that of the time `before`, but not longer than the browser needs for one. */
+  async #newPicture(before: number): Promise<void> {
+    const until = performance.now() + SAME_PICTURE_MS;
+    while (this.#pictureAt === before && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
   }
 
   #watchPictures(): void {

@@ -14,6 +14,8 @@ const BEFORE_MS = PLAYLIST_MS / 4;
 const AHEAD_SECONDS = 20;
 /** The time in which the next recording after a gap is searched: the API's limit. */
 const SEARCH_MS = 31 * 24 * 3600 * 1000;
+/** Less than this before the end of what can be requested, in milliseconds, there is nothing more to play. */
+const MIN_LENGTH_MS = 1000;
 /** A pause in the dates that is longer than this is a gap, in milliseconds. */
 export const GAP_MS = 1500;
 
@@ -274,11 +276,11 @@ export class RecordedPlayer {
 
   /** Continues with the next playlist, if it is open. */
   #continue(): void {
-    if (this.#nextAt === null || !this.#spare) {
-      return;
-    }
     if (this.#nextAt === Number.POSITIVE_INFINITY) {
       this.state.value = "end";
+      return;
+    }
+    if (this.#nextAt === null || !this.#spare) {
       return;
     }
     this.#nextAt = null;
@@ -289,7 +291,7 @@ export class RecordedPlayer {
   /** Returns the first date from `date` on at which there is a recording; null if there is none. */
   async #nextRecorded(date: number): Promise<number | null> {
     const { source, stream } = this;
-    if (date >= (source.limit?.to ?? Number.POSITIVE_INFINITY)) {
+    if (date > (source.limit?.to ?? Number.POSITIVE_INFINITY) - MIN_LENGTH_MS) {
       return null;
     }
     const query = queryFor(source, date, date + SEARCH_MS);
