@@ -21,8 +21,10 @@ export default defineConfig({
         // hls.js changes rarely, so browsers can cache it across updates of the page. Only the view of recordings loads
         // the full build.
         manualChunks: (id) => {
-          const [, build] = /node_modules\/hls\.js\/dist\/hls(\.light)?/.exec(id) ?? [null, null];
-          return build === null ? undefined : build ? "hls" : "hls-full";
+          if (!/node_modules\/hls\.js/.test(id)) {
+            return;
+          }
+          return id.includes("hls.light") ? "hls" : "hls-full";
         },
       },
     },

@@ -199,7 +199,9 @@ describe("the timeline", () => {
     const { viewer, page } = await open(t, parts, "cam,other,third", begin + 1000);
     await until("all pictures", SECONDS, async () => {
       const { pictures } = await shown(page);
-      return Object.values(pictures).length === 3 && Object.values(pictures).every(({ clock }) => clock);
+      return (
+        Object.values(pictures).length === 3 && Object.values(pictures).every(({ clock }) => clock)
+      );
     });
     const paused = await shown(page);
     const clocks = (seen) =>
@@ -223,13 +225,18 @@ describe("the timeline", () => {
     assert.ok(hadGap, "the camera without recordings shows that");
     spreads.sort((a, b) => a - b);
     const p95 = spreads[Math.floor(spreads.length * 0.95)];
-    t.diagnostic(`in step: ${spreads.length} observations, p95 ${p95} ms, max ${spreads.at(-1)} ms`);
+    t.diagnostic(
+      `in step: ${spreads.length} observations, p95 ${p95} ms, max ${spreads.at(-1)} ms`,
+    );
     assert.ok(p95 <= 150, `${p95} ms apart`);
     assert.deepEqual(viewer.problems, []);
   });
 
   test("exports and shares a time that is selected by dragging", async (t) => {
-    const keys = { API_KEYS: `boss:admin:${ADMIN_KEY},wall:viewer:${VIEWER_KEY}`, ALLOW_ANONYMOUS: "" };
+    const keys = {
+      API_KEYS: `boss:admin:${ADMIN_KEY},wall:viewer:${VIEWER_KEY}`,
+      ALLOW_ANONYMOUS: "",
+    };
     const { parts, stage, camera } = await setUp(t, { variables: keys, key: ADMIN_KEY });
     const [from] = await stage.recorded("cam", 15);
     await stage.record("cam", camera.link, "off", { name: "Front door" });
@@ -288,7 +295,10 @@ describe("the timeline", () => {
       const { pictures } = await shown(guest.page);
       return pictures.cam.note.includes("no later recordings");
     });
-    assert.deepEqual(guest.problems.filter((text) => !text.includes("401")), []);
+    assert.deepEqual(
+      guest.problems.filter((text) => !text.includes("401")),
+      [],
+    );
     assert.equal(await guest.page.getByRole("link", { name: "Cameras" }).count(), 0);
 
     await page.getByRole("button", { name: "Revoke link: insurance" }).click();

@@ -96,7 +96,10 @@ function readPictures() {
 
 /** Moves the page to a date by its address, as a link would. */
 export function goTo(page, cameras, at) {
-  return page.evaluate((hash) => {
-    location.hash = hash;
-  }, `#/recordings?cameras=${cameras}&at=${new Date(at).toISOString()}`);
+  return page.evaluate(
+    (hash) => {
+      location.hash = hash;
+    },
+    `#/recordings?cameras=${cameras}&at=${new Date(at).toISOString()}`,
+  );
 }

@@ -31,6 +31,7 @@ export type {
   RecordedActivity,
   RecordedDays,
   RecordedOutput as RecordedList,
+  RecordedProfiles,
   RecordedStream,
   RecordingMode,
   RecordingOptions,

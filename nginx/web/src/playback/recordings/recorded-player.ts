@@ -31,6 +31,14 @@ export type RecordedState =
   /** The recordings cannot be played. */
   | "failed";
 
+/** Returns the state after a seek to a date, which has led to the picture of the date `shown`. */
+function stateOf(date: number, shown: number | null): RecordedState {
+  if (shown === null) {
+    return "end";
+  }
+  return shown > date + GAP_MS ? "gap" : "ready";
+}
+
 export class RecordedPlayer {
   readonly state = signal<RecordedState>("loading");
   readonly problem = signal<Problem | null>(null);
@@ -91,7 +99,7 @@ export class RecordedPlayer {
       if (seek !== this.#seeks) {
         return null;
       }
-      this.state.value = shown === null ? "end" : shown > date + GAP_MS ? "gap" : "ready";
+      this.state.value = stateOf(date, shown);
       this.#apply();
       return shown;
     } catch (error) {

@@ -56,7 +56,7 @@ export function placeOf(segments: readonly Segment[], date: number): Place | nul
   if (!first || (first.programDateTime ?? 0) > date) {
     return null;
   }
-  const index = lastIndex(segments, (segment) => (segment.programDateTime ?? 0) <= date);
+  const index = lastIndex(segments, ({ programDateTime: begin }) => (begin ?? 0) <= date);
   const segment = segments[index] as Segment;
   const begin = segment.programDateTime ?? 0;
   if (date < endOf(segment)) {

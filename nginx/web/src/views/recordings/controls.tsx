@@ -2,7 +2,7 @@
 import { useState } from "preact/hooks";
 
 import { saveFile, timeForFile } from "../../ui/browser";
-import { language, number, t } from "../../ui/i18n";
+import { language, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import type { Session } from "./session";
@@ -56,7 +56,7 @@ export function Controls({ session, actions }: { session: Session; actions: Acti
       >
         {RATES.map((rate) => (
           <option key={rate} value={String(rate)}>
-            {number(rate, rate < 0.5 ? 2 : rate < 1 ? 1 : 0)}×
+            {rate.toLocaleString(language.value)}×
           </option>
         ))}
       </select>

@@ -3,7 +3,7 @@ import { useEffect, useRef } from "preact/hooks";
 
 type KeyActions = Record<string, () => void>;
 
-/** Calls the action of a key that is pressed, such as `ArrowLeft` or `Shift+ArrowLeft`. */
+/** Calls the action of a key that is pressed, such as `arrowleft` or `shift+arrowleft`. */
 export function useKeys(actions: KeyActions): void {
   const latest = useRef(actions);
   latest.current = actions;
@@ -18,8 +18,8 @@ export function useKeys(actions: KeyActions): void {
       if (ctrlKey || metaKey || altKey || defaultPrevented || isField || isDialog || isButton) {
         return;
       }
-      const name = key.length === 1 ? key.toLowerCase() : key;
-      const action = latest.current[shiftKey && key.length > 1 ? `Shift+${name}` : name];
+      const name = key.toLowerCase();
+      const action = latest.current[shiftKey && key.length > 1 ? `shift+${name}` : name];
       if (action) {
         event.preventDefault();
         action();

@@ -100,9 +100,10 @@ function Chosen({ found: { cameras, last }, at }: { found: Found; at: string | n
     const isDone = await copyText(location.href);
     notify(t(isDone ? "recordings.link_copied" : "copied"), !isDone);
   };
+  const key = ids.join();
   const onDate = useCallback(
-    (next: number) => go(recordingsAddress(ids, next), true),
-    [ids.join()],
+    (next: number) => go(recordingsAddress(key.split(","), next), true),
+    [key],
   );
   const title = shown.length === 1 ? (shown[0]?.name ?? "") : t("nav.recordings");
   return (

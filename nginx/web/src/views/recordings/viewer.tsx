@@ -156,21 +156,21 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
     k: actions.toggle,
     j: () => actions.jump(-JUMP_MS),
     l: () => actions.jump(JUMP_MS),
-    ArrowLeft: () => actions.jump(-JUMP_MS / 10),
-    ArrowRight: () => actions.jump(JUMP_MS / 10),
-    "Shift+ArrowLeft": () => actions.jump(-MINUTE_MS),
-    "Shift+ArrowRight": () => actions.jump(MINUTE_MS),
+    arrowleft: () => actions.jump(-JUMP_MS / 10),
+    arrowright: () => actions.jump(JUMP_MS / 10),
+    "shift+arrowleft": () => actions.jump(-MINUTE_MS),
+    "shift+arrowright": () => actions.jump(MINUTE_MS),
     ",": () => actions.step(-1),
     ".": () => actions.step(1),
-    Home: () => seek(limit?.from ?? dayOf(now())),
-    End: () => (now() < dayOf(range?.[1] ?? 0) ? seek(dayAfter(now()) - 2000) : end()),
+    home: () => seek(limit?.from ?? dayOf(now())),
+    end: () => (now() < dayOf(range?.[1] ?? 0) ? seek(dayAfter(now()) - 2000) : end()),
     "+": () => zoom(1 / ZOOM),
     "-": () => zoom(ZOOM),
     i: () => setEdge("from"),
     o: () => setEdge("to"),
     "[": () => toEvent(-1),
     "]": () => toEvent(1),
-    Escape: () => {
+    escape: () => {
       setSelecting(false);
       setSelection(null);
     },
