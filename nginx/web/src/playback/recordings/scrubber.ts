@@ -3,12 +3,14 @@ import Hls, { type HlsIFramesOnly } from "hls.js/dist/hls.min.mjs";
 
 import { settingsFor } from "./playlist-player";
 import { cameraOf, queryFor, type Source } from "./source";
-import { placeOf, type Segment } from "./wall-clock";
+import { keyframeOf, placeOf, type Segment } from "./wall-clock";
 
 /** The API's longest playlist in milliseconds. */
 const PLAYLIST_MS = 2 * 3600 * 1000;
 /** Bytes of keyframes that are kept, so that searching back needs no requests. */
 const CACHE_BYTES = 24 * 1024 * 1024;
+/** The number of dates that can wait. If there are more, the oldest ones are left out. */
+const MAX_WAITING = 3;
 /** A keyframe that is not shown after this time is requested again, in milliseconds. */
 const REPEAT_MS = 250;
 const MAX_REPEATS = 4;
@@ -22,7 +24,12 @@ export class Scrubber {
   #segments: readonly Segment[] = [];
   /** The dates between which the playlist was requested. */
   #range: [number, number] = [0, 0];
-  #wanted: number | null = null;
+  /** The dates whose keyframes are wanted, the next one first. */
+  #wanted: number[] = [];
+  /** The date whose keyframe was requested last; null if none is shown. */
+  #shown: number | null = null;
+  /** Counts the calls of `hide`. A keyframe that was requested before such a call must not appear. */
+  #hides = 0;
   #isBusy = false;
   #isOver = false;
 
@@ -39,9 +46,13 @@ export class Scrubber {
     box.append(video);
   }
 
-  /** Shows the keyframe at or before a date. While one is being loaded, only the latest request is kept. */
+  /** Shows the keyframe at or before a date. While one is being loaded, the latest requests wait. */
   show(date: number): void {
-    this.#wanted = date;
+    const last = this.#wanted.at(-1) ?? this.#shown;
+    if (last !== null && this.#keyframeAt(last) === this.#keyframeAt(date)) {
+      return;
+    }
+    this.#wanted = [...this.#wanted.slice(1 - MAX_WAITING), date];
     if (!this.#isBusy) {
       this.#isBusy = true;
       void this.#work().finally(() => (this.#isBusy = false));
@@ -56,7 +67,9 @@ export class Scrubber {
   }
 
   hide(): void {
-    this.#wanted = null;
+    this.#wanted = [];
+    this.#shown = null;
+    this.#hides += 1;
     this.video.classList.remove("shown");
   }
 
@@ -72,22 +85,29 @@ export class Scrubber {
   }
 
   async #work(): Promise<void> {
-    while (this.#wanted !== null && !this.#isOver) {
-      const date: number = this.#wanted;
+    while (!this.#isOver) {
+      const date = this.#wanted.shift();
+      if (date === undefined) {
+        return;
+      }
+      const hides = this.#hides;
       try {
+        this.#shown = date;
         await this.prepare(date);
-        // While the playlist was loaded, the viewer may have moved on.
-        if (this.#wanted === date && (await this.#load(date))) {
+        if ((await this.#load(date)) && hides === this.#hides) {
           this.video.classList.add("shown");
           this.onShown(date);
         }
       } catch {
         // Nothing was recorded at this time. The picture before stays.
       }
-      if (this.#wanted === date) {
-        this.#wanted = null;
-      }
     }
+  }
+
+  /** Returns the position of the keyframe at or before a date; the date itself if the playlist does not contain it. */
+  #keyframeAt(date: number): number {
+    const place = this.#covers(date) ? placeOf(this.#segments, date) : null;
+    return place === null ? date : keyframeOf(this.#segments, place.position);
   }
 
   /** Loads a keyframe. Returns whether it is shown. */

@@ -40,6 +40,12 @@ export function dateAt(segments: readonly Segment[], position: number): number |
   return segment.programDateTime + offset * 1000;
 }
 
+/** Returns the beginning of the segment that contains a position. In a playlist of keyframes, each segment is one. */
+export function keyframeOf(segments: readonly Segment[], position: number): number {
+  const index = lastIndex(segments, ({ start }) => start <= position);
+  return segments[Math.max(0, index)]?.start ?? position;
+}
+
 export interface Place {
   /** The position in seconds. */
   position: number;
@@ -56,7 +62,7 @@ export function placeOf(segments: readonly Segment[], date: number): Place | nul
   if (!first || (first.programDateTime ?? 0) > date) {
     return null;
   }
-  const index = lastIndex(segments, ({ programDateTime: begin }) => (begin ?? 0) <= date);
+  const index = lastIndex(segments, ({ programDateTime: at }) => (at ?? 0) <= date);
   const segment = segments[index] as Segment;
   const begin = segment.programDateTime ?? 0;
   if (date < endOf(segment)) {
