@@ -1,18 +1,13 @@
 // Plays the recordings of several cameras in step: all of them show the picture of the same date.
 import { signal } from "@preact/signals-core";
 
+import { correction, EXACT_MS } from "./correction";
 import { GAP_MS, RecordedPlayer } from "./recorded-player";
 import type { Source } from "./source";
 
 const EVERY_MS = 50;
-/** Differences up to this are not corrected, in milliseconds of playing. */
-const EXACT_MS = 12;
 /** Larger differences are corrected by a seek, in milliseconds of playing. */
 const SEEK_MS = 1000;
-/** A difference is corrected within about this time, in milliseconds. */
-const CORRECT_MS = 500;
-/** The largest correction of the rate. */
-const MAX_CORRECTION = 0.25;
 /** If a camera cannot continue, the others wait for at most this time, in milliseconds. */
 const HOLD_MS = 3000;
 
@@ -22,14 +17,6 @@ const MAX_WAITING_STEPS = 3;
 export interface Jump {
   from: number;
   to: number;
-}
-
-/** Returns the factor of the rate with which a player corrects its difference in milliseconds. */
-export function correction(difference: number): number {
-  if (Math.abs(difference) <= EXACT_MS) {
-    return 1;
-  }
-  return 1 - Math.min(MAX_CORRECTION, Math.max(-MAX_CORRECTION, difference / CORRECT_MS));
 }
 
 export class InStep {
