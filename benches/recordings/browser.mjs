@@ -193,7 +193,8 @@ async function measureSeeks(page, numbers, [from, to], count) {
 async function measureSearch(page, numbers, [from, to]) {
   await page.evaluate((hash) => (location.hash = hash), hashOf("cam1", from + 1000));
   await sleep(1000);
-  for (let n = 0; n < 9; n += 1) {
+  await page.getByRole("button", { name: "Whole day" }).click();
+  for (let n = 0; n < 8; n += 1) {
     await page.keyboard.press("+");
   }
   await sleep(500);

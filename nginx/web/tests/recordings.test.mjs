@@ -87,11 +87,16 @@ describe("days", () => {
 
 describe("the scale", () => {
   test("has marks at round local times", () => {
-    const view = { from: new Date(2026, 0, 5, 10, 7).getTime(), to: new Date(2026, 0, 5, 10, 52).getTime() };
+    const view = {
+      from: new Date(2026, 0, 5, 10, 7).getTime(),
+      to: new Date(2026, 0, 5, 10, 52).getTime(),
+    };
     const minutes = scale.marksOf(view, 10).map(({ date }) => new Date(date).getMinutes());
     assert.deepEqual(minutes, [10, 15, 20, 25, 30, 35, 40, 45, 50]);
     const week = { from: new Date(2026, 2, 27).getTime(), to: new Date(2026, 3, 3).getTime() };
-    assert.ok(scale.marksOf(week, 8).every(({ date, isDay }) => isDay && new Date(date).getHours() === 0));
+    assert.ok(
+      scale.marksOf(week, 8).every(({ date, isDay }) => isDay && new Date(date).getHours() === 0),
+    );
   });
 
   test("keeps the place below the pointer while zooming, within limits", () => {

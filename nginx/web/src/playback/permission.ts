@@ -29,6 +29,8 @@ interface Permission {
   id: string;
   token: string;
   cameras: string[];
+  /** Whether the session permits watching recordings. */
+  hasRecordings: boolean;
   /** The end of the session by this computer's clock, which may differ from the server's clock. */
   until: number;
   renewAt: number;
@@ -62,6 +64,7 @@ function covers(ids: Iterable<string>): boolean {
   return (
     current !== null &&
     current.until > Date.now() &&
+    (current.hasRecordings || !hasRight("recordings")) &&
     [...ids].every((id) => current?.cameras.includes(id))
   );
 }
@@ -156,6 +159,7 @@ async function begin(): Promise<void> {
     id,
     token,
     cameras: made.cameras,
+    hasRecordings: made.rights.includes("recordings"),
     until: now + time,
     renewAt: now + time * RENEW_AT,
   };

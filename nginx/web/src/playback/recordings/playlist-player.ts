@@ -42,6 +42,8 @@ export class PlaylistPlayer {
   #hls: Hls;
   #refused: (error: Problem) => void = () => undefined;
   #mediaErrors = new MediaErrors();
+  /** Counts the playlists that were opened. */
+  #opens = 0;
   #isOver = false;
 
   constructor(private readonly source: Source) {
@@ -91,13 +93,17 @@ export class PlaylistPlayer {
    */
   async open(address: string, date: number): Promise<Place> {
     const hls = this.#hls;
+    // If another playlist is being opened, that fails.
+    this.#refused(new Problem(0, "interrupted"));
+    this.#opens += 1;
+    const open = this.#opens;
     this.#details = null;
     const details = await new Promise<LevelDetails>((resolve, reject) => {
       this.#refused = reject;
       hls.once(Hls.Events.LEVEL_LOADED, (_, data) => resolve(data.details));
       hls.loadSource(address);
     });
-    if (this.#isOver) {
+    if (this.#isOver || open !== this.#opens) {
       throw new Problem(0, "interrupted");
     }
     this.#details = details;
@@ -235,10 +241,10 @@ export class PlaylistPlayer {
       // If the session cannot be replaced, a fatal error follows.
       this.source.renew().catch(() => undefined);
     }
-    if (!fatal) {
+    const isCodec = isUnplayable(error);
+    if (!fatal && !isCodec) {
       return;
     }
-    const isCodec = isUnplayable(error);
     if (!isCodec && this.#mediaErrors.canRecover(error)) {
       this.#hls.recoverMediaError();
       return;

@@ -1,13 +1,15 @@
 // Where recordings come from: the service, with the page's permission, or with the token of a share link.
 import { addressOf } from "../../api/address";
 import { Problem, problemOf } from "../../api/problem";
-import { obtainPermission, renew, withToken } from "../permission";
+import { addPlayer, obtainPermission, removePlayer, renew, withToken } from "../permission";
 
 export type Query = Record<string, string | number>;
 
 export interface Source {
   /** The time outside of which the service refuses requests, in Unix milliseconds; null without a limit. */
   readonly limit: { from: number; to: number } | null;
+  /** Keeps the permission for the camera until the returned function is called. */
+  hold(camera: string): () => void;
   /** Resolves when recordings of the camera can be requested. */
   ready(camera: string): Promise<void>;
   /** Returns the absolute URL of a file of a stream, such as `stream.m3u8`. */
@@ -21,6 +23,10 @@ export interface Source {
 /** Recordings with the page's own permission. */
 export const ownSource: Source = {
   limit: null,
+  hold: (camera) => {
+    addPlayer(camera);
+    return () => removePlayer(camera);
+  },
   ready: obtainPermission,
   addressOf: (stream, file, query) =>
     withToken(addressOf(`recordings/${stream}/${file}${textOf(query)}`)),
@@ -32,6 +38,7 @@ export const ownSource: Source = {
 export function sharedSource(token: string, limit: { from: number; to: number }): Source {
   return {
     limit,
+    hold: () => () => undefined,
     ready: async () => undefined,
     addressOf: (stream, file, query) =>
       addressOf(`play/${encodeURIComponent(token)}/${stream}/recordings/${file}${textOf(query)}`),

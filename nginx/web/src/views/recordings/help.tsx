@@ -1,4 +1,6 @@
 // The keys and gestures of the view of recordings.
+import { Fragment } from "preact";
+
 import { t } from "../../ui/i18n";
 import { Dialog } from "../../ui/parts";
 
@@ -20,14 +22,14 @@ export function Help({ onClose }: { onClose: () => void }) {
     <Dialog title={t("recordings.help")} onClose={onClose} class="narrow">
       <dl class="facts keys">
         {KEYS.map((keys) => (
-          <>
-            <dt key={keys[0]}>
+          <Fragment key={keys[0]}>
+            <dt>
               {keys.map((key) => (
                 <kbd key={key}>{key}</kbd>
               ))}
             </dt>
             <dd>{t(`recordings.key.${keys[0]}`)}</dd>
-          </>
+          </Fragment>
         ))}
       </dl>
       <p class="hint">{t("recordings.gestures")}</p>

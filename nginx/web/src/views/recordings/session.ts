@@ -4,7 +4,7 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { InStep } from "../../playback/recordings/in-step";
 import { Scrubber } from "../../playback/recordings/scrubber";
-import type { Source } from "../../playback/recordings/source";
+import { cameraOf, type Source } from "../../playback/recordings/source";
 
 /** A camera with recordings. */
 export interface RecordedCamera {
@@ -63,6 +63,7 @@ export function useSession(source: Source, cameras: RecordedCamera[], at: number
   useEffect(() => {
     const elements = boxes.current.filter((box) => box !== null);
     const list = key.split(",");
+    const releases = list.map((stream) => source.hold(cameraOf(stream)));
     const created = new InStep(source, list, elements);
     const stops = created.players.map((player) =>
       player.problem.subscribe((problem) => {
@@ -75,7 +76,7 @@ export function useSession(source: Source, cameras: RecordedCamera[], at: number
     setGroup(created);
     return () => {
       first.current = created.date.value;
-      for (const stop of stops) {
+      for (const stop of [...stops, ...releases]) {
         stop();
       }
       created.destroy();

@@ -69,6 +69,8 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
     if (date > 0 && date !== written.current) {
       written.current = date;
       onDate(date);
+      // If nothing was recorded at the chosen date, another one is shown.
+      setView((before) => showing(before, date));
     }
   }, [group, onDate]);
   useEffect(
