@@ -18,11 +18,10 @@ import {
   violations,
 } from "./support/looks.mjs";
 import { NAMES, pretend } from "./support/pretend.mjs";
-import { dialog, SCENES, wait } from "./support/scenes.mjs";
+import { SCENES, wait } from "./support/scenes.mjs";
 import { stage } from "./support/stage.mjs";
 
 const MANY = 10_000;
-const PHONE_WIDTH = 360;
 const [LIGHT, DARK, LIGHT_PHONE, DARK_PHONE, ZOOMED] = VARIANTS;
 const IDS = Object.keys(NAMES);
 /** A link to a computer that does not exist. The tests start no stream. */

@@ -97,7 +97,7 @@ function Scale({ view, width }: { view: View; width: number }) {
     <div class="scale" data-drag="pan" aria-hidden="true">
       {marksOf(view, Math.max(2, width / MARK_PIXELS)).map(({ date, isDay }) => (
         <span key={date} class={isDay ? "day" : ""} style={{ left: percent(shareOf(view, date)) }}>
-          {text(date, isDay)}
+          {(1 - shareOf(view, date)) * width > MARK_PIXELS && text(date, isDay)}
         </span>
       ))}
     </div>
@@ -145,7 +145,7 @@ function Lane({ name, view, width, footage, events }: LaneProps) {
         ) : null,
       )}
       {name && (
-        <span class="lane-name" dir="auto">
+        <span class="lane-name" dir="auto" title={name}>
           {name}
         </span>
       )}

@@ -25,8 +25,8 @@ export function Status() {
       {!isReachable.value && <Alert>{t("problem.away")}</Alert>}
       <Summary health={health.value} />
       <Streams />
-      {hasRole("admin") && <RecordingsUsage />}
       <Sessions />
+      {hasRole("admin") && <RecordingsUsage />}
     </div>
   );
 }
