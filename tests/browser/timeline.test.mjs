@@ -314,4 +314,94 @@ describe("the timeline", () => {
     await watcher.page.getByText("Your key does not permit watching recordings.").waitFor();
     assert.equal(watcher.requests.filter((url) => url.includes("/recordings/")).length, 0);
   });
+
+  test("shows H.265 in a browser that cannot play it", async (t) => {
+    const { parts, stage, camera } = await setUp(t);
+    const link = camera.link.replace("/h264", "/hevc");
+    // Once with a sub stream in H.264, and once without one, so that the service converts the video.
+    const both = { mode: "continuous", profile: "both" };
+    await stage.api("cameras/cam", "PUT", {
+      rtsp_link: link,
+      rtsp_link_sub: camera.link,
+      recording: both,
+    });
+    await stage.api("cameras/only", "PUT", { rtsp_link: link, recording: { mode: "continuous" } });
+    const [from] = await stage.recorded("only", 6);
+    for (const [id, stream] of [
+      ["cam", "cam~sub"],
+      ["only", "only"],
+    ]) {
+      await stage.recorded(stream, 4);
+      const { page, viewer } = await open(t, parts, id, from + 3000);
+      await until(`a picture of ${id}`, SECONDS, async () => {
+        const { pictures } = await shown(page);
+        return pictures[id]?.clock;
+      });
+      assert.equal(await page.locator(".recorded").getAttribute("data-stream"), stream);
+      await viewer.close();
+    }
+  });
+
+  test("shows a day of 23 hours", async (t) => {
+    const { parts, stage } = await setUp(t);
+    await stage.recorded("cam", 1);
+    const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/status`, {
+      timezoneId: "Europe/Berlin",
+    });
+    const { page } = viewer;
+    // 29 March 2026, 1:00 to 5:30 local time, without the hour from 2:00.
+    const span = { from: "2026-03-29T00:00:00Z", to: "2026-03-29T03:30:00Z" };
+    const times = { first: span.from, last: span.to };
+    const recorded = { ...span, bytes: 1, locked: false, event: false };
+    await page.route("**/timeline.json*", (route) =>
+      route.fulfill({ json: { id: "cam", ...span, ...times, spans: [recorded], events: [] } }),
+    );
+    await page.route("**/activity.json*", (route) => route.fulfill({ json: { parts: [] } }));
+    await page.route("**/stream.m3u8*", () => undefined);
+    await page.goto(recordingsAddress(parts.origin, "cam", Date.parse("2026-03-29T02:00:00Z")));
+    await page.locator(".lane .span").waitFor();
+    const view = await page.locator(".track").evaluate(({ dataset }) => dataset.to - dataset.from);
+    assert.equal(view / 3_600_000, 23);
+    const [track, bar] = await Promise.all(
+      [".lane", ".lane .span"].map((name) => page.locator(name).boundingBox()),
+    );
+    // One hour after midnight, and 3.5 hours long.
+    assert.ok(Math.abs((bar.x - track.x) / track.width - 1 / 23) < 0.002, JSON.stringify(bar));
+    assert.ok(Math.abs(bar.width / track.width - 3.5 / 23) < 0.002, JSON.stringify(bar));
+    const labels = await page.locator(".scale span").allTextContents();
+    assert.deepEqual(labels.slice(1, 3), ["04:00 AM", "06:00 AM"], labels.join(", "));
+  });
+
+  test("sets up recording in the form, records now, and shows the size", async (t) => {
+    const camera = await Camera.startFor(t, 0, ["--running", "h264", "--gop-seconds", "1"]);
+    const parts = await Parts.start({ records: true });
+    t.after(() => parts.end());
+    const stage = new RecordedStage(parts);
+    await stage.record("cam", camera.link, "off", { name: "Front door" });
+    const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/recordings?cameras=cam`);
+    const { page } = viewer;
+    await page.getByText("No recordings of Front door").waitFor();
+    await page.getByRole("link", { name: "Set up recording" }).click();
+    await page.getByLabel("Record", { exact: true }).selectOption("schedule");
+    await page.getByLabel("Days to keep", { exact: true }).fill("3");
+    await page.getByRole("button", { name: "Save" }).click();
+    await until("the options are saved", SECONDS, async () => {
+      const { recording } = await stage.api("cameras/cam");
+      return recording.mode === "schedule" && recording.keep_days === 3;
+    });
+    const { recording } = await stage.api("cameras/cam");
+    assert.deepEqual(recording.schedule[0].days, ["mon", "tue", "wed", "thu", "fri"]);
+    await stage.record("cam", camera.link, "off", { name: "Front door" });
+    await page.goto(`${parts.origin}/#/recordings?cameras=cam`);
+    await page.getByRole("button", { name: "Record now" }).click();
+    await page.getByRole("button", { name: "Start" }).click();
+    // The view shows the recordings as soon as there are any.
+    await page.locator(".recorded").waitFor({ timeout: 60_000 });
+    await stage.recorded("cam", 4);
+    await page.getByRole("button", { name: "Recording", exact: true }).click();
+    await page.getByRole("button", { name: "End early" }).click();
+    await page.goto(`${parts.origin}/#/status`);
+    await page.getByRole("heading", { name: "Recordings" }).waitFor();
+    assert.deepEqual(viewer.problems, []);
+  });
 });

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals-core";
 
 import { correction, EXACT_MS } from "./correction";
-import { GAP_MS, RecordedPlayer } from "./recorded-player";
+import { GAP_MS, RecordedPlayer, type Recording } from "./recorded-player";
 import type { Source } from "./source";
 
 const EVERY_MS = 50;
@@ -38,10 +38,10 @@ export class InStep {
   #heldSince: number | null = null;
   readonly #timer = setInterval(() => this.#tick(), EVERY_MS);
 
-  /** Creates a player for each stream, which shows its video in the box of the same index. */
-  constructor(source: Source, streams: string[], boxes: HTMLElement[]) {
-    this.players = streams.map(
-      (stream, index) => new RecordedPlayer(source, stream, boxes[index] as HTMLElement),
+  /** Creates a player for each recording, which shows its video in the box of the same index. */
+  constructor(source: Source, recordings: Recording[], boxes: HTMLElement[]) {
+    this.players = recordings.map(
+      (recording, index) => new RecordedPlayer(source, recording, boxes[index] as HTMLElement),
     );
   }
 

@@ -4,7 +4,7 @@ import { signal } from "@preact/signals-core";
 import { Problem } from "../../api/problem";
 import type { Timeline } from "../../api/types";
 import { PlaylistPlayer } from "./playlist-player";
-import { cameraOf, queryFor, readFile, type Source } from "./source";
+import { CONVERTED, cameraOf, queryFor, readFile, type Source } from "./source";
 
 /** The API's longest playlist in milliseconds. */
 const PLAYLIST_MS = 2 * 3600 * 1000;
@@ -18,6 +18,13 @@ const SEARCH_MS = 31 * 24 * 3600 * 1000;
 const MIN_LENGTH_MS = 1000;
 /** A pause in the dates that is longer than this is a gap, in milliseconds. */
 export const GAP_MS = 1500;
+
+/** What a player plays. */
+export interface Recording {
+  stream: string;
+  /** Whether the service converts the video to H.264, because the browser cannot play it. */
+  isConverted: boolean;
+}
 
 export type RecordedState =
   /** A picture is being loaded. */
@@ -59,7 +66,7 @@ export class RecordedPlayer {
 
   constructor(
     private readonly source: Source,
-    readonly stream: string,
+    readonly recording: Recording,
     private readonly box: HTMLElement,
   ) {
     this.#current = this.#create();
@@ -202,7 +209,7 @@ export class RecordedPlayer {
       return shown;
     }
     this.state.value = "loading";
-    await this.source.ready(cameraOf(this.stream));
+    await this.source.ready(cameraOf(this.recording.stream));
     try {
       return await this.#open(date, Math.max(0, date - BEFORE_MS), seek);
     } catch (error) {
@@ -234,8 +241,10 @@ export class RecordedPlayer {
   }
 
   #addressOf(from: number): string {
+    const { stream, isConverted } = this.recording;
     const query = queryFor(this.source, from, from + PLAYLIST_MS);
-    return this.source.addressOf(this.stream, "stream.m3u8", query);
+    const more = isConverted ? CONVERTED : {};
+    return this.source.addressOf(stream, "stream.m3u8", { ...query, ...more });
   }
 
   #takeSpare(): PlaylistPlayer {
@@ -298,7 +307,8 @@ export class RecordedPlayer {
 
   /** Returns the first date from `date` on at which there is a recording; null if there is none. */
   async #nextRecorded(date: number): Promise<number | null> {
-    const { source, stream } = this;
+    const { source } = this;
+    const { stream } = this.recording;
     if (date > (source.limit?.to ?? Number.POSITIVE_INFINITY) - MIN_LENGTH_MS) {
       return null;
     }

@@ -2,7 +2,8 @@
 import Hls, { type HlsIFramesOnly } from "hls.js/dist/hls.min.mjs";
 
 import { settingsFor } from "./playlist-player";
-import { cameraOf, queryFor, type Source } from "./source";
+import type { Recording } from "./recorded-player";
+import { CONVERTED, cameraOf, queryFor, type Source } from "./source";
 import { keyframeOf, placeOf, type Segment } from "./wall-clock";
 
 /** The API's longest playlist in milliseconds. */
@@ -35,7 +36,7 @@ export class Scrubber {
 
   constructor(
     private readonly source: Source,
-    private readonly stream: string,
+    private readonly recording: Recording,
     box: HTMLElement,
   ) {
     const { video } = this;
@@ -147,14 +148,15 @@ export class Scrubber {
     const to = from + PLAYLIST_MS;
     this.#parent?.destroy();
     this.#frames = null;
-    await this.source.ready(cameraOf(this.stream));
+    const { stream, isConverted } = this.recording;
+    await this.source.ready(cameraOf(stream));
     const parent = new Hls(settingsFor(this.source));
     this.#parent = parent;
-    const query = queryFor(this.source, from, to);
+    const query = { ...queryFor(this.source, from, to), ...(isConverted ? CONVERTED : {}) };
     await new Promise<void>((resolve, reject) => {
       parent.once(Hls.Events.MANIFEST_PARSED, () => resolve());
       parent.on(Hls.Events.ERROR, (_, { fatal, details }) => fatal && reject(new Error(details)));
-      parent.loadSource(this.source.addressOf(this.stream, "index.m3u8", query));
+      parent.loadSource(this.source.addressOf(stream, "index.m3u8", query));
     });
     const frames = parent.createIFramePlayer({ iframeCacheLimit: CACHE_BYTES });
     if (!frames) {

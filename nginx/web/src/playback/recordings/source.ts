@@ -72,6 +72,9 @@ export function queryFor({ limit }: Source, from: number, to: number): Query {
   return { from: timeText(begin), to: timeText(end) };
 }
 
+/** The query of a playlist whose video the service converts to H.264. */
+export const CONVERTED: Query = { codec: "h264" };
+
 const READ_MS = 10_000;
 
 /** Requests a JSON file of a stream's recordings. */

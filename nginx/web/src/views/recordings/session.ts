@@ -3,6 +3,7 @@ import { type Signal, signal } from "@preact/signals";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 
 import { InStep } from "../../playback/recordings/in-step";
+import type { Recording } from "../../playback/recordings/recorded-player";
 import { Scrubber } from "../../playback/recordings/scrubber";
 import { cameraOf, type Source } from "../../playback/recordings/source";
 
@@ -17,9 +18,19 @@ export interface RecordedCamera {
 /** With more cameras than this, the sub streams are played. */
 const FEW = 3;
 
-/** Returns the stream of a camera that is played. */
-function playedStream({ streams: { main, sub } }: RecordedCamera, isFew: boolean): string {
-  return (isFew ? (main ?? sub) : (sub ?? main)) ?? "";
+/**
+ * Returns what is played of a camera. A browser that cannot play the video, such as H.265, gets the other stream instead,
+ * or the video converted to H.264. `unplayable` are the streams that the browser could not play.
+ */
+export function playedOf(
+  { streams: { main, sub } }: RecordedCamera,
+  isFew: boolean,
+  unplayable: readonly string[],
+): Recording {
+  const order = isFew ? [main, sub] : [sub, main];
+  const streams = order.filter((stream) => stream !== null);
+  const playable = streams.find((stream) => !unplayable.includes(stream));
+  return { stream: playable ?? streams[0] ?? "", isConverted: playable === undefined };
 }
 
 /** Returns the stream whose keyframes are shown while the user searches: the one with the smaller pictures. */
@@ -53,22 +64,25 @@ export function useSession(source: Source, cameras: RecordedCamera[], at: number
   const scrubbers = useRef<Scrubber[]>([]);
   const first = useRef(at);
   const isFew = cameras.length <= FEW;
-  const streams = cameras.map((camera) => {
-    const stream = playedStream(camera, isFew);
-    // A browser that cannot play H.265 gets the sub stream.
-    return unplayable.includes(stream) ? (camera.streams.sub ?? stream) : stream;
-  });
-  const key = streams.join();
-  const searched = cameras.map(scrubbedStream).join();
+  const played = cameras.map((camera) => playedOf(camera, isFew, unplayable));
+  const streams = played.map(({ stream }) => stream);
+  const key = JSON.stringify(played);
+  const searched = JSON.stringify(
+    cameras.map((camera): Recording => {
+      const stream = scrubbedStream(camera);
+      return { stream, isConverted: unplayable.includes(stream) };
+    }),
+  );
   useEffect(() => {
     const elements = boxes.current.filter((box) => box !== null);
-    const list = key.split(",");
-    const releases = list.map((stream) => source.hold(cameraOf(stream)));
+    const list: Recording[] = JSON.parse(key);
+    const releases = list.map(({ stream }) => source.hold(cameraOf(stream)));
     const created = new InStep(source, list, elements);
     const stops = created.players.map((player) =>
       player.problem.subscribe((problem) => {
-        if (problem?.code === "codec_unsupported" && !player.stream.endsWith("~sub")) {
-          setUnplayable((before) => [...before, player.stream]);
+        const { stream, isConverted } = player.recording;
+        if (problem?.code === "codec_unsupported" && !isConverted) {
+          setUnplayable((before) => [...before, stream]);
         }
       }),
     );
@@ -95,9 +109,10 @@ export function useSession(source: Source, cameras: RecordedCamera[], at: number
   );
   const scrub = (date: number) => {
     if (scrubbers.current.length === 0) {
-      scrubbers.current = searched
-        .split(",")
-        .map((stream, n) => new Scrubber(source, stream, boxes.current[n] as HTMLElement));
+      const recordings: Recording[] = JSON.parse(searched);
+      scrubbers.current = recordings.map(
+        (recording, n) => new Scrubber(source, recording, boxes.current[n] as HTMLElement),
+      );
     }
     scrubbed.value = date;
     for (const scrubber of scrubbers.current) {
