@@ -143,9 +143,7 @@ describe("recordings", () => {
       assert.ok(late >= -FRAME_MS && late <= 1000 + FRAME_MS, `${second} s: ${late} ms`);
     }
     shown.sort((a, b) => a - b);
-    t.diagnostic(
-      `a keyframe is shown after ${shown[shown.length >> 1]} ms, at most ${shown.at(-1)} ms`,
-    );
+    t.diagnostic(`a keyframe is shown after ${shown[shown.length >> 1]} ms, at most ${shown.at(-1)} ms`);
   });
 
   test("plays H.265 as H.264 where the browser cannot play it", async (t) => {
@@ -153,9 +151,7 @@ describe("recordings", () => {
     await recorded(12);
     await record("off");
     const [from, to] = await recorded(12);
-    const canPlay = await page.evaluate(() =>
-      MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'),
-    );
+    const canPlay = await page.evaluate(() => MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'));
     if (!canPlay) {
       const error = await page.evaluate((url) => globalThis.failToOpen(url), playlist(from, to));
       assert.equal(error, "manifestIncompatibleCodecsError");
@@ -186,24 +182,14 @@ describe("recordings", () => {
     await open(page, begin, end);
     const offset = await offsetAt(page, 1.5);
     const time = (millis) => new Date(millis).toISOString();
-    for (const [from, to] of [
-      [2520, 6320],
-      [3020, 3420],
-      [0, 8000],
-    ]) {
+    for (const [from, to] of [[2520, 6320], [3020, 3420], [0, 8000]]) {
       const url = `/recordings/cam/export.mp4?from=${time(begin + from)}&to=${time(begin + to)}`;
       const { first, last, duration } = await page.evaluate((url) => globalThis.playFile(url), url);
       assert.ok(Math.abs(duration * 1000 - (to - from)) <= FRAME_MS, `${duration} s`);
       const dates = [first, last].map((clock) => clock + offset - begin);
-      assert.ok(
-        Math.abs(dates[0] - from) <= FRAME_MS,
-        `the first picture is of ${dates[0]} ms, not ${from} ms`,
-      );
+      assert.ok(Math.abs(dates[0] - from) <= FRAME_MS, `the first picture is of ${dates[0]} ms, not ${from} ms`);
       // The last picture is shown until the end.
-      assert.ok(
-        Math.abs(dates[1] - (to - 40)) <= FRAME_MS,
-        `the last picture is of ${dates[1]} ms, not ${to - 40} ms`,
-      );
+      assert.ok(Math.abs(dates[1] - (to - 40)) <= FRAME_MS, `the last picture is of ${dates[1]} ms, not ${to - 40} ms`);
     }
   });
 });
@@ -251,9 +237,7 @@ function definePlayer() {
       const edge = hls.levels[0]?.details?.edge;
       // hls.js reports that it has ended a request because of a seek.
       if (details === "aborted") return;
-      player.errors.push(
-        `${details} at ${video.currentTime}, buffered to ${buffered}, listed to ${edge}`,
-      );
+      player.errors.push(`${details} at ${video.currentTime}, buffered to ${buffered}, listed to ${edge}`);
     });
     const frame = nextFrame(player);
     hls.loadSource(url);
@@ -305,9 +289,7 @@ function definePlayer() {
     const begun = performance.now();
     // hls.js sometimes shows nothing, and must be asked again.
     for (let attempt = 0; attempt < 3; attempt++) {
-      const frame = new Promise((resolve) =>
-        keyframeVideo.requestVideoFrameCallback(() => resolve(true)),
-      );
+      const frame = new Promise((resolve) => keyframeVideo.requestVideoFrameCallback(() => resolve(true)));
       keyframes.loadMediaAt(second);
       if (await Promise.race([frame, new Promise((resolve) => setTimeout(resolve, 2000))])) {
         return { clock: clock(keyframeVideo), millis: Math.round(performance.now() - begun) };
@@ -327,9 +309,7 @@ function definePlayer() {
     await loaded;
     const first = clock(video);
     const { duration } = video;
-    const ended = new Promise((resolve) =>
-      video.addEventListener("ended", resolve, { once: true }),
-    );
+    const ended = new Promise((resolve) => video.addEventListener("ended", resolve, { once: true }));
     await video.play();
     await ended;
     const last = clock(video);
