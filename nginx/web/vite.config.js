@@ -18,8 +18,14 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     rollupOptions: {
       output: {
-        // hls.js changes rarely, so browsers can cache it across updates of the page.
-        manualChunks: (id) => (/node_modules\/hls\.js/.test(id) ? "hls" : undefined),
+        // hls.js changes rarely, so browsers can cache it across updates of the page. Only the view of recordings loads
+        // the full build.
+        manualChunks: (id) => {
+          if (!/node_modules\/hls\.js/.test(id)) {
+            return;
+          }
+          return id.includes("hls.light") ? "hls" : "hls-full";
+        },
       },
     },
   },

@@ -62,6 +62,12 @@ impl Rights {
         Self(self.0 | right.bit())
     }
 
+    /// Returns these rights except one.
+    #[must_use]
+    pub(crate) fn without(self, right: Right) -> Self {
+        Self(self.0 & !right.bit())
+    }
+
     /// Returns these rights and those of `other`.
     #[must_use]
     pub(crate) fn and(self, other: Self) -> Self {

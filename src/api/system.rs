@@ -12,7 +12,7 @@ use super::openapi;
 use super::operation::Operation;
 use super::reply::{self, JSON, Reply};
 use super::route::{Audience, Call, Row};
-use crate::access::rights::Rights;
+use crate::access::rights::{Right, Rights};
 use crate::access::role::Role;
 use crate::base::error::{Error, ErrorKind};
 
@@ -104,14 +104,19 @@ pub(crate) struct CallerOutput<'a> {
     /// The caller's role; `admin` for every caller if the manager has no keys.
     #[schema(value_type = String, pattern = "^(viewer|user|admin)$")]
     role: Role,
-    /// The caller's rights: `live` for watching cameras now, `recordings` for what was recorded.
+    /// What the caller can watch: `live` for cameras now, `recordings` for what was recorded. A manager without
+    /// `RECORDINGS_DIRS` has no recordings.
     #[schema(value_type = Vec<String>)]
     rights: Rights,
 }
 
 fn caller(call: &Call<'_>) -> Reply {
     let caller = &call.caller;
-    reply::json(&CallerOutput { name: caller.key(), role: caller.role(), rights: caller.rights() })
+    let rights = match call.api.core.recorder {
+        Some(_) => caller.rights(),
+        None => caller.rights().without(Right::Recordings),
+    };
+    reply::json(&CallerOutput { name: caller.key(), role: caller.role(), rights })
 }
 
 /// The health of the service.

@@ -18,107 +18,14 @@ import {
   violations,
 } from "./support/looks.mjs";
 import { NAMES, pretend } from "./support/pretend.mjs";
+import { SCENES, wait } from "./support/scenes.mjs";
 import { stage } from "./support/stage.mjs";
-import { SECONDS } from "./support/viewer.mjs";
 
 const MANY = 10_000;
-const PHONE_WIDTH = 360;
 const [LIGHT, DARK, LIGHT_PHONE, DARK_PHONE, ZOOMED] = VARIANTS;
 const IDS = Object.keys(NAMES);
 /** A link to a computer that does not exist. The tests start no stream. */
 const LINK = "rtsp://user:secret@192.0.2.7:554/stream1";
-const wait = { timeout: SECONDS * 1000 };
-const dialog = (page) => page.getByRole("dialog").last();
-
-/** The views and dialogs: what to open, and what must be visible before the check. */
-const SCENES = {
-  wall: [
-    `#/?cameras=${IDS}`,
-    async (page) => {
-      await page.locator('[data-condition="failed"]').waitFor(wait);
-      // On a phone, the other tiles are not visible at first.
-      if (page.viewportSize().width > PHONE_WIDTH) {
-        await page.locator('[data-condition="retrying"]').waitFor(wait);
-        await page.locator('[data-condition="missing"]').waitFor(wait);
-      }
-    },
-  ],
-  camera: [
-    "#/?open=b-long",
-    (page) => page.locator('.tile.open[data-condition="failed"]').waitFor(wait),
-  ],
-  details: [
-    "#/?cameras=b-long,a-gate",
-    async (page) => {
-      await page.locator('[data-camera="b-long"][data-condition="failed"]').waitFor(wait);
-      await page.locator('[data-camera="b-long"] .tile-open').focus();
-      await page.locator('[data-camera="b-long"] .essential').click();
-      await dialog(page).waitFor();
-    },
-  ],
-  picker: [
-    "#/?cameras=a-gate,b-long,d-arabic",
-    async (page) => {
-      await page.getByRole("button", { name: "Choose cameras" }).click();
-      await page.getByRole("checkbox").nth(3).check();
-    },
-  ],
-  cameras: ["#/cameras", (page) => page.getByRole("link", { name: "Watch Yard" }).waitFor(wait)],
-  add: ["#/cameras?add", (page) => dialog(page).waitFor()],
-  edit: [
-    "#/cameras?edit=b-long",
-    async (page) => {
-      await dialog(page).waitFor();
-      await page.getByText("Advanced settings").click();
-    },
-  ],
-  discard: [
-    "#/cameras?edit=b-long",
-    async (page) => {
-      await page.getByLabel("Name", { exact: true }).fill("Changed");
-      await page.keyboard.press("Escape");
-      await page.getByText("Discard your changes?").waitFor();
-    },
-  ],
-  delete: [
-    "#/cameras",
-    async (page) => {
-      await page.getByRole("button", { name: "Delete Warehouse" }).click();
-      await dialog(page).waitFor();
-    },
-  ],
-  discovery: [
-    "#/discovery",
-    async (page) => {
-      await page.getByRole("button", { name: "Search" }).click();
-      await page.locator(".device").first().waitFor();
-    },
-  ],
-  status: [
-    "#/status",
-    async (page) => {
-      for (const text of ["Warehouse", "hall monitor", "1.2.3", "4.1 Mbit/s"]) {
-        await page.getByText(text).first().waitFor(wait);
-      }
-    },
-  ],
-  events: [
-    "#/events",
-    async (page) => {
-      for (const id of [9, 5]) {
-        await page.locator(`[data-event="${id}"]`).waitFor(wait);
-      }
-    },
-  ],
-  log: [
-    "#/status",
-    async (page) => {
-      await page.getByRole("button", { name: "FFmpeg log of Gate" }).click();
-      await page.getByText("rtsp @").waitFor();
-    },
-  ],
-};
-
 /** The kept pictures: the key of the scene in `SCENES`, the variant, and the name of the picture. */
 const PICTURES = [
   ["wall", DARK, "wall"],
@@ -131,6 +38,8 @@ const PICTURES = [
   ["discovery", LIGHT, "discovery"],
   ["status", LIGHT, "status"],
   ["status", DARK_PHONE, "status-phone"],
+  ["recordings", LIGHT, "recordings"],
+  ["selected time", DARK_PHONE, "recordings-phone"],
   ["events", LIGHT, "events"],
   ["events", DARK_PHONE, "events-phone"],
 ];

@@ -1,7 +1,7 @@
 // Shows the current view, or why no view can be shown, in a frame with navigation, theme, language, and the name of
 // the API key.
 import { useEffect } from "preact/hooks";
-import { access, caller, hasRole, signOut } from "./api/caller";
+import { access, caller, hasRight, hasRole, signOut } from "./api/caller";
 import { endSession } from "./playback/permission";
 import { chooseLanguage, LANGUAGES, type Language, language, t } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
@@ -19,6 +19,10 @@ const DiscoveryView = lazy(() =>
   import("./views/discovery/discovery").then((module) => module.DiscoveryView),
 );
 const Events = lazy(() => import("./views/events/events").then((module) => module.Events));
+const Recordings = lazy(() =>
+  import("./views/recordings/recordings").then((module) => module.Recordings),
+);
+const Shared = lazy(() => import("./views/recordings/shared").then((module) => module.Shared));
 const Status = lazy(() => import("./views/status/status").then((module) => module.Status));
 
 const THEMES: Record<Theme, { icon: IconName; next: Theme }> = {
@@ -29,6 +33,14 @@ const THEMES: Record<Theme, { icon: IconName; next: Theme }> = {
 
 export function App() {
   const now = access.value;
+  if (place.value.view === "shared") {
+    // The link contains the permission.
+    return (
+      <Frame>
+        <Loaded of={Shared} />
+      </Frame>
+    );
+  }
   if (now.is === "signed-out") {
     return (
       <Frame>
@@ -81,6 +93,8 @@ function Main({ view }: { view: View }) {
       return hasRole("user") ? <Loaded of={DiscoveryView} /> : <Wall />;
     case "events":
       return <Loaded of={Events} />;
+    case "recordings":
+      return <Loaded of={Recordings} />;
     case "status":
       return <Loaded of={Status} />;
     default:
@@ -131,6 +145,7 @@ function Nav() {
     ["wall", "wall", lastWall.value, true],
     ["cameras", "camera", "#/cameras", true],
     ["discovery", "search", "#/discovery", hasRole("user")],
+    ["recordings", "history", "#/recordings", hasRight("recordings")],
     ["events", "bell", "#/events", true],
     ["status", "pulse", "#/status", true],
   ];

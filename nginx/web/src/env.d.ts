@@ -6,3 +6,9 @@ declare module "hls.js/dist/hls.light.min.mjs" {
   export * from "hls.js";
   export { default } from "hls.js";
 }
+
+// The full build also has the player of keyframes.
+declare module "hls.js/dist/hls.min.mjs" {
+  export * from "hls.js";
+  export { default } from "hls.js";
+}

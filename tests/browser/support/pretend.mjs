@@ -1,6 +1,7 @@
 // Responses that a page gets instead of the real responses of the service, so that the page always looks the same.
 // The real service lists the cameras.
 
+const HOUR_MS = 3_600_000;
 /** A name of 200 characters without a space. */
 export const LONG_NAME = "Warehouse".padEnd(200, "-north-gate-7");
 /** A name of 200 characters with spaces. */
@@ -189,11 +190,141 @@ const EVENTS = [
   event(5, "stream.stopped", ids[0], { data: { profile: "sub", reason: "idle" } }),
 ];
 
+/** A day of recordings, which is in the past on every machine. */
+const RECORDED_DAY = Date.UTC(2024, 10, 21);
+/** The moment of the recordings that is shown. */
+export const RECORDED_AT = new Date(RECORDED_DAY + 10.5 * HOUR_MS).toISOString();
+
+const recordedTime = (hours) => new Date(RECORDED_DAY + hours * HOUR_MS).toISOString();
+
+/** The times with recordings: in hours of the day, with events, protected. */
+const RECORDED = [
+  [1, 6.25, false, false],
+  [6.5, 7, true, false],
+  [7, 9.75, false, true],
+  [10, 17.2, false, false],
+  [18.5, 18.6, true, false],
+  [21, 24, false, false],
+];
+
+function timeline(id) {
+  return {
+    id,
+    from: recordedTime(-12),
+    to: recordedTime(36),
+    first: recordedTime(1),
+    last: recordedTime(24),
+    spans: RECORDED.map(([from, to, isEvent, isLocked]) => ({
+      from: recordedTime(from),
+      to: recordedTime(to),
+      bytes: 1_000_000_000,
+      locked: isLocked,
+      event: isEvent,
+    })),
+    events: [
+      ["reported.door", 6.6, { label: ARABIC_NAME }],
+      ["reported.door", 6.61],
+      ["stream.interrupted", 9.75],
+      ["stream.live", 10],
+      ["camera.offline", 17.2],
+      ["reported.bell", 18.55, { label: LONG_NAME }],
+    ].map(([type, hours, more], n) =>
+      event(100 + n, type, id, { at: recordedTime(hours), ...more }),
+    ),
+    has_more_events: false,
+  };
+}
+
+/** Returns the activity of a recorded day: slow changes, with a few peaks. */
+function activity() {
+  const hours = RECORDED.flatMap(([from, to]) =>
+    Array.from({ length: Math.ceil((to - from) * 10) }, (_, n) => from + n / 10),
+  );
+  return {
+    parts: hours.map((hour) => ({
+      from: recordedTime(hour),
+      to: recordedTime(hour + 0.1),
+      bits_per_second: Math.round(2e6 + 1e6 * Math.sin(hour) + (hour % 3 < 0.3 ? 2e6 : 0)),
+      event: false,
+    })),
+  };
+}
+
+/** The cameras with recordings. */
+const RECORDED_IDS = ids.slice(0, 5);
+const SHARES = {
+  shares: [
+    ["insurance", null],
+    [LONG_NAME, recordedTime(30)],
+  ].map(([label, last_seen], n) => ({
+    share_id: `share-${n}`,
+    label,
+    made_by: "boss",
+    from: recordedTime(6.5),
+    to: recordedTime(7),
+    created_at: recordedTime(24),
+    expires_at: recordedTime(24 * 8),
+    last_seen,
+  })),
+};
+
+async function pretendRecordings(page) {
+  const json = (path, body) => page.route(path, (route) => route.fulfill({ json: body }));
+  await json("**/api/caller", { name: null, role: "admin", rights: ["live", "recordings"] });
+  await json("**/api/recordings", {
+    streams: RECORDED_IDS.flatMap((id) =>
+      [id, `${id}~sub`].map((stream) => ({
+        id: stream,
+        camera: id,
+        from: recordedTime(1),
+        to: recordedTime(24),
+      })),
+    ),
+  });
+  await json("**/api/recordings/storage", {
+    directories: [
+      {
+        path: "/srv/recordings",
+        is_usable: true,
+        free_bytes: 1.2e12,
+        disk_bytes: 4e12,
+        problem: null,
+      },
+      {
+        path: "/mnt/second-disk/recordings",
+        is_usable: false,
+        free_bytes: null,
+        disk_bytes: null,
+        problem: "the marker file is missing",
+      },
+    ],
+    bytes: 9.1e11,
+    bytes_per_day: 4.3e10,
+    full_in_days: 27,
+    cameras: ids.slice(0, 3).map((camera, n) => ({
+      camera,
+      is_known: n < 2,
+      bytes: 3e11 / (n + 1),
+      days: [{ day: "2024-11-21", bytes: 4e10 }],
+    })),
+  });
+  await json("**/api/recordings/*/shares", SHARES);
+  await json("**/api/cameras/*/recording", { streams: [{ profile: "main", state: "recording" }] });
+  await page.route("**/recordings/*/timeline.json*", (route) => {
+    const [, id] = /recordings\/([^/]+)\//.exec(route.request().url());
+    return route.fulfill({ json: timeline(id) });
+  });
+  await json("**/recordings/*/activity.json*", activity());
+  // The pictures never arrive, so the page always shows that it waits for them.
+  await page.route(/\/recordings\/[^/]+\/.*\.(m3u8|jpg)/, () => undefined);
+}
+
 /**
  * Replaces what changes with time: streams, sessions, events, key figures, and the results of starts and of a search.
  */
 export async function pretend(page) {
   const json = (path, body) => page.route(path, (route) => route.fulfill({ json: body }));
+  await pretendRecordings(page);
   await json("**/api/streams", { streams: STREAMS });
   await json("**/api/health", HEALTH);
   await json("**/api/events?*", { events: EVENTS, next: "cursor", last_event_id: 9 });

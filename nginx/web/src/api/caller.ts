@@ -35,6 +35,11 @@ export function hasRole(role: Role): boolean {
   return caller.value !== null && RANK[caller.value.role] >= RANK[role];
 }
 
+/** Returns whether the caller has a right, such as `recordings`. */
+export function hasRight(right: string): boolean {
+  return caller.value?.rights.includes(right) ?? false;
+}
+
 /**
  * Requests the caller from the service, and sets `access`. Repeats a failed request after a pause, unless the
  * service has rejected the key or refuses this browser.

@@ -126,8 +126,8 @@ export function follow(path: string, lastId: string, ended: AbortSignal): Promis
   });
 }
 
-export async function get<T>(path: string): Promise<T> {
-  return (await send("GET", path)).json();
+export async function get<T>(path: string, patience?: Patience): Promise<T> {
+  return (await send("GET", path, patience)).json();
 }
 
 /**

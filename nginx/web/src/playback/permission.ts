@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 
 import { addressOf } from "../api/address";
-import { caller } from "../api/caller";
+import { caller, hasRight } from "../api/caller";
 import { readCamera } from "../api/cameras";
 import { post, remove } from "../api/client";
 import { Problem } from "../api/problem";
@@ -22,13 +22,15 @@ const RETRY_MS = 3000;
 const LEAVE_MS = 2000;
 /** The API's limit of cameras in a session. */
 const MAX_CAMERAS = 100;
-/** The path of a media file, with or without a token. */
-const MEDIA = /\/(?:streams|play\/[^/]+)\/([^/]+)\/([^/]+)$/;
+/** The path of a media file of a live stream or of recordings, with or without a token. */
+const MEDIA = /\/(streams|recordings|play\/[^/]+)\/([^/]+)\/(recordings\/)?([^/]+)$/;
 
 interface Permission {
   id: string;
   token: string;
   cameras: string[];
+  /** Whether the session permits watching recordings. */
+  hasRecordings: boolean;
   /** The end of the session by this computer's clock, which may differ from the server's clock. */
   until: number;
   renewAt: number;
@@ -62,6 +64,7 @@ function covers(ids: Iterable<string>): boolean {
   return (
     current !== null &&
     current.until > Date.now() &&
+    (current.hasRecordings || !hasRight("recordings")) &&
     [...ids].every((id) => current?.cameras.includes(id))
   );
 }
@@ -156,6 +159,7 @@ async function begin(): Promise<void> {
     id,
     token,
     cameras: made.cameras,
+    hasRecordings: made.rights.includes("recordings"),
     until: now + time,
     renewAt: now + time * RENEW_AT,
   };
@@ -176,6 +180,7 @@ async function createSession(cameras: string[]): Promise<NewSession> {
       user: viewerName(),
       cameras,
       ttl_seconds: TTL_SECONDS,
+      ...(hasRight("recordings") && { rights: ["recordings"] }),
     });
   } catch (error) {
     const isOneGone = error instanceof Problem && (error.status === 404 || error.status === 403);
@@ -229,9 +234,11 @@ export function withToken(url: string): string {
   }
   const { token } = current;
   const { origin, pathname, search } = new URL(url);
-  return (
-    origin + pathname.replace(MEDIA, (_, key, file) => `/play/${token}/${key}/${file}`) + search
-  );
+  const path = pathname.replace(MEDIA, (_, area, key, folder, file) => {
+    const isRecorded = area === "recordings" || folder;
+    return `/play/${token}/${key}/${isRecorded ? "recordings/" : ""}${file}`;
+  });
+  return origin + path + search;
 }
 
 /** Returns the absolute URL of a camera's playlist for another player. Creates a session if one is needed. */

@@ -36,15 +36,17 @@ export function Field({ label, value, onInput, type = "text", ...more }: FieldPr
 
 interface SelectProps {
   label: string;
+  /** Whether only screen readers get the label. */
+  isLabelHidden?: boolean;
   value: string;
   options: [string, string][];
   onChange: (value: string) => void;
 }
 
-export function Select({ label, value, options, onChange }: SelectProps) {
+export function Select({ label, isLabelHidden, value, options, onChange }: SelectProps) {
   return (
     <label class="field">
-      <span>{label}</span>
+      <span class={isLabelHidden ? "unseen" : ""}>{label}</span>
       <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
         {options.map(([option, text]) => (
           <option key={option} value={option}>

@@ -43,6 +43,17 @@ const PATHS = {
   first: "M6 6v12M18 6l-6 6 6 6",
   last: "M18 6v12M6 6l6 6-6 6",
   refresh: "M19 8a8 8 0 1 0 1 6M20 4v5h-5",
+  history: "M5 8a8 8 0 1 1-1 6M4 4v5h5M12 8v4.500l3 2",
+  lock: "M6 11h12v9H6zM8.500 11V8a3.500 3.500 0 0 1 7 0v3",
+  span: "M5 5v14M19 5v14M5 12h14M8 9l-3 3 3 3M16 9l3 3-3 3",
+  earlier: "M5 8a8 8 0 1 1-1 6M4 4v5h5",
+  later: "M19 8a8 8 0 1 0 1 6M20 4v5h-5",
+  frame_back: "M15 6l-6 6 6 6M18 6v12",
+  frame_on: "M9 6l6 6-6 6M6 6v12",
+  minus: "M5 12h14",
+  help: "M12 3.500a8.500 8.500 0 1 0 0 17 8.500 8.500 0 0 0 0-17M9.500 9.500a2.500 2.500 0 1 1 3.500 2.300c-.7.3-1 .8-1 1.700M12 16.500h.01",
+  record: "M12 5a7 7 0 1 0 0 14 7 7 0 0 0 0-14M12 10a2 2 0 1 0 0 4 2 2 0 0 0 0-4",
+  disk: "M4 6c0-3 16-3 16 0v12c0 3-16 3-16 0zM4 6c0 3 16 3 16 0M4 12c0 3 16 3 16 0",
 } as const;
 
 export type IconName = keyof typeof PATHS;

@@ -1,7 +1,15 @@
 // The current view with its parameters, kept in the part of the page's address after #.
 import { signal } from "@preact/signals";
 
-export type View = "wall" | "cameras" | "discovery" | "events" | "status";
+export type View =
+  | "wall"
+  | "cameras"
+  | "discovery"
+  | "recordings"
+  | "events"
+  | "status"
+  /** Recordings that are shared by a link. */
+  | "shared";
 
 interface Place {
   view: View;
@@ -10,7 +18,7 @@ interface Place {
 
 /** Valid ids of cameras. Invalid ids in an address are ignored. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
-const VIEWS: View[] = ["cameras", "discovery", "events", "status"];
+const VIEWS: View[] = ["cameras", "discovery", "recordings", "events", "status", "shared"];
 
 function read(): Place {
   const [path = "", query = ""] = location.hash.replace(/^#\/?/, "").split("?");
@@ -48,7 +56,12 @@ addEventListener("hashchange", update);
 
 /** Returns the address of the wall with one camera. */
 export function watchAddress(id: string): string {
-  return `#/?cameras=${encodeURIComponent(id)}`;
+  return wallOf([id]);
+}
+
+/** Returns the address of the wall with these cameras. */
+export function wallOf(ids: string[]): string {
+  return `#/?cameras=${ids.map(encodeURIComponent).join(",")}`;
 }
 
 /**
@@ -58,6 +71,15 @@ export function watchAddress(id: string): string {
 export function editAddress(id: string, returnTo: "list" | "wall" = "list"): string {
   const from = returnTo === "wall" ? "&from=wall" : "";
   return `#/cameras?edit=${encodeURIComponent(id)}${from}`;
+}
+
+/**
+ * Returns the address of the recordings of cameras, at a date in Unix milliseconds; without a date, at the end of the
+ * recordings.
+ */
+export function recordingsAddress(cameras: string[], at?: number): string {
+  const time = at === undefined ? "" : `&at=${new Date(at).toISOString()}`;
+  return `#/recordings?cameras=${cameras.map(encodeURIComponent).join(",")}${time}`;
 }
 
 /** Changes the page's address, with or without a new entry in the browser's history. */

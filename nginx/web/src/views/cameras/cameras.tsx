@@ -1,7 +1,7 @@
 // The view of all cameras: search, add, change, delete, import and export.
 import { useCallback, useEffect, useState } from "preact/hooks";
 
-import { hasRole } from "../../api/caller";
+import { hasRight, hasRole } from "../../api/caller";
 import { listCameras, readCamera } from "../../api/cameras";
 import { cameraChanges } from "../../api/changes";
 import { getFile, LONG_MS, remove } from "../../api/client";
@@ -17,7 +17,15 @@ import { dateTime, plural, t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Confirm, Empty, Pager } from "../../ui/parts";
-import { editAddress, go, isId, lastWall, place, watchAddress } from "../../ui/place";
+import {
+  editAddress,
+  go,
+  isId,
+  lastWall,
+  place,
+  recordingsAddress,
+  watchAddress,
+} from "../../ui/place";
 import { Badge } from "../badge";
 import { type Condition, conditionOf, factsOfStream } from "../condition";
 import { ErrorAlert, report } from "../error";
@@ -201,6 +209,16 @@ function Row({ camera, onDelete }: { camera: Camera; onDelete: () => void }) {
           <Icon name="play" />
           {t("cameras.watch")}
         </a>
+        {hasRight("recordings") && (
+          <a
+            class="icon-button"
+            href={recordingsAddress([id])}
+            aria-label={t("recordings.open", { name })}
+            title={t("recordings.open", { name })}
+          >
+            <Icon name="history" />
+          </a>
+        )}
         {hasRole("user") && (
           <a
             class="icon-button"

@@ -4,13 +4,14 @@ import { useState } from "preact/hooks";
 import { cameraChanges } from "../../api/changes";
 import { LONG_MS, put } from "../../api/client";
 import { Problem } from "../../api/problem";
-import type { Camera } from "../../api/types";
+import type { Camera, RecordingOptions } from "../../api/types";
 import { t } from "../../ui/i18n";
 import { Dialog } from "../../ui/parts";
 import { CertificateQuestion } from "../certificate";
 import { ErrorAlert } from "../error";
 import { add } from "./add";
 import { type Fields, fieldsOf, inputOf, type SourceKind } from "./input";
+import { RecordingSection } from "./recording";
 import { AddressSection, AdvancedSection, FormField, LinkSection } from "./sections";
 import { TestResult, useTest } from "./test";
 
@@ -28,6 +29,7 @@ const KINDS: SourceKind[] = ["address", "link"];
 export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   const [initial] = useState<Fields>(() => ({ ...fieldsOf(camera), ...preset }));
   const [fields, setFields] = useState(initial);
+  const [recording, setRecording] = useState<RecordingOptions | null>(camera?.recording ?? null);
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   /** Whether the user wants to watch the camera after it is saved. */
@@ -57,9 +59,15 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     setWatching(watches);
     const confirmed = { ...fields, onvif_certificate: certificate };
     try {
+      // A new camera without this option gets the default of the service, and a known camera keeps its option.
+      const more = recording ? { recording } : {};
       const saved = camera
-        ? await put<Camera>(`cameras/${camera.id}`, inputOf(confirmed, camera), { within: LONG_MS })
-        : await add(confirmed);
+        ? await put<Camera>(
+            `cameras/${camera.id}`,
+            { ...inputOf(confirmed, camera), ...more },
+            { within: LONG_MS },
+          )
+        : await add(confirmed, more);
       cameraChanges.value += 1;
       onSaved(saved, watches);
     } catch (cause) {
@@ -80,7 +88,9 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   return (
     <Dialog
       title={camera ? t("form.edit", { name: camera.name }) : t("camera.add")}
-      isChanged={JSON.stringify(fields) !== JSON.stringify(initial)}
+      isChanged={
+        JSON.stringify([fields, recording]) !== JSON.stringify([initial, camera?.recording ?? null])
+      }
       onClose={onClose}
     >
       <form class="form" onSubmit={submit}>
@@ -105,6 +115,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
         </fieldset>
         {fields.kind === "address" ? <AddressSection {...form} /> : <LinkSection {...form} />}
         <p class="hint">{t("form.sub_hint")}</p>
+        <RecordingSection value={recording} onChange={setRecording} />
         <AdvancedSection {...form} />
         <TestResult result={test.result} />
         {question ? (

@@ -1,7 +1,7 @@
 // The view of events: a list with filters, which shows further events as they happen.
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
-import { hasRole } from "../../api/caller";
+import { hasRight, hasRole } from "../../api/caller";
 import { listCameras } from "../../api/cameras";
 import {
   type EventFilter,
@@ -19,7 +19,7 @@ import { dateTimeSeconds, plural, t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Empty } from "../../ui/parts";
-import { go, isId, place, watchAddress } from "../../ui/place";
+import { go, isId, place, recordingsAddress, watchAddress } from "../../ui/place";
 import { ErrorAlert, report } from "../error";
 import { merge } from "./merge";
 import { failureOfEvent, noteOf, TYPES, typeText } from "./texts";
@@ -308,6 +308,16 @@ function Row({
       <time class="nowrap quiet" dateTime={at}>
         {dateTimeSeconds(at)}
       </time>
+      {camera && hasRight("recordings") && (
+        <a
+          class="icon-button"
+          href={recordingsAddress([camera], Date.parse(at))}
+          aria-label={t("recordings.open_event", { title })}
+          title={t("recordings.open_event", { title })}
+        >
+          <Icon name="history" />
+        </a>
+      )}
       {!seen && onSeen && (
         <IconButton
           icon="check"

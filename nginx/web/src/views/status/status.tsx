@@ -1,4 +1,5 @@
 // The view of the service's state: key figures, active streams and playback sessions.
+import { hasRole } from "../../api/caller";
 import { get } from "../../api/client";
 import { useReading } from "../../api/reading";
 import { isReachable, streams, useStreams } from "../../api/streams";
@@ -6,6 +7,7 @@ import type { Health, Stream } from "../../api/types";
 import { bitRate, duration, number, t } from "../../ui/i18n";
 import { Alert } from "../../ui/parts";
 import { Sessions } from "./sessions";
+import { RecordingsUsage } from "./storage";
 import { Streams } from "./streams";
 
 const EVERY_MS = 5000;
@@ -24,6 +26,7 @@ export function Status() {
       <Summary health={health.value} />
       <Streams />
       <Sessions />
+      {hasRole("admin") && <RecordingsUsage />}
     </div>
   );
 }

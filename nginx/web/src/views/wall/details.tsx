@@ -2,7 +2,7 @@
 import { type ComponentChildren, Fragment } from "preact";
 import { useState } from "preact/hooks";
 
-import { hasRole } from "../../api/caller";
+import { hasRight, hasRole } from "../../api/caller";
 import { explain } from "../../api/explanation";
 import type { Coded } from "../../api/problem";
 import { streamKey } from "../../api/stream-key";
@@ -15,7 +15,7 @@ import { bitRate, duration, number, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Dialog } from "../../ui/parts";
-import { editAddress } from "../../ui/place";
+import { editAddress, recordingsAddress } from "../../ui/place";
 import { Badge } from "../badge";
 import type { Condition } from "../condition";
 import { report } from "../error";
@@ -94,6 +94,14 @@ export function Details(props: DetailsProps) {
             <a href={editAddress(camera.id, "wall")}>
               <Icon name="edit" />
               {t("camera.edit")}
+            </a>
+          </li>
+        )}
+        {exists && hasRight("recordings") && (
+          <li>
+            <a href={recordingsAddress([camera.id])}>
+              <Icon name="history" />
+              {t("nav.recordings")}
             </a>
           </li>
         )}

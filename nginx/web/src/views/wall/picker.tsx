@@ -19,6 +19,8 @@ interface PickerProps {
   shown: WallCamera[];
   /** The ids of the selected cameras; null for all cameras. */
   ids: string[] | null;
+  /** The largest number of cameras that can be selected; without it, any number, or all cameras. */
+  max?: number;
   onSelect: (ids: string[] | null) => void;
   onClose: () => void;
 }
@@ -34,7 +36,7 @@ function moved<T>(list: T[], from: number, to: number): T[] {
   return result;
 }
 
-export function Picker({ shown, ids, onSelect, onClose }: PickerProps) {
+export function Picker({ shown, ids, max, onSelect, onClose }: PickerProps) {
   const [selected, setSelected] = useState<string[]>(ids ?? []);
   const [search, setSearch] = useState("");
   const [names, setNames] = useState(() => namesOf(shown));
@@ -75,6 +77,7 @@ export function Picker({ shown, ids, onSelect, onClose }: PickerProps) {
                   <input
                     type="checkbox"
                     checked={selected.includes(id)}
+                    disabled={!selected.includes(id) && selected.length >= (max ?? Infinity)}
                     onChange={() => toggle(id)}
                   />
                   <span class="choice-text">
@@ -121,9 +124,11 @@ export function Picker({ shown, ids, onSelect, onClose }: PickerProps) {
         </section>
       </div>
       <div class="actions">
-        <button type="button" onClick={() => onSelect(null)}>
-          {t("picker.all")}
-        </button>
+        {max === undefined && (
+          <button type="button" onClick={() => onSelect(null)}>
+            {t("picker.all")}
+          </button>
+        )}
         <button
           type="button"
           class="primary"

@@ -1,13 +1,14 @@
 // The wall: live video of several cameras side by side, or of one camera.
 import { useEffect, useRef, useState } from "preact/hooks";
 
-import { hasRole } from "../../api/caller";
+import { hasRight, hasRole } from "../../api/caller";
 import { isReachable, useStreams } from "../../api/streams";
 import { copyText, fillScreen } from "../../ui/browser";
 import { t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Alert, Empty, Pager } from "../../ui/parts";
+import { recordingsAddress } from "../../ui/place";
 import { ErrorText } from "../error";
 import { useKeys } from "./keys";
 import { capacity, change, FEW_TILES, GRIDS, type Grid, layout, shape } from "./layout";
@@ -87,6 +88,7 @@ export function Wall() {
           grid={now.grid}
           page={now.page}
           pages={pages}
+          ids={tiles.map(({ id }) => id)}
           onPick={() => setPicking(true)}
           wall={wall}
         />
@@ -131,7 +133,28 @@ export function Wall() {
   );
 }
 
+/** The largest number of cameras whose recordings are shown in step. */
+const MAX_RECORDED = 9;
+
+/** A link to the recordings of these cameras; nothing if the caller is not permitted to watch recordings. */
+function RecordingsLink({ ids, label }: { ids: string[]; label: string }) {
+  if (!hasRight("recordings") || ids.length === 0) {
+    return null;
+  }
+  return (
+    <a
+      class="icon-button"
+      href={recordingsAddress(ids.slice(0, MAX_RECORDED))}
+      aria-label={label}
+      title={label}
+    >
+      <Icon name="history" />
+    </a>
+  );
+}
+
 interface WallBarProps {
+  ids: string[];
   grid: Grid;
   page: number;
   pages: number;
@@ -139,7 +162,7 @@ interface WallBarProps {
   wall: { current: HTMLElement | null };
 }
 
-function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
+function WallBar({ ids, grid, page, pages, onPick, wall }: WallBarProps) {
   const share = async () => {
     const isDone = await copyText(location.href);
     notify(isDone ? t("wall.link_copied") : location.href, !isDone);
@@ -166,6 +189,7 @@ function WallBar({ grid, page, pages, onPick, wall }: WallBarProps) {
         <Icon name="list" />
         <span class="words">{t("wall.choose")}</span>
       </button>
+      <RecordingsLink ids={ids} label={t("recordings.open_wall")} />
       <IconButton icon="link" label={t("wall.share")} onClick={share} />
       {document.fullscreenEnabled && (
         <IconButton
@@ -204,6 +228,7 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
         {name}
       </strong>
       <span class="gap" />
+      <RecordingsLink ids={[open]} label={t("recordings.open", { name })} />
       {ids.length > 1 && (
         <IconButton icon="previous" label={t("wall.previous")} onClick={() => step(-1)} />
       )}

@@ -1,0 +1,256 @@
+// Plays one playlist of recordings in a video element.
+import Hls, { type ErrorData, type HlsConfig, type LevelDetails } from "hls.js/dist/hls.min.mjs";
+
+import { Problem } from "../../api/problem";
+import { isUnplayable, MediaErrors, problemOfMedia } from "../../player/transports/hls-errors";
+import type { Source } from "./source";
+import { dateAt, endDate, type Place, placeOf, type Segment } from "./wall-clock";
+
+/** Seconds of video that are kept behind the position, so that short steps back need no request. */
+const BACK_BUFFER = 60;
+/** Milliseconds to wait for the picture of a position. */
+const PICTURE_MS = 15_000;
+/** Milliseconds after a seek after which no further picture is expected. */
+const SAME_PICTURE_MS = 250;
+/** The length of a frame in seconds, until it is known. */
+const USUAL_FRAME = 1 / 25;
+/** The longest time in seconds between two frames that one step crosses. */
+const LONGEST_FRAME = 2;
+
+/** Settings of hls.js for recordings. Each request gets the current token. */
+export function settingsFor(source: Source): Partial<HlsConfig> {
+  return {
+    autoStartLoad: false,
+    // The content security policy permits no worker, and fragmented MP4 need not be converted.
+    enableWorker: false,
+    xhrSetup: (xhr, address) => xhr.open("GET", source.current(address), true),
+    backBufferLength: BACK_BUFFER,
+    // Recordings have no captions.
+    enableWebVTT: false,
+    enableCEA708Captions: false,
+  };
+}
+
+export class PlaylistPlayer {
+  readonly video = document.createElement("video");
+  /** Called when the playlist cannot be played any further. */
+  onFailure: (error: Problem) => void = () => undefined;
+  /** The time of the picture that is shown, as a position. */
+  #pictureAt = 0;
+  #frame = USUAL_FRAME;
+  #details: LevelDetails | null = null;
+  #hls: Hls;
+  #refused: (error: Problem) => void = () => undefined;
+  #mediaErrors = new MediaErrors();
+  /** Counts the playlists that were opened. */
+  #opens = 0;
+  #isOver = false;
+
+  constructor(private readonly source: Source) {
+    const { video } = this;
+    video.muted = true;
+    video.playsInline = true;
+    video.disableRemotePlayback = true;
+    this.#hls = new Hls(settingsFor(source));
+    this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => (this.#details = details));
+    this.#hls.on(Hls.Events.ERROR, (_, error) => this.#onError(error));
+    this.#hls.attachMedia(video);
+    this.#watchPictures();
+  }
+
+  get segments(): readonly Segment[] {
+    return this.#details?.fragments ?? [];
+  }
+
+  /** Whether the playlist is still being written. */
+  get isGrowing(): boolean {
+    return this.#details?.live ?? false;
+  }
+
+  /** The date of the end of the playlist; null before it is loaded. */
+  get end(): number | null {
+    return endDate(this.segments);
+  }
+
+  /** The date of the position; null before the playlist is loaded. */
+  get date(): number | null {
+    return dateAt(this.segments, this.video.currentTime);
+  }
+
+  /** Whether the video has a picture and can continue. */
+  get isReady(): boolean {
+    return this.video.readyState >= 3 && !this.video.seeking;
+  }
+
+  /** Returns the place of a date in this playlist; null if the playlist does not contain the date. */
+  placeOf(date: number): Place | null {
+    return placeOf(this.segments, date);
+  }
+
+  /**
+   * Opens a playlist at a date, or at the first recording after it. Resolves when the picture is shown. Rejects with a
+   * Problem.
+   */
+  async open(address: string, date: number): Promise<Place> {
+    const hls = this.#hls;
+    // If another playlist is being opened, that fails.
+    this.#refused(new Problem(0, "interrupted"));
+    this.#opens += 1;
+    const open = this.#opens;
+    this.#details = null;
+    const details = await new Promise<LevelDetails>((resolve, reject) => {
+      this.#refused = reject;
+      hls.once(Hls.Events.LEVEL_LOADED, (_, data) => resolve(data.details));
+      hls.loadSource(address);
+    });
+    if (this.#isOver || open !== this.#opens) {
+      throw new Problem(0, "interrupted");
+    }
+    this.#details = details;
+    const first = details.fragments[0];
+    const place = placeOf(details.fragments, date) ?? {
+      position: first?.start ?? 0,
+      date: first?.programDateTime ?? date,
+    };
+    const shown = this.#pictureOf(place.position);
+    hls.startLoad(place.position);
+    await shown;
+    return place;
+  }
+
+  /** Seeks to a position. Resolves when its picture is shown. */
+  async seek(position: number): Promise<void> {
+    const shown = this.#pictureOf(position);
+    this.video.currentTime = position;
+    await shown;
+  }
+
+  /** Shows the next frame, or the previous one. Returns false if the playlist has no such frame. */
+  async step(direction: 1 | -1): Promise<boolean> {
+    this.video.pause();
+    const before = this.#pictureAt;
+    // The frame before another one is shown just before that one begins.
+    let distance = direction > 0 ? this.#frame * 1.1 : -0.001;
+    while (Math.abs(distance) < LONGEST_FRAME) {
+      const target = before + distance;
+      const last = this.segments.at(-1);
+      if (target < 0 || !last || target >= last.start + last.duration) {
+        return false;
+      }
+      await this.seek(target);
+      await this.#newPicture(before);
+      if (Math.abs(this.#pictureAt - before) > 0.0005) {
+        this.#frame = Math.abs(this.#pictureAt - before);
+        return true;
+      }
+      distance *= 1.5;
+    }
+    return false;
+  }
+
+  /** Stops loading. The player can open another playlist. */
+  rest(): void {
+    this.video.pause();
+    this.#hls.stopLoad();
+  }
+
+  destroy(): void {
+    this.#isOver = true;
+    this.#hls.destroy();
+    this.video.remove();
+  }
+
+  /** Resolves when the picture of a position is shown. Must be called before the video seeks. */
+  #pictureOf(position: number): Promise<void> {
+    const { video } = this;
+    return new Promise((resolve, reject) => {
+      const ended = new AbortController();
+      const settle = (action: () => void) => {
+        clearTimeout(timer);
+        ended.abort();
+        action();
+      };
+      const timer = setTimeout(
+        () => settle(() => reject(new Problem(0, "interrupted"))),
+        PICTURE_MS,
+      );
+      this.#refused = (error) => settle(() => reject(error));
+      let isShown = false;
+      const check = () => {
+        if (isShown && !video.seeking) {
+          settle(resolve);
+        }
+      };
+      const onPicture = (_: number, { mediaTime }: VideoFrameCallbackMetadata) => {
+        const age = position - mediaTime;
+        isShown = age > -0.001 && age < Math.max(1.5 * this.#frame, 0.05);
+        check();
+        if (!ended.signal.aborted) {
+          video.requestVideoFrameCallback(onPicture);
+        }
+      };
+      if ("requestVideoFrameCallback" in video) {
+        video.requestVideoFrameCallback(onPicture);
+      }
+      const onSeeked = () => {
+        check();
+        // If the picture is the one that is shown already, the browser may present no further one.
+        setTimeout(() => settle(resolve), SAME_PICTURE_MS);
+      };
+      (video as HTMLVideoElement).addEventListener("seeked", onSeeked, { signal: ended.signal });
+      if (position === 0) {
+        // Without a seek, the first picture is shown when there is data.
+        (video as HTMLVideoElement).addEventListener("loadeddata", onSeeked, {
+          signal: ended.signal,
+        });
+      }
+    });
+  }
+
+  /** Waits for a picture other than that of the time `before`, but not longer than the browser needs for one. */
+  async #newPicture(before: number): Promise<void> {
+    const until = performance.now() + SAME_PICTURE_MS;
+    while (this.#pictureAt === before && performance.now() < until) {
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  }
+
+  #watchPictures(): void {
+    const { video } = this;
+    if (!("requestVideoFrameCallback" in video)) {
+      return;
+    }
+    let [lastTime, lastCount] = [0, 0];
+    const note = (_: number, { mediaTime, presentedFrames }: VideoFrameCallbackMetadata) => {
+      const length = mediaTime - lastTime;
+      if (presentedFrames === lastCount + 1 && length > 0.001 && length < 0.5 && !video.seeking) {
+        this.#frame = length;
+      }
+      [lastTime, lastCount] = [mediaTime, presentedFrames];
+      this.#pictureAt = mediaTime;
+      if (!this.#isOver) {
+        video.requestVideoFrameCallback(note);
+      }
+    };
+    video.requestVideoFrameCallback(note);
+  }
+
+  #onError(error: ErrorData): void {
+    const { response, fatal } = error;
+    if (response?.code === 401) {
+      // If the session cannot be replaced, a fatal error follows.
+      this.source.renew().catch(() => undefined);
+    }
+    const isCodec = isUnplayable(error);
+    if (!fatal && !isCodec) {
+      return;
+    }
+    if (!isCodec && this.#mediaErrors.canRecover(error)) {
+      this.#hls.recoverMediaError();
+      return;
+    }
+    const problem = isCodec ? new Problem(0, "codec_unsupported") : problemOfMedia(error);
+    this.#refused(problem);
+    this.onFailure(problem);
+  }
+}

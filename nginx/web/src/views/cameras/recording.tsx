@@ -1,0 +1,235 @@
+// The section of the camera form that decides when the camera is recorded.
+import type {
+  RecordedProfiles,
+  RecordingMode,
+  RecordingOptions,
+  ScheduleEntry,
+  Weekday,
+} from "../../api/types";
+import { Field, Select } from "../../ui/fields";
+import { language, t } from "../../ui/i18n";
+import { Icon, IconButton } from "../../ui/icons";
+
+const MODES: RecordingMode[] = ["off", "continuous", "schedule", "events"];
+const PROFILES: RecordedProfiles[] = ["main", "sub", "both"];
+const WEEKDAYS: Weekday[] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const NEW_ENTRY: ScheduleEntry = { days: WEEKDAYS.slice(0, 5), from: "18:00", to: "07:00" };
+/** The API's defaults for the mode `events`. */
+const NEW_EVENTS = { types: ["reported"], before_seconds: 5, after_seconds: 15 };
+const MAX_DAYS = 36_500;
+
+interface RecordingSectionProps {
+  /** The options; null for a new camera, which gets the default of the service. */
+  value: RecordingOptions | null;
+  onChange: (value: RecordingOptions | null) => void;
+}
+
+export function RecordingSection({ value, onChange }: RecordingSectionProps) {
+  const change = (part: Partial<RecordingOptions>) => onChange({ ...value, ...part });
+  const setMode = (chosen: string) => {
+    if (!chosen) {
+      onChange(null);
+      return;
+    }
+    const isNew = chosen === "schedule" && !value?.schedule?.length;
+    change({
+      mode: chosen as RecordingMode,
+      ...(isNew && {
+        schedule: [NEW_ENTRY],
+        time_zone: value?.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
+      }),
+    });
+  };
+  const modes: [string, string][] = MODES.map((each) => [each, t(`form.recording.${each}`)]);
+  const mode = value?.mode ?? "";
+  return (
+    <fieldset class="part">
+      <legend>{t("form.recording")}</legend>
+      <div class="columns">
+        <Select
+          label={t("form.recording.mode")}
+          value={mode}
+          options={value ? modes : [["", t("form.recording.default")], ...modes]}
+          onChange={setMode}
+        />
+        {value && mode !== "off" && (
+          <Select
+            label={t("form.recording.profile")}
+            value={value.profile ?? "main"}
+            options={PROFILES.map((profile): [string, string] => [
+              profile,
+              t(`form.recording.profile.${profile}`),
+            ])}
+            onChange={(profile) => change({ profile: profile as RecordedProfiles })}
+          />
+        )}
+        {value && mode !== "off" && (
+          <Days
+            name="keep_days"
+            label={t("form.recording.keep_days")}
+            value={value.keep_days ?? null}
+            onChange={(days) => change({ keep_days: days })}
+          />
+        )}
+        {value && mode !== "off" && (
+          <Days
+            name="keep_event_days"
+            label={t("form.recording.keep_event_days")}
+            value={value.keep_event_days ?? null}
+            onChange={(days) => change({ keep_event_days: days })}
+          />
+        )}
+      </div>
+      {value && mode === "schedule" && <Schedule value={value} change={change} />}
+      {value && mode === "events" && <Trigger value={value} change={change} />}
+    </fieldset>
+  );
+}
+
+interface DaysProps {
+  name: string;
+  label: string;
+  value: number | null;
+  onChange: (days: number | null) => void;
+}
+
+/** A field for a number of days; empty for the default of the service. */
+function Days({ name, label, value, onChange }: DaysProps) {
+  return (
+    <Field
+      label={label}
+      name={name}
+      type="number"
+      min={1}
+      max={MAX_DAYS}
+      value={value === null ? "" : String(value)}
+      placeholder={t("form.recording.default")}
+      onInput={(text) => onChange(text ? Number(text) : null)}
+    />
+  );
+}
+
+interface PartProps {
+  value: RecordingOptions;
+  change: (part: Partial<RecordingOptions>) => void;
+}
+
+/** The times of the mode `schedule`. */
+function Schedule({ value, change }: PartProps) {
+  const entries = value.schedule ?? [];
+  const set = (index: number, part: Partial<ScheduleEntry>) =>
+    change({
+      schedule: entries.map((entry, n) => (n === index ? { ...entry, ...part } : entry)),
+    });
+  return (
+    <div class="schedule">
+      {entries.map((entry, n) => (
+        // biome-ignore lint/suspicious/noArrayIndexKey: the entries have no other identity
+        <div key={n} class="schedule-entry">
+          <div class="weekdays">
+            {WEEKDAYS.map((day, index) => (
+              <label key={day}>
+                <input
+                  type="checkbox"
+                  checked={hasDay(entry, day)}
+                  onChange={() => set(n, { days: toggled(entry, day) })}
+                />
+                {weekdayName(index)}
+              </label>
+            ))}
+          </div>
+          <div class="columns">
+            {(["from", "to"] as const).map((edge) => (
+              <Field
+                key={edge}
+                label={t(`events.${edge}`)}
+                name={`schedule_${edge}_${n}`}
+                type="time"
+                required
+                value={entry[edge] === "24:00" ? "00:00" : entry[edge]}
+                onInput={(time) => set(n, { [edge]: time })}
+              />
+            ))}
+            <IconButton
+              icon="trash"
+              label={t("form.recording.remove_time")}
+              disabled={entries.length === 1}
+              onClick={() => change({ schedule: entries.filter((_, index) => index !== n) })}
+            />
+          </div>
+        </div>
+      ))}
+      <div class="columns">
+        <button type="button" onClick={() => change({ schedule: [...entries, NEW_ENTRY] })}>
+          <Icon name="plus" />
+          {t("form.recording.add_time")}
+        </button>
+        <Field
+          label={t("form.recording.time_zone")}
+          name="time_zone"
+          value={value.time_zone ?? ""}
+          placeholder="UTC"
+          onInput={(zone) => change({ time_zone: zone || null })}
+        />
+      </div>
+    </div>
+  );
+}
+
+/** Returns whether an entry has a day. An entry without days has all of them. */
+function hasDay({ days = [] }: ScheduleEntry, day: Weekday): boolean {
+  return days.length === 0 || days.includes(day);
+}
+
+/** Returns the days of an entry after a day was switched on or off. At least one remains. */
+function toggled(entry: ScheduleEntry, day: Weekday): Weekday[] {
+  const next = WEEKDAYS.filter((each) => hasDay(entry, each) !== (each === day));
+  return next.length > 0 ? next : [day];
+}
+
+/** Returns the short name of a weekday, counted from Monday, in the user's language. */
+function weekdayName(index: number): string {
+  // 5 January 2026 was a Monday.
+  return new Date(2026, 0, 5 + index).toLocaleDateString(language.value, { weekday: "short" });
+}
+
+/** The events of the mode `events`. */
+function Trigger({ value, change }: PartProps) {
+  const events = { ...NEW_EVENTS, ...value.events };
+  const set = (part: Partial<typeof events>) => change({ events: { ...events, ...part } });
+  return (
+    <div class="schedule">
+      <div class="columns">
+        <Field
+          label={t("form.recording.types")}
+          name="event_types"
+          required
+          value={events.types.join(", ")}
+          placeholder="reported.door, camera"
+          onInput={(text) => set({ types: text.split(/[\s,]+/).filter(Boolean) })}
+        />
+        <Field
+          label={t("form.recording.before")}
+          name="before_seconds"
+          type="number"
+          required
+          min={0}
+          max={60}
+          value={String(events.before_seconds)}
+          onInput={(text) => set({ before_seconds: Number(text) })}
+        />
+        <Field
+          label={t("form.recording.after")}
+          name="after_seconds"
+          type="number"
+          required
+          min={0}
+          max={600}
+          value={String(events.after_seconds)}
+          onInput={(text) => set({ after_seconds: Number(text) })}
+        />
+      </div>
+      <p class="hint">{t("form.recording.types_hint")}</p>
+    </div>
+  );
+}

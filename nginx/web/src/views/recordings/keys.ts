@@ -1,0 +1,31 @@
+// The keys of the view of recordings. They work wherever the focus is, except in fields and dialogs.
+import { useEffect, useRef } from "preact/hooks";
+
+type KeyActions = Record<string, () => void>;
+
+/** Calls the action of a key that is pressed, such as `arrowleft` or `shift+arrowleft`. */
+export function useKeys(actions: KeyActions): void {
+  const latest = useRef(actions);
+  latest.current = actions;
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const { ctrlKey, metaKey, altKey, shiftKey, key, target, defaultPrevented } = event;
+      const element = target as Element;
+      const isField = element.closest?.("input, select, textarea");
+      const isDialog = document.querySelector("dialog[open]");
+      // Space presses the button that has the focus.
+      const isButton = key === " " && element.closest?.("button, a, summary");
+      if (ctrlKey || metaKey || altKey || defaultPrevented || isField || isDialog || isButton) {
+        return;
+      }
+      const name = key.toLowerCase();
+      const action = latest.current[shiftKey && key.length > 1 ? `shift+${name}` : name];
+      if (action) {
+        event.preventDefault();
+        action();
+      }
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}

@@ -1,0 +1,102 @@
+// Records a camera from now on, for a limited time.
+import { useCallback, useState } from "preact/hooks";
+
+import { useReading } from "../../api/reading";
+import { recordingStatus, recordNow, stopRecordingNow } from "../../api/recordings";
+import { Select } from "../../ui/fields";
+import { duration, t } from "../../ui/i18n";
+import { Icon } from "../../ui/icons";
+import { notify } from "../../ui/notice";
+import { Dialog } from "../../ui/parts";
+import { ErrorAlert } from "../error";
+
+const EVERY_MS = 10_000;
+/** The times for which a camera can be recorded, in minutes. */
+const MINUTES = [1, 5, 15, 60, 6 * 60, 24 * 60];
+
+export function RecordNow({ camera }: { camera: string }) {
+  const read = useCallback(() => recordingStatus(camera), [camera]);
+  const { value, again } = useReading(read, { every: EVERY_MS });
+  const [isOpen, setOpen] = useState(false);
+  const isRecording = value?.streams.some(({ state }) => state === "recording") ?? false;
+  return (
+    <>
+      <button
+        type="button"
+        class={isRecording ? "recording" : ""}
+        aria-label={t(isRecording ? "recordings.recording" : "recordings.record")}
+        onClick={() => setOpen(true)}
+      >
+        <Icon name="record" />
+        <span class="words">{t(isRecording ? "recordings.recording" : "recordings.record")}</span>
+      </button>
+      {isOpen && (
+        <RecordDialog
+          camera={camera}
+          problem={value?.streams.find(({ error }) => error)?.error ?? null}
+          onClose={() => {
+            setOpen(false);
+            again();
+          }}
+        />
+      )}
+    </>
+  );
+}
+
+interface RecordDialogProps {
+  camera: string;
+  /** The reason why nothing can be stored now; null without such a reason. */
+  problem: string | null;
+  onClose: () => void;
+}
+
+function RecordDialog({ camera, problem, onClose }: RecordDialogProps) {
+  const [minutes, setMinutes] = useState("5");
+  const [error, setError] = useState<unknown>(null);
+  const [isBusy, setBusy] = useState(false);
+  const run = async (action: () => Promise<void>, done: string) => {
+    setBusy(true);
+    setError(null);
+    try {
+      await action();
+      notify(done);
+      onClose();
+    } catch (cause) {
+      setError(cause);
+      setBusy(false);
+    }
+  };
+  const start = (event: Event) => {
+    event.preventDefault();
+    void run(() => recordNow(camera, Number(minutes) * 60), t("recordings.record_started"));
+  };
+  return (
+    <Dialog title={t("recordings.record")} onClose={onClose} class="narrow">
+      <form class="form" onSubmit={start}>
+        <p>{t("recordings.record_text")}</p>
+        <Select
+          label={t("recordings.record_for")}
+          value={minutes}
+          options={MINUTES.map((count): [string, string] => [String(count), duration(count * 60)])}
+          onChange={setMinutes}
+        />
+        {problem && <p class="hint">{problem}</p>}
+        <ErrorAlert error={error} />
+        <div class="actions">
+          <button
+            type="button"
+            disabled={isBusy}
+            onClick={() => run(() => stopRecordingNow(camera), t("recordings.record_stopped"))}
+          >
+            {t("recordings.record_stop")}
+          </button>
+          <button type="submit" class="primary" disabled={isBusy}>
+            <Icon name="record" />
+            {t("recordings.record_start")}
+          </button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}

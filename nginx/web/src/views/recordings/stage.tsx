@@ -1,0 +1,93 @@
+// The videos of the recordings, side by side.
+import { useSignalEffect } from "@preact/signals";
+import { useEffect, useRef, useState } from "preact/hooks";
+
+import type { InStep } from "../../playback/recordings/in-step";
+import type { RecordedPlayer } from "../../playback/recordings/recorded-player";
+import { duration, t } from "../../ui/i18n";
+import { ErrorText } from "../error";
+import type { Session } from "./session";
+
+/** The time for which the length of a gap is shown. */
+const JUMP_SHOWN_MS = 4000;
+
+export function Stage({ session }: { session: Session }) {
+  const { cameras, group, boxes } = session;
+  const columns = Math.ceil(Math.sqrt(cameras.length));
+  const rows = Math.ceil(cameras.length / columns);
+  return (
+    <div class="stage" style={{ "--columns": columns, "--rows": rows }}>
+      {cameras.map(({ id, name }, n) => (
+        <figure key={id} class="recorded" data-camera={id} data-stream={session.streams[n]}>
+          <div
+            class="recorded-video"
+            ref={(element) => {
+              boxes[n] = element;
+            }}
+          />
+          <Overlay player={group?.players[n] ?? null} />
+          {cameras.length > 1 && (
+            <figcaption class="tile-label">
+              <span class="tile-name" dir="auto" title={name}>
+                {name}
+              </span>
+            </figcaption>
+          )}
+        </figure>
+      ))}
+      {group && <JumpNote group={group} />}
+    </div>
+  );
+}
+
+/** What a video shows instead of a picture, or in front of it. */
+function Overlay({ player }: { player: RecordedPlayer | null }) {
+  const state = player?.state.value ?? "loading";
+  const [isSlow, setSlow] = useState(false);
+  useEffect(() => {
+    setSlow(false);
+    const timer = state === "loading" ? setTimeout(() => setSlow(true), 400) : undefined;
+    return () => clearTimeout(timer);
+  }, [state]);
+  if (state === "gap") {
+    return <p class="recorded-note veil">{t("recordings.gap")}</p>;
+  }
+  if (state === "end") {
+    return player?.video.value ? (
+      <p class="recorded-note">{t("recordings.end")}</p>
+    ) : (
+      <p class="recorded-note veil">{t("recordings.none_later")}</p>
+    );
+  }
+  if (state === "failed" && player?.problem.value) {
+    return (
+      <p class="recorded-note veil" role="alert">
+        <ErrorText error={player.problem.value} />
+      </p>
+    );
+  }
+  return isSlow && state === "loading" ? (
+    <p class="recorded-note" role="status">
+      <span class="spinner" /> <span class="unseen">{t("recordings.loading")}</span>
+    </p>
+  ) : null;
+}
+
+/** Shows for some seconds how long the gap was that was left out. */
+function JumpNote({ group }: { group: InStep }) {
+  const [seconds, setSeconds] = useState<number | null>(null);
+  const timer = useRef<ReturnType<typeof setTimeout>>();
+  useSignalEffect(() => {
+    const jump = group.jump.value;
+    if (jump) {
+      setSeconds((jump.to - jump.from) / 1000);
+      clearTimeout(timer.current);
+      timer.current = setTimeout(() => setSeconds(null), JUMP_SHOWN_MS);
+    }
+  });
+  return (
+    <p class="jump" role="status">
+      {seconds !== null && <span>{t("recordings.skipped", { n: duration(seconds) })}</span>}
+    </p>
+  );
+}

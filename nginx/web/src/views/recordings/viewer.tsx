@@ -1,0 +1,291 @@
+// The recordings of some cameras: videos, buttons and the time line.
+import { effect } from "@preact/signals";
+import type { ComponentChildren } from "preact";
+import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+
+import type { StoredEvent } from "../../api/types";
+import type { Source } from "../../playback/recordings/source";
+import { Select } from "../../ui/fields";
+import { t } from "../../ui/i18n";
+import { Icon, IconButton } from "../../ui/icons";
+import { ErrorAlert } from "../error";
+import { TYPES, typeText } from "../events/texts";
+import { type Actions, Controls, JUMP_MS } from "./controls";
+import { Days } from "./day-picker";
+import { dayAfter, dayOf } from "./days";
+import { type Footage, useFootage } from "./footage";
+import { useKeys } from "./keys";
+import { hasType } from "./marks";
+import { dayView, lengthOf, moved, showing, type View, zoomed } from "./scale";
+import { Selection } from "./selection";
+import { type RecordedCamera, useSession } from "./session";
+import { Stage } from "./stage";
+import { Track } from "./track";
+
+/** The factor of a zoom button. */
+const ZOOM = 2;
+/** The length of a time that is selected with a button, as a share of the visible time. */
+const SELECTED_SHARE = 0.1;
+/** The longest selected time: the API's limit for exports and share links. */
+const LONGEST_SELECTION = 24 * 3600 * 1000;
+const MINUTE_MS = 60_000;
+
+interface ViewerProps {
+  source: Source;
+  cameras: RecordedCamera[];
+  /** The date that is shown first, and whenever it changes. */
+  at: number;
+  /** The time that a share link permits; null without a limit. */
+  limit: View | null;
+  /** Called with the date when the user has chosen one, or has paused. */
+  onDate: (date: number) => void;
+  /** Elements before and after the choice of the day. */
+  head?: ComponentChildren;
+  tail?: ComponentChildren;
+}
+
+export function Viewer({ source, cameras, at, limit, onDate, head, tail }: ViewerProps) {
+  const session = useSession(source, cameras, at);
+  const { group, streams } = session;
+  const [view, setView] = useState<View>(() => limit ?? dayView(at));
+  const [selection, setSelection] = useState<View | null>(null);
+  const [isSelecting, setSelecting] = useState(false);
+  const [type, setType] = useState("");
+  const [change, setChange] = useState(0);
+  const { streams: footage, error } = useFootage(source, streams, view, change);
+  const range = limit ? ([limit.from, limit.to] as [number, number]) : rangeOf(footage);
+
+  // Shows another date if the address has changed, but not if this view has changed it.
+  const written = useRef(at);
+  useEffect(() => {
+    if (at !== written.current) {
+      written.current = at;
+      setView((before) => showing(before, at));
+      void session.seek(at);
+    }
+  });
+  const note = useCallback(() => {
+    const date = Math.round(group?.date.value ?? 0);
+    if (date > 0 && date !== written.current) {
+      written.current = date;
+      onDate(date);
+      // If nothing was recorded at the chosen date, another one is shown.
+      setView((before) => showing(before, date));
+    }
+  }, [group, onDate]);
+  useEffect(
+    () =>
+      group
+        ? effect(() => {
+            if (!group.isPlaying.value && !group.isSeeking.value) {
+              // Not now, because the address must not depend on signals that this effect would then observe.
+              queueMicrotask(note);
+            }
+          })
+        : undefined,
+    [group, note],
+  );
+  // While recordings play, the view follows.
+  useEffect(
+    () =>
+      group
+        ? effect(() => {
+            const date = group.date.value;
+            if (group.isPlaying.value && date > 0) {
+              setView((before) => showing(before, date));
+            }
+          })
+        : undefined,
+    [group],
+  );
+
+  const seek = (date: number) => {
+    setView((before) => showing(before, date));
+    void session.seek(date);
+  };
+  const now = () => group?.date.peek() ?? at;
+  const actions: Actions = {
+    toggle: () => (group?.isPlaying.value ? group.pause() : group?.play()),
+    jump: (by) => seek(now() + by),
+    step: (direction) => void group?.step(direction),
+  };
+  const eventsOf = (stream: string) =>
+    (footage?.get(stream)?.events ?? []).filter((event) => hasType(event, type));
+  const allEvents = streams.flatMap(eventsOf).sort((a, b) => a.at.localeCompare(b.at));
+  const toEvent = (direction: 1 | -1) => {
+    const found = nextEvent(allEvents, now(), direction);
+    if (found !== null) {
+      seek(found);
+    }
+  };
+  const select = (next: View) =>
+    setSelection({
+      from: Math.round(next.from),
+      to: Math.round(Math.min(next.to, next.from + LONGEST_SELECTION)),
+    });
+  const toggleSelecting = () => {
+    const half = (lengthOf(view) * SELECTED_SHARE) / 2;
+    const middle = Math.min(Math.max(now(), view.from + half), view.to - half);
+    setSelecting(!isSelecting);
+    if (!isSelecting && !selection) {
+      select({ from: middle - half, to: middle + half });
+    } else if (isSelecting) {
+      setSelection(null);
+    }
+  };
+  const setEdge = (edge: "from" | "to") => {
+    const date = now();
+    const before = selection ?? { from: date, to: date + MINUTE_MS };
+    const next = { ...before, [edge]: date };
+    setSelecting(true);
+    select(
+      next.from < next.to
+        ? next
+        : {
+            from: date - (edge === "to" ? MINUTE_MS : 0),
+            to: date + (edge === "to" ? 0 : MINUTE_MS),
+          },
+    );
+  };
+  const zoom = (factor: number) => {
+    const date = now();
+    const isVisible = date >= view.from && date <= view.to;
+    setView(zoomed(view, factor, isVisible ? date : (view.from + view.to) / 2));
+  };
+  const end = () => range && seek(Math.max(range[0], range[1] - 2000));
+  useKeys({
+    " ": actions.toggle,
+    k: actions.toggle,
+    j: () => actions.jump(-JUMP_MS),
+    l: () => actions.jump(JUMP_MS),
+    arrowleft: () => actions.jump(-JUMP_MS / 10),
+    arrowright: () => actions.jump(JUMP_MS / 10),
+    "shift+arrowleft": () => actions.jump(-MINUTE_MS),
+    "shift+arrowright": () => actions.jump(MINUTE_MS),
+    ",": () => actions.step(-1),
+    ".": () => actions.step(1),
+    home: () => seek(limit?.from ?? dayOf(now())),
+    end: () => (now() < dayOf(range?.[1] ?? 0) ? seek(dayAfter(now()) - 2000) : end()),
+    "+": () => zoom(1 / ZOOM),
+    "-": () => zoom(ZOOM),
+    i: () => setEdge("from"),
+    o: () => setEdge("to"),
+    "[": () => toEvent(-1),
+    "]": () => toEvent(1),
+    escape: () => {
+      setSelecting(false);
+      setSelection(null);
+    },
+  });
+
+  const types: [string, string][] = [
+    ["", t("recordings.all_events")],
+    ...TYPES.map((each): [string, string] => [each, typeText(each)]),
+  ];
+  return (
+    <div class="recordings">
+      <div class="bar">
+        {head}
+        {!limit && (
+          <Days
+            session={session}
+            range={range}
+            onDay={(day) => {
+              setView(dayView(day));
+              void session.seek(day);
+            }}
+          />
+        )}
+        <span class="gap" />
+        {tail}
+      </div>
+      <Stage session={session} />
+      <Controls session={session} actions={actions} />
+      <ErrorAlert error={error} />
+      <Track
+        session={session}
+        view={view}
+        footage={footage}
+        events={eventsOf}
+        selection={selection}
+        isSelecting={isSelecting}
+        onView={setView}
+        onSelect={select}
+      />
+      <div class="bar">
+        <IconButton
+          icon="previous"
+          label={t("recordings.earlier")}
+          onClick={() => setView(moved(view, -lengthOf(view) / 2))}
+        />
+        <IconButton icon="minus" label={t("recordings.zoom_out")} onClick={() => zoom(ZOOM)} />
+        <IconButton icon="plus" label={t("recordings.zoom_in")} onClick={() => zoom(1 / ZOOM)} />
+        <IconButton
+          icon="next"
+          label={t("recordings.later")}
+          onClick={() => setView(moved(view, lengthOf(view) / 2))}
+        />
+        <button type="button" onClick={() => setView(limit ?? dayView(now()))}>
+          {t(limit ? "recordings.whole" : "recordings.day")}
+        </button>
+        <span class="gap" />
+        <IconButton
+          icon="first"
+          label={t("recordings.previous_event")}
+          onClick={() => toEvent(-1)}
+          disabled={allEvents.length === 0}
+        />
+        <Select
+          label={t("recordings.events")}
+          isLabelHidden
+          value={type}
+          options={types}
+          onChange={setType}
+        />
+        <IconButton
+          icon="last"
+          label={t("recordings.next_event")}
+          onClick={() => toEvent(1)}
+          disabled={allEvents.length === 0}
+        />
+        <button type="button" aria-pressed={isSelecting} class="toggle" onClick={toggleSelecting}>
+          <Icon name="span" />
+          {t("recordings.select")}
+        </button>
+      </div>
+      {selection && (
+        <Selection
+          session={session}
+          selection={selection}
+          limit={limit}
+          footage={footage}
+          onSelect={select}
+          onChanged={() => setChange((before) => before + 1)}
+          onClose={() => {
+            setSelecting(false);
+            setSelection(null);
+          }}
+        />
+      )}
+    </div>
+  );
+}
+
+/** Returns the time from the first recording to the last one; null without recordings. */
+function rangeOf(footage: ReadonlyMap<string, Footage> | null): [number, number] | null {
+  const ranges = [...(footage?.values() ?? [])].flatMap(({ range }) => (range ? [range] : []));
+  return ranges.length === 0
+    ? null
+    : [Math.min(...ranges.map(([from]) => from)), Math.max(...ranges.map(([, to]) => to))];
+}
+
+/** Returns the date of the next event or of the previous one; null if there is none. */
+function nextEvent(events: StoredEvent[], date: number, direction: 1 | -1): number | null {
+  const dates = events.map(({ at }) => Date.parse(at));
+  // After a jump to an event, the picture is up to a frame earlier or later.
+  const found =
+    direction > 0
+      ? dates.find((each) => each > date + 500)
+      : dates.findLast((each) => each < date - 1500);
+  return found ?? null;
+}

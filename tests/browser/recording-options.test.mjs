@@ -1,0 +1,48 @@
+// Tests that users can set up recording on the page: the options in the form of a camera, recording now, and the size.
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+
+import { Camera } from "./support/camera.mjs";
+import { Parts } from "./support/parts.mjs";
+import { RecordedStage } from "./support/recorded.mjs";
+import { until } from "./support/until.mjs";
+import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
+
+describe("the options of recording", () => {
+  let browser;
+  before(async () => (browser = await launchBrowser()));
+  after(() => browser.close());
+
+  test("sets up recording in the form, records now, and shows the size", async (t) => {
+    const camera = await Camera.startFor(t, 0, ["--running", "h264", "--gop-seconds", "1"]);
+    const parts = await Parts.start({ records: true });
+    t.after(() => parts.end());
+    const stage = new RecordedStage(parts);
+    await stage.record("cam", camera.link, "off", { name: "Front door" });
+    const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/recordings?cameras=cam`);
+    const { page } = viewer;
+    await page.getByText("No recordings of Front door").waitFor();
+    await page.getByRole("link", { name: "Set up recording" }).click();
+    await page.getByLabel("Record", { exact: true }).selectOption("schedule");
+    await page.getByLabel("Days to keep", { exact: true }).fill("3");
+    await page.getByRole("button", { name: "Save" }).click();
+    await until("the options are saved", SECONDS, async () => {
+      const { recording } = await stage.api("cameras/cam");
+      return recording.mode === "schedule" && recording.keep_days === 3;
+    });
+    const { recording } = await stage.api("cameras/cam");
+    assert.deepEqual(recording.schedule[0].days, ["mon", "tue", "wed", "thu", "fri"]);
+    await stage.record("cam", camera.link, "off", { name: "Front door" });
+    await page.goto(`${parts.origin}/#/recordings?cameras=cam`);
+    await page.getByRole("button", { name: "Record now" }).click();
+    await page.getByRole("button", { name: "Start" }).click();
+    // The view shows the recordings as soon as there are any.
+    await page.locator(".recorded").waitFor({ timeout: 60_000 });
+    await stage.recorded("cam", 4);
+    await page.getByRole("button", { name: "Recording", exact: true }).click();
+    await page.getByRole("button", { name: "End early" }).click();
+    await page.goto(`${parts.origin}/#/status`);
+    await page.getByRole("heading", { name: "Recordings" }).waitFor();
+    assert.deepEqual(viewer.problems, []);
+  });
+});
