@@ -91,7 +91,10 @@ impl Rights {
             return Ok(());
         }
         let detail = match right {
-            Right::Live => "this share link permits only what was recorded in its time".to_owned(),
+            Right::Live => {
+                "this share link permits recordings of the shared time only, not watching live"
+                    .to_owned()
+            }
             Right::Recordings => format!(
                 "this API key or playback token does not have the right `{right}`; add `+{right}` to the role of the key \
                  in API_KEYS, or `{right}` to the rights of the playback session"

@@ -3,6 +3,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`error`] | the error of requests and streams, and the table of its kinds |
+//! | [`age_clock`] | noticing that the system's clock was set forward |
 //! | [`atomic_instant`] | a point in time that any task can move forward and read |
 //! | [`backoff`] | delays between attempts |
 //! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
@@ -25,6 +26,7 @@
 //! | [`url`] | parts of URLs |
 //! | [`varint`] | numbers of variable length |
 
+pub(crate) mod age_clock;
 pub(crate) mod atomic_instant;
 pub(crate) mod backoff;
 pub(crate) mod counters;

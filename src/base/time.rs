@@ -2,6 +2,9 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// The last second of the year 9999, in Unix seconds. RFC 3339 has no later times. They are written as this one.
+pub(crate) const MAX_SECONDS: u64 = 253_402_300_799;
+
 /// Returns the current time in Unix seconds; 0 if the clock is set to a time before 1970.
 pub(crate) fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs()
@@ -9,7 +12,7 @@ pub(crate) fn unix_now() -> u64 {
 
 /// Converts Unix seconds to an RFC 3339 string, such as `2026-02-03T04:05:06Z`.
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {
-    let time = UNIX_EPOCH + Duration::from_secs(unix_seconds);
+    let time = UNIX_EPOCH + Duration::from_secs(unix_seconds.min(MAX_SECONDS));
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
@@ -37,8 +40,7 @@ pub(crate) fn parse_rfc3339(text: &str) -> Option<SystemTime> {
 
 /// Converts Unix milliseconds to an RFC 3339 string with milliseconds, such as `2026-02-03T04:05:06.789Z`.
 pub(crate) fn rfc3339_millis(unix_millis: i64) -> String {
-    // humantime cannot format times after the year 9999.
-    let millis = unix_millis.clamp(0, 253_402_300_799_999).unsigned_abs();
+    let millis = unix_millis.max(0).unsigned_abs().min(MAX_SECONDS * 1000 + 999);
     humantime::format_rfc3339_millis(UNIX_EPOCH + Duration::from_millis(millis)).to_string()
 }
 

@@ -39,7 +39,8 @@ pub(crate) struct RecordingOptions {
     /// The number of days for which recordings are kept, instead of `RECORDINGS_KEEP_DAYS`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_days: Option<u32>,
-    /// The number of days for which recordings of times with events are kept. The default is `keep_days`.
+    /// The number of days for which recordings of times with events are kept. The default is `keep_days`. Has no
+    /// effect if recordings without events are kept for longer, or for an unlimited time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub keep_event_days: Option<u32>,
     /// The largest size of the camera's recordings in bytes. If they become larger, the oldest ones are deleted.

@@ -20,7 +20,7 @@ use crate::camera::recording::RecordingMode;
 
 /// Allowed values of `API_KEYS`.
 const API_KEYS: &str = "name:role:secret or name:role:sha256:HASH, separated by commas or spaces, or \
-                        @FILE; role: admin, user or viewer, with +recordings for this right";
+                        @FILE; role: admin, user or viewer, followed by +recordings for this right";
 /// Presets of libx264 that are fast enough for live video.
 const PRESETS: [&str; 6] = ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium"];
 
@@ -237,7 +237,7 @@ settings! {
         recordings_keep_days: Option<u32> =
             setting("RECORDINGS_KEEP_DAYS", "", value::number("whole days", 1..=36_500).optional());
 
-        /// Recording of cameras that are added without the option `recording`.
+        /// Mode in which cameras are recorded that are added without the option `recording`.
         recordings_default: RecordingMode =
             setting("RECORDINGS_DEFAULT", "off", value::one_of(RECORDINGS_DEFAULT));
 

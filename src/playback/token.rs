@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::access::rights::{Right, Rights};
 use crate::base::error::{Error, ErrorKind};
-use crate::base::time::unix_now;
+use crate::base::time::{MAX_SECONDS, unix_now};
 use crate::base::time_span::TimeSpan;
 use crate::camera::id::is_id;
 use error::TokenError;
@@ -103,7 +103,7 @@ impl Claims {
         let only_recordings = Rights::default().with(Right::Recordings);
         let is_span = match (self.from, self.to) {
             (None, None) => !self.is_share(),
-            (Some(from), Some(to)) => from < to,
+            (Some(from), Some(to)) => from < to && to <= MAX_SECONDS,
             _ => false,
         };
         let max_lifetime = if self.is_share() { MAX_SHARE_LIFETIME } else { MAX_LIFETIME };

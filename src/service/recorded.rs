@@ -23,6 +23,8 @@ use crate::store::db::offsite_table::Waiting;
 use crate::store::db::recording_table::{DAY_MS, RecordedDay, RecordedStream};
 use crate::store::error::query_failed;
 
+/// The time in milliseconds whose files are protected in one transaction: about ten thousand files.
+const LOCKED_AT_ONCE_MS: i64 = 7 * DAY_MS;
 /// The longest time for which a camera is recorded by one request.
 pub(crate) const MAX_NOW: Duration = Duration::from_hours(24);
 /// The number of whole days from which the bytes per day are estimated.
@@ -225,12 +227,24 @@ pub(crate) async fn lock(
 ) -> Result<u64, Error> {
     let streams = streams_of(core, caller, id).await?;
     let recorder = recorder(core)?;
-    let mut count = 0;
+    let (database, mut count) = (recorder.database(), 0);
     for stream in streams {
-        let mut write = recorder.database().write().await.map_err(query_failed)?;
-        let locked = write.lock_files(stream.id, span, is_locked).await;
-        count += locked.map_err(query_failed)?;
-        write.commit().await.map_err(query_failed)?;
+        let Some((first, last)) = database.recorded_range(stream.id).await.map_err(query_failed)?
+        else {
+            continue;
+        };
+        // The last file may still be growing.
+        let (mut from, to) = (span.0.max(first), span.1.min(last.saturating_add(DAY_MS)));
+        while from < to {
+            let until = to.min(from.saturating_add(LOCKED_AT_ONCE_MS));
+            let _deleting = recorder.deleting().await;
+            let mut write = database.write().await.map_err(query_failed)?;
+            let part = (from, until);
+            write.lock_files(stream.id, part, is_locked).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+            from = until;
+        }
+        count += database.count_files(stream.id, span).await.map_err(query_failed)?;
     }
     info!(by = caller.name(), camera = %id, files = count, is_locked, "recordings locked or unlocked");
     Ok(count)
@@ -250,14 +264,9 @@ pub(crate) async fn delete(
     let delete = async move {
         let mut total = Deleted::default();
         for stream in streams {
-            loop {
-                let (deleted, left) = retention::delete_span(&recorder, &stream, span).await?;
-                total.deleted += deleted;
-                if deleted == 0 {
-                    total.left += left;
-                    break;
-                }
-            }
+            let (deleted, left) = retention::delete_span(&recorder, &stream, span).await?;
+            total.deleted += deleted;
+            total.left += left;
         }
         info!(by = name, camera = %id, files = total.deleted, "recordings deleted");
         Ok(total)

@@ -13,12 +13,14 @@ use tracing::{debug, warn};
 
 use super::core::Core;
 use super::keeping;
+use crate::base::age_clock::AgeClock;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::recording::{RecordingMode, Schedule};
 use crate::events::bus::EventReceiver;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};
+use crate::output::recorder::cutter::Clocks;
 use crate::output::recorder::directories::Problem;
 use crate::output::recorder::layout::RecordingKey;
 use crate::output::recorder::recovery;
@@ -112,7 +114,7 @@ pub(crate) async fn watch_disks(core: Arc<Core>, recorder: Recorder) {
 /// Brings the index in line with the files of each directory when it becomes usable, and deletes old recordings, until the
 /// returned future is dropped. In the meantime, cameras are recorded.
 pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
-    let mut recovered = HashMap::new();
+    let (mut recovered, mut clock) = (HashMap::new(), AgeClock::default());
     let mut ticks = interval(UPKEEP);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -134,7 +136,12 @@ pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
             warn!(%error, cause = ?error.source, "cannot complete a recorded file");
         }
         let cleaned = match limits(&core, all).await {
-            Ok(limits) => retention::run(&recorder, &limits).await,
+            Ok(limits) => {
+                let Clocks { system, monotonic } = recorder.clocks();
+                let is_trusted = clock.is_trusted("recordings", system, monotonic.into());
+                let limits = if is_trusted { limits } else { limits.without_ages() };
+                retention::run(&recorder, &limits).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = cleaned {

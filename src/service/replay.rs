@@ -282,5 +282,9 @@ pub(crate) async fn multivariant(
 /// Returns a duration in words, for people.
 fn longest(millis: i64) -> String {
     let hours = millis / 3_600_000;
-    if hours % 24 == 0 { format!("{} days", hours / 24) } else { format!("{hours} hours") }
+    if hours > 24 && hours % 24 == 0 {
+        format!("{} days", hours / 24)
+    } else {
+        format!("{hours} hours")
+    }
 }

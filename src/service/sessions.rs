@@ -60,7 +60,8 @@ pub(crate) async fn begin(
     }
     let rights = checked_rights(caller, &new.rights)?;
     if new.span.is_some() && !rights.has(Right::Recordings) {
-        let detail = "from and to limit the right recordings, which is not among the rights";
+        let detail =
+            "from and to need the right recordings; add it to rights, or leave out from and to";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
     let grant = Grant {

@@ -126,16 +126,16 @@ impl EventLog {
         self.shared.database.event_changes(filter, after, limit).await.map_err(query_failed)
     }
 
-    /// Returns at most `limit` events of a camera that happened between two times, at least in part, the oldest first.
-    /// `to` is not part of the span. Times are in Unix milliseconds.
+    /// Returns at most `limit` events of a camera that happened between two times, at least in part, while the camera had its
+    /// present owner, the oldest first. `to` is not part of the span. Times are in Unix milliseconds.
     pub(crate) async fn in_span(
         &self,
         camera: &Record,
         (from, to): (i64, i64),
         limit: u32,
     ) -> Result<Vec<EventRow>, Error> {
-        let id = camera.id.as_str();
-        let rows = self.shared.database.events_in_span(id, from, to, limit).await;
+        let (id, owner) = (camera.id.as_str(), camera.owner.as_deref());
+        let rows = self.shared.database.events_in_span(id, owner, (from, to), limit).await;
         rows.map_err(query_failed)
     }
 

@@ -113,7 +113,8 @@ pub(super) fn routes() -> Vec<Row> {
             || {
                 operation("followCameraEvents", "Returns the events of a camera, as they happen")
                     .describe(&format!(
-                        "{STREAM} A playback token gives access to events of the last five minutes and to later ones."
+                        "{STREAM} A playback token gives access to events of the last five minutes and to later \
+                         ones, or to all events of the camera if it has the right `recordings` without a limit."
                     ))
                     .of(Some(STREAM_ID_PATTERN), "The camera's id.")
                     .parameter(last_id())

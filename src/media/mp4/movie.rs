@@ -249,7 +249,9 @@ impl MovieWriter {
         let is_first = self.video.sizes.is_empty();
         let all = frames(VIDEO);
         let (from, to) = (file.on_clock(self.span.from), file.on_clock(self.span.to));
-        let Some(selected) = select(all, from, to, is_first) else { return };
+        // If the clock was set back, a file after a gap can also begin before the movie.
+        let has_begin = is_first || !file.is_continuous;
+        let Some(selected) = select(all, from, to, has_begin) else { return };
         let Some(first) = selected.frames.first() else { return };
         let decode_time = i64::try_from(first.decode_time).unwrap_or(i64::MAX);
         let clock = match self.clock {

@@ -66,6 +66,20 @@ impl FileName {
             .join(format!("{time}-{span}.{EXTENSION}"))
     }
 
+    /// Returns true if this path below the directory with recordings can be a part of the path of a recorded file. Other
+    /// directories, such as `lost+found`, need not be readable.
+    pub(crate) fn can_begin_with(path: &Path) -> bool {
+        let mut parts = path.iter().map(|part| part.to_str().unwrap_or_default());
+        let is_camera = |name: &str| {
+            name.rsplit_once('-').is_some_and(|(camera, identity)| {
+                CameraId::parse(camera).is_ok() && IdentityTag::parse(identity).is_some()
+            })
+        };
+        let is_profile =
+            |name| [Profile::Main, Profile::Sub].into_iter().any(|it| it.as_str() == name);
+        parts.next().is_none_or(is_camera) && parts.next().is_none_or(is_profile)
+    }
+
     /// Parses a path below the directory with recordings. Returns `None` if it is not the path of a recorded file.
     pub(crate) fn parse(path: &Path) -> Option<Self> {
         let mut parts = path.iter().map(|part| part.to_str());
@@ -111,6 +125,17 @@ mod tests {
             "front-door-0000abcd-1f0c22a9/sub/2026-11-29/21-02-03.007-1795986000000123.mp4";
         assert_eq!(path, Path::new(expected));
         assert_eq!(FileName::parse(&path), Some(name));
+    }
+
+    #[test]
+    fn only_directories_of_streams_can_contain_recordings() {
+        for path in ["", "a-1f0c22a9", "a-1f0c22a9/sub", "a-1f0c22a9/main/x", "a-1f0c22a9/main/x/y"]
+        {
+            assert!(FileName::can_begin_with(Path::new(path)), "{path}");
+        }
+        for path in ["lost+found", "a", "a-1f0c22a", "a-1f0c22a9/x", ".stream-manager-recordings"] {
+            assert!(!FileName::can_begin_with(Path::new(path)), "{path}");
+        }
     }
 
     #[test]

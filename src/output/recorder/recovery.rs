@@ -123,7 +123,12 @@ impl Recovery<'_> {
                 continue;
             }
             let path = self.dir.path.join(FileName::of(stream, file).path());
-            if let Some(complete) = self.complete(&path).await? {
+            let complete = match self.complete(&path).await? {
+                Content::Whole(complete) => Some(complete),
+                Content::Nothing => None,
+                Content::Unreadable => continue,
+            };
+            if let Some(complete) = complete {
                 let rule = self.copies.rule(stream.profile);
                 let closed = closed(file.start_at, &complete, rule);
                 let mut write = self.database.write().await.map_err(query_failed)?;
@@ -147,7 +152,9 @@ impl Recovery<'_> {
     async fn has_twin(&self, file: &RecordedFile) -> Result<bool, Error> {
         let files = self.database.files_in(file.stream, file.dir).await.map_err(query_failed)?;
         let is_twin = |other: &RecordedFile| {
-            (other.start_at, other.span) == (file.start_at, file.span) && !other.is_open
+            other.id != file.id
+                && (other.start_at, other.span) == (file.start_at, file.span)
+                && !other.is_open
         };
         Ok(files.iter().any(is_twin))
     }
@@ -161,9 +168,11 @@ impl Recovery<'_> {
         let root = self.dir.path.clone();
         let found = blocking(move || list(&root)).await?;
         let mut found = found.map_err(|error| self.unreadable(error))?;
+        let mut unknown = Vec::new();
         for stream in streams {
             let names = found.remove(&RecordingKey::from(&stream)).unwrap_or_default();
-            self.compare_stream(&stream, names, recovered).await?;
+            let new = self.compare_stream(&stream, names, recovered).await?;
+            unknown.extend(new.into_iter().map(|name| (stream.id, name)));
         }
         for (key, names) in found {
             let RecordingKey { camera, identity, profile } = &key;
@@ -171,26 +180,25 @@ impl Recovery<'_> {
             let put = write.put_recorded_stream(camera, *identity, *profile, self.dir.id).await;
             let id = put.map_err(query_failed)?;
             write.commit().await.map_err(query_failed)?;
-            for name in names {
-                self.adopt(id, &name, recovered).await?;
-            }
+            unknown.extend(names.into_iter().map(|name| (id, name)));
+        }
+        // The ids of files show the order of recording.
+        unknown.sort_unstable_by_key(|(_, name)| name.start_at);
+        for (stream, name) in &unknown {
+            self.adopt(*stream, name, recovered).await?;
         }
         Ok(())
     }
 
+    /// Compares the files of a stream with the index. Returns the names of those without an entry.
     async fn compare_stream(
         &self,
         stream: &RecordedStream,
         names: Vec<FileName>,
         recovered: &mut Recovered,
-    ) -> Result<(), Error> {
+    ) -> Result<Vec<FileName>, Error> {
         let rows = self.database.files_in(stream.id, self.dir.id).await.map_err(query_failed)?;
         let known: HashSet<_> = rows.iter().map(|file| (file.start_at, file.span)).collect();
-        for name in &names {
-            if !known.contains(&(name.start_at, name.span)) {
-                self.adopt(stream.id, name, recovered).await?;
-            }
-        }
         let on_disk: HashSet<_> = names.iter().map(|name| (name.start_at, name.span)).collect();
         // The deletion of files whose copies are kept was interrupted.
         for file in rows.iter().filter(|file| !file.is_local && !file.is_open) {
@@ -226,7 +234,8 @@ impl Recovery<'_> {
             self.drop_rows(ids).await?;
         }
         recovered.dropped += lost.len();
-        Ok(())
+        let is_unknown = |name: &FileName| !known.contains(&(name.start_at, name.span));
+        Ok(names.into_iter().filter(is_unknown).collect())
     }
 
     /// Adds a file to the index.
@@ -240,9 +249,13 @@ impl Recovery<'_> {
             return Ok(());
         }
         let path = self.dir.path.join(name.path());
-        let Some(complete) = self.complete(&path).await? else {
-            recovered.deleted += usize::from(delete(&path).await);
-            return Ok(());
+        let complete = match self.complete(&path).await? {
+            Content::Whole(complete) => complete,
+            Content::Nothing => {
+                recovered.deleted += usize::from(delete(&path).await);
+                return Ok(());
+            }
+            Content::Unreadable => return Ok(()),
         };
         let put = async {
             let mut write = self.database.write().await?;
@@ -276,13 +289,19 @@ impl Recovery<'_> {
         files.iter().any(|(file, _)| (file.span, file.start_at) == (span, start_at))
     }
 
-    /// Reads and repairs a file. Returns `None` if it has no whole fragment, or does not exist.
-    async fn complete(&self, path: &Path) -> Result<Option<CompleteFile>, Error> {
+    /// Reads and repairs a file.
+    async fn complete(&self, path: &Path) -> Result<Content, Error> {
         let owned = path.to_owned();
         match blocking(move || repair::complete(&owned)).await? {
-            Ok(complete) => Ok(complete),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(self.unreadable(error)),
+            Ok(Some(complete)) => Ok(Content::Whole(complete)),
+            Ok(None) => Ok(Content::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Nothing),
+            Err(error) => {
+                // Files also seem to be damaged if the disk was removed in the meantime.
+                self.ensure_present().await?;
+                warn!(path = %path.display(), %error, "a recorded file cannot be read, and is left as it is");
+                Ok(Content::Unreadable)
+            }
         }
     }
 
@@ -302,6 +321,16 @@ impl Recovery<'_> {
         let detail = format!("the recordings in {} cannot be read", self.dir.path.display());
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(cause)
     }
+}
+
+/// The content of a file.
+enum Content {
+    /// At least one whole fragment.
+    Whole(CompleteFile),
+    /// No whole fragment, or there is no such file.
+    Nothing,
+    /// The file cannot be read, or is damaged. It may contain recordings, so it is not changed.
+    Unreadable,
 }
 
 fn closed(start_at: i64, complete: &CompleteFile, copy: CopyRule) -> ClosedFile {
@@ -353,7 +382,10 @@ fn list(root: &Path) -> io::Result<HashMap<RecordingKey, Vec<FileName>>> {
                 Err(error) => return Err(error),
             };
             for entry in entries {
-                next.push(dir.join(entry?.file_name()));
+                let path = dir.join(entry?.file_name());
+                if FileName::can_begin_with(&path) {
+                    next.push(path);
+                }
             }
         }
         level = next;

@@ -47,12 +47,13 @@ impl CompleteFile {
     }
 }
 
-/// Reads a file. If the table of frames is missing, cuts the file after its last whole fragment, and adds the table.
-/// Returns `None` if the file has no whole fragment.
+/// Reads a file. If the file ends without a table of frames, cuts it after its last whole fragment, and adds the table.
+/// Returns `None` if the file ends before its first whole fragment. Fails with `InvalidData`, and changes nothing, if the
+/// beginning of the file is damaged. If a later part is damaged, the rest of the file is left, but does not count.
 pub(crate) fn complete(path: &Path) -> io::Result<Option<CompleteFile>> {
-    let file = OpenOptions::new().read(true).write(true).open(path)?;
+    let file = File::open(path)?;
     let mut reader = Reader { size: file.metadata()?.len(), file, position: 0 };
-    let Some((init, description)) = reader.init()? else { return Ok(None) };
+    let Some((init, description)) = reader.init()? else { return reader.without_fragment() };
     let timescales = (description.video_timescale, description.audio_timescale);
     let mut table = FrameTableWriter::new(timescales.0, timescales.1);
     let mut times = Times::new(timescales.0);
@@ -60,21 +61,20 @@ pub(crate) fn complete(path: &Path) -> io::Result<Option<CompleteFile>> {
     while let Some(fragment) = reader.fragment(&mut times, &mut table)? {
         fragments.push(fragment);
     }
-    let Some(decode_time) = times.first else { return Ok(None) };
+    let Some(decode_time) = times.first else { return reader.without_fragment() };
     let end = reader.position;
-    let has_table = reader.has_table()?;
     let mut bytes = reader.size;
     let mut cut = 0;
-    if !has_table {
-        let table = table.finish();
+    if !reader.has_table()? && !reader.is_damaged()? {
+        let (file, table) = (OpenOptions::new().write(true).open(path)?, table.finish());
         cut = reader.size - end;
-        reader.file.set_len(end)?;
+        file.set_len(end)?;
         // Without free space for the table, the file can still be played.
-        if reader.file.write_all_at(&table, end).is_err() {
-            reader.file.set_len(end)?;
+        if file.write_all_at(&table, end).is_err() {
+            file.set_len(end)?;
         }
-        reader.file.sync_data()?;
-        bytes = reader.file.metadata()?.len();
+        file.sync_data()?;
+        bytes = file.metadata()?.len();
     }
     let frames = times.frames;
     Ok(Some(CompleteFile { init, description, bytes, decode_time, frames, fragments, cut }))
@@ -128,6 +128,39 @@ impl Reader {
         let mut bytes = vec![0; size];
         self.file.read_exact_at(&mut bytes, position)?;
         Ok(Some(bytes))
+    }
+
+    /// Returns true if whole fragments or a table follow after the end of the readable fragments. An interrupted manager
+    /// leaves nothing there, so the file was damaged in another way.
+    fn is_damaged(&self) -> io::Result<bool> {
+        let mut rest = Self { file: self.file.try_clone()?, ..*self };
+        while let Some(head) = rest.head(rest.position)? {
+            rest.position += head.size;
+            let is_moof = rest.head(rest.position)?.filter(|next| next.kind == *b"moof");
+            let media = is_moof.map(|moof| rest.head(rest.position + moof.size)).transpose()?;
+            if media.flatten().is_some() || rest.has_table()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Returns the result for a file without a readable fragment.
+    fn without_fragment(&self) -> io::Result<Option<CompleteFile>> {
+        let is_damaged = if self.position > 0 {
+            self.is_damaged()?
+        } else {
+            // An interrupted manager leaves nothing after an incomplete init segment.
+            match self.head(0)? {
+                Some(head) if head.kind == *b"ftyp" => self.head(head.size)?.is_some(),
+                Some(_) => true,
+                None => false,
+            }
+        };
+        if is_damaged {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "its beginning is damaged"));
+        }
+        Ok(None)
     }
 
     fn init(&mut self) -> io::Result<Option<(Bytes, InitDescription)>> {
@@ -278,5 +311,31 @@ mod tests {
         }
         fs::write(&path, [0; 3000]).expect("a file");
         assert!(complete(&path).expect("a file").is_none());
+    }
+
+    #[test]
+    fn a_damaged_file_is_not_changed() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (path, ends) = recorded(dir.path());
+        let whole = fs::read(&path).expect("a file");
+        let init = complete(&path).expect("a file").expect("fragments").init.len();
+        let moov = whole.windows(4).position(|name| name == b"moov").expect("a box");
+        // A name of a box in the init segment, in the first fragment, and in the third one.
+        for (position, kept) in [(moov + 8, 0), (init + 12, 0), (ends[1] as usize + 12, 2)] {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 0xFF;
+            fs::write(&path, &damaged).expect("a file");
+            match complete(&path) {
+                Ok(read) => {
+                    let read = read.expect("fragments");
+                    assert_eq!((read.fragments.len(), read.cut), (kept, 0));
+                    assert_eq!(read.bytes, whole.len() as u64);
+                }
+                Err(error) => {
+                    assert_eq!((error.kind(), kept), (io::ErrorKind::InvalidData, 0));
+                }
+            }
+            assert_eq!(fs::read(&path).expect("a file"), damaged, "{position}");
+        }
     }
 }

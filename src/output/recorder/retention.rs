@@ -58,6 +58,14 @@ pub(crate) struct AllLimits {
 }
 
 impl AllLimits {
+    /// Returns the limits without those of the age.
+    pub(crate) fn without_ages(mut self) -> Self {
+        for limits in self.cameras.values_mut().chain([&mut self.all]) {
+            (limits.keep_days, limits.keep_event_days) = (None, None);
+        }
+        self
+    }
+
     fn of(&self, stream: &RecordedStream) -> Limits {
         let own = self.cameras.get(&(stream.camera.clone(), stream.identity)).copied();
         own.unwrap_or(Limits { max_bytes: None, ..self.all })
@@ -82,28 +90,27 @@ pub(crate) async fn run(recorder: &Recorder, limits: &AllLimits) -> Result<usize
     Ok(deleted)
 }
 
-/// Deletes the files of a stream that overlap the time from `from` to `to`, except files that are locked or are being
+/// Deletes the files of a stream that overlap a time, except files that are locked or are being
 /// written. Returns the numbers of deleted files and of files that were left.
 pub(crate) async fn delete_span(
     recorder: &Recorder,
     stream: &RecordedStream,
-    (from, to): (i64, i64),
+    span: (i64, i64),
 ) -> Result<(usize, usize), Error> {
-    let files = recorder.database().recorded_files(stream.id, from, to).await;
-    let files = files.map_err(query_failed)?;
     let retention = Retention {
         recorder,
         streams: vec![stream.clone()],
         now: unix_ms(recorder.clocks().system),
     };
-    let total = files.len();
-    let deletable: Vec<_> =
-        files.into_iter().filter(|file| !file.is_locked && !file.is_open).collect();
-    let mut deleted = 0;
-    for group in deletable.chunks(MAX_DELETED) {
-        deleted += retention.delete(group, Copy::Deleted).await?;
+    let (database, mut deleted, mut after) = (recorder.database(), 0, i64::MIN);
+    loop {
+        let files = database.unlocked_files(stream.id, span, after).await.map_err(query_failed)?;
+        let Some(last) = files.last() else { break };
+        after = last.id;
+        deleted += retention.delete(&files, Copy::Deleted, Locked::Kept).await?.len();
     }
-    Ok((deleted, total - deleted))
+    let left = database.count_files(stream.id, span).await.map_err(query_failed)?;
+    Ok((deleted, usize::try_from(left).unwrap_or(usize::MAX)))
 }
 
 /// What happens to the copy of a file that is deleted.
@@ -112,6 +119,15 @@ enum Copy {
     /// The copy is kept, and the file stays in the index.
     Kept,
     /// The copy is deleted as well.
+    Deleted,
+}
+
+/// What happens to a locked file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Locked {
+    /// It is kept.
+    Kept,
+    /// It is deleted like others, because its camera was deleted.
     Deleted,
 }
 
@@ -128,17 +144,13 @@ impl Retention<'_> {
         let database = self.recorder.database();
         let mut deleted = 0;
         for stream in self.streams.iter().filter(|stream| stream.is_deleted) {
+            let mut after = i64::MIN;
             loop {
-                let files = database.some_files(stream.id).await.map_err(query_failed)?;
-                if files.is_empty() {
-                    break;
-                }
-                let done = self.delete(&files, Copy::Deleted).await?;
-                deleted += done;
+                let files = database.some_files(stream.id, after).await.map_err(query_failed)?;
+                let Some(last) = files.last() else { break };
+                after = last.id;
                 // The rest is on a disk that is not there, or is still being written.
-                if done < files.len() {
-                    break;
-                }
+                deleted += self.delete(&files, Copy::Deleted, Locked::Deleted).await?.len();
             }
             let mut write = database.write().await.map_err(query_failed)?;
             let is_gone = write.delete_recorded_stream(stream.id).await.map_err(query_failed)?;
@@ -160,8 +172,10 @@ impl Retention<'_> {
             let before = self.now.saturating_sub(i64::from(days) * DAY_MS);
             let with_waiting = !self.recorder.copies().is_on();
             let stream = Some(stream.id);
-            let selection = Deletable { stream, dir: None, before, with_events, with_waiting };
-            deleted += self.delete_while(selection, |_| true).await?;
+            let (dir, after) = (None, None);
+            let selection = Deletable { stream, dir, before, with_events, with_waiting, after };
+            let mut all = u64::MAX;
+            deleted += self.delete_selected(selection, &mut all).await?;
         }
         Ok(deleted)
     }
@@ -222,23 +236,19 @@ impl Retention<'_> {
         }
         let mut deleted = 0;
         for with_waiting in [false, true] {
-            let (before, with_events) = (i64::MAX, true);
-            let selection = Deletable { stream, dir, before, with_events, with_waiting };
-            let is_needed = |file: &RecordedFile| {
-                let is_needed = excess > 0;
-                excess = excess.saturating_sub(file.bytes);
-                is_needed
-            };
-            deleted += self.delete_while(selection, is_needed).await?;
+            let (before, with_events, after) = (i64::MAX, true, None);
+            let selection = Deletable { stream, dir, before, with_events, with_waiting, after };
+            deleted += self.delete_selected(selection, &mut excess).await?;
         }
         Ok(deleted)
     }
 
-    /// Deletes the files of a selection, oldest first, as long as `is_needed` returns true.
-    async fn delete_while(
+    /// Deletes the files of a selection, oldest first, until the files that are gone had at least `excess` bytes, and
+    /// subtracts their bytes. Skips files that cannot be deleted.
+    async fn delete_selected(
         &self,
-        selection: Deletable,
-        mut is_needed: impl FnMut(&RecordedFile) -> bool,
+        mut selection: Deletable,
+        excess: &mut u64,
     ) -> Result<usize, Error> {
         let mut deleted = 0;
         for _ in 0..MAX_GROUPS {
@@ -251,26 +261,45 @@ impl Retention<'_> {
                     files.extend(found.map_err(query_failed)?);
                 }
             }
-            files.sort_unstable_by_key(|file| file.id);
+            files.sort_unstable_by_key(|file| (file.start_at, file.id));
             files.truncate(MAX_DELETED);
-            let needed = files.iter().take_while(|file| is_needed(file)).count();
+            let mut selected = 0;
+            let is_needed = |file: &&RecordedFile| {
+                let is_needed = selected < *excess;
+                selected = selected.saturating_add(file.bytes);
+                is_needed
+            };
+            let needed = files.iter().take_while(is_needed).count();
             files.truncate(needed);
-            let done = self.delete(&files, Copy::Kept).await?;
-            deleted += done;
-            if done < MAX_DELETED {
-                break;
-            }
+            let Some(last) = files.last() else { break };
+            selection.after = Some((last.start_at, last.id));
+            let gone = self.delete(&files, Copy::Kept, Locked::Kept).await?;
+            let bytes = files.iter().filter(|file| gone.contains(&file.id)).map(|file| file.bytes);
+            *excess = excess.saturating_sub(bytes.sum());
+            deleted += gone.len();
             tokio::time::sleep(PAUSE).await;
         }
         Ok(deleted)
     }
 
-    /// Deletes local files, and their entries, unless copies are kept. Returns the number of deleted files. A file that
+    /// Deletes local files, and their entries, unless copies are kept. Returns the ids of the deleted files. A file that
     /// cannot be deleted keeps its entry.
-    async fn delete(&self, files: &[RecordedFile], copy: Copy) -> Result<usize, Error> {
+    async fn delete(
+        &self,
+        files: &[RecordedFile],
+        copy: Copy,
+        locked: Locked,
+    ) -> Result<Vec<i64>, Error> {
+        // A file that is locked from now on may be on the list already. The lock waits for the end of this group.
+        let _deleting = self.recorder.deleting().await;
+        let ids: Vec<_> = files.iter().map(|file| file.id).collect();
+        let spared = match locked {
+            Locked::Kept => self.recorder.database().locked_of(&ids).await.map_err(query_failed)?,
+            Locked::Deleted => Vec::new(),
+        };
         let is_kept = |file: &&RecordedFile| copy == Copy::Kept && file.offsite == Offsite::Stored;
-        let closed = || files.iter().filter(|file| !file.is_open);
-        let (kept, others): (Vec<_>, Vec<_>) = closed().partition(is_kept);
+        let closed = files.iter().filter(|file| !file.is_open && !spared.contains(&file.id));
+        let (kept, others): (Vec<_>, Vec<_>) = closed.partition(is_kept);
         let mut deleted = self.leave_copies(&kept).await?;
         let (local, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| it.is_local);
         let mut ids = self.unlink_all(&local).await?;
@@ -281,23 +310,24 @@ impl Retention<'_> {
             write.commit().await.map_err(query_failed)?;
             self.recorder.copies().note_change();
         }
-        deleted += ids.len();
+        deleted.extend(ids);
         Ok(deleted)
     }
 
-    /// Deletes local files whose copies are kept. The index is changed first, so that players use the copies from then on.
-    async fn leave_copies(&self, files: &[&RecordedFile]) -> Result<usize, Error> {
+    /// Deletes local files whose copies are kept. Returns their ids. The index is changed first, so that players use the
+    /// copies from then on.
+    async fn leave_copies(&self, files: &[&RecordedFile]) -> Result<Vec<i64>, Error> {
         let files: Vec<_> =
             files.iter().filter(|file| self.dir_of(file).is_some()).copied().collect();
         if files.is_empty() {
-            return Ok(0);
+            return Ok(Vec::new());
         }
         let ids: Vec<_> = files.iter().map(|file| file.id).collect();
         let mut write = self.recorder.database().write().await.map_err(query_failed)?;
         write.forget_local_files(&ids).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         // A file that cannot be deleted now is deleted by the next recovery.
-        self.unlink_all(&files).await.map(|_| ids.len())
+        self.unlink_all(&files).await.map(|_| ids)
     }
 
     /// Deletes local files. Returns the ids of those that are gone.

@@ -56,6 +56,8 @@ struct Inner {
     status: DashMap<RecordingKey, RecordingStatus>,
     /// Locked while a directory is chosen, so that cameras are distributed evenly.
     choosing: tokio::sync::Mutex<()>,
+    /// Locked while a group of files is deleted, and while files are protected from deletion.
+    deleting: tokio::sync::Mutex<()>,
     /// The number of streams that are being read.
     active: watch::Sender<usize>,
     /// The queues of the streams, with the positions of their directories. A stream that is retried keeps its queue, so
@@ -112,6 +114,7 @@ impl Recorder {
             clock,
             status: DashMap::new(),
             choosing: tokio::sync::Mutex::new(()),
+            deleting: tokio::sync::Mutex::new(()),
             active: watch::Sender::new(0),
             queues: DashMap::new(),
         })))
@@ -249,6 +252,11 @@ impl Recorder {
         // An earlier failure was reported already.
         drop(queue.take_failure());
         Ok(Session::new(shared, stream, dir, queue))
+    }
+
+    /// Waits until no group of files is being deleted. No deletion begins while the returned guard exists.
+    pub(crate) async fn deleting(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.deleting.lock().await
     }
 
     /// Returns the stream in the database, and its directory. A camera stays in its directory as long as

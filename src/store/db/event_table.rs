@@ -14,6 +14,9 @@ const VISIBLE: &str = "
     WHERE (e.camera IS NULL OR c.id IS NOT NULL)";
 /// The events as `e`.
 const EVENTS: &str = "events AS e";
+
+/// Events with an end, by this end.
+const LASTING_EVENTS: &str = "events AS e INDEXED BY events_by_end";
 /// The events as `e`, read in the order of their last changes. Without statistics, SQLite would rather read all events of
 /// an owner or camera.
 const BY_CHANGE: &str = "events AS e INDEXED BY events_by_change";
@@ -125,21 +128,29 @@ impl Database {
         rows(&query.build().fetch_all(&self.pool).await?)
     }
 
-    /// Returns at most `limit` events of a camera that happened in a span of time, at least in part, the oldest first.
-    /// Times are in Unix milliseconds.
+    /// Returns at most `limit` events of a camera that happened in a span of time, at least in part, while the camera had
+    /// this owner, the oldest first. Times are in Unix milliseconds.
     pub(crate) async fn events_in_span(
         &self,
         camera: &str,
-        from: i64,
-        to: i64,
+        owner: Option<&str>,
+        (from, to): (i64, i64),
         limit: u32,
     ) -> Result<Vec<EventRow>, sqlx::Error> {
         let camera = EventFilter { camera: Some(camera.to_owned()), ..EventFilter::default() };
-        let mut query = select(EVENTS, &camera);
-        query.push(" AND e.at < ").push_bind(to);
-        query.push(" AND (e.at >= ").push_bind(from).push(" OR e.until >= ").push_bind(from);
-        query.push(") ORDER BY e.at, e.id LIMIT ").push_bind(limit);
-        rows(&query.build().fetch_all(&self.pool).await?)
+        // Two queries, because one for both kinds of events would read all events before `to`.
+        let mut begun_before = select(LASTING_EVENTS, &camera);
+        begun_before.push(" AND e.until >= ").push_bind(from).push(" AND e.at < ").push_bind(from);
+        let mut begun_in_span = select(EVENTS, &camera);
+        begun_in_span.push(" AND e.at >= ").push_bind(from).push(" AND e.at < ").push_bind(to);
+        let mut found = Vec::new();
+        for mut query in [begun_before, begun_in_span] {
+            query.push(" AND e.owner IS ").push_bind(owner);
+            query.push(" ORDER BY e.at, e.id LIMIT ").push_bind(limit);
+            found.extend(rows(&query.build().fetch_all(&self.pool).await?)?);
+        }
+        found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        Ok(found)
     }
 
     /// Returns the ids of at most `limit` events of cameras that do not exist any more. Reads the whole table.

@@ -10,6 +10,9 @@ use super::recording_table::{MAX_FILE_MS, MAX_FILES, RecordedFile, file, to_u64}
 
 /// The longest time by which consecutive files of a span can differ from each other, because times are rounded.
 const TOLERANCE_MS: i64 = 2;
+/// The most files that one request for a time line reads: a month of continuous recording has 45,000. A camera whose
+/// connection is interrupted again and again has more.
+const MAX_SPANS: i64 = 100_000;
 
 /// The init segment that files have in common.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -134,8 +137,8 @@ impl Database {
         Ok(days)
     }
 
-    /// Returns the times from `from` to `to` in which a stream has recordings. Files that continue each other are one
-    /// time.
+    /// Returns the times from `from` to `to` in which a stream has recordings, at most [`MAX_SPANS`] files of them. Files
+    /// that continue each other are one time.
     pub(crate) async fn recorded_spans(
         &self,
         stream: i64,
@@ -145,9 +148,10 @@ impl Database {
         let query = sqlx::query_as::<_, (i64, i64, i64, i64, bool, bool)>(
             "SELECT span, start_at, end_at, bytes, is_locked, has_event FROM recorded_files
              WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)
-             ORDER BY start_at, id",
+             ORDER BY start_at, id LIMIT $5",
         );
         let query = query.bind(stream).bind(from.saturating_sub(MAX_FILE_MS)).bind(from).bind(to);
+        let query = query.bind(MAX_SPANS);
         let mut spans: Vec<TimelineSpan> = Vec::new();
         let mut last = None;
         for (span, start_at, end_at, bytes, is_locked, has_event) in

@@ -74,6 +74,8 @@ pub(crate) struct Deletable {
     pub with_events: bool,
     /// If true, also files that wait for their copy.
     pub with_waiting: bool,
+    /// Only files after this one, which has this beginning and this id; `None` from the first one on.
+    pub after: Option<(i64, i64)>,
 }
 
 impl WriteTransaction {
@@ -314,15 +316,68 @@ impl WriteTransaction {
 }
 
 impl Database {
-    /// Returns some files of a stream, at most [`MAX_DELETED`].
-    pub(crate) async fn some_files(&self, stream: i64) -> Result<Vec<RecordedFile>, sqlx::Error> {
+    /// Returns the first files of a stream whose ids are greater than `after`, at most [`MAX_DELETED`].
+    pub(crate) async fn some_files(
+        &self,
+        stream: i64,
+        after: i64,
+    ) -> Result<Vec<RecordedFile>, sqlx::Error> {
         let query = format!(
             "SELECT f.*, length(i.init) AS init_bytes FROM recorded_files f
              JOIN recorded_formats i ON i.id = f.format
-             WHERE f.stream = $1 LIMIT {MAX_DELETED}"
+             WHERE f.stream = $1 AND f.id > $2 ORDER BY f.id LIMIT {MAX_DELETED}"
+        );
+        let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(stream).bind(after);
+        query.fetch_all(&self.pool).await?.iter().map(file).collect()
+    }
+
+    /// Returns the closed files of a stream that overlap a time, are not locked, and have ids greater than `after`, at most
+    /// [`MAX_DELETED`].
+    pub(crate) async fn unlocked_files(
+        &self,
+        stream: i64,
+        (from, to): (i64, i64),
+        after: i64,
+    ) -> Result<Vec<RecordedFile>, sqlx::Error> {
+        let query = format!(
+            "SELECT f.*, length(i.init) AS init_bytes FROM recorded_files f
+             JOIN recorded_formats i ON i.id = f.format
+             WHERE f.stream = $1 AND f.start_at > $2 AND f.start_at < $4 AND f.end_at > $3
+                AND NOT f.is_locked AND NOT f.is_open AND f.id > $5
+             ORDER BY f.id LIMIT {MAX_DELETED}"
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(stream);
+        let query = query.bind(from.saturating_sub(super::recording_table::MAX_FILE_MS));
+        let query = query.bind(from).bind(to).bind(after);
         query.fetch_all(&self.pool).await?.iter().map(file).collect()
+    }
+
+    /// Returns the number of files of a stream that overlap a time.
+    pub(crate) async fn count_files(
+        &self,
+        stream: i64,
+        (from, to): (i64, i64),
+    ) -> Result<u64, sqlx::Error> {
+        let query = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM recorded_files
+             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
+        );
+        let query = query.bind(stream);
+        let query = query.bind(from.saturating_sub(super::recording_table::MAX_FILE_MS));
+        let count: i64 = query.bind(from).bind(to).fetch_one(&self.pool).await?;
+        Ok(super::recording_table::to_u64(count))
+    }
+
+    /// Returns the ids of those of these files, at most [`MAX_DELETED`], that are locked.
+    pub(crate) async fn locked_of(&self, ids: &[i64]) -> Result<Vec<i64>, sqlx::Error> {
+        let mut query =
+            sqlx::QueryBuilder::new("SELECT id FROM recorded_files WHERE is_locked AND id IN (");
+        let mut list = query.separated(", ");
+        for id in ids.iter().take(MAX_DELETED) {
+            list.push_bind(*id);
+        }
+        query.push(")");
+        query.build_query_scalar().fetch_all(&self.pool).await
     }
 
     /// Returns the oldest files that a selection contains, at most [`MAX_DELETED`].
@@ -332,27 +387,29 @@ impl Database {
     ) -> Result<Vec<RecordedFile>, sqlx::Error> {
         let condition = "x.is_local AND NOT x.is_locked AND NOT x.is_open
             AND ($2 IS NULL OR x.dir = $2) AND x.end_at <= $3 AND ($4 OR NOT x.has_event)
-            AND ($5 OR x.offsite <> 1)";
+            AND ($5 OR x.offsite <> 1) AND (x.start_at, x.id) > ($6, $7)";
         // Without a stream, the oldest files of each stream are candidates, so that the index serves this query, too.
         let query = match selection.stream {
             Some(_) => format!(
                 "SELECT x.*, length(i.init) AS init_bytes FROM recorded_files x
                  JOIN recorded_formats i ON i.id = x.format
                  WHERE x.stream = $1 AND x.start_at < $3 AND {condition}
-                 ORDER BY x.start_at LIMIT {MAX_DELETED}"
+                 ORDER BY x.start_at, x.id LIMIT {MAX_DELETED}"
             ),
             None => format!(
                 "SELECT f.*, length(i.init) AS init_bytes FROM recorded_streams s
                  JOIN recorded_files f ON $1 IS NULL AND f.id IN (
                     SELECT x.id FROM recorded_files x WHERE x.stream = s.id AND {condition}
-                    ORDER BY x.start_at LIMIT {MAX_DELETED})
+                    ORDER BY x.start_at, x.id LIMIT {MAX_DELETED})
                  JOIN recorded_formats i ON i.id = f.format
-                 ORDER BY f.id LIMIT {MAX_DELETED}"
+                 ORDER BY f.start_at, f.id LIMIT {MAX_DELETED}"
             ),
         };
+        let (start_at, id) = selection.after.unwrap_or((i64::MIN, i64::MIN));
         let query = sqlx::query(sqlx::AssertSqlSafe(query)).bind(selection.stream);
         let query = query.bind(selection.dir).bind(selection.before);
         let query = query.bind(selection.with_events).bind(selection.with_waiting);
+        let query = query.bind(start_at).bind(id);
         query.fetch_all(&self.pool).await?.iter().map(file).collect()
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Few events are deleted in one transaction, so that other writers do not wait for long.
 
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use crate::base::age_clock::AgeClock;
 use crate::base::time::unix_millis;
 use crate::store::db::Database;
 use crate::store::db::event_table::Expired;
@@ -41,10 +42,13 @@ impl EventLimits {
 pub(super) async fn run(database: &Database, limits: EventLimits) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut has_failed = false;
+    let (mut has_failed, mut clock) = (false, AgeClock::default());
     for round in 0_u64.. {
         ticks.tick().await;
-        let mut deleted = delete_expired(database, limits, SystemTime::now()).await;
+        let now = SystemTime::now();
+        let is_trusted = clock.is_trusted("events", now, Instant::now());
+        let now = if is_trusted { now } else { SystemTime::UNIX_EPOCH };
+        let mut deleted = delete_expired(database, limits, now).await;
         if deleted.is_ok() && round % ORPHANS_EVERY == 0 {
             deleted = delete_orphans(database).await;
         }

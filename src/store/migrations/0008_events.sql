@@ -26,6 +26,7 @@ CREATE TABLE events (
 CREATE UNIQUE INDEX events_by_change ON events (change);
 CREATE INDEX events_by_time ON events (at, id);
 CREATE INDEX events_by_camera ON events (camera, at, id);
+CREATE INDEX events_by_end ON events (camera, until) WHERE until IS NOT NULL;
 CREATE INDEX events_by_topic ON events (topic, at, id);
 CREATE INDEX events_by_type ON events (type, at, id);
 CREATE INDEX events_by_owner ON events (owner, at, id) WHERE owner IS NOT NULL;

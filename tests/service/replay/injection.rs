@@ -1,5 +1,6 @@
 //! Requests with unusual paths and parameters, through nginx and directly to the manager. None of them reaches another file.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -53,7 +54,10 @@ async fn no_path_leads_to_another_file() {
         assert_eq!(response.status, 206, "{}", response.text);
     }
     let long = "a".repeat(9000);
-    let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let mut encoded = String::new();
+    for byte in name.bytes() {
+        write!(encoded, "%{byte:02x}").expect("text");
+    }
     let targets = [
         // nginx's own location for recorded files.
         format!("/internal/recordings/0/{file}"),

@@ -208,11 +208,14 @@ async fn only_old_files_that_are_not_protected_can_be_deleted() {
         before: i64::MAX,
         with_events: true,
         with_waiting: true,
+        after: None,
     };
     let table = [
         (all, vec![ids[0], later]),
         (Deletable { stream: Some(setup.stream), ..all }, vec![ids[0], later]),
         (Deletable { with_events: false, ..all }, vec![later]),
+        (Deletable { after: Some((DAY, ids[0])), ..all }, vec![later]),
+        (Deletable { after: Some((DAY + 2 * MINUTE, later)), ..all }, vec![]),
         (Deletable { before: DAY + MINUTE, ..all }, vec![ids[0]]),
         (Deletable { dir: Some(setup.dir), ..all }, vec![ids[0], later]),
         (Deletable { dir: Some(setup.dir + 1), ..all }, vec![]),
