@@ -20,7 +20,7 @@ async fn every_picture_is_converted_with_its_time() {
     let query = setup.query(500, 6800);
     let url = |name: &str, query: &str| setup.nginx.url(&format!("/recordings/cam/{name}?{query}"));
     let recorded = clocks(&url("stream.m3u8", &query)).await;
-    assert!(recorded.len() >= 150, "{} pictures", recorded.len());
+    assert!(recorded.len() >= 60, "{} pictures", recorded.len());
     let converted = format!("{query}&codec=h264");
     let index = setup.playlist("index.m3u8", &converted).await;
     assert!(index.contains("CODECS=\"avc1.") && index.contains(",mp4a.40.2\""), "{index}");
@@ -65,15 +65,16 @@ async fn every_picture_is_converted_with_its_time() {
         let (size, first) = (numbers.next().expect("a size"), numbers.next().expect("a position"));
         let segment = recorded_part(first, size).await;
         std::fs::write(&path, [&recorded_init[..], &segment[..]].concat()).expect("a file");
-        for (converted, track) in [(video, "v"), (audio, "a")] {
-            let times = |packets: &[Packet]| -> Vec<_> {
-                packets
-                    .iter()
-                    .map(|it| [it.time, it.duration].map(|time| (time * 1000.0).round()))
-                    .collect()
-            };
-            assert_eq!(times(&converted), times(&packets(&path, track)), "{track} of {name}");
-        }
+        let millis = |seconds: f64| (seconds * 1000.0).round();
+        let times = |packets: &[Packet]| -> Vec<_> {
+            packets.iter().map(|it| (millis(it.time), millis(it.duration))).collect()
+        };
+        assert_eq!(times(&video), times(&packets(&path, "v")), "{name}");
+        // ffprobe does not know the durations of all packets of audio.
+        let times =
+            |packets: &[Packet]| -> Vec<_> { packets.iter().map(|it| millis(it.time)).collect() };
+        assert_eq!(times(&audio), times(&packets(&path, "a")), "{name}");
+        assert!(audio.len() > 20, "the sound is missing in {name}");
     }
     // A recording in H.264 needs no conversion.
     let unknown = setup.get("/recordings/cam/stream.m3u8?codec=av1").await;
