@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`timeline`] | when there are recordings |
 //! | [`files`] | the permission for a recorded file, and its path |
+//! | [`playlists`] | playlists |
 //! | [`converted`] | segments that are converted to H.264 |
 //! | [`pictures`] | pictures at a time |
 //! | [`exports`] | exports as MP4 |
@@ -12,8 +13,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
-
-use bytes::Bytes;
 
 use super::core::Core;
 use super::permission;
@@ -30,8 +29,6 @@ use crate::offsite::shared::Offsite;
 use crate::output::recorder::layout::FileName;
 use crate::output::recorder::shared::Recorder;
 use crate::recordings::footage::Footage;
-use crate::recordings::multivariant::{self, VideoOfPlaylist};
-use crate::recordings::playlist::{self, PlaylistKind};
 use crate::recordings::source::Source;
 use crate::store::db::recording_search::RecordedFormat;
 use crate::store::db::recording_table::{RecordedFile, RecordedStream};
@@ -41,11 +38,9 @@ pub(crate) mod converted;
 pub(crate) mod exports;
 pub(crate) mod files;
 pub(crate) mod pictures;
+pub(crate) mod playlists;
 pub(crate) mod shares;
 pub(crate) mod timeline;
-
-/// The longest time of one playlist, in milliseconds. Players request the next playlist after it.
-pub(crate) const MAX_PLAYLIST_MS: i64 = 2 * 60 * 60 * 1000;
 
 /// The time that a viewer requests, in UTC milliseconds. What is missing has a default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -199,13 +194,6 @@ impl PermittedStream {
     }
 }
 
-impl From<RecordedFormat> for VideoOfPlaylist {
-    fn from(format: RecordedFormat) -> Self {
-        let RecordedFormat { codecs, width, height, .. } = format;
-        Self { codecs, width, height }
-    }
-}
-
 /// Returns the recorder. Fails if recordings are off.
 pub(crate) fn recorder(core: &Core) -> Result<&Recorder, Error> {
     core.recorder.as_ref().ok_or_else(|| {
@@ -238,45 +226,6 @@ async fn available(
     let whole = spans.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)));
     let whole = whole.and_then(|(from, to)| TimeSpan::new(from, to));
     Ok(whole.and_then(|whole| limit.map_or(Some(whole), |limit| whole.intersection(limit))))
-}
-
-/// Returns a media playlist or an I-frame playlist of what was recorded of a stream. With `as_h264`, video in other codecs is
-/// converted.
-pub(crate) async fn playlist(
-    core: &Core,
-    id: &StreamId,
-    shown: &Credentials<'_>,
-    requested: RequestedTime,
-    kind: PlaylistKind,
-    as_h264: bool,
-) -> Result<Bytes, Error> {
-    let stream = PermittedStream::find(core, id, shown).await?;
-    let span = stream.span(requested, MAX_PLAYLIST_MS)?;
-    let footage = stream.footage(span).await?;
-    let converted = if as_h264 { converted::formats(&stream, &footage).await? } else { Vec::new() };
-    match playlist::render(&footage, kind, &converted) {
-        Some(text) => Ok(text.into()),
-        None => Err(stream.nothing_recorded(&format!("from {span} yet")).await),
-    }
-}
-
-/// Returns the multivariant playlist of what was recorded of a stream, for the same playlists as [`playlist`].
-pub(crate) async fn multivariant(
-    core: &Core,
-    id: &StreamId,
-    shown: &Credentials<'_>,
-    requested: RequestedTime,
-    as_h264: bool,
-) -> Result<Bytes, Error> {
-    let stream = PermittedStream::find(core, id, shown).await?;
-    let span = stream.span(requested, MAX_PLAYLIST_MS)?;
-    let footage = stream.footage(span).await?;
-    let video = match footage.files.first() {
-        Some(first) if as_h264 => converted::video(core, &stream, first).await?,
-        Some(first) => stream.format(first.file.format).await?.into(),
-        None => return Err(stream.nothing_recorded(&format!("from {span}")).await),
-    };
-    Ok(multivariant::render(&footage, &video, as_h264).into())
 }
 
 /// Returns a duration in words, for people.

@@ -140,6 +140,8 @@ fn replay_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
         missing("/recordings/own/thumbnail.jpg?at=2026-02-03T04:00:00Z"),
         missing("/recordings/own/export.mp4?from=2026-02-03T04:00:00Z"),
         missing("/recordings/own/1-1.mp4"),
+        missing("/recordings/own/h264/1-1.mp4"),
+        missing("/recordings/own/h264/1-1-900-450.m4s"),
     ]
 }
 

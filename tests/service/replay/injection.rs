@@ -120,7 +120,6 @@ async fn no_path_leads_to_another_file() {
         format!("/recordings/cam/h264/{}", name.replace(".mp4", "-0-1.m4s")),
         format!("/recordings/cam/h264/{}", name.replace(".mp4", "-0-0.m4s")),
         format!("/play//cam/recordings/{name}"),
-        format!("/play/%2e%2e/recordings/cam/{name}"),
         format!("/play/{long}/cam/recordings/{name}"),
         format!("/api/recordings/cam%2f..%2fother/export?from={}", text(setup.from)),
     ];
@@ -146,6 +145,7 @@ async fn no_path_leads_to_another_file() {
         (format!("/recordings/x/../cam/{name}"), [206, 404]),
         (format!("//recordings//cam//{name}"), [206, 404]),
         (format!("/recordings/cam%2f/{name}"), [206, 400]),
+        (format!("/play/%2e%2e/recordings/cam/{name}"), [206, 404]),
     ] {
         for (address, expected) in addresses.iter().zip(expected) {
             let response = raw(address, &target, "Range: bytes=0-9\r\n").await;
