@@ -303,3 +303,6 @@ impl Queue {
         self.events.publish(Event { at: SystemTime::now(), subject: None, kind });
     }
 }
+
+#[cfg(test)]
+mod tests;
