@@ -63,7 +63,8 @@ fn files(dir: &Path) -> Vec<(String, u64)> {
 async fn copies(s3: &S3) -> Vec<(String, u64)> {
     let own = |(name, size): (String, u64)| {
         let name = name.strip_prefix("site-1/")?.to_owned();
-        name.ends_with(".mp4").then_some((name, size))
+        let is_copy = Path::new(&name).extension().is_some_and(|extension| extension == "mp4");
+        is_copy.then_some((name, size))
     };
     s3.objects().await.into_iter().filter_map(own).collect()
 }
@@ -318,7 +319,7 @@ async fn no_file_is_lost_or_copied_twice_whatever_the_server_does() {
 async fn the_bucket_of_another_installation_is_left_alone() {
     let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Files).await);
     footage.add(Duration::from_mins(5), 2, 1000);
-    s3.put(&format!("site-1/{MARKER}"), "0123456789abcdef\nother\n").await;
+    s3.put(&format!("site-1/{MARKER}"), "0123456789abcdef\nother\n");
     let endpoint = format!("http://{}", s3.address());
     let manager = footage.start(&settings(&endpoint, &[])).await;
     until("the failure is reported", || async { events(&manager, "storage.failed").await == 1 })
@@ -374,7 +375,7 @@ async fn recordings_play_from_their_copies_by_ranges() {
     let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Moto).await);
     // The second file continues after the first one, which is older than the limit, has ended.
     let first = footage.add(DAY + Duration::from_secs(8), 8, 12_000);
-    let second = footage.add(DAY - Duration::from_mins(10), 8, 12_000);
+    let second = footage.add(DAY / 2, 8, 12_000);
     let proxy = Proxy::start(&s3).await;
     let url = proxy.url();
     let keep = [("RECORDINGS_KEEP_DAYS", "1")];
@@ -458,4 +459,55 @@ async fn old_copies_are_deleted() {
     let from = spans["streams"][0]["from"].as_str().expect("a time").to_owned();
     let from = humantime::parse_rfc3339(&from).expect("a time");
     assert!(from > SystemTime::now() - DAY, "the deleted recording is still listed: {spans}");
+}
+
+/// Returns the processor time of a process in seconds, and the most memory that it has had, in bytes.
+fn usage(pid: u32) -> (f64, u64) {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let fields: Vec<_> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
+    let ticks = |index: usize| fields[index].parse::<f64>().expect("a number");
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a size");
+    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+    ((ticks(11) + ticks(12)) / 100.0, peak * 1024)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes more than 20 seconds"]
+async fn uploads_need_little_memory() {
+    let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Files).await);
+    footage.add(Duration::from_mins(30), 20, 12_000);
+    let (name, size) = files(&footage.dir).remove(0);
+    let first = footage.dir.join(name);
+    for second in 0..9 {
+        let name = format!("00-00-0{second}.000-{second}.mp4");
+        fs::copy(&first, first.with_file_name(name)).expect("a file");
+    }
+    let endpoint = format!("http://{}", s3.address());
+    let manager = footage.start(&[("RECORDINGS_DIRS", "recordings")]).await;
+    until("the files are in the index", || async {
+        manager.get("/api/recordings/storage").await.body["bytes"].as_u64() > Some(size * 9)
+    })
+    .await;
+    let (_, before) = usage(manager.pid());
+    drop(manager);
+    // Files that are in the index already are not copied.
+    for (name, _) in files(&footage.dir) {
+        let path = footage.dir.join(name);
+        let time = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
+        fs::rename(&path, path.with_file_name(time.replacen("-0", "-1", 1))).expect("a rename");
+    }
+    let began = Instant::now();
+    let manager = footage.start(&settings(&endpoint, &[])).await;
+    all_copied(&manager, &s3, &files(&footage.dir)).await;
+    let (processor, peak) = usage(manager.pid());
+    let megabytes = |bytes: u64| bytes / 1_000_000;
+    println!(
+        "10 files of {} MB in {:.1} s: {processor:.1} s of processor time, {} MB of memory instead of {} MB",
+        megabytes(size),
+        began.elapsed().as_secs_f64(),
+        megabytes(peak),
+        megabytes(before),
+    );
+    assert!(peak < before + 64_000_000, "{peak} bytes instead of {before}");
 }

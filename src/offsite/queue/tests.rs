@@ -37,8 +37,9 @@ impl Setup {
         let offsite = Offsite::new(&settings).expect("a place");
         let bus = Bus::default();
         let copies = Copies::new(CopyRule::Always, CopyRule::Always);
-        let (events, recorder) = (bus.subscribe(), recorded.copying_recorder(now, copies).await);
-        Self { recorded, share, queue: Queue::new(offsite, recorder, bus), events }
+        let events = bus.subscribe();
+        let queue = Queue::new(offsite, recorded.copying_recorder(now, copies).await, bus);
+        Self { recorded, share, queue, events }
     }
 
     fn database(&self) -> &Database {

@@ -128,7 +128,7 @@ impl S3 {
     }
 
     /// Creates an object.
-    pub(crate) async fn put(&self, name: &str, text: &str) {
+    pub(crate) fn put(&self, name: &str, text: &str) {
         assert_eq!(self.kind, S3Kind::Files);
         let path = self.root.path().join(BUCKET).join(name);
         fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
