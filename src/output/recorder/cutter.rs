@@ -298,6 +298,20 @@ mod tests {
     }
 
     #[test]
+    fn files_with_events_are_short_and_continue_those_before() {
+        let mut setup = Setup::new();
+        setup.cutter.set_urgent(false);
+        setup.run((0, 30), 0, 0);
+        setup.cutter.set_urgent(true);
+        setup.run((30, 38), 0, 0);
+        setup.cutter.set_urgent(false);
+        setup.run((38, 110), 0, 0);
+        let ends = [30, 33, 36, 38, 98, 110].map(|second| second * 1000);
+        assert_eq!(setup.times().iter().map(|(_, end)| *end).collect::<Vec<_>>(), ends);
+        assert_eq!(setup.spans(), 1);
+    }
+
+    #[test]
     fn a_slow_clock_is_followed_slowly() {
         let mut setup = Setup::new();
         setup.run((0, 60), 0, 0);

@@ -51,9 +51,13 @@ impl Recorded {
 
     /// Returns a recorder for these recordings, whose clock shows `now`.
     pub(crate) async fn recorder(&self, now: SystemTime) -> Recorder {
+        self.copying_recorder(now, Copies::default()).await
+    }
+
+    /// Returns the same recorder with these rules for copies.
+    pub(crate) async fn copying_recorder(&self, now: SystemTime, copies: Copies) -> Recorder {
         let (database, clock) = (self.database.clone(), Arc::new(move || now));
-        let recorder =
-            Recorder::start(database, &[self.dir()], 0, Bus::default(), Copies::default(), clock);
+        let recorder = Recorder::start(database, &[self.dir()], 0, Bus::default(), copies, clock);
         let recorder = recorder.expect("threads");
         recorder.directories().check(&self.database).await.expect("a database");
         recorder

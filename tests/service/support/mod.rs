@@ -20,6 +20,7 @@ mod raw_camera;
 mod receiver;
 mod recorder;
 pub(crate) mod recordings;
+mod s3;
 mod viewer;
 pub(crate) mod whep;
 
@@ -48,6 +49,7 @@ pub(crate) use process::{
 pub(crate) use raw_camera::RawCamera;
 pub(crate) use receiver::{Receiver, Webhook};
 pub(crate) use recorder::Recorder;
+pub(crate) use s3::{ACCESS_KEY, Mode, Proxy, S3, S3Kind, SECRET_KEY};
 pub(crate) use viewer::{Playlist, assert_continuous, has_sound, play, play_slow, probe};
 
 /// The time limit of most waits. It is generous because tests run in parallel on slow machines.
