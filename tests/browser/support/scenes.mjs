@@ -140,7 +140,7 @@ export const SCENES = {
     "#/cameras?edit=b-long",
     async (page) => {
       await dialog(page).waitFor();
-      await page.getByLabel("Record", { exact: true }).selectOption("schedule");
+      await page.locator(".part select").first().selectOption("schedule");
     },
   ],
   log: [
