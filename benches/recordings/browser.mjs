@@ -82,7 +82,9 @@ function observe() {
     location.hash = hash;
     while (performance.now() - begun < limit) {
       await new Promise((resolve) => requestAnimationFrame(resolve));
-      if (globalThis.numbers()[camera] === expected) {
+      // The recorder adjusts its clock a little with each file, so the number can differ by one frame.
+      const difference = (globalThis.numbers()[camera] ?? Number.NaN) - expected;
+      if (Math.abs(difference) <= 1) {
         return performance.now() - begun;
       }
     }
@@ -185,7 +187,6 @@ async function measureSeeks(page, numbers, [from, to], count) {
     outside.push(await seek(random(HOURS[n % HOURS.length] * HOUR_MS)));
     await sleep(600 + Math.random() * 300);
   }
-  if (process.env.DEBUG_BENCH) console.log(JSON.stringify({ inside, outside }));
   return { inside: summary(inside), outside: summary(outside) };
 }
 
@@ -250,7 +251,6 @@ async function measureSearch(page, numbers, [from, to]) {
     const found = pictures.find(([at, number]) => at >= time - 20 && number === keyframe && at - time < 1500);
     return found ? Math.max(0, found[0] - time) : null;
   });
-  if (process.env.DEBUG_BENCH) console.log(JSON.stringify({ requested, pictures, moves: moves.length, begin, end, from, to, n: numbers }));
   return summary(latencies);
 }
 

@@ -23,8 +23,8 @@ describe("the options of recording", () => {
     const { page } = viewer;
     await page.getByText("No recordings of Front door").waitFor();
     await page.getByRole("link", { name: "Set up recording" }).click();
-    await page.getByLabel("Record", { exact: true }).selectOption("schedule");
-    await page.getByLabel("Days to keep", { exact: true }).fill("3");
+    await page.locator(".part select").first().selectOption("schedule");
+    await page.locator("[name=keep_days]").fill("3");
     await page.getByRole("button", { name: "Save" }).click();
     await until("the options are saved", SECONDS, async () => {
       const { recording } = await stage.api("cameras/cam");

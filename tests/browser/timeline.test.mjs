@@ -56,8 +56,8 @@ describe("the timeline", () => {
         return false;
       }
       const difference = at - clock - offset;
-      // The picture began before the date, up to a frame earlier.
-      return Math.abs(seen.date - at) < 2 && difference > -20 && difference < FRAME_MS;
+      // The picture began up to a frame before the date. The clock is not exact on a busy machine.
+      return Math.abs(seen.date - at) < 2 && Math.abs(difference) < FRAME_MS;
     };
     await until(`the picture of ${new Date(at).toISOString()}`, 20, isRight).catch((error) => {
       throw new Error(`${error.message}; the page shows ${JSON.stringify(seen)}, offset ${offset}`);

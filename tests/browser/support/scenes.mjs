@@ -88,7 +88,13 @@ export const SCENES = {
       }
     },
   ],
-  recordings: [RECORDINGS, (page) => page.locator(".event-mark").first().waitFor(wait)],
+  recordings: [
+    RECORDINGS,
+    async (page) => {
+      await page.locator(".event-mark").first().waitFor(wait);
+      await page.locator(".recorded .spinner").waitFor(wait);
+    },
+  ],
   "recordings of a wall": [
     `#/recordings?cameras=${IDS.slice(0, 5)}&at=${RECORDED_AT}`,
     (page) => page.locator(".event-mark").first().waitFor(wait),
@@ -99,6 +105,7 @@ export const SCENES = {
       await page.locator(".event-mark").first().waitFor(wait);
       await page.locator(".toggle").click();
       await page.locator(".selection").waitFor();
+      await page.locator(".recorded .spinner").waitFor(wait);
     },
   ],
   "share links": [
@@ -135,12 +142,11 @@ export const SCENES = {
     `#/recordings?cameras=${IDS[5]}`,
     (page) => page.getByText("No recordings of Yard").waitFor(wait),
   ],
-  "invalid link": ["#/shared?token=x", (page) => page.getByText("Invalid link").waitFor(wait)],
   schedule: [
     "#/cameras?edit=b-long",
     async (page) => {
       await dialog(page).waitFor();
-      await page.getByLabel("Record", { exact: true }).selectOption("schedule");
+      await page.locator(".part select").first().selectOption("schedule");
     },
   ],
   log: [

@@ -59,6 +59,7 @@ export class RecordedPlayer {
   #isOpeningNext = false;
   /** Counts seeks. A seek that is not the latest one has no effect. */
   #seeks = 0;
+  #isSeeking = false;
   #isPlaying = false;
   #rate = 1;
   #isMuted = true;
@@ -101,6 +102,7 @@ export class RecordedPlayer {
     this.#seeks += 1;
     const seek = this.#seeks;
     this.problem.value = null;
+    this.#isSeeking = true;
     try {
       const shown = await this.#show(date, seek);
       if (seek !== this.#seeks) {
@@ -114,6 +116,8 @@ export class RecordedPlayer {
         this.#fail(error);
       }
       return null;
+    } finally {
+      this.#isSeeking &&= seek !== this.#seeks;
     }
   }
 
@@ -157,7 +161,8 @@ export class RecordedPlayer {
   /** Prepares the next playlist in time, and continues with it. Must be called several times per second. */
   keep(): void {
     const { end, date, isGrowing, video } = this.#current;
-    if (end === null || date === null || this.state.value === "failed") {
+    // A seek may need the spare player, too.
+    if (end === null || date === null || this.#isSeeking || this.state.value === "failed") {
       return;
     }
     const isAtEnd = video.ended || end - date < 50;

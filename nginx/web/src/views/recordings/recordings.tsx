@@ -69,6 +69,7 @@ export function Recordings() {
   if (!hasRight("recordings")) {
     return (
       <Empty icon="lock" title={t("recordings.no_right_title")}>
+        <h1 class="unseen">{t("nav.recordings")}</h1>
         <p>{t("recordings.no_right")}</p>
       </Empty>
     );
@@ -76,6 +77,7 @@ export function Recordings() {
   if (!value) {
     return (
       <div class="page">
+        <h1>{t("nav.recordings")}</h1>
         <ErrorAlert error={error} />
         {error === null && <div class="list waiting" aria-busy="true" />}
       </div>
@@ -185,6 +187,7 @@ function None({ cameras }: { cameras: RecordedCamera[] }) {
             : t("recordings.none_title")
         }
       >
+        <h1 class="unseen">{t("nav.recordings")}</h1>
         <p>{t(canRecord ? "recordings.none" : "recordings.none_viewer")}</p>
         <div class="actions centered">
           {canRecord && camera && (

@@ -17,6 +17,7 @@ export function Shared() {
   if (!shared) {
     return (
       <Empty icon="alert" title={t("shared.invalid_title")}>
+        <h1 class="unseen">{t("nav.shared")}</h1>
         <p>{t("shared.invalid")}</p>
       </Empty>
     );
@@ -47,6 +48,7 @@ function SharedRecordings({
   if (error !== null) {
     return (
       <Empty icon="alert" title={t("shared.refused")}>
+        <h1 class="unseen">{t("nav.shared")}</h1>
         <p>
           <ErrorText error={error} />
         </p>

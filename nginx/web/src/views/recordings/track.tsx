@@ -11,6 +11,8 @@ import { marksOf, shareOf, type View } from "./scale";
 import type { Session } from "./session";
 import { Thumbnail } from "./thumbnail";
 
+/** A mark of the scale that is closer to the right edge has no room for its line. */
+const EDGE_PIXELS = 12;
 /** Pixels between two marks of the scale. */
 const MARK_PIXELS = 75;
 
@@ -93,9 +95,12 @@ function Scale({ view, width }: { view: View; width: number }) {
           minute: "2-digit",
           ...(isFine && { second: "2-digit" }),
         });
+  const marks = marksOf(view, Math.max(2, width / MARK_PIXELS)).filter(
+    ({ date }) => (1 - shareOf(view, date)) * width > EDGE_PIXELS,
+  );
   return (
     <div class="scale" data-drag="pan" aria-hidden="true">
-      {marksOf(view, Math.max(2, width / MARK_PIXELS)).map(({ date, isDay }) => (
+      {marks.map(({ date, isDay }) => (
         <span key={date} class={isDay ? "day" : ""} style={{ left: percent(shareOf(view, date)) }}>
           {(1 - shareOf(view, date)) * width > MARK_PIXELS && text(date, isDay)}
         </span>
@@ -145,8 +150,10 @@ function Lane({ name, view, width, footage, events }: LaneProps) {
         ) : null,
       )}
       {name && (
-        <span class="lane-name" dir="auto" title={name}>
-          {name}
+        <span class="lane-name">
+          <span dir="auto" title={name}>
+            {name}
+          </span>
         </span>
       )}
     </div>
