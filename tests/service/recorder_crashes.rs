@@ -1,5 +1,6 @@
 //! Recordings while the manager is killed again and again.
 
+use std::fs;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
@@ -52,7 +53,13 @@ async fn kill_again_and_again(kills: usize, cameras: usize) {
         }
         killed_at.push(clock());
         manager.signal(Signal::SIGKILL);
-        until("the manager is gone", || async { !is_running(manager.pid()) }).await;
+        // A thread that waits for the disk ends later than the others, and keeps the locks of the process.
+        let threads = format!("/proc/{}/task", manager.pid());
+        until("the manager is gone", || async {
+            let is_alone = fs::read_dir(&threads).is_ok_and(|threads| threads.count() <= 1);
+            is_alone && !is_running(manager.pid())
+        })
+        .await;
         manager = manager.start_again(&[RECORDINGS]).await;
     }
     manager.signal(Signal::SIGTERM);
