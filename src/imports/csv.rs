@@ -208,7 +208,7 @@ mod tests {
         let import = read(text).expect("cameras");
         assert_eq!(import.cameras[0].fields["recording"], json!({ "mode": "continuous" }));
         assert!(!import.cameras[1].fields.contains_key("recording"));
-        let error = read("url,recording\nrtsp://192.0.2.8/1,schedule\n").expect_err("no times");
+        let error = read("url,recording\nrtsp://192.0.2.8/1,schedule\n").err().expect("no times");
         assert!(error.to_string().contains("off, continuous or events"), "{error}");
     }
 
