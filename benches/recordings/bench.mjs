@@ -52,9 +52,7 @@ function fillIndex(program, { cameras, days }, database, recordings, source) {
   const args = ["index", `sqlite:${database}`, recordings, source.port, cameras, minutes];
   execFileSync(program, args.map(String), { stdio: ["ignore", "inherit", "inherit"] });
   const cameraWeeks = (cameras * days) / DAYS_PER_WEEK;
-  // The newest changes are in the second file.
-  const parts = [database, `${database}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0);
-  const bytes = parts[0] + parts[1];
+  const { size: bytes } = statSync(database);
   return { bytes, cameraWeeks, files: cameras * minutes, bytesPerWeek: bytes / cameraWeeks };
 }
 
