@@ -52,9 +52,7 @@ function fillIndex(program, { cameras, days }, database, recordings, source) {
   const args = ["index", `sqlite:${database}`, recordings, source.port, cameras, minutes];
   execFileSync(program, args.map(String), { stdio: ["ignore", "inherit", "inherit"] });
   const cameraWeeks = (cameras * days) / DAYS_PER_WEEK;
-  // The newest changes are in the second file.
-  const parts = [database, `${database}-wal`].map((file) => statSync(file, { throwIfNoEntry: false })?.size ?? 0);
-  const bytes = parts[0] + parts[1];
+  const { size: bytes } = statSync(database);
   return { bytes, cameraWeeks, files: cameras * minutes, bytesPerWeek: bytes / cameraWeeks };
 }
 
@@ -89,6 +87,29 @@ async function measureRecording(options, directory, disk, links, source) {
   }
 }
 
+/** Measures cameras with sound, with and without recording. */
+async function measureSound({ cameras, baseline }, directory, disk) {
+  progress(`${cameras} cameras with sound`);
+  const source = await Source.start({ hasSound: true });
+  try {
+    const links = source.links(0, cameras);
+    const without = await measureBaseline(join(directory, "sound"), links, source, baseline);
+    const settings = {
+      DATABASE_URL: `sqlite:${join(disk, "sound.db")}`,
+      RECORDINGS_DIRS: join(disk, "sound"),
+    };
+    const phase = await Phase.start(join(directory, "recorded-sound"), settings, links);
+    try {
+      await phase.record({ mode: "continuous" });
+      return { without, recording: await phase.measure(source, baseline) };
+    } finally {
+      await phase.end();
+    }
+  } finally {
+    await source.child.end();
+  }
+}
+
 /** Measures recordings while playlists are requested and old recordings are deleted. */
 async function measureLoad({ load, days }, phase, source) {
   const before = await phase.metrics();
@@ -120,19 +141,20 @@ const source = await Source.start();
 try {
   const { cameras, minutes, baseline } = options;
   const links = source.links(0, cameras);
+  for (const name of ["before", "recording", "afterwards", "sound", "recorded-sound"]) {
+    mkdirSync(join(directory, name));
+  }
   const baselineOf = async (name) => {
     progress(`${cameras} cameras without recording, ${name}`);
-    const own = join(directory, name);
-    mkdirSync(own);
-    return measureBaseline(own, links, source, baseline);
+    return measureBaseline(join(directory, name), links, source, baseline);
   };
   const before = await baselineOf("before");
-  const own = join(directory, "recording");
-  mkdirSync(own);
-  const recorded = await measureRecording(options, own, disk, links, source);
-  rmSync(disk, { recursive: true, force: true });
+  const recorded = await measureRecording(options, join(directory, "recording"), disk, links, source);
+  rmSync(join(disk, "recordings"), { recursive: true, force: true });
   const baselines = [before, await baselineOf("afterwards")];
-  const results = { cameras, minutes, baselines, fps: source.clip.fps, ...recorded };
+  const sound = await measureSound(options, directory, disk);
+  rmSync(disk, { recursive: true, force: true });
+  const results = { cameras, minutes, baselines, sound, fps: source.clip.fps, ...recorded };
   const invalid = problems(results);
   process.stdout.write(`${tables(results)}\n`);
   for (const problem of [...invalid, ...recorded.busy]) {

@@ -21,7 +21,7 @@ export function costPerCamera({ cameras, baselines, recording }) {
   };
 }
 
-function usageTable({ cameras, baselines, recording, load }) {
+function usageTable({ cameras, baselines, recording, load, sound }) {
   const row = (title, { seconds, manager, ffmpegs, privateBytes, machine }) => [
     title,
     ...[seconds.toFixed(0), percent(manager / cameras), percent(ffmpegs / cameras)],
@@ -33,6 +33,8 @@ function usageTable({ cameras, baselines, recording, load }) {
     row("recording", recording),
     row("recording, with load on the index", load),
     row("without recording, afterwards", baselines[1]),
+    row("with sound, without recording", sound.without),
+    row("with sound, recording", sound.recording),
   ]);
 }
 

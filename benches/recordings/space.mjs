@@ -20,8 +20,9 @@ export function makeDisk(options) {
   const parent = resolve(options.dir);
   mkdirSync(parent, { recursive: true });
   const { bavail, bsize, ffree } = statfsSync(parent);
-  // Streams are recorded for some more seconds than the measurement lasts.
-  const seconds = options.minutes * 60 + 30;
+  // Streams are recorded for some more seconds than the measurement lasts. Those with sound follow when the others are
+  // deleted.
+  const seconds = Math.max(options.minutes * 60, options.baseline) + 30;
   const files = options.cameras * options.days * FILES_PER_DAY;
   const needed =
     options.cameras * (seconds * BYTES_PER_SECOND * SURPLUS + options.days * INDEX_BYTES_PER_DAY) + KEPT_BYTES;

@@ -16,13 +16,16 @@ const RTP_CLOCK = 90_000;
 const PAYLOAD_TYPE = 96;
 /** The number of a frame is painted into its picture as this many squares, black for 0 and white for 1. */
 const NUMBER_BITS = 32;
+/** The sound is G.711 A-law: a packet of silence with each frame, and its number, clock rate and byte. */
+const SOUND = { payloadType: 8, clock: 8000, silence: 0xd5, channel: 2 };
 const NAL = { SLICE: 1, IDR: 5, SPS: 7, PPS: 8, FU_A: 28 };
 
 /**
  * The packets of a frame. The fields that differ between viewers are written into `bytes` before sending.
  */
 class Frame {
-  constructor(nals) {
+  /** `soundBytes` is the size of the sound that is sent with the frame; 0 for none. */
+  constructor(nals, soundBytes) {
     const packets = nals.flatMap(payloads);
     packets.forEach((payload, index) => (payload.isLast = index === packets.length - 1));
     const buffers = packets.map(packet);
@@ -33,11 +36,20 @@ class Frame {
       this.offsets.push(offset);
       offset += length;
     }
+    /** Offset of the packet with sound in `bytes`; null without sound. */
+    this.soundOffset = soundBytes > 0 ? offset : null;
+    if (soundBytes > 0) {
+      buffers.push(soundPacket(soundBytes));
+    }
     this.bytes = Buffer.concat(buffers);
+    this.soundBytes = soundBytes;
   }
 
-  /** Returns the bytes for one viewer. These bytes are valid until the next call. */
-  patched(sequence, time, source) {
+  /**
+   * Returns the bytes for one viewer. These bytes are valid until the next call. `number` is the number of the frame
+   * since the camera started.
+   */
+  patched(sequence, time, source, number) {
     const { bytes } = this;
     let next = sequence;
     for (const offset of this.offsets) {
@@ -47,6 +59,12 @@ class Frame {
       bytes.writeUInt32BE(time, header + 4);
       bytes.writeUInt32BE(source, header + 8);
       next = (next + 1) & 0xffff;
+    }
+    if (this.soundOffset !== null) {
+      const header = this.soundOffset + INTERLEAVED_HEADER;
+      bytes.writeUInt16BE(number & 0xffff, header + 2);
+      bytes.writeUInt32BE((number * this.soundBytes) % 0x1_0000_0000, header + 4);
+      bytes.writeUInt32BE((source + 1) % 0x1_0000_0000, header + 8);
     }
     return bytes;
   }
@@ -61,9 +79,17 @@ class Frame {
 export class Clip {
   /**
    * Returns the video with these properties. Encodes it if it is not in the cache. If `isNumbered` is true, each
-   * picture shows its number in the clip.
+   * picture shows its number in the clip. If `hasSound` is true, there is sound as well.
    */
-  static load({ width = 1920, height = 1080, fps = 25, gop = 2, kbits = 4000, isNumbered = false } = {}) {
+  static load({
+    width = 1920,
+    height = 1080,
+    fps = 25,
+    gop = 2,
+    kbits = 4000,
+    isNumbered = false,
+    hasSound = false,
+  } = {}) {
     const args = encoding({ width, height, fps, gop, kbits, isNumbered });
     const name = createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16);
     const file = join(CACHE, `clip-${name}.h264`);
@@ -73,22 +99,23 @@ export class Clip {
       execFileSync("ffmpeg", [...args, unfinished], { stdio: ["ignore", "inherit", "inherit"] });
       renameSync(unfinished, file);
     }
-    return new Clip(readFileSync(file), fps, gop);
+    return new Clip(readFileSync(file), fps, gop, hasSound);
   }
 
-  constructor(annexB, fps, gop) {
+  constructor(annexB, fps, gop, hasSound) {
     const nals = [...nalUnits(annexB)];
     this.fps = fps;
     this.gopFrames = fps * gop;
     this.ticksPerFrame = RTP_CLOCK / fps;
-    this.frames = accessUnits(nals).map((unit) => new Frame(unit));
+    const soundBytes = hasSound ? SOUND.clock / fps : 0;
+    this.frames = accessUnits(nals).map((unit) => new Frame(unit, soundBytes));
     /** Duration of the clip in milliseconds. */
     this.duration = (this.frames.length * 1000) / fps;
     const bytes = this.frames.reduce((sum, frame) => sum + frame.bytes.length, 0);
     /** Bits per second, including the headers. */
     this.bitRate = (bytes * 8 * fps) / this.frames.length;
     const first = (type) => nals.find((nal) => nalType(nal) === type);
-    this.sdp = description(first(NAL.SPS), first(NAL.PPS));
+    this.sdp = description(first(NAL.SPS), first(NAL.PPS), hasSound);
   }
 }
 
@@ -182,8 +209,19 @@ function packet({ parts, isLast }) {
   return Buffer.concat([headers, payload]);
 }
 
-/** Returns the SDP description of the video. */
-function description(sps, pps) {
+/** Returns a packet with sound, with zeros in the fields that `patched` sets. */
+function soundPacket(size) {
+  const headers = Buffer.alloc(INTERLEAVED_HEADER + RTP_HEADER);
+  headers[0] = 0x24;
+  headers[1] = SOUND.channel;
+  headers.writeUInt16BE(RTP_HEADER + size, 2);
+  headers[INTERLEAVED_HEADER] = 0x80;
+  headers[INTERLEAVED_HEADER + 1] = SOUND.payloadType;
+  return Buffer.concat([headers, Buffer.alloc(size, SOUND.silence)]);
+}
+
+/** Returns the SDP description of the video and the sound. */
+function description(sps, pps, hasSound) {
   const sets = [sps, pps].map((set) => set.toString("base64")).join(",");
   const profile = sps.subarray(1, 4).toString("hex");
   return [
@@ -197,6 +235,7 @@ function description(sps, pps) {
     `a=rtpmap:${PAYLOAD_TYPE} H264/${RTP_CLOCK}`,
     `a=fmtp:${PAYLOAD_TYPE} packetization-mode=1;profile-level-id=${profile};sprop-parameter-sets=${sets}`,
     "a=control:video",
+    ...(hasSound ? [`m=audio 0 RTP/AVP ${SOUND.payloadType}`, "a=control:audio"] : []),
     "",
   ].join("\r\n");
 }

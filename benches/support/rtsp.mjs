@@ -24,6 +24,9 @@ export function phaseOf(number, { gopFrames, fps }) {
   return ((number * GOLDEN_RATIO) % 1) * gop;
 }
 
+/** Returns the channels of the video or of the sound. */
+const channels = (url) => (url.endsWith("/audio") ? "2-3" : "0-1");
+
 /** A camera: its position in the clip, its password, and whether it is frozen. */
 export class Camera {
   /** A frozen camera sends no data and no responses, but keeps its connections. */
@@ -118,7 +121,7 @@ class Viewer {
       }
       case "SETUP":
         return transport?.includes("TCP")
-          ? reply("200 OK", { Transport: "RTP/AVP/TCP;unicast;interleaved=0-1" })
+          ? reply("200 OK", { Transport: `RTP/AVP/TCP;unicast;interleaved=${channels(url)}` })
           : reply("461 Unsupported Transport");
       case "PLAY":
         reply("200 OK", { Range: "npt=now-" });
@@ -156,7 +159,7 @@ class Viewer {
     const { frames, ticksPerFrame } = this.server.clip;
     const frame = frames[number % frames.length];
     const time = Math.floor(number * ticksPerFrame) % 0x1_0000_0000;
-    this.socket.write(frame.patched(this.#sequence, time, this.#source));
+    this.socket.write(frame.patched(this.#sequence, time, this.#source, number));
     this.server.onSent(frame);
     this.#sequence = (this.#sequence + frame.offsets.length) & 0xffff;
     if (this.socket.writableLength > 0) {

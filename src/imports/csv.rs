@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 
 use csv::{ByteRecord, ReaderBuilder};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::camera::{Ids, ImportedCamera, is_link};
 use super::model::{Import, ImportError, MAX_LINES};
 
 /// The names of the columns: the fields of a camera in the API.
-const COLUMNS: [&str; 17] = [
+const COLUMNS: [&str; 18] = [
     "id",
     "name",
     "owner",
@@ -27,7 +27,10 @@ const COLUMNS: [&str; 17] = [
     "audio",
     "transport",
     "keep",
+    "recording",
 ];
+/// The values of the column `recording`. The mode `schedule` needs times, for which a table has no place.
+const RECORDINGS: [&str; 3] = ["off", "continuous", "events"];
 /// Other names of columns.
 const ALIASES: [(&str, &str); 9] = [
     ("camera_id", "id"),
@@ -138,6 +141,12 @@ fn row(
                 let port = value.parse::<u16>().ok().filter(|port| *port > 0);
                 port.ok_or(ImportError::Csv { line, problem })?.into()
             }
+            "recording" => {
+                let problem =
+                    "has a recording that is not off, continuous or events; set a schedule later";
+                let mode = RECORDINGS.into_iter().find(|mode| value.eq_ignore_ascii_case(mode));
+                json!({ "mode": mode.ok_or(ImportError::Csv { line, problem })? })
+            }
             "name" if is_link(value) => {
                 let problem = "has a link instead of a name";
                 return Err(ImportError::Csv { line, problem });
@@ -192,6 +201,16 @@ fn delimiter(header: &str) -> u8 {
 mod tests {
     use super::*;
     use crate::imports::camera::tests::summary;
+
+    #[test]
+    fn the_column_recording_has_the_mode() {
+        let text = "url,Recording\nrtsp://192.0.2.8/1,Continuous\nrtsp://192.0.2.9/1,\n";
+        let import = read(text).expect("cameras");
+        assert_eq!(import.cameras[0].fields["recording"], json!({ "mode": "continuous" }));
+        assert!(!import.cameras[1].fields.contains_key("recording"));
+        let error = read("url,recording\nrtsp://192.0.2.8/1,schedule\n").err().expect("no times");
+        assert!(error.to_string().contains("off, continuous or events"), "{error}");
+    }
 
     #[test]
     fn lines_become_cameras() {

@@ -186,6 +186,11 @@ impl Database {
     /// Rewrites the database's file, so that it no longer contains replaced or deleted rows.
     pub(crate) async fn compact(&self) -> Result<(), sqlx::Error> {
         sqlx::query("VACUUM").execute(&self.pool).await?;
+        self.checkpoint().await
+    }
+
+    /// Moves all changes into the database's file.
+    pub(crate) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await.map(drop)
     }
 }

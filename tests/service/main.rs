@@ -41,6 +41,7 @@ mod proxies;
 mod reachability;
 mod recorder_crashes;
 mod recorder_disks;
+mod recorder_retention;
 mod recorder_times;
 mod recordings;
 mod renditions;

@@ -11,7 +11,7 @@ use crate::support::recordings::{
     RECORDINGS, assert_decodes, assert_plays, clocks, grows_to, is_closed, put_recorded,
     recorded_files,
 };
-use crate::support::{Camera, Disk, Manager, Nginx, Playlist, project_dir, until};
+use crate::support::{Camera, Disk, Manager, Metrics, Nginx, Playlist, project_dir, until};
 
 /// Waits until an event of each of these types is in the log of events.
 async fn has_events(manager: &Manager, types: &[&str]) {
@@ -26,10 +26,10 @@ async fn has_events(manager: &Manager, types: &[&str]) {
 async fn is_reported(manager: &Manager, part: &str) {
     until(&format!("{part:?} is reported"), || async {
         let ready = manager.get("/readyz").await;
-        let metrics = manager.get("/metrics").await.body.to_string();
+        let metrics = Metrics::fetch(manager).await;
         ready.status == 503
             && ready.body.to_string().contains(part)
-            && metrics.contains("stream_manager_ready{check=\"recordings\"} 0")
+            && metrics.value("stream_manager_ready{check=\"recordings\"}") == Some(0.0)
     })
     .await;
 }
@@ -127,8 +127,8 @@ async fn a_disk_that_becomes_read_only_interrupts_the_recording_and_nothing_else
     // Files that are open for writing keep a disk from becoming read-only, unless the system does that after an error.
     in_namespace(&setup.manager, &["mount", "--bind", path, path]);
     in_namespace(&setup.manager, &["mount", "-o", "remount,bind,ro", path]);
-    has_events(&setup.manager, &["recording.interrupted"]).await;
-    is_reported(&setup.manager, path).await;
+    has_events(&setup.manager, &["recording.interrupted", "storage.failed"]).await;
+    is_reported(&setup.manager, "read-only").await;
     assert_live(&setup.manager, &setup.nginx).await;
     let count = recorded_files(&setup.disk.root()).len();
     in_namespace(&setup.manager, &["mount", "-o", "remount,bind,rw", path]);
@@ -202,6 +202,6 @@ async fn a_disk_that_hangs_delays_the_recording_and_nothing_else() {
     let [path] = found.as_slice() else { panic!("{found:?}") };
     assert_decodes(path);
     assert_plays(&clocks(path));
-    let metrics = manager.get("/metrics").await.body.to_string();
-    assert!(metrics.contains("recording_missed_frames_total 0"), "{metrics}");
+    let metrics = Metrics::fetch(&manager).await;
+    assert_eq!(metrics.value("stream_manager_recording_missed_frames_total"), Some(0.0));
 }

@@ -107,6 +107,8 @@ pub async fn fill_index(sample: &IndexSample<'_>) -> Result<(), Box<dyn Error + 
         }
         write.commit().await?;
     }
+    // The size of the file is then that of the index.
+    database.checkpoint().await?;
     Ok(())
 }
 

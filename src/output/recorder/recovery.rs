@@ -512,6 +512,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_that_was_closed_on_a_full_disk_gets_its_table_later() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(4);
+        let whole = fs::read(&path).expect("a file");
+        let database = &setup.recorded.database;
+        let fragments = database.fragments_of(&file).await.expect("fragments");
+        let end = fragments.last().expect("a fragment").end();
+        fs::write(&path, &whole[..usize::try_from(end).expect("small")]).expect("a file");
+        let mut write = database.write().await.expect("a transaction");
+        write.resize_file(file.id, end).await.expect("a change");
+        write.commit().await.expect("a commit");
+
+        let recorder = setup.recorded.recorder(SystemTime::UNIX_EPOCH).await;
+        recorder.without_table().add(file.id);
+        // Retention has deleted this file in the meantime.
+        recorder.without_table().add(file.id + 100);
+        add_tables(&recorder).await.expect("a database");
+        assert_eq!(fs::read(&path).expect("a file"), whole);
+        let files = setup.recorded.files().await;
+        assert_eq!(files[4].0, file);
+        let bytes: u64 = files.iter().map(|(file, _)| file.bytes).sum();
+        assert_eq!(database.recorded_bytes().await.expect("a sum"), bytes);
+        assert!(recorder.without_table().take().is_empty());
+    }
+
+    #[tokio::test]
     async fn a_file_without_a_whole_fragment_is_deleted() {
         let setup = Setup::new().await;
         let (file, path) = setup.recorded.files().await.remove(4);

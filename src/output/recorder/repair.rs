@@ -320,8 +320,9 @@ mod tests {
         let whole = fs::read(&path).expect("a file");
         let init = complete(&path).expect("a file").expect("fragments").init.len();
         let moov = whole.windows(4).position(|name| name == b"moov").expect("a box");
+        let second_end = usize::try_from(ends[1]).expect("small");
         // A name of a box in the init segment, in the first fragment, and in the third one.
-        for (position, kept) in [(moov + 8, 0), (init + 12, 0), (ends[1] as usize + 12, 2)] {
+        for (position, kept) in [(moov + 8, 0), (init + 12, 0), (second_end + 12, 2)] {
             let mut damaged = whole.clone();
             damaged[position] ^= 0xFF;
             fs::write(&path, &damaged).expect("a file");

@@ -145,6 +145,15 @@ impl Session {
         self.take(made, clocks).await
     }
 
+    /// Ends the file, because the camera sends nothing. The recording continues with the next keyframe.
+    pub(crate) async fn pause(&mut self, clocks: Clocks) -> Result<(), Error> {
+        if self.current.is_some() {
+            self.interrupt(clocks).await?;
+            self.end_file();
+        }
+        Ok(())
+    }
+
     /// Ends the recording, and waits a limited time until the last file is complete.
     pub(crate) async fn finish(mut self, clocks: Clocks) {
         drop(self.interrupt(clocks).await);

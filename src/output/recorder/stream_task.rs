@@ -27,6 +27,8 @@ use crate::stream::playable::PlayableReader;
 
 /// The time between two looks at the hub.
 const BATCH: Duration = Duration::from_millis(400);
+/// If the camera sends no frame for this time, the file ends, so that it is complete and can be copied.
+const IDLE: Duration = Duration::from_secs(10);
 /// The most bytes of frames by which the task can be behind the hub. The hub also limits the time to six seconds.
 const MAX_BEHIND: usize = 64 * 1024 * 1024;
 /// The pauses before a recording that has failed is retried.
@@ -62,6 +64,8 @@ struct Task<'a> {
     stream: &'a StreamHandle,
     reader: PlayableReader,
     session: Option<Session>,
+    /// The time at which the last frame was read.
+    frame_at: Instant,
     preroll: PreRoll,
     /// True while frames are being written.
     has_started: bool,
@@ -89,6 +93,7 @@ pub(crate) async fn run(
         stream,
         reader: stream.shared().media.read_as_sent(MAX_BEHIND),
         session: None,
+        frame_at: Instant::now(),
         has_started: false,
         failures: 0,
         failed_at: None,
@@ -119,6 +124,7 @@ impl Task<'_> {
     async fn read(&mut self, demand: Demand) -> bool {
         self.follow(demand).await;
         while let Some(next) = self.reader.next().now_or_never() {
+            self.frame_at = Instant::now();
             match next {
                 Ok(Some(frame)) => self.take(frame).await,
                 Ok(None) => return true,
@@ -127,6 +133,13 @@ impl Task<'_> {
         }
         if demand == Demand::Off {
             self.end_session().await;
+        }
+        if self.frame_at.elapsed() >= IDLE
+            && let Some(session) = &mut self.session
+            && let Err(error) = session.pause(self.recorder.clocks()).await
+        {
+            self.session = None;
+            self.fail(error);
         }
         false
     }

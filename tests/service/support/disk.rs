@@ -39,6 +39,12 @@ impl Disk {
         fs::write(self.filler(), vec![1; bytes]).expect("enough free space");
     }
 
+    /// Returns the free space in bytes.
+    pub(crate) fn free_bytes(&self) -> usize {
+        let status = nix::sys::statvfs::statvfs(&self.root()).expect("a disk");
+        usize::try_from(status.blocks_available() * status.fragment_size()).expect("a small disk")
+    }
+
     /// Frees the space that `fill` and `fill_bytes` used.
     pub(crate) fn free(&self) {
         fs::remove_file(self.filler()).expect("a file");

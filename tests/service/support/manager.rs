@@ -252,11 +252,14 @@ impl Manager {
         let log = lines_of(stderr);
         let client = reqwest::Client::builder().timeout(TIMEOUT).build().expect("a client");
         let mut manager = Self { process, dir, log, address: String::new(), client };
-        manager.address = eventually("the manager listens", || {
-            let address = manager.logged_address();
-            async move { address }
-        })
-        .await;
+        let deadline = Instant::now() + TIMEOUT;
+        manager.address = loop {
+            if let Some(address) = manager.logged_address() {
+                break address;
+            }
+            assert!(Instant::now() < deadline, "the manager does not listen:\n{}", manager.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        };
         manager
     }
 
