@@ -151,7 +151,9 @@ describe("recordings", () => {
       assert.ok(late >= -FRAME_MS && late <= 1000 + FRAME_MS, `${second} s: ${late} ms`);
     }
     shown.sort((a, b) => a - b);
-    t.diagnostic(`a keyframe is shown after ${shown[shown.length >> 1]} ms, at most ${shown.at(-1)} ms`);
+    t.diagnostic(
+      `a keyframe is shown after ${shown[shown.length >> 1]} ms, at most ${shown.at(-1)} ms`,
+    );
   });
 
   test("plays H.265 as H.264 where the browser cannot play it", async (t) => {
@@ -159,7 +161,9 @@ describe("recordings", () => {
     await recorded(12);
     await record("off");
     const [from, to] = await recorded(12);
-    const canPlay = await page.evaluate(() => MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'));
+    const canPlay = await page.evaluate(() =>
+      MediaSource.isTypeSupported('video/mp4; codecs="hvc1.1.6.L93.B0"'),
+    );
     if (!canPlay) {
       const error = await page.evaluate((url) => globalThis.failToOpen(url), playlist(from, to));
       assert.equal(error, "manifestIncompatibleCodecsError");
@@ -220,7 +224,7 @@ describe("recordings", () => {
     await record("off", { events });
     let storage;
     await until("everything is copied", SECONDS, async () => {
-      storage = await api("recordings/storage");
+      storage = await api("storage");
       const { bytes, waiting_files } = storage.offsite;
       return waiting_files === 0 && bytes === storage.bytes && bytes > 0;
     });
@@ -245,7 +249,11 @@ describe("recordings", () => {
     // The manager checks the marker from time to time.
     assert.ok(s3.received - before < 20_000, "local files are read from the server");
     await record("off", { events, max_bytes: 1 });
-    await until("the local files are deleted", SECONDS, async () => (await api("recordings/storage")).bytes === 0);
+    await until(
+      "the local files are deleted",
+      SECONDS,
+      async () => (await api("storage")).bytes === 0,
+    );
     const position = await page.evaluate(() => globalThis.player.video.currentTime);
     await until("the recording is played to its end", SECONDS, () =>
       page.evaluate(() => globalThis.player.video.ended),
@@ -254,9 +262,17 @@ describe("recordings", () => {
     assert.ok(Math.max(...pauses) < 2000, `${Math.max(...pauses)} ms`);
     const read = s3.received - before;
     const left = 1 - position / ((to - from) / 1000);
-    assert.ok(read > 0.5 * left * storage.offsite.bytes, `${read} bytes were read, after ${position} s`);
-    assert.ok(read < 1.1 * storage.offsite.bytes, `${read} bytes were read of ${storage.offsite.bytes}`);
-    t.diagnostic(`longest pause ${Math.round(Math.max(...pauses))} ms; local files deleted at ${position} s; ${read} bytes read`);
+    assert.ok(
+      read > 0.5 * left * storage.offsite.bytes,
+      `${read} bytes were read, after ${position} s`,
+    );
+    assert.ok(
+      read < 1.1 * storage.offsite.bytes,
+      `${read} bytes were read of ${storage.offsite.bytes}`,
+    );
+    t.diagnostic(
+      `longest pause ${Math.round(Math.max(...pauses))} ms; local files deleted at ${position} s; ${read} bytes read`,
+    );
     assert.deepEqual(await page.evaluate(() => globalThis.player.errors), []);
   });
 });
@@ -303,8 +319,12 @@ function definePlayer() {
       const buffered = video.buffered.length ? video.buffered.end(video.buffered.length - 1) : 0;
       const edge = hls.levels[0]?.details?.edge;
       // hls.js reports that it has ended a request because of a seek.
-      if (details === "aborted") return;
-      player.errors.push(`${details} at ${video.currentTime}, buffered to ${buffered}, listed to ${edge}`);
+      if (details === "aborted") {
+        return;
+      }
+      player.errors.push(
+        `${details} at ${video.currentTime}, buffered to ${buffered}, listed to ${edge}`,
+      );
     });
     const frame = nextFrame(player);
     hls.loadSource(url);
@@ -347,7 +367,9 @@ function definePlayer() {
     player.keyframes.attachMedia(video);
     player.keyframeVideo = video;
     player.keyframes.on(globalThis.Hls.Events.ERROR, (_, { details, fatal }) => {
-      if (fatal) player.errors.push(details);
+      if (fatal) {
+        player.errors.push(details);
+      }
     });
   };
   /** Shows the keyframe at a position, and returns its clock and the time that this took. */
@@ -356,7 +378,9 @@ function definePlayer() {
     const begun = performance.now();
     // hls.js sometimes shows nothing, and must be asked again.
     for (let attempt = 0; attempt < 3; attempt++) {
-      const frame = new Promise((resolve) => keyframeVideo.requestVideoFrameCallback(() => resolve(true)));
+      const frame = new Promise((resolve) =>
+        keyframeVideo.requestVideoFrameCallback(() => resolve(true)),
+      );
       keyframes.loadMediaAt(second);
       if (await Promise.race([frame, new Promise((resolve) => setTimeout(resolve, 2000))])) {
         return { clock: clock(keyframeVideo), millis: Math.round(performance.now() - begun) };
@@ -369,14 +393,18 @@ function definePlayer() {
     const video = document.createElement("video");
     video.muted = true;
     const response = await fetch(url);
-    if (!response.ok) throw new Error(await response.text());
+    if (!response.ok) {
+      throw new Error(await response.text());
+    }
     const loaded = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
     video.src = URL.createObjectURL(await response.blob());
     document.body.append(video);
     await loaded;
     const first = clock(video);
     const { duration } = video;
-    const ended = new Promise((resolve) => video.addEventListener("ended", resolve, { once: true }));
+    const ended = new Promise((resolve) =>
+      video.addEventListener("ended", resolve, { once: true }),
+    );
     await video.play();
     await ended;
     const last = clock(video);

@@ -101,7 +101,7 @@ fn recording_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
     let span = ("2026-11-30T14:00:00Z", "2026-11-30T15:00:00Z");
     let locked = || json!({ "from": span.0, "to": span.1, "locked": true });
     vec![
-        (Method::GET, "/api/recordings/storage", Value::Null, [200, 403, 403]),
+        (Method::GET, "/api/storage", Value::Null, [200, 403, 403]),
         (Method::GET, "/api/cameras/own/recording", Value::Null, [200, 200, 403]),
         (Method::GET, "/api/cameras/foreign/recording", Value::Null, [200, 403, 403]),
         (Method::POST, "/api/cameras/own/recording", now(), [200, 200, 403]),

@@ -72,7 +72,7 @@ async fn copies(s3: &S3) -> Vec<(String, u64)> {
 /// Waits until everything is copied, and checks that the copies are the same as the files.
 async fn all_copied(manager: &Manager, s3: &S3, files: &[(String, u64)]) {
     eventually("all files are copied", || async {
-        let storage = manager.get("/api/recordings/storage").await.body;
+        let storage = manager.get("/api/storage").await.body;
         let is_done = storage["offsite"]["waiting_files"] == 0;
         (is_done && copies(s3).await.len() >= files.len()).then_some(())
     })
@@ -249,7 +249,7 @@ async fn a_wrong_key_is_reported_once_and_never_shown() {
     until("the failure is reported", || async { events(&manager, "storage.failed").await == 1 })
         .await;
     is_not_ready(&manager, "OFFSITE_SECRET_KEY").await;
-    let storage = manager.get("/api/recordings/storage").await.body;
+    let storage = manager.get("/api/storage").await.body;
     assert_eq!(storage["offsite"]["waiting_files"], 2, "{storage}");
     tokio::time::sleep(Duration::from_secs(4)).await;
     assert_eq!(events(&manager, "storage.failed").await, 1, "reported again");
@@ -300,7 +300,7 @@ async fn no_file_is_lost_or_copied_twice_whatever_the_server_does() {
     assert!(local.len() == 3 && local.iter().all(|(_, size)| *size > 10_000_000), "{local:?}");
     all_copied(&manager, &s3, &local).await;
     assert_eq!(s3.uploads().await, 0, "an upload was not ended");
-    let storage = manager.get("/api/recordings/storage").await.body;
+    let storage = manager.get("/api/storage").await.body;
     let bytes: u64 = local.iter().map(|(_, size)| size).sum();
     assert_eq!(storage["offsite"]["bytes"], bytes, "{storage}");
     until("the manager is ready", || async { manager.get("/readyz").await.status == 200 }).await;
@@ -357,7 +357,7 @@ async fn nothing_is_copied_while_a_share_is_not_mounted() {
     until("another file is recorded", || async { files(&footage.dir).len() == 2 }).await;
     put(&manager, &camera.link("h264"), json!({ "mode": "off" })).await;
     until("the file waits", || async {
-        let storage = manager.get("/api/recordings/storage").await.body;
+        let storage = manager.get("/api/storage").await.body;
         storage["offsite"]["waiting_files"] == 1
     })
     .await;
@@ -384,7 +384,7 @@ async fn recordings_play_from_their_copies_by_ranges() {
     let manager = footage.start(&settings(&url, &keep)).await;
     until("the older local file is deleted", || async { files(&footage.dir).len() == 1 }).await;
     assert_eq!(copies(&s3).await.len(), 2);
-    let storage = manager.get("/api/recordings/storage").await.body;
+    let storage = manager.get("/api/storage").await.body;
     assert_eq!(storage["bytes"], files(&footage.dir)[0].1, "{storage}");
 
     let dirs = footage.dir.to_str().expect("a path");

@@ -184,7 +184,7 @@ async fn recordings_can_be_requested_locked_and_deleted() {
     })
     .await;
     let storage = eventually("the space is counted", || async {
-        let storage = manager.get("/api/recordings/storage").await.body;
+        let storage = manager.get("/api/storage").await.body;
         (storage["bytes"] != 0).then_some(storage)
     })
     .await;

@@ -24,7 +24,7 @@ pub(super) fn routes() -> Vec<Row> {
     vec![
         Row::new(
             Method::GET,
-            "/api/recordings/storage",
+            "/api/storage",
             ADMINS,
             |call| Box::pin(storage(call)),
             || {

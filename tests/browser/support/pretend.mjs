@@ -281,7 +281,7 @@ async function pretendRecordings(page) {
       })),
     ),
   });
-  await json("**/api/recordings/storage", {
+  await json("**/api/storage", {
     directories: [
       {
         path: "/srv/recordings",

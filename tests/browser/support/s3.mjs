@@ -1,12 +1,15 @@
 // An S3 server (moto) with the bucket `cameras`, behind a proxy that counts the bytes of the responses.
-import { existsSync } from "node:fs";
+
 import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { fileURLToPath } from "node:url";
 
 import { Child } from "./child.mjs";
 
-const INSTALLED = fileURLToPath(new URL("../../../target/tools/moto/bin/moto_server", import.meta.url));
+const INSTALLED = fileURLToPath(
+  new URL("../../../target/tools/moto/bin/moto_server", import.meta.url),
+);
 
 export class S3 {
   /** Bytes of all responses. */
@@ -26,7 +29,10 @@ export class S3 {
       client.pipe(server);
       server.pipe(client);
       server.on("data", (data) => (s3.received += data.length));
-      for (const [socket, other] of [[client, server], [server, client]]) {
+      for (const [socket, other] of [
+        [client, server],
+        [server, client],
+      ]) {
         socket.on("error", () => other.destroy());
       }
     });
@@ -39,7 +45,10 @@ export class S3 {
     // moto finds the service in this header.
     const authorization =
       "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request, SignedHeaders=host, Signature=0";
-    const created = await fetch(`http://127.0.0.1:${port}/cameras`, { method: "PUT", headers: { authorization } });
+    const created = await fetch(`http://127.0.0.1:${port}/cameras`, {
+      method: "PUT",
+      headers: { authorization },
+    });
     if (!created.ok) {
       throw new Error(await created.text());
     }

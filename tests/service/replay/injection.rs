@@ -166,47 +166,70 @@ async fn no_path_leads_to_another_file() {
     assert!(!setup.nginx.log().contains("Permission denied"), "{}", setup.nginx.log());
 }
 
+/// Values that are no times in the form of RFC 3339, percent-encoded.
+const BAD_TIMES: [&str; 30] = [
+    "",
+    "0",
+    "-1",
+    "1795986123",
+    "1795986123007",
+    "NaN",
+    "inf",
+    "now",
+    "null",
+    "2026-02-30T00:00:00Z",
+    "2026-13-01T00:00:00Z",
+    "2026-02-03T24:00:00Z",
+    "2026-02-03T04:60:00Z",
+    "2026-02-03T04:05:61Z",
+    "2026-02-03",
+    "2026-02-03T04:05:06",
+    "2026-02-03T04:05:06+24:00",
+    "2026-02-03T04:05:06%2B01:99",
+    "10000-01-01T00:00:00Z",
+    "-0001-01-01T00:00:00Z",
+    "1969-12-31T23:59:59Z",
+    "2026-02-03T04:05:06Z%00",
+    "2026-02-03T04:05:06Z%0d%0aX:%20y",
+    "%00",
+    "%ff%fe",
+    "%c0%af",
+    "2026-02-03T04:05:06.999999999999999999999Z",
+    "%F0%9F%98%80",
+    "٢٠٢٦-02-03T04:05:06Z",
+    "../../etc/passwd",
+];
+/// Values that are no widths of pictures, percent-encoded.
+const BAD_WIDTHS: [&str; 19] = [
+    "",
+    "0",
+    "-1",
+    "-320",
+    "15",
+    "3841",
+    "4294967296",
+    "18446744073709551616",
+    "NaN",
+    "inf",
+    "1e3",
+    "320.5",
+    "+320",
+    "%20320",
+    "0x140",
+    "320px",
+    "320%00",
+    "320,iw*9",
+    "2'[out]",
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_parameter_is_checked() {
     let setup = Setup::new("h264", 3).await;
     let at = text(setup.from + 500);
     let (from, to) = (text(setup.from), text(setup.from + 2000));
     let long = "1".repeat(7000);
-    let bad_times = [
-        "",
-        "0",
-        "-1",
-        "1795986123",
-        "1795986123007",
-        "NaN",
-        "inf",
-        "now",
-        "null",
-        "2026-02-30T00:00:00Z",
-        "2026-13-01T00:00:00Z",
-        "2026-02-03T24:00:00Z",
-        "2026-02-03T04:60:00Z",
-        "2026-02-03T04:05:61Z",
-        "2026-02-03",
-        "2026-02-03T04:05:06",
-        "2026-02-03T04:05:06+24:00",
-        "2026-02-03T04:05:06%2B01:99",
-        "10000-01-01T00:00:00Z",
-        "-0001-01-01T00:00:00Z",
-        "1969-12-31T23:59:59Z",
-        "2026-02-03T04:05:06Z%00",
-        "2026-02-03T04:05:06Z%0d%0aX:%20y",
-        "%00",
-        "%ff%fe",
-        "%c0%af",
-        "2026-02-03T04:05:06.999999999999999999999Z",
-        "%F0%9F%98%80",
-        "٢٠٢٦-02-03T04:05:06Z",
-        "../../etc/passwd",
-        long.as_str(),
-    ];
     let mut targets = Vec::new();
-    for time in bad_times {
+    for time in BAD_TIMES.into_iter().chain([long.as_str()]) {
         for name in [
             "index.m3u8",
             "stream.m3u8",
@@ -225,28 +248,7 @@ async fn every_parameter_is_checked() {
         targets.push(format!("thumbnail.jpg?at={time}"));
         targets.push(format!("days.json?limits={from},{time}"));
     }
-    for width in [
-        "",
-        "0",
-        "-1",
-        "-320",
-        "15",
-        "3841",
-        "4294967296",
-        "18446744073709551616",
-        "NaN",
-        "inf",
-        "1e3",
-        "320.5",
-        "+320",
-        "%20320",
-        "0x140",
-        "320px",
-        "320%00",
-        "320,iw*9",
-        "2'[out]",
-        long.as_str(),
-    ] {
+    for width in BAD_WIDTHS.into_iter().chain([long.as_str()]) {
         targets.push(format!("snapshot.jpg?at={at}&width={width}"));
         targets.push(format!("thumbnail.jpg?at={at}&width={width}"));
     }

@@ -61,8 +61,11 @@ impl Routes {
         let mut statuses = Vec::new();
         for name in &self.media {
             // A range that is part of the init segment of a file.
-            let headers =
-                if name.ends_with(".mp4") { range("bytes=0-9") } else { HeaderMap::new() };
+            let headers = if name.split('.').next_back() == Some("mp4") {
+                range("bytes=0-9")
+            } else {
+                HeaderMap::new()
+            };
             let (path, key) = match with {
                 With::Key(key) => (format!("/recordings/cam/{name}"), key),
                 With::Token(token) => (format!("/play/{token}/cam/recordings/{name}"), ""),
@@ -117,8 +120,8 @@ async fn every_route_checks_every_kind_of_credentials() {
     let query = format!("from={}&to={}", text(from), text(to));
     let playlist = setup.playlist("stream.m3u8", &query).await;
     let file = playlist.lines().find(|line| !line.starts_with('#')).expect("a file").to_owned();
-    let lines = playlist.lines().filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:"));
-    let (size, offset) = lines.last().and_then(|line| line.split_once('@')).expect("a range");
+    let mut lines = playlist.lines().filter_map(|line| line.strip_prefix("#EXT-X-BYTERANGE:"));
+    let (size, offset) = lines.next_back().and_then(|line| line.split_once('@')).expect("a range");
     let segment = format!("h264/{}-{offset}-{size}.m4s", file.trim_end_matches(".mp4"));
     let files = [file.clone(), format!("h264/{file}"), segment];
     let routes = Routes::new(from, to, &files);
@@ -178,35 +181,8 @@ async fn every_route_checks_every_kind_of_credentials() {
     // A manager that does not know share links accepts only the audience of sessions.
     assert_eq!(claims(&share)["aud"], "stream-manager-share");
     assert_eq!(claims(&limited)["aud"], "stream-manager");
-    for (number, token) in [&live, &all, &limited, &share].into_iter().enumerate() {
-        for (method, path) in [
-            (Method::GET, "/api/recordings"),
-            (Method::GET, "/api/recordings/cam/shares"),
-            (Method::POST, "/api/recordings/cam/shares"),
-            (Method::DELETE, "/api/recordings/cam/shares/x"),
-            (Method::PUT, "/api/cameras/cam/recordings/lock"),
-            (Method::DELETE, "/api/cameras/cam/recordings"),
-            (Method::GET, "/api/recordings/storage"),
-        ] {
-            // A token counts as a wrong key here, of which each address has only a few attempts.
-            let request = setup.manager.request(method.clone(), path, &shared);
-            let request = request.header("x-real-ip", format!("192.0.2.{number}"));
-            let response = setup.manager.send(request.bearer_auth(token)).await;
-            let is_refused = [401, 429].contains(&response.status.as_u16());
-            assert!(is_refused, "{method} {path}: {response:?}");
-        }
-    }
-    // Share links permit nothing live.
-    for name in LIVE {
-        let url = setup.nginx.url(&format!("/play/{share}/cam/{name}"));
-        let mut request = setup.nginx.client().get(url);
-        if name == "live" {
-            request = request.header("connection", "Upgrade").header("upgrade", "websocket");
-            request = request.header("sec-websocket-version", "13");
-            request = request.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
-        }
-        assert_eq!(request.send().await.expect("a response").status(), 403, "{name}");
-    }
+    tokens_manage_nothing(&setup, [&live, &all, &limited, &share], &shared).await;
+    share_permits_nothing_live(&setup, &share).await;
     let limits_of_others = [
         Routes::new(from - 1, to, &[]),
         Routes::new(from - 2000, from - 1000, &[]),
@@ -224,6 +200,42 @@ async fn every_route_checks_every_kind_of_credentials() {
     }
 
     ended_credentials(&setup, &routes, [&limited, &share, &all]).await;
+}
+
+/// Checks that a share link gives no live video.
+async fn share_permits_nothing_live(setup: &Setup, share: &str) {
+    for name in LIVE {
+        let url = setup.nginx.url(&format!("/play/{share}/cam/{name}"));
+        let mut request = setup.nginx.client().get(url);
+        if name == "live" {
+            request = request.header("connection", "Upgrade").header("upgrade", "websocket");
+            request = request.header("sec-websocket-version", "13");
+            request = request.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+        }
+        assert_eq!(request.send().await.expect("a response").status(), 403, "{name}");
+    }
+}
+
+/// Checks that these tokens are no keys for the API.
+async fn tokens_manage_nothing(setup: &Setup, tokens: [&str; 4], shared: &Value) {
+    for (number, token) in tokens.into_iter().enumerate() {
+        for (method, path) in [
+            (Method::GET, "/api/recordings"),
+            (Method::GET, "/api/recordings/cam/shares"),
+            (Method::POST, "/api/recordings/cam/shares"),
+            (Method::DELETE, "/api/recordings/cam/shares/x"),
+            (Method::PUT, "/api/cameras/cam/recordings/lock"),
+            (Method::DELETE, "/api/cameras/cam/recordings"),
+            (Method::GET, "/api/storage"),
+        ] {
+            // A token counts as a wrong key here, of which each address has only a few attempts.
+            let request = setup.manager.request(method.clone(), path, shared);
+            let request = request.header("x-real-ip", format!("192.0.2.{number}"));
+            let response = setup.manager.send(request.bearer_auth(token)).await;
+            let is_refused = [401, 429].contains(&response.status.as_u16());
+            assert!(is_refused, "{method} {path}: {response:?}");
+        }
+    }
 }
 
 /// Checks expired and revoked credentials, and those of a deleted camera. `tokens` are those of a limited session, a share

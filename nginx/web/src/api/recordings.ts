@@ -74,5 +74,5 @@ export function recordingStatus(camera: string): Promise<RecordingStatus> {
 }
 
 export function readStorage(): Promise<Storage> {
-  return get("recordings/storage");
+  return get("storage");
 }

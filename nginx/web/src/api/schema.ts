@@ -62,6 +62,7 @@ export type CameraStorageOutput = {
   camera: string;
   days: DayOutput[];
   is_known: boolean;
+  offsite_bytes: number;
 };
 
 export type CamerasOutput = {
@@ -69,7 +70,7 @@ export type CamerasOutput = {
   total: number;
 };
 
-export type Check = "stream_dir" | "ffmpeg" | "database" | "recordings" | "tasks" | "shutdown";
+export type Check = "stream_dir" | "ffmpeg" | "database" | "recordings" | "offsite" | "tasks" | "shutdown";
 
 export type CheckErrorOutput = {
   at: string;
@@ -290,6 +291,14 @@ export type NowInput = {
 
 export type NowOutput = {
   until?: string | null;
+};
+
+export type OffsiteOutput = {
+  bytes: number;
+  problem?: string | null;
+  url: string;
+  waiting_bytes: number;
+  waiting_files: number;
 };
 
 export type OutputDetails = {
@@ -541,6 +550,7 @@ export type StorageOutput = {
   cameras: CameraStorageOutput[];
   directories: DirectoryOutput[];
   full_in_days?: number | null;
+  offsite?: OffsiteOutput | null;
 };
 
 export type StoredEvent = {
