@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
 
+use nix::sys::signal::Signal;
+
 use crate::support::recordings::{
     CLOCK_BITS, RECORDINGS, assert_plays, clocks, closed_files, grows_to, index_of, put_recorded,
     recorded_files,
@@ -52,14 +54,25 @@ impl Clock {
     /// Starts a manager with this clock. Its monotonic clock is the right one.
     async fn start(&self) -> Manager {
         let file = self.file();
-        Manager::start(&[
+        Manager::start(&Self::settings(file.to_str().expect("a path"))).await
+    }
+
+    /// Stops a manager, and starts it again with this clock.
+    async fn restart(&self, mut manager: Manager) -> Manager {
+        manager.signal(Signal::SIGTERM);
+        assert_eq!(manager.exit_code().await, 0);
+        let file = self.file();
+        manager.start_again(&Self::settings(file.to_str().expect("a path"))).await
+    }
+
+    fn settings(file: &str) -> [(&str, &str); 5] {
+        [
             RECORDINGS,
             ("LD_PRELOAD", FAKETIME),
-            ("FAKETIME_TIMESTAMP_FILE", file.to_str().expect("a path")),
+            ("FAKETIME_TIMESTAMP_FILE", file),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
             ("FAKETIME_NO_CACHE", "1"),
-        ])
-        .await
+        ]
     }
 }
 
@@ -277,7 +290,14 @@ async fn recordings_with_events_are_kept_for_longer() {
         closed_files(&dir, number).await;
     }
     let kept = recorded_files(&dir).remove(0);
+    // A clock that is set forward could be wrong.
     clock.set(4 * 24 * 3600);
+    until("the clock is noticed", || async {
+        manager.log().contains("the system's clock was set forward")
+    })
+    .await;
+    assert_eq!(recorded_files(&dir).len(), 2);
+    let manager = clock.restart(manager).await;
     until("the recording without an event is deleted", || async {
         recorded_files(&dir).len() == 1
     })
@@ -286,6 +306,7 @@ async fn recordings_with_events_are_kept_for_longer() {
     let index = index_of(&manager).await;
     assert!(index.len() == 1 && index[0].has_event, "{index:?}");
     clock.set(11 * 24 * 3600);
+    let manager = clock.restart(manager).await;
     until("the other recording is deleted", || async { recorded_files(&dir).is_empty() }).await;
     // The events themselves have a limit of their own.
     let listed = manager.get("/api/events?type=reported.door").await.body.to_string();

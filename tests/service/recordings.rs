@@ -75,7 +75,8 @@ async fn a_recording_needs_no_viewer_and_no_connection_of_its_own() {
     let named = named.duration_since(std::time::UNIX_EPOCH).expect("a time").as_millis();
     let named = u32::try_from(named % (1 << CLOCK_BITS)).expect("32 bits");
     let late = i64::from(named.wrapping_sub(clocks[0]).cast_signed());
-    assert!((-100..1000).contains(&late), "the name is {late} ms after the first picture");
+    // On a busy machine, the camera paints its pictures up to half a second too early or too late.
+    assert!((-500..1000).contains(&late), "the name is {late} ms after the first picture");
     manager.reaches("cam", "stopped").await;
     assert_eq!(recorded_files(&dir).len(), 1);
 }

@@ -1,6 +1,7 @@
-//! Long recordings, which are made from a short clip: how much memory an export of a day needs, and exports of more than
+//! Recordings that are made from a clip, so that they can be long or large: how much memory an export of a day needs, and exports of more than
 //! 4 GiB.
 
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -15,7 +16,7 @@ use crate::support::{Manager, Nginx};
 const BEGIN: i64 = 1_795_000_000_000;
 
 /// Encodes a clip with the system's FFmpeg. `arguments` are those of its input and of its encoder.
-fn encode(arguments: &[&str]) -> Vec<Frame> {
+pub(super) fn encode(arguments: &[&str]) -> Vec<Frame> {
     let mut command = Command::new("ffmpeg");
     command.args(["-v", "error", "-f", "lavfi"]).args(arguments);
     // Closed groups of pictures without B-frames, as those of cameras.
@@ -35,15 +36,15 @@ fn encode(arguments: &[&str]) -> Vec<Frame> {
 }
 
 /// A service with the recordings of the camera `cam`.
-struct Long {
-    _dir: TempDir,
-    manager: Manager,
+pub(super) struct Long {
+    dir: TempDir,
+    pub(super) manager: Manager,
     nginx: Nginx,
 }
 
 impl Long {
     /// Records the frames this many times.
-    async fn new(frames: &[Frame], times: u32) -> Self {
+    pub(super) async fn new(frames: &[Frame], times: u32) -> Self {
         let dir = TempDir::new().expect("a directory");
         let recordings = dir.path().join("recordings");
         let url = format!("sqlite:{}", dir.path().join("index.db").display());
@@ -62,7 +63,12 @@ impl Long {
         let settings = [("DATABASE_URL", url.as_str()), ("RECORDINGS_DIRS", recordings)];
         let manager = Manager::start(&settings).await;
         let nginx = Nginx::start_with_settings(&manager, &[("RECORDINGS_DIRS", recordings)]).await;
-        Self { _dir: dir, manager, nginx }
+        Self { dir, manager, nginx }
+    }
+
+    /// Returns the directory with the recordings.
+    pub(super) fn recordings(&self) -> PathBuf {
+        self.dir.path().join("recordings")
     }
 
     /// Returns the largest amount of memory that the manager has used so far, in bytes.
@@ -75,7 +81,7 @@ impl Long {
 }
 
 /// Returns the query for a part of the recordings. Times are in milliseconds since their beginning.
-fn query(from: i64, to: i64) -> String {
+pub(super) fn query(from: i64, to: i64) -> String {
     format!("from={}&to={}", text(BEGIN + from), text(BEGIN + to))
 }
 
