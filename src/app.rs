@@ -11,6 +11,7 @@ use tracing::{error, info, warn};
 use crate::access::Access;
 use crate::access::admin_key::{AdminKey, AdminKeyError};
 use crate::access::keys::ApiKeys;
+use crate::access::rights::Right;
 use crate::api::context::Api;
 use crate::api::metrics::exporter::Exporter;
 use crate::api::route::Table;
@@ -152,6 +153,7 @@ impl Service {
             None => Access::new(keys),
         };
         let playback = open_playback(config, &cameras).await?;
+        playback.keep_shares_of(|name| access.has_key_with(name, Right::Recordings));
         let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
             .map_err(StartError::system("start a thread"))?;
         let ingest = make_ingest(config, spawner.clone());

@@ -143,6 +143,11 @@ impl ApiKeys {
         Ok(Self { keys })
     }
 
+    /// Returns the rights of the key with this name; `None` if there is none.
+    pub(super) fn rights_of(&self, name: &str) -> Option<Rights> {
+        self.keys.iter().find(|key| key.name == name).map(|key| key.rights)
+    }
+
     /// Returns whether there are no keys.
     pub(crate) fn is_empty(&self) -> bool {
         self.keys.is_empty()

@@ -87,6 +87,11 @@ impl Access {
         self.find(key).ok_or_else(|| self.failed(shown.address.unwrap_or_default()))
     }
 
+    /// Returns whether there is a key with this name and this right. Without keys, everyone on this machine has all rights.
+    pub(crate) fn has_key_with(&self, name: &str, right: Right) -> bool {
+        self.keys.is_empty() || self.keys.rights_of(name).is_some_and(|rights| rights.has(right))
+    }
+
     /// If the manager has no keys, refuses requests from pages of other sites. The browser of a user on
     /// this machine could send such requests to loopback.
     pub(crate) fn refuse_other_sites(&self, is_other_site: bool) -> Result<(), Error> {

@@ -19,7 +19,6 @@ use tracing::warn;
 use utoipa::ToSchema;
 
 use super::byte_range::ByteRange;
-use crate::access::permit::Permit;
 use crate::base::error::{Error, ErrorKind, chain};
 use crate::recordings::body::Content;
 use crate::service::readiness::{Check, FailedCheck};
@@ -100,13 +99,13 @@ pub(super) fn streaming(content_type: HeaderValue, bytes: mpsc::Receiver<Bytes>)
 }
 
 /// Returns a response with the range of `content` that a client requests, which caches must not store. The response ends
-/// early when the permission ends. A response to HEAD has no body.
+/// early if `ended` resolves. `ended` is dropped at the end of the response. A response to HEAD has no body.
 pub(super) fn range(
     is_head: bool,
     content_type: &'static str,
     content: &Content,
     range: ByteRange,
-    permit: Permit,
+    ended: impl Future<Output = ()> + Send + 'static,
 ) -> Reply {
     let size = content.size();
     let Some((first, end)) = range.within(size) else {
@@ -123,7 +122,7 @@ pub(super) fn range(
     set(&mut reply, CONTENT_LENGTH, (end - first).to_string());
     set(&mut reply, ACCEPT_RANGES, "bytes".to_owned());
     if !is_head {
-        let bytes = content.range(first, end).read(async move { permit.ended().await });
+        let bytes = content.range(first, end).read(ended);
         *reply.body_mut() = Streamed(bytes).boxed_unsync();
     }
     reply

@@ -16,6 +16,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use dashmap::mapref::entry::Entry;
 use tokio::sync::watch;
+use tracing::warn;
 
 use crate::access::Caller;
 use crate::access::permit::Permit;
@@ -120,6 +121,19 @@ impl Playback {
         let rows = database.sessions(time::to_i64(time::unix_now())).await?;
         let sessions = rows.into_iter().map(|row| (row.id.clone(), Session::from(row))).collect();
         Ok(Self { signer: Signer::new(secret)?, verifier, database, sessions })
+    }
+
+    /// Refuses the share links of all other API keys than those for which `is_permitted` returns true. A link must not outlive
+    /// the key that created it.
+    pub(crate) fn keep_shares_of(&self, is_permitted: impl Fn(&str) -> bool) {
+        self.sessions.retain(|_, session| {
+            let made_by = session.made_by.as_deref().unwrap_or_default();
+            let is_kept = !session.claims.is_share() || is_permitted(made_by);
+            if !is_kept {
+                warn!(made_by, share = %session.claims.jti, "a share link is refused, because no API key of this name has the right recordings");
+            }
+            is_kept
+        });
     }
 
     /// Creates a session, which permits what is in `grant`. Returns the session and its token.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::core::Core;
+use super::live;
 use super::permission;
 use super::streams::unknown_camera;
 use crate::access::credentials::Credentials;
@@ -41,6 +42,11 @@ pub(crate) mod pictures;
 pub(crate) mod playlists;
 pub(crate) mod shares;
 pub(crate) mod timeline;
+
+/// Waits until the permission for a camera's recordings has ended, for example because the camera has another owner.
+pub(crate) async fn ended(core: &Core, permit: &Permit, camera: &CameraId) {
+    live::refusal(core, permit, camera, || Ok(())).await;
+}
 
 /// The time that a viewer requests, in UTC milliseconds. What is missing has a default.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Exports as MP4.
 
+use std::sync::Arc;
+
 use hyper::Method;
 use hyper::header::{CONTENT_DISPOSITION, ETAG, HeaderName, HeaderValue, IF_RANGE};
 
@@ -10,6 +12,7 @@ use crate::api::credentials::text;
 use crate::api::reply::{self, MP4, Reply};
 use crate::api::route::Call;
 use crate::base::error::Error;
+use crate::service::replay;
 use crate::service::replay::exports::{self, Export};
 
 /// The header with the times without recordings, which are left out.
@@ -30,7 +33,13 @@ pub(super) async fn send(call: Call<'_>) -> Result<Reply, Error> {
         export.gaps.iter().take(MAX_GAPS).map(|gap| gap.to_string().replace(" to ", "/")).collect();
     let disposition = format!("attachment; filename=\"{}\"", export.file_name);
     let is_head = call.head.method == Method::HEAD;
-    let mut reply = reply::range(is_head, MP4, &export.content, range, export.permit);
+    let (core, camera) = (Arc::clone(&call.api.core), stream_id(&call)?.camera().clone());
+    let (permit, place) = (export.permit, export.place);
+    let ended = async move {
+        let _place = place;
+        replay::ended(&core, &permit, &camera).await;
+    };
+    let mut reply = reply::range(is_head, MP4, &export.content, range, ended);
     let headers = [(ETAG, tag), (CONTENT_DISPOSITION, disposition), (GAPS, gaps.join(", "))];
     for (name, value) in headers.into_iter().filter(|(_, value)| !value.is_empty()) {
         if let Ok(value) = HeaderValue::try_from(value) {

@@ -6,6 +6,7 @@
 //! instead of a range: the manager answers such requests itself. For the same reason, caches must not store the response.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use hyper::header::HeaderValue;
 use hyper::{Method, StatusCode};
@@ -17,7 +18,7 @@ use crate::api::reply::{self, MP4, Reply};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::recordings::file_url::{ConvertedUrl, FileUrl};
-use crate::service::replay::{converted, files};
+use crate::service::replay::{self, converted, files};
 
 /// The header with which nginx shows that it can send files.
 const CAN_SEND_FILES: (&str, &str) = ("x-sendfile-type", "X-Accel-Redirect");
@@ -47,7 +48,9 @@ pub(super) async fn send(call: Call<'_>) -> Result<Reply, Error> {
         return sent_by_nginx(*dir, name);
     }
     let (content, permit) = file.content().await?;
-    Ok(reply::range(call.head.method == Method::HEAD, MP4, &content, range, permit))
+    let core = Arc::clone(&call.api.core);
+    let ended = async move { replay::ended(&core, &permit, id.camera()).await };
+    Ok(reply::range(call.head.method == Method::HEAD, MP4, &content, range, ended))
 }
 
 /// Returns the init segment or a segment of a recording that is converted to H.264.

@@ -2,12 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::timeout;
 
 use super::{PermittedStream, RequestedTime};
 use crate::access::credentials::Credentials;
@@ -45,6 +46,15 @@ const MAX_MOOF: u64 = 1024 * 1024;
 /// Ticks of the video track in a millisecond.
 const TICKS_PER_MS: u64 = 90;
 
+/// The number of exports that are prepared or sent at the same time. Each holds the description of its frames, which has
+/// some megabytes for an hour.
+const MAX_EXPORTS: usize = 16;
+/// The longest time that an export waits until it is prepared.
+const PREPARED_WITHIN: Duration = Duration::from_secs(20);
+/// The time after which a client should repeat a request that was refused.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+static EXPORTING: Semaphore = Semaphore::const_new(MAX_EXPORTS);
 static PREPARING: Semaphore = Semaphore::const_new(MAX_PREPARED);
 static DIGESTING: Semaphore = Semaphore::const_new(MAX_DIGESTS);
 
@@ -53,6 +63,8 @@ static DIGESTING: Semaphore = Semaphore::const_new(MAX_DIGESTS);
 pub(crate) struct Export {
     /// The permission.
     pub(crate) permit: Permit,
+    /// The place among the exports at the same time, until the export was sent.
+    pub(crate) place: SemaphorePermit<'static>,
     /// The bytes.
     pub(crate) content: Content,
     /// A name for the file, with the camera and the time.
@@ -79,8 +91,14 @@ pub(crate) async fn prepare(
         let detail = "to is in the future; export recordings after they were made";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
+    let busy = || {
+        let detail = "too many recordings are exported at the same time; try again later";
+        Error::new(ErrorKind::Busy, detail).retry_after(RETRY_AFTER)
+    };
+    let place = EXPORTING.try_acquire().map_err(|_| busy())?;
+    let prepared = timeout(PREPARED_WITHIN, PREPARING.acquire()).await;
     // The semaphore is never closed.
-    let _permit = PREPARING.acquire().await.ok();
+    let preparing = prepared.ok().and_then(Result::ok).ok_or_else(busy)?;
     let footage = stream.footage(span).await?;
     let format = ensure_same_format(&stream.id, &footage)?;
     let database = stream.recorder.database();
@@ -100,7 +118,7 @@ pub(crate) async fn prepare(
     };
     let init = format.ok_or_else(damaged)?.init;
     let gaps = gaps(&footage);
-    let read = make_movie(init, footage, sources.clone()).await.map_err(failed)?;
+    let read = make_movie(init, footage, sources.clone(), preparing).await.map_err(failed)?;
     let Some(movie) = read else {
         return Err(stream.nothing_recorded(&format!("from {span}")).await);
     };
@@ -109,6 +127,7 @@ pub(crate) async fn prepare(
     let file_name = file_name(id, span);
     Ok(Export {
         permit: stream.permit,
+        place,
         content: content(movie, &sources),
         file_name,
         tag,
@@ -189,11 +208,14 @@ async fn make_movie(
     init: Bytes,
     footage: Footage,
     sources: Vec<Arc<Source>>,
+    preparing: SemaphorePermit<'static>,
 ) -> io::Result<Option<Movie>> {
     let both = footage.files.clone().into_iter().zip(sources);
     let tables = both.map(|(file, source)| async move { read_frames(&source, &file).await });
     let tables: Vec<_> = stream::iter(tables).buffered(MAX_READ).try_collect().await?;
     let make = move || {
+        // The work continues if the client leaves.
+        let _preparing = preparing;
         let damaged = || io::Error::other("damaged init segment");
         let mut writer = MovieWriter::new(&init, footage.span).ok_or_else(damaged)?;
         let mut before: Option<&RecordedFile> = None;
