@@ -10,12 +10,13 @@ use tracing::{info, warn};
 
 use super::place::{Place, object_name};
 use super::shared::Offsite;
-use super::upload::{Job, UploadError};
+use super::upload::{Job, UploadError, blocking};
+use crate::base::age_clock::AgeClock;
 use crate::base::backoff::Exponential;
 use crate::base::error::{Error, ErrorKind};
 use crate::events::bus::Bus;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};
-use crate::output::recorder::cutter::unix_ms;
+use crate::output::recorder::cutter::{Clocks, unix_ms};
 use crate::output::recorder::shared::Recorder;
 use crate::store::db::recording_writes::MAX_DELETED;
 use crate::store::error::query_failed;
@@ -45,8 +46,11 @@ pub(crate) async fn run(offsite: Offsite, recorder: Recorder, events: Bus) {
         tokio::select! {
             () = queue.recorder.copies().changed() => {}
             done = queue.uploads.join_next(), if !queue.uploads.is_empty() => {
-                if let Some(Ok((file, result))) = done {
-                    queue.finish(file, result).await;
+                match done {
+                    Some(Ok((file, result))) => queue.finish(file, result).await,
+                    // After a panic, the file is not known, so it is tried again when no other upload is running.
+                    Some(Err(_)) if queue.uploads.is_empty() => queue.held.retain(|_, it| it.is_some()),
+                    Some(Err(_)) | None => {}
                 }
             }
             () = sleep_until(next) => {}
@@ -69,6 +73,7 @@ pub(super) struct Queue {
     /// The time of the last check of the marker; `None` after a failure.
     checked_at: Option<Instant>,
     expiry_at: Instant,
+    clock: AgeClock,
 }
 
 impl Queue {
@@ -84,6 +89,7 @@ impl Queue {
             retry_at: now,
             checked_at: None,
             expiry_at: now,
+            clock: AgeClock::default(),
         }
     }
 
@@ -110,9 +116,10 @@ impl Queue {
     async fn work(&mut self) -> Result<bool, Error> {
         let place = self.check().await?;
         let has_expired = self.expire().await?;
-        let has_deleted = self.delete(place).await?;
+        // The place can refuse to delete, and accept copies.
+        let deleted = self.delete(place).await;
         self.fill(place).await?;
-        Ok(has_expired || has_deleted)
+        Ok(has_expired || deleted?)
     }
 
     /// Checks the marker, and ends uploads that were interrupted. Returns the id of the place.
@@ -135,7 +142,11 @@ impl Queue {
                     continue;
                 }
                 let name = object_name(&upload.name);
-                self.offsite.place().abort(&name, upload.multipart.as_deref()).await?;
+                let aborted = self.offsite.place().abort(&name, upload.multipart.as_deref()).await;
+                if let Err(error) = aborted {
+                    warn!(name, %error, "an upload that was interrupted cannot be ended yet");
+                    continue;
+                }
                 let mut write = database.write().await.map_err(query_failed)?;
                 write.end_upload(upload.file).await.map_err(query_failed)?;
                 write.commit().await.map_err(query_failed)?;
@@ -152,12 +163,14 @@ impl Queue {
 
     /// Queues the deletion of copies that are too old. Returns true if there may be more.
     async fn expire(&mut self) -> Result<bool, Error> {
-        let Some(keep) = self.offsite.keep().filter(|_| Instant::now() >= self.expiry_at) else {
+        let Clocks { system, monotonic } = self.recorder.clocks();
+        let is_trusted = self.clock.is_trusted("copies of recordings", system, monotonic.into());
+        let is_due = is_trusted && Instant::now() >= self.expiry_at;
+        let Some(keep) = self.offsite.keep().filter(|_| is_due) else {
             return Ok(false);
         };
         let database = self.recorder.database();
-        let now = self.recorder.clocks().system;
-        let before = unix_ms(now.checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH));
+        let before = unix_ms(system.checked_sub(keep).unwrap_or(SystemTime::UNIX_EPOCH));
         let ids = database.expired_copies(before).await.map_err(query_failed)?;
         if ids.len() < MAX_DELETED {
             self.expiry_at = Instant::now() + EXPIRY_INTERVAL;
@@ -256,14 +269,26 @@ impl Queue {
         }
     }
 
-    /// Ends the upload of a local file that cannot be read. A file that is missing leaves the queue.
+    /// Ends the upload of a local file that cannot be read. A file that is missing leaves the queue, unless its disk is
+    /// away.
     async fn give_up(&self, file: i64, cause: std::io::ErrorKind) -> Result<(), Error> {
+        let is_missing =
+            cause == std::io::ErrorKind::NotFound && self.is_disk_present(file).await?;
         let mut write = self.recorder.database().write().await.map_err(query_failed)?;
         write.end_upload(file).await.map_err(query_failed)?;
-        if cause == std::io::ErrorKind::NotFound {
+        if is_missing {
             write.leave_queue(file).await.map_err(query_failed)?;
         }
         write.commit().await.map_err(query_failed)
+    }
+
+    /// Returns whether the disk of a file is there.
+    async fn is_disk_present(&self, file: i64) -> Result<bool, Error> {
+        let file = self.recorder.database().recorded_file(file).await.map_err(query_failed)?;
+        let dirs = self.recorder.directories().present();
+        let dir = file.and_then(|file| dirs.into_iter().find(|dir| dir.id == file.dir));
+        let Some(dir) = dir else { return Ok(false) };
+        Ok(blocking(move || dir.ensure_present()).await.is_ok())
     }
 
     fn succeed(&mut self) {

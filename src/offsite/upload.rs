@@ -68,7 +68,8 @@ impl Job {
             return Err(Error::new(ErrorKind::StorageUnavailable, detail).into());
         }
         let mut write = self.database.write().await.map_err(query_failed)?;
-        let is_known = write.finish_upload(self.file, self.place_id).await.map_err(query_failed)?;
+        let is_known =
+            write.finish_upload(self.file, self.place_id, size).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         Ok(is_known)
     }
@@ -144,7 +145,7 @@ async fn read(file: &Arc<File>, offset: u64, size: u64) -> io::Result<Bytes> {
     .await
 }
 
-async fn blocking<T: Send + 'static>(
+pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> io::Result<T> + Send + 'static,
 ) -> io::Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?

@@ -34,6 +34,8 @@ use crate::output::samples::Samples;
 const MAX_CONVERSIONS: usize = 2;
 /// The largest number of segments that are requested at the same time, including those that wait.
 const MAX_QUEUED: usize = 16;
+/// The longest time in which a segment must be read.
+const READ_WITHIN: Duration = Duration::from_secs(20);
 /// The longest time that a segment waits for its conversion.
 const BEGINS_WITHIN: Duration = Duration::from_secs(15);
 /// The longest time that a conversion can take.
@@ -127,6 +129,8 @@ impl H264Converter {
             return Ok(kept);
         }
         let _queued = self.0.queue.try_acquire().map_err(|_| busy())?;
+        // A slow server with copies must not keep others from being converted.
+        let recorded = timeout(READ_WITHIN, read).await.map_err(|_| busy())??;
         let Ok(Ok(_conversion)) = timeout(BEGINS_WITHIN, self.0.conversions.acquire()).await else {
             return Err(busy());
         };
@@ -134,7 +138,7 @@ impl H264Converter {
         if let Some(kept) = self.kept(&key) {
             return Ok(kept);
         }
-        let converted = self.run(read.await?).await?;
+        let converted = self.run(recorded).await?;
         let mut kept = lock(&self.0.kept);
         kept.put((key.clone(), Part::Init), converted.init.clone());
         kept.put((key, Part::Fragment), converted.fragment.clone());

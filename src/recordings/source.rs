@@ -10,7 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tracing::debug;
 
 use crate::offsite::bucket::BucketError;
@@ -23,11 +25,20 @@ const ATTEMPTS: u32 = 4;
 /// The pause between two attempts. Viewers should not notice one interrupted connection.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// The number of reads from shares at the same time. If a share hangs, each read blocks a thread.
+const MAX_SHARE_READS: usize = 16;
+/// The longest time that a read waits for a share.
+const SHARE_PATIENCE: Duration = Duration::from_secs(30);
+
+static READING_SHARES: Semaphore = Semaphore::const_new(MAX_SHARE_READS);
+
 /// A recorded file.
 #[derive(Debug)]
 pub(crate) enum Source {
-    /// A file on a local disk, or on a share.
+    /// A file on a local disk.
     File(PathBuf),
+    /// A copy on a share.
+    OnShare(PathBuf),
     /// A copy in a bucket.
     Object(CopiedObject),
 }
@@ -46,7 +57,7 @@ impl From<Copy> for Source {
     fn from(copy: Copy) -> Self {
         match copy {
             Copy::Object(object) => Self::Object(object),
-            Copy::File(path) => Self::File(path),
+            Copy::File(path) => Self::OnShare(path),
         }
     }
 }
@@ -80,7 +91,12 @@ impl Reader<'_> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         let bytes = match self.source {
-            Source::File(path) => self.read_file(path).await?,
+            Source::File(path) => self.read_file(path, None).await?,
+            Source::OnShare(path) => {
+                let (reading, path) = (acquired(&READING_SHARES).await?, path.clone());
+                let read = self.read_file(&path, Some(reading));
+                timeout(SHARE_PATIENCE, read).await.map_err(|_| io::ErrorKind::TimedOut)??
+            }
             Source::Object(object) => self.read_object(object).await?,
         };
         self.offset = self.offset.saturating_add(bytes.len() as u64);
@@ -88,21 +104,24 @@ impl Reader<'_> {
         Ok(bytes)
     }
 
-    async fn read_file(&mut self, path: &Path) -> io::Result<Bytes> {
-        let file = if let Some(file) = &self.file {
-            Arc::clone(file)
-        } else {
-            let path = path.to_owned();
-            let file = blocking(move || File::open(path)).await?;
-            Arc::clone(self.file.insert(Arc::new(file)))
-        };
+    /// Returns the next bytes of a file. If the disk hangs, `place` is held until it responds.
+    async fn read_file(
+        &mut self,
+        path: &Path,
+        place: Option<SemaphorePermit<'static>>,
+    ) -> io::Result<Bytes> {
+        let (open, path) = (self.file.clone(), path.to_owned());
         let (offset, size) = (self.offset, self.rest.min(AT_ONCE));
-        blocking(move || {
+        let read = move || {
+            let _place = place;
+            let file = open.map_or_else(|| File::open(path).map(Arc::new), Ok)?;
             let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
             file.read_exact_at(&mut bytes, offset)?;
-            Ok(bytes.into())
-        })
-        .await
+            Ok((file, bytes.into()))
+        };
+        let (file, bytes) = blocking(read).await?;
+        self.file = Some(file);
+        Ok(bytes)
     }
 
     /// Returns the next bytes of a copy. If the connection is interrupted, continues with another one.
@@ -139,6 +158,12 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// Waits for a place among the reads from shares.
+async fn acquired(places: &'static Semaphore) -> io::Result<SemaphorePermit<'static>> {
+    let acquired = timeout(SHARE_PATIENCE, places.acquire()).await;
+    acquired.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)
 }
 
 /// Runs a function that can wait for a disk.

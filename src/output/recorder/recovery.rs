@@ -231,7 +231,10 @@ impl Recovery<'_> {
             write.commit().await.map_err(query_failed)?;
         }
         for ids in ids_of(&lost).chunks(MAX_DELETED) {
-            self.drop_rows(ids).await?;
+            // A copy that was completed in the meantime is kept.
+            let mut write = self.database.write().await.map_err(query_failed)?;
+            write.delete_files_without_copy(ids).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
         }
         recovered.dropped += lost.len();
         let is_unknown = |name: &FileName| !known.contains(&(name.start_at, name.span));

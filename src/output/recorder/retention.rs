@@ -306,7 +306,12 @@ impl Retention<'_> {
         ids.extend(others.iter().map(|file| file.id));
         if !ids.is_empty() {
             let mut write = self.recorder.database().write().await.map_err(query_failed)?;
-            write.delete_files(&ids).await.map_err(query_failed)?;
+            // A copy that was completed in the meantime is kept.
+            let deleted = match copy {
+                Copy::Kept => write.delete_files_without_copy(&ids).await,
+                Copy::Deleted => write.delete_files(&ids).await,
+            };
+            deleted.map_err(query_failed)?;
             write.commit().await.map_err(query_failed)?;
             self.recorder.copies().note_change();
         }
@@ -324,8 +329,9 @@ impl Retention<'_> {
         }
         let ids: Vec<_> = files.iter().map(|file| file.id).collect();
         let mut write = self.recorder.database().write().await.map_err(query_failed)?;
-        write.forget_local_files(&ids).await.map_err(query_failed)?;
+        let ids = write.forget_local_files(&ids).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
+        let files: Vec<_> = files.into_iter().filter(|file| ids.contains(&file.id)).collect();
         // A file that cannot be deleted now is deleted by the next recovery.
         self.unlink_all(&files).await.map(|_| ids)
     }

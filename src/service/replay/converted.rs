@@ -20,7 +20,7 @@ use crate::store::db::recording_search::RecordedFormat;
 /// How the names of codecs begin that need no conversion (RFC 6381).
 const H264: &str = "avc";
 /// The most bytes that are read for one segment.
-const MAX_BYTES: u64 = 64 * 1024 * 1024;
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Returns the init segment or the segment with this URL.
 pub(crate) async fn get(

@@ -153,18 +153,21 @@ impl WriteTransaction {
         Ok(query.execute(&mut *self.connection).await?.rows_affected() > 0)
     }
 
-    /// Notes that the copy of a file is complete. If the file was deleted in the meantime, queues the deletion of its copy,
-    /// and returns false.
+    /// Notes that the copy of a file, with this size in bytes, is complete. If the file was deleted in the meantime, queues
+    /// the deletion of its copy, and returns false. If the file has grown in the meantime, also returns false, and the file
+    /// stays in the queue.
     pub(crate) async fn finish_upload(
         &mut self,
         file: i64,
         place: i64,
+        size: u64,
     ) -> Result<bool, sqlx::Error> {
         let query = sqlx::query(
             "UPDATE recorded_files SET offsite = 2, offsite_place = $2
-             WHERE id = $1 AND offsite = 1 RETURNING stream, start_at, bytes",
+             WHERE id = $1 AND offsite = 1 AND bytes = $3 RETURNING stream, start_at, bytes",
         );
-        let row = query.bind(file).bind(place).fetch_optional(&mut *self.connection).await?;
+        let query = query.bind(file).bind(place).bind(super::recording_writes::to_i64(size));
+        let row = query.fetch_optional(&mut *self.connection).await?;
         if let Some(row) = &row {
             let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
             self.count_bytes(stream, start_at, (0, 0), row.try_get("bytes")?).await?;
@@ -194,10 +197,16 @@ impl WriteTransaction {
         query.bind(file).execute(&mut *self.connection).await.map(drop)
     }
 
-    /// Queues the deletion of these copies, which must be at most [`MAX_DELETED`]. Files without a local copy are deleted
-    /// from the index.
+    /// Queues the deletion of these copies, which must be at most [`MAX_DELETED`], except those of files that are locked.
+    /// Files without a local copy are deleted from the index.
     pub(crate) async fn drop_copies(&mut self, ids: &[i64]) -> Result<(), sqlx::Error> {
         for id in ids.iter().take(MAX_DELETED) {
+            let is_locked =
+                sqlx::query_scalar("SELECT is_locked FROM recorded_files WHERE id = $1");
+            let is_locked = is_locked.bind(id).fetch_optional(&mut *self.connection).await?;
+            if is_locked.unwrap_or(true) {
+                continue;
+            }
             self.delete_copy_later(*id).await?;
             let query = "DELETE FROM recorded_files WHERE id = $1 AND NOT is_local";
             sqlx::query(query).bind(id).execute(&mut *self.connection).await?;

@@ -182,6 +182,15 @@ impl WriteTransaction {
         let Some(row) = row else { return Ok(()) };
         let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
         let added = to_i64(bytes) - row.try_get::<i64, _>("bytes")?;
+        // The copy of the smaller file is replaced.
+        let query = sqlx::query(
+            "UPDATE recorded_files SET offsite = 1, offsite_place = NULL
+             WHERE id = $1 AND offsite = 2 RETURNING bytes",
+        );
+        if let Some(row) = query.bind(id).fetch_optional(&mut *self.connection).await? {
+            let copied: i64 = row.try_get("bytes")?;
+            self.count_bytes(stream, start_at, (0, 0), -copied).await?;
+        }
         let query = sqlx::query("UPDATE recorded_files SET bytes = $2 WHERE id = $1");
         query.bind(id).bind(to_i64(bytes)).execute(&mut *self.connection).await?;
         self.count_bytes(stream, start_at, (added, 0), 0).await
@@ -243,12 +252,29 @@ impl WriteTransaction {
         Ok(())
     }
 
-    /// Notes that the local files of these copies are gone, or will be deleted now.
-    pub(crate) async fn forget_local_files(&mut self, ids: &[i64]) -> Result<(), sqlx::Error> {
+    /// Deletes the rows of these files, as [`WriteTransaction::delete_files`] does, but keeps the copies of those that have
+    /// one, and their rows.
+    pub(crate) async fn delete_files_without_copy(
+        &mut self,
+        ids: &[i64],
+    ) -> Result<(), sqlx::Error> {
+        let kept = self.forget_local_files(ids).await?;
+        let others: Vec<_> = ids.iter().copied().filter(|id| !kept.contains(id)).collect();
+        self.delete_files(&others).await
+    }
+
+    /// Notes that the local files of these files are gone, or will be deleted now, if they have a copy. Returns the ids of
+    /// those that have one.
+    pub(crate) async fn forget_local_files(
+        &mut self,
+        ids: &[i64],
+    ) -> Result<Vec<i64>, sqlx::Error> {
+        let mut with_copy = Vec::new();
         for id in ids.iter().take(MAX_DELETED) {
             let query = sqlx::query(
                 "UPDATE recorded_files SET is_local = FALSE
-                 WHERE id = $1 AND is_local AND NOT is_open RETURNING stream, start_at, bytes",
+                 WHERE id = $1 AND is_local AND NOT is_open AND offsite = 2
+                 RETURNING stream, start_at, bytes",
             );
             let Some(row) = query.bind(id).fetch_optional(&mut *self.connection).await? else {
                 continue;
@@ -256,8 +282,9 @@ impl WriteTransaction {
             let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
             let bytes: i64 = row.try_get("bytes")?;
             self.count_bytes(stream, start_at, (-bytes, -1), 0).await?;
+            with_copy.push(*id);
         }
-        Ok(())
+        Ok(with_copy)
     }
 
     /// Marks all recordings of a camera for deletion. Returns whether there are any.
