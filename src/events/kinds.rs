@@ -48,12 +48,12 @@ event_types! {
         /// options.
         Live "stream.live"
         /// The picture of a live stream did not advance for `STALE_TIMEOUT_SECONDS`, or FFmpeg ended because the
-        /// camera had stopped sending. The manager keeps reconnecting while the stream has viewers, or if it is
-        /// the main stream of a camera with `keep: always`.
+        /// camera had stopped sending. The manager keeps reconnecting while the stream has viewers, if it is recorded,
+        /// or if it is the main stream of a camera with `keep: always`.
         Stalled "stream.stalled"
         /// A live stream was interrupted, and `stream.stalled` does not apply; or reconnecting failed with
-        /// another error code than before. The manager keeps reconnecting while the stream has viewers, or if it
-        /// is the main stream of a camera with `keep: always`. If the first start of such a main stream fails, this
+        /// another error code than before. The manager keeps reconnecting while the stream has viewers, if it is
+        /// recorded, or if it is the main stream of a camera with `keep: always`. If the first start of such a main stream fails, this
         /// event is sent as well.
         Interrupted "stream.interrupted"
         /// The stream could not be started. The manager does not retry until a client starts the stream, or
