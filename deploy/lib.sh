@@ -90,10 +90,12 @@ cargo_deny() {
     "$folder/bin/cargo-deny" --locked "$@"
 }
 
-# Installs the S3 servers for tests, unless they are installed already.
-s3_servers() {
+# Installs the S3 server moto for tests, unless it is installed already.
+moto() { python_tools moto "$moto_package" >/dev/null; }
+
+# Installs the S3 server s3s-fs for tests that take long, unless it is installed already.
+s3s_fs() {
     local folder=$root/target/tools/s3s-fs
-    python_tools moto "$moto_package" >/dev/null
     [ "$s3s_fs_version" != "$(cat "$folder/.installed" 2>/dev/null)" ] || return 0
     say "building s3s-fs $s3s_fs_version (takes a few minutes)"
     env CARGO_PROFILE_DEV_DEBUG=false \

@@ -33,7 +33,7 @@ pub(crate) async fn playlist(
     }
 }
 
-/// Returns the multivariant playlist of what was recorded of a stream, for the same playlists as [`playlist`].
+/// Returns the multivariant playlist of what was recorded of a stream, for the same playlists as [`playlist()`].
 pub(crate) async fn multivariant(
     core: &Core,
     id: &StreamId,

@@ -300,10 +300,10 @@ async fn a_report_with_a_known_id_adds_no_event_but_can_add_the_end() {
     let error = setup.log.report(other).await.expect_err("another type");
     assert_eq!(error.kind, ErrorKind::EventExists);
 
-    let untils = [reported_end(&mut published), reported_end(&mut published)];
+    let ends = [reported_end(&mut published), reported_end(&mut published)];
     assert!(published.try_next().expect("nothing is lost").is_none());
     let until = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
-    assert_eq!(untils, [None, Some(until(at + 5000))], "subscribers get both changes once");
+    assert_eq!(ends, [None, Some(until(at + 5000))], "subscribers get both changes once");
 }
 
 /// Returns the end of the next published event, which must be a reported one.

@@ -1,5 +1,8 @@
 #!/usr/bin/python3
-"""Decodes the video of a file with GStreamer, and prints the time of each picture that is shown, in nanoseconds, as JSON."""
+"""Decodes the video of a file with GStreamer, and prints the times of all pictures as JSON.
+
+The times are those of the pictures that are shown, in nanoseconds.
+"""
 
 import json
 import sys
@@ -12,7 +15,8 @@ from gi.repository import Gst  # noqa: E402
 
 Gst.init(None)
 pipeline = Gst.parse_launch(
-    "filesrc name=file ! qtdemux name=demux demux.video_0 ! queue ! h264parse ! avdec_h264 ! fakesink name=sink"
+    "filesrc name=file ! qtdemux name=demux "
+    "demux.video_0 ! queue ! h264parse ! avdec_h264 ! fakesink name=sink"
 )
 pipeline.get_by_name("file").set_property("location", sys.argv[1])
 sink = pipeline.get_by_name("sink")

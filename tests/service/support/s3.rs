@@ -77,6 +77,15 @@ impl S3 {
 
     /// Sends a request about the bucket to moto. `path` is a query or the name of an object.
     async fn request(&self, method: reqwest::Method, path: &str) -> reqwest::Response {
+        self.request_with(method, path, "").await
+    }
+
+    async fn request_with(
+        &self,
+        method: reqwest::Method,
+        path: &str,
+        body: &str,
+    ) -> reqwest::Response {
         let url = format!("http://{}/{BUCKET}{path}", self.address);
         // moto finds the service in this header.
         let credential = format!(
@@ -84,7 +93,7 @@ impl S3 {
              SignedHeaders=host, Signature=0"
         );
         let request = self.client.request(method, url).header("authorization", credential);
-        request.send().await.expect("a response")
+        request.body(body.to_owned()).send().await.expect("a response")
     }
 
     /// Returns the names and sizes of all objects, sorted by name.
@@ -128,11 +137,10 @@ impl S3 {
     }
 
     /// Creates an object.
-    pub(crate) fn put(&self, name: &str, text: &str) {
-        assert_eq!(self.kind, S3Kind::Files);
-        let path = self.root.path().join(BUCKET).join(name);
-        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-        fs::write(path, text).expect("a file");
+    pub(crate) async fn put(&self, name: &str, text: &str) {
+        assert_eq!(self.kind, S3Kind::Moto);
+        let put = self.request_with(reqwest::Method::PUT, &format!("/{name}"), text).await;
+        assert!(put.status().is_success(), "{put:?}");
     }
 }
 
