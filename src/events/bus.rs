@@ -2,7 +2,7 @@
 //!
 //! Publishing never waits. A subscriber that falls behind by more than [`CAPACITY`] events loses its
 //! oldest events and receives their number; other subscribers lose nothing. Events that are stored take another way, the
-//! [journal](super::journal), so a full bus does not cost a stored event.
+//! journal (`super::journal`), so a full bus does not cost a stored event.
 
 use std::sync::Arc;
 

@@ -68,7 +68,7 @@ pub(crate) struct RecordedFile {
     pub stream: i64,
     /// The id of the [`RecordingDir`].
     pub dir: i64,
-    /// The id of the [`RecordedFormat`].
+    /// The id of the format in the table of formats.
     pub format: i64,
     /// The number of the span.
     pub span: i64,
