@@ -174,6 +174,13 @@ export class InStep {
     if (!this.#leader || !active.includes(this.#leader) || !isLeading(this.#leader)) {
       this.#leader = active.find(isLeading) ?? null;
     }
+    if (!active.some((player) => player.isReady)) {
+      // The date must not leave out what these players will show.
+      for (const player of active) {
+        player.setPlaying(true);
+      }
+      return;
+    }
     const before = this.date.value;
     this.date.value = this.#leader?.date ?? before + expected;
     if (this.date.value - before > GAP_MS + expected) {
@@ -217,7 +224,7 @@ export class InStep {
       return false;
     }
     if (active.length === 1) {
-      return false; // The date waits for the only player anyway.
+      return false; // The date waits for the only player.
     }
     this.#heldSince ??= now;
     return now - this.#heldSince < HOLD_MS;
