@@ -1,4 +1,4 @@
-// Tests the requests for recordings: the session is renewed, and each request has an end.
+// Tests the requests for recordings: the session is renewed, each request has an end, and segments are requested again.
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 
@@ -7,6 +7,7 @@ import { load } from "./support/load.mjs";
 
 install();
 const { readFile } = await load("playback/recordings/source.ts");
+const { settingsFor } = await load("playback/recordings/playlist-player.ts");
 const { readExportHead } = await load("views/recordings/export.tsx");
 
 const RANGE = { from: 0, to: 60_000 };
@@ -76,4 +77,22 @@ test("a response whose body does not arrive is given up", async (t) => {
   mock.timers.tick(10_000);
   await settled();
   assert.equal(failure?.code, "unreachable");
+});
+
+test("segments are requested again after a lost connection and a rejected token", () => {
+  const { errorRetry, maxNumRetry = errorRetry.maxNumRetry } = settingsFor({}, false).fragLoadPolicy
+    .default;
+  const retries = (code, count = 0) =>
+    errorRetry.shouldRetry(errorRetry, count, false, code === null ? undefined : { code }, false);
+  assert.ok(maxNumRetry > 0);
+  assert.ok(retries(0) && retries(401));
+  assert.ok(!retries(404) && !retries(null) && !retries(0, maxNumRetry));
+  assert.ok(errorRetry.shouldRetry(errorRetry, 0, false, { code: 503 }, true));
+});
+
+test("converted segments have more time than the service needs for them", () => {
+  const limit = (isConverted) =>
+    settingsFor({}, isConverted).fragLoadPolicy.default.maxTimeToFirstByteMs;
+  assert.equal(limit(true), 50_000);
+  assert.ok(limit(false) < 20_000);
 });

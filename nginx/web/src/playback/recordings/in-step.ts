@@ -154,8 +154,25 @@ export class InStep {
     for (const player of this.players) {
       player.keep();
     }
+    this.#retry();
     if (this.isPlaying.value && !this.isSeeking.value) {
       this.#advance(elapsed * this.rate.value, now);
+    }
+  }
+
+  /** Lets the players that have failed try again. The pauses between the attempts grow. */
+  #retry(): void {
+    const due = this.players.filter((player) => player.isRetryDue);
+    if (due.length === 0 || this.isSeeking.value) {
+      return;
+    }
+    if (this.players.some(({ state }) => state.value === "ready")) {
+      for (const player of due) {
+        void player.seek(this.date.value);
+      }
+    } else {
+      // If nothing was recorded at the date, this leads to the next recording.
+      void this.seek(this.date.value);
     }
   }
 
@@ -243,7 +260,7 @@ export class InStep {
       this.jump.value = { from: this.date.value, to };
       this.date.value = to;
       this.#resumeUntil(to);
-    } else if (!this.players.some((player) => player.isWaitingForMore)) {
+    } else if (!this.players.some((player) => player.isWaitingForMore || player.willRetry)) {
       this.pause();
     }
   }
