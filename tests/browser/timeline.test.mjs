@@ -332,14 +332,39 @@ describe("the timeline", () => {
       ["only", "only"],
     ]) {
       await stage.recorded(stream, 4);
-      const { page, viewer } = await open(t, parts, id, from + 3000);
-      await until(`a picture of ${id}`, SECONDS, async () => {
-        const { pictures } = await shown(page);
-        return pictures[id]?.clock;
+      const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/status`);
+      const { page } = viewer;
+      // The user turns the sound on and plays before the view knows that the browser cannot play the video.
+      const held = [];
+      await page.route("**/stream.m3u8*", (route) => held.push(route));
+      await goTo(page, id, from + 3000);
+      await page.getByRole("button", { name: "Unmute" }).click();
+      await page.getByRole("button", { name: "Play" }).click();
+      await until("the playlist is requested", SECONDS, () => held.length > 0);
+      await Promise.all(held.map((route) => route.continue()));
+      await page.unroute("**/stream.m3u8*");
+      await until(`a picture of ${id}, which moves`, SECONDS, async () => {
+        const { pictures, date } = await shown(page);
+        return pictures[id]?.clock && date > from + 3500;
       });
       assert.equal(await page.locator(".recorded").getAttribute("data-stream"), stream);
+      assert.equal(await page.locator("video.shown").evaluate(({ muted }) => muted), false);
       await viewer.close();
     }
+  });
+
+  test("shows the picture as soon as the service responds again", async (t) => {
+    const { parts, stage } = await setUp(t);
+    const [from] = await stage.recorded("cam", 6);
+    const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/status`);
+    const { page } = viewer;
+    await page.route("**/stream.m3u8*", (route) =>
+      route.fulfill({ status: 503, json: { code: "busy", detail: "busy" } }),
+    );
+    await goTo(page, "cam", from + 3000);
+    await page.getByRole("alert").filter({ hasText: "busy" }).waitFor();
+    await page.unroute("**/stream.m3u8*");
+    await offsetAt(page, from + 3000);
   });
 
   test("shows a day of 23 hours", async (t) => {

@@ -154,8 +154,25 @@ export class InStep {
     for (const player of this.players) {
       player.keep();
     }
+    this.#retry();
     if (this.isPlaying.value && !this.isSeeking.value) {
       this.#advance(elapsed * this.rate.value, now);
+    }
+  }
+
+  /** Lets the players that have failed try again. The pauses between the attempts grow. */
+  #retry(): void {
+    const due = this.players.filter((player) => player.isRetryDue);
+    if (due.length === 0 || this.isSeeking.value) {
+      return;
+    }
+    if (this.players.some(({ state }) => state.value === "ready")) {
+      for (const player of due) {
+        void player.seek(this.date.value);
+      }
+    } else {
+      // If nothing was recorded at the date, this leads to the next recording.
+      void this.seek(this.date.value);
     }
   }
 
@@ -173,6 +190,13 @@ export class InStep {
       player.isReady && !this.#hasOverrun(player, expected);
     if (!this.#leader || !active.includes(this.#leader) || !isLeading(this.#leader)) {
       this.#leader = active.find(isLeading) ?? null;
+    }
+    if (!active.some((player) => player.isReady)) {
+      // The date must not leave out what these players will show.
+      for (const player of active) {
+        player.setPlaying(true);
+      }
+      return;
     }
     const before = this.date.value;
     this.date.value = this.#leader?.date ?? before + expected;
@@ -217,7 +241,7 @@ export class InStep {
       return false;
     }
     if (active.length === 1) {
-      return false; // The date waits for the only player anyway.
+      return false; // The date waits for the only player.
     }
     this.#heldSince ??= now;
     return now - this.#heldSince < HOLD_MS;
@@ -236,7 +260,7 @@ export class InStep {
       this.jump.value = { from: this.date.value, to };
       this.date.value = to;
       this.#resumeUntil(to);
-    } else if (!this.players.some((player) => player.isWaitingForMore)) {
+    } else if (!this.players.some((player) => player.isWaitingForMore || player.willRetry)) {
       this.pause();
     }
   }

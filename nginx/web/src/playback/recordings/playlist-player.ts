@@ -1,5 +1,10 @@
 // Plays one playlist of recordings in a video element.
-import Hls, { type ErrorData, type HlsConfig, type LevelDetails } from "hls.js/dist/hls.min.mjs";
+import Hls, {
+  type ErrorData,
+  type HlsConfig,
+  type LevelDetails,
+  type RetryConfig,
+} from "hls.js/dist/hls.min.mjs";
 
 import { Problem } from "../../api/problem";
 import { isUnplayable, MediaErrors, problemOfMedia } from "../../player/transports/hls-errors";
@@ -8,8 +13,11 @@ import { dateAt, endDate, type Place, placeOf, type Segment } from "./wall-clock
 
 /** Seconds of video that are kept behind the position, so that short steps back need no request. */
 const BACK_BUFFER = 60;
-/** Milliseconds to wait for the picture of a position. */
+/** Milliseconds to wait for the picture of a position, and for a picture whose video the service converts. */
 const PICTURE_MS = 15_000;
+const CONVERTED_PICTURE_MS = 60_000;
+/** The service converts a segment in at most 30 s, and begins within 15 s. */
+const CONVERTED_FIRST_BYTE_MS = 50_000;
 /** Milliseconds after a seek after which no further picture is expected. */
 const SAME_PICTURE_MS = 250;
 /** The length of a frame in seconds, until it is known. */
@@ -17,9 +25,21 @@ const USUAL_FRAME = 1 / 25;
 /** The longest time in seconds between two frames that one step crosses. */
 const LONGEST_FRAME = 2;
 
-/** Settings of hls.js for recordings. Each request gets the current token. */
-export function settingsFor(source: Source): Partial<HlsConfig> {
+/**
+ * Settings of hls.js for recordings. Each request gets the current token, so a request that the service has rejected
+ * is repeated after the session was renewed.
+ */
+export function settingsFor(source: Source, isConverted: boolean): Partial<HlsConfig> {
+  const { fragLoadPolicy: usual } = Hls.DefaultConfig;
+  const { errorRetry, maxTimeToFirstByteMs } = usual.default;
   return {
+    fragLoadPolicy: {
+      default: {
+        ...usual.default,
+        maxTimeToFirstByteMs: isConverted ? CONVERTED_FIRST_BYTE_MS : maxTimeToFirstByteMs,
+        errorRetry: errorRetry && { ...errorRetry, shouldRetry: shouldRetrySegment },
+      },
+    },
     autoStartLoad: false,
     // The content security policy permits no worker, and fragmented MP4 need not be converted.
     enableWorker: false,
@@ -30,6 +50,17 @@ export function settingsFor(source: Source): Partial<HlsConfig> {
     enableCEA708Captions: false,
   };
 }
+
+/** Also repeats requests without a response and with a rejected token, which hls.js does not do. */
+const shouldRetrySegment: NonNullable<RetryConfig["shouldRetry"]> = (
+  retry,
+  count,
+  _,
+  response,
+  isUsual,
+) =>
+  isUsual ||
+  (count < (retry?.maxNumRetry ?? 0) && (response?.code === 0 || response?.code === 401));
 
 export class PlaylistPlayer {
   readonly video = document.createElement("video");
@@ -44,14 +75,19 @@ export class PlaylistPlayer {
   #mediaErrors = new MediaErrors();
   /** Counts the playlists that were opened. */
   #opens = 0;
+  #hasFailed = false;
   #isOver = false;
 
-  constructor(private readonly source: Source) {
+  /** Creates a player of playlists whose video the service converts or not. */
+  constructor(
+    private readonly source: Source,
+    private readonly isConverted: boolean,
+  ) {
     const { video } = this;
     video.muted = true;
     video.playsInline = true;
     video.disableRemotePlayback = true;
-    this.#hls = new Hls(settingsFor(source));
+    this.#hls = new Hls(settingsFor(source, isConverted));
     this.#hls.on(Hls.Events.LEVEL_UPDATED, (_, { details }) => (this.#details = details));
     this.#hls.on(Hls.Events.ERROR, (_, error) => this.#onError(error));
     this.#hls.attachMedia(video);
@@ -82,6 +118,11 @@ export class PlaylistPlayer {
     return this.video.readyState >= 3 && !this.video.seeking;
   }
 
+  /** Whether the playlist cannot be played any further. The player can open another one. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
   /** Returns the place of a date in this playlist; null if the playlist does not contain the date. */
   placeOf(date: number): Place | null {
     return placeOf(this.segments, date);
@@ -98,6 +139,7 @@ export class PlaylistPlayer {
     this.#opens += 1;
     const open = this.#opens;
     this.#details = null;
+    this.#hasFailed = false;
     const details = await new Promise<LevelDetails>((resolve, reject) => {
       this.#refused = reject;
       hls.once(Hls.Events.LEVEL_LOADED, (_, data) => resolve(data.details));
@@ -172,7 +214,7 @@ export class PlaylistPlayer {
       };
       const timer = setTimeout(
         () => settle(() => reject(new Problem(0, "interrupted"))),
-        PICTURE_MS,
+        this.isConverted ? CONVERTED_PICTURE_MS : PICTURE_MS,
       );
       this.#refused = (error) => settle(() => reject(error));
       let isShown = false;
@@ -250,6 +292,7 @@ export class PlaylistPlayer {
       return;
     }
     const problem = isCodec ? new Problem(0, "codec_unsupported") : problemOfMedia(error);
+    this.#hasFailed = true;
     this.#refused(problem);
     this.onFailure(problem);
   }

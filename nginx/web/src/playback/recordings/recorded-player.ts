@@ -3,6 +3,7 @@ import { signal } from "@preact/signals-core";
 
 import { Problem } from "../../api/problem";
 import type { Timeline } from "../../api/types";
+import { Attempts, isTemporary } from "./attempts";
 import { PlaylistPlayer } from "./playlist-player";
 import { CONVERTED, cameraOf, queryFor, readFile, type Source } from "./source";
 
@@ -57,6 +58,8 @@ export class RecordedPlayer {
   /** The date of the beginning of the playlist that the spare player has opened; null if it has opened none. */
   #nextAt: number | null = null;
   #isOpeningNext = false;
+  #openings = new Attempts();
+  #retries = new Attempts();
   /** Counts seeks. A seek that is not the latest one has no effect. */
   #seeks = 0;
   #isSeeking = false;
@@ -87,6 +90,16 @@ export class RecordedPlayer {
     return this.state.value === "end" && this.#current.isGrowing;
   }
 
+  /** Whether the player has failed, but can succeed later. */
+  get willRetry(): boolean {
+    return this.state.value === "failed" && isTemporary(this.problem.value);
+  }
+
+  /** Whether a seek should be tried again now. */
+  get isRetryDue(): boolean {
+    return this.willRetry && this.#retries.isDue;
+  }
+
   /** The dates of the beginning and the end of the loaded playlist; null before it is loaded. */
   get loaded(): [number, number] | null {
     const begin = this.#current.segments[0]?.programDateTime;
@@ -102,6 +115,9 @@ export class RecordedPlayer {
     this.#seeks += 1;
     const seek = this.#seeks;
     this.problem.value = null;
+    if (this.state.value === "failed") {
+      this.state.value = "loading";
+    }
     this.#isSeeking = true;
     try {
       const shown = await this.#show(date, seek);
@@ -190,9 +206,12 @@ export class RecordedPlayer {
   }
 
   #create(): PlaylistPlayer {
-    const player = new PlaylistPlayer(this.source);
+    const player = new PlaylistPlayer(this.source, this.recording.isConverted);
     player.onFailure = (error) => {
-      if (player === this.#current && this.state.value !== "loading") {
+      if (player === this.#spare && Number.isFinite(this.#nextAt)) {
+        this.#nextAt = null;
+        this.#onNextFailure(error);
+      } else if (player === this.#current && this.state.value !== "loading") {
         this.#fail(error);
       }
     };
@@ -202,12 +221,17 @@ export class RecordedPlayer {
 
   #fail(error: unknown): void {
     const problem = error instanceof Problem ? error : new Problem(0, "interrupted", String(error));
+    // A failure during a seek is reported twice: to the seek, and as a failure of the player.
+    if (problem !== this.problem.value) {
+      this.#retries.failed();
+    }
     this.problem.value = problem;
     this.state.value = "failed";
+    this.#apply();
   }
 
   async #show(date: number, seek: number): Promise<number | null> {
-    const place = this.#current.placeOf(date);
+    const place = this.#current.hasFailed ? null : this.#current.placeOf(date);
     if (place && this.video.value) {
       const { date: shown, position } = place;
       await this.#current.seek(position);
@@ -270,7 +294,7 @@ export class RecordedPlayer {
   }
 
   async #openNext(end: number): Promise<void> {
-    if (this.#nextAt !== null || this.#isOpeningNext) {
+    if (this.#nextAt !== null || this.#isOpeningNext || !this.#openings.isDue) {
       return;
     }
     this.#isOpeningNext = true;
@@ -289,10 +313,21 @@ export class RecordedPlayer {
       if (seek === this.#seeks) {
         this.#nextAt = date;
       }
-    } catch {
-      // The request is repeated with the next call.
+    } catch (error) {
+      if (seek === this.#seeks) {
+        this.#onNextFailure(error);
+      }
     } finally {
       this.#isOpeningNext = false;
+    }
+  }
+
+  /** Tries again after a pause, unless the browser cannot play the next playlist. */
+  #onNextFailure(error: unknown): void {
+    if (error instanceof Problem && error.code === "codec_unsupported") {
+      this.#fail(error);
+    } else {
+      this.#openings.failed();
     }
   }
 
@@ -318,14 +353,13 @@ export class RecordedPlayer {
       return null;
     }
     const query = queryFor(source, date, date + SEARCH_MS);
-    const { spans, last } = await readFile<Timeline>(source, stream, "timeline.json", query);
+    const { spans, first, last } = await readFile<Timeline>(source, stream, "timeline.json", query);
     const next = spans.find(({ to }) => Date.parse(to) > date + 1);
     if (next) {
       return Math.max(date, Date.parse(next.from));
     }
-    return last && Date.parse(last) > date + SEARCH_MS
-      ? this.#nextRecorded(date + SEARCH_MS)
-      : null;
+    const later = Math.max(date + SEARCH_MS, Date.parse(first ?? last ?? ""));
+    return last && Date.parse(last) > later ? this.#nextRecorded(later) : null;
   }
 
   #apply(): void {

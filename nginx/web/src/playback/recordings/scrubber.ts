@@ -150,7 +150,7 @@ export class Scrubber {
     this.#frames = null;
     const { stream, isConverted } = this.recording;
     await this.source.ready(cameraOf(stream));
-    const parent = new Hls(settingsFor(this.source));
+    const parent = new Hls(settingsFor(this.source, isConverted));
     this.#parent = parent;
     const query = { ...queryFor(this.source, from, to), ...(isConverted ? CONVERTED : {}) };
     await new Promise<void>((resolve, reject) => {

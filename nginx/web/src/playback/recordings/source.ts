@@ -78,34 +78,61 @@ export const CONVERTED: Query = { codec: "h264" };
 const READ_MS = 10_000;
 
 /** Requests a JSON file of a stream's recordings. */
-export async function readFile<T>(
+export function readFile<T>(
   source: Source,
   stream: string,
   file: string,
   query: Query,
 ): Promise<T> {
-  await source.ready(cameraOf(stream));
-  const attempt = () => send(source.addressOf(stream, file, query));
-  let response = await attempt();
-  if (response.status === 401) {
-    await source.renew();
-    response = await attempt();
-  }
-  if (response.ok) {
-    return response.json();
-  }
-  const { status } = response;
-  const problem = problemOf(status, await response.text().catch(() => ""));
-  throw problem ?? new Problem(status, "bad_answer", `HTTP ${status}`);
+  const address = () => source.addressOf(stream, file, query);
+  return withPermission(source, stream, () =>
+    send(address(), {}, READ_MS, (response) => response.json()),
+  );
 }
 
-async function send(address: string): Promise<Response> {
-  const limit = new AbortController();
-  const timer = setTimeout(() => limit.abort(), READ_MS);
+/** Sends a request for a stream, and once more with a new token if the service has rejected the token. */
+export async function withPermission<T>(
+  source: Source,
+  stream: string,
+  attempt: () => Promise<T>,
+): Promise<T> {
+  await source.ready(cameraOf(stream));
   try {
-    return await fetch(address, { signal: limit.signal });
-  } catch {
-    throw new Problem(0, "unreachable");
+    return await attempt();
+  } catch (error) {
+    if (!(error instanceof Problem) || error.status !== 401) {
+      throw error;
+    }
+  }
+  await source.renew();
+  return attempt();
+}
+
+/**
+ * Requests a file within a time in milliseconds, in which `read` must have read what it needs. Throws a Problem if the
+ * service refuses or does not respond.
+ */
+export async function send<T>(
+  address: string,
+  headers: Record<string, string>,
+  within: number,
+  read: (response: Response) => T | Promise<T>,
+): Promise<T> {
+  const limit = new AbortController();
+  const timer = setTimeout(() => limit.abort(), within);
+  try {
+    const response = await fetch(address, { headers, signal: limit.signal });
+    if (response.ok) {
+      return await read(response);
+    }
+    const { status } = response;
+    const problem = problemOf(status, await response.text().catch(() => ""));
+    throw problem ?? new Problem(status, "bad_answer", `HTTP ${status}`);
+  } catch (error) {
+    if (error instanceof Problem) {
+      throw error;
+    }
+    throw new Problem(0, error instanceof SyntaxError ? "bad_answer" : "unreachable");
   } finally {
     clearTimeout(timer);
   }

@@ -1,5 +1,5 @@
 // The buttons below the videos.
-import { useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 import { saveFile, timeForFile } from "../../ui/browser";
 import { language, t } from "../../ui/i18n";
@@ -21,10 +21,9 @@ export function Controls({ session, actions }: { session: Session; actions: Acti
   const { group, cameras } = session;
   const [isMuted, setMuted] = useState(true);
   const isPlaying = group?.isPlaying.value ?? false;
-  const mute = () => {
-    setMuted(!isMuted);
-    group?.players[0]?.setSound(!isMuted, 1);
-  };
+  // The players are replaced if the browser cannot play the video. A browser may permit sound only while it handles the
+  // click, so this cannot wait for the next frame.
+  useLayoutEffect(() => group?.players[0]?.setSound(isMuted, 1), [group, isMuted]);
   return (
     <div class="recorded-controls">
       <IconButton
@@ -66,7 +65,7 @@ export function Controls({ session, actions }: { session: Session; actions: Acti
         <IconButton
           icon={isMuted ? "muted" : "sound"}
           label={t(isMuted ? "tile.unmute" : "tile.mute")}
-          onClick={mute}
+          onClick={() => setMuted(!isMuted)}
         />
       )}
       {cameras.length === 1 && (

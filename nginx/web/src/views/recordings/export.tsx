@@ -1,9 +1,9 @@
 // Exports: what is known about a file before it is downloaded, and its digest.
 import { useState } from "preact/hooks";
 
-import { Problem, problemOf } from "../../api/problem";
+import { LONG_MS } from "../../api/client";
 import { describeExport, type Span } from "../../api/recordings";
-import { cameraOf, type Source, timeText } from "../../playback/recordings/source";
+import { type Source, send, timeText, withPermission } from "../../playback/recordings/source";
 import { copyText } from "../../ui/browser";
 import { t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
@@ -26,22 +26,14 @@ export async function readExportHead(
   stream: string,
   { from, to }: View,
 ): Promise<ExportHead> {
-  await source.ready(cameraOf(stream));
-  const address = source.addressOf(stream, "export.mp4", {
-    from: timeText(from),
-    to: timeText(to),
+  const query = { from: timeText(from), to: timeText(to) };
+  const { address, headers } = await withPermission(source, stream, () => {
+    const current = source.addressOf(stream, "export.mp4", query);
+    return send(current, { Range: "bytes=0-0" }, LONG_MS, (response) => ({
+      address: current,
+      headers: response.headers,
+    }));
   });
-  let response: Response;
-  try {
-    response = await fetch(address, { headers: { Range: "bytes=0-0" } });
-  } catch {
-    throw new Problem(0, "unreachable");
-  }
-  const { status, headers } = response;
-  if (!response.ok) {
-    const problem = problemOf(status, await response.text().catch(() => ""));
-    throw problem ?? new Problem(status, "bad_answer", `HTTP ${status}`);
-  }
   const [, size = "0"] = /\/(\d+)$/.exec(headers.get("Content-Range") ?? "") ?? [];
   const disposition = headers.get("Content-Disposition") ?? "";
   const [, fileName = `${stream}.mp4`] = /filename="?([^";]+)"?/.exec(disposition) ?? [];

@@ -62,7 +62,8 @@ export function useSession(source: Source, cameras: RecordedCamera[], at: number
   const [unplayable, setUnplayable] = useState<readonly string[]>([]);
   const scrubbed = useMemo(() => signal<number | null>(null), []);
   const scrubbers = useRef<Scrubber[]>([]);
-  const first = useRef(at);
+  /** What the next players show first. */
+  const next = useRef({ date: at, rate: 1, isPlaying: false });
   const isFew = cameras.length <= FEW;
   const played = cameras.map((camera) => playedOf(camera, isFew, unplayable));
   const streams = played.map(({ stream }) => stream);
@@ -82,14 +83,21 @@ export function useSession(source: Source, cameras: RecordedCamera[], at: number
       player.problem.subscribe((problem) => {
         const { stream, isConverted } = player.recording;
         if (problem?.code === "codec_unsupported" && !isConverted) {
+          next.current.isPlaying = created.isPlaying.value;
           setUnplayable((before) => [...before, stream]);
         }
       }),
     );
-    void created.seek(first.current);
+    const { date, rate, isPlaying } = next.current;
+    void created.seek(date);
+    created.setRate(rate);
+    if (isPlaying) {
+      created.play();
+    }
     setGroup(created);
     return () => {
-      first.current = created.date.value;
+      next.current.date = created.date.value;
+      next.current.rate = created.rate.value;
       for (const stop of [...stops, ...releases]) {
         stop();
       }
@@ -121,7 +129,7 @@ export function useSession(source: Source, cameras: RecordedCamera[], at: number
   };
   const seek = async (date: number) => {
     scrubbed.value = null;
-    first.current = date;
+    next.current.date = date;
     await group?.seek(date);
     if (scrubbed.value === null) {
       for (const scrubber of scrubbers.current) {

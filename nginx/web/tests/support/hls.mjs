@@ -1,0 +1,2 @@
+// Replaces the module hls.js. See recorded.mjs.
+export default globalThis.Hls;
