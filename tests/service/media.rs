@@ -37,7 +37,7 @@ async fn media_has_the_right_content_type_and_headers() {
     assert_eq!(preflight.status(), 204);
     assert_eq!(
         preflight.headers()["access-control-allow-headers"],
-        "Range, Authorization, X-API-Key, X-Requested-With"
+        "Range, Last-Event-ID, Authorization, X-API-Key, X-Requested-With"
     );
     let post = nginx.client().post(nginx.playlist("cam")).send().await.expect("a response");
     assert_eq!(post.status(), 405);
@@ -79,7 +79,7 @@ async fn only_pages_of_listed_origins_can_play_and_use_the_api() {
         assert_eq!(headers["access-control-allow-origin"], "https://a.example", "{path}");
         assert_eq!(
             headers["access-control-allow-headers"],
-            "Content-Type, Authorization, X-API-Key, X-Requested-With",
+            "Content-Type, Last-Event-ID, Authorization, X-API-Key, X-Requested-With",
             "{path}"
         );
     }
