@@ -258,7 +258,7 @@ describe("plain hls.js", () => {
       return text.includes("INDEPENDENT=YES");
     };
     await until("the second GOP", SECONDS, hasSecondGop);
-    const count = IS_LONG ? 10 : 2;
+    const count = IS_LONG ? 10 : 1;
     for (let join = 0; join < count; join += 1) {
       await page.evaluate((players) => {
         globalThis.players = Object.entries(players).map((entry) => globalThis.show(...entry));

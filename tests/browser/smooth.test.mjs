@@ -48,7 +48,7 @@ describe("the picture", () => {
     ["h264-aac", "hls"],
     ["h264-aac", "mse"],
   ]) {
-    const skip = !IS_LONG && mount === "h264-aac" && transport === "mse";
+    const skip = !IS_LONG && mount === "h264-aac";
     test(`does not freeze if the camera sends audio (${mount}, ${transport})`, {
       skip,
     }, async (t) => {
