@@ -66,7 +66,8 @@ async fn without_settings_an_admin_key_is_created_at_the_first_start() {
     until("the log shows the link", || async { link(&manager).is_some() }).await;
     assert_eq!(link(&manager), Some(format!("http://localhost:8080/#key={key}")));
     let caller = manager.call(&key, Method::GET, "/api/caller", &json!({})).await;
-    assert_eq!(caller.body, json!({ "name": "admin", "role": "admin" }));
+    let expected = json!({ "name": "admin", "role": "admin", "rights": ["live"] });
+    assert_eq!(caller.body, expected);
 
     manager.signal(Signal::SIGTERM);
     assert_eq!(manager.exit_code().await, 0);
