@@ -15,6 +15,8 @@ const HLS = new URL("../../nginx/web/node_modules/hls.js/dist/hls.min.js", impor
 /** The longest difference between the time of a picture and the time that was requested, in milliseconds. */
 const FRAME_MS = 80;
 
+const IS_LONG = Boolean(process.env.LONG_TESTS);
+
 describe("recordings", () => {
   let browser;
   before(async () => (browser = await launchBrowser()));
@@ -111,7 +113,7 @@ describe("recordings", () => {
     assert.deepEqual(await page.evaluate(() => globalThis.player.errors), []);
   });
 
-  test("plays across a gap, and dates remain right", async (t) => {
+  test("plays across a gap, and dates remain right", { skip: !IS_LONG }, async (t) => {
     const { page, record, recorded } = await setUp(t);
     const [from, to] = await recorded(5);
     await record("off");
@@ -157,7 +159,7 @@ describe("recordings", () => {
     );
   });
 
-  test("plays H.265 as H.264 where the browser cannot play it", async (t) => {
+  test("plays H.265 as H.264 where the browser cannot play it", { skip: !IS_LONG }, async (t) => {
     const { page, record, recorded } = await setUp(t, "hevc");
     await recorded(12);
     await record("off");
@@ -210,7 +212,9 @@ describe("recordings", () => {
     }
   });
 
-  test("plays on without a pause when the local files are deleted, from their copies", async (t) => {
+  test("plays on without a pause when the local files are deleted, from their copies", {
+    skip: !IS_LONG,
+  }, async (t) => {
     const s3 = await S3.startFor(t);
     const { parts, page, record, recorded } = await setUp(t, "h264", s3.variables);
     const api = async (path, init) => (await fetch(`${parts.origin}/api/${path}`, init)).json();

@@ -130,6 +130,10 @@ export function definePlayer() {
     );
     await video.play();
     await ended;
+    // At the end, the browser may not have drawn the last picture yet.
+    const frame = new Promise((resolve) => video.requestVideoFrameCallback(resolve));
+    video.currentTime = duration - 0.005;
+    await frame;
     const last = clock(video);
     video.remove();
     return { first, last, duration };
