@@ -109,7 +109,9 @@ describe("a tile on a slow connection", () => {
 
   for (const transport of ["webcodecs", "mse"]) {
     const skip = !IS_LONG && transport === "mse";
-    test(`shows the sub stream if a live socket is too slow (${transport})`, { skip }, async (t) => {
+    test(`shows the sub stream if a live socket is too slow (${transport})`, {
+      skip,
+    }, async (t) => {
       const id = `socket-${transport}`;
       const { viewer } = await slowDown(t, id, (await startSub(t)).link, transport);
       await notes(viewer, "The tile shows the sub stream", REACTS_SECONDS);

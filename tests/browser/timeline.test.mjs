@@ -14,6 +14,7 @@ import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 /** The longest difference between the time of a picture and the requested time, in milliseconds. */
 const FRAME_MS = 80;
 const GOP_MS = 1000;
+const IS_LONG = Boolean(process.env.LONG_TESTS);
 const ADMIN_KEY = "admin-secret-000001";
 const VIEWER_KEY = "viewer-secret-00001";
 const FFPROBE = process.env.FFPROBE_BIN || "ffprobe";
@@ -183,7 +184,7 @@ describe("the timeline", () => {
     assert.deepEqual(viewer.problems, []);
   });
 
-  test("plays cameras in step, also if only one of them has recordings", async (t) => {
+  test("plays cameras in step", { skip: !IS_LONG }, async (t) => {
     const { parts, stage, camera } = await setUp(t);
     await stage.record("other", camera.link, "continuous", { name: "Yard" });
     await stage.record("third", camera.link, "continuous", { name: "Gate" });
@@ -315,7 +316,7 @@ describe("the timeline", () => {
     assert.equal(watcher.requests.filter((url) => url.includes("/recordings/")).length, 0);
   });
 
-  test("shows H.265 in a browser that cannot play it", async (t) => {
+  test("shows H.265 in any browser", { skip: !IS_LONG }, async (t) => {
     const { parts, stage, camera } = await setUp(t);
     const link = camera.link.replace("/h264", "/hevc");
     // Once with a sub stream in H.264, and once without one, so that the service converts the video.
@@ -353,7 +354,7 @@ describe("the timeline", () => {
     }
   });
 
-  test("shows the picture as soon as the service responds again", async (t) => {
+  test("continues after an outage", { skip: !IS_LONG }, async (t) => {
     const { parts, stage } = await setUp(t);
     const [from] = await stage.recorded("cam", 6);
     const viewer = await Viewer.openFor(t, browser, `${parts.origin}/#/status`);
