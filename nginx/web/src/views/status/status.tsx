@@ -1,5 +1,5 @@
 // The view of the service's state: key figures, active streams and playback sessions.
-import { hasRole } from "../../api/caller";
+import { hasRight, hasRole } from "../../api/caller";
 import { get } from "../../api/client";
 import { useReading } from "../../api/reading";
 import { isReachable, streams, useStreams } from "../../api/streams";
@@ -26,7 +26,7 @@ export function Status() {
       <Summary health={health.value} />
       <Streams />
       <Sessions />
-      {hasRole("admin") && <RecordingsUsage />}
+      {hasRole("admin") && hasRight("recordings") && <RecordingsUsage />}
     </div>
   );
 }

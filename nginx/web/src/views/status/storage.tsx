@@ -1,6 +1,5 @@
 // How much space recordings use, by camera and day, and when the disks will be full.
 import { nameOf, useNames } from "../../api/names";
-import { Problem } from "../../api/problem";
 import { useReading } from "../../api/reading";
 import { readStorage } from "../../api/recordings";
 import type { Storage as RecordingsStorage } from "../../api/types";
@@ -29,8 +28,7 @@ function size(bytes: number): string {
 export function RecordingsUsage() {
   const { value, error } = useReading(readStorage, { every: EVERY_MS });
   useNames(value?.cameras.map(({ camera }) => camera) ?? []);
-  const isOff = error instanceof Problem && error.code === "recordings_off";
-  if (isOff || (!value && error === null)) {
+  if (!value && error === null) {
     return null;
   }
   return (
