@@ -33,6 +33,9 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 /// A directory counts as slow until nothing has been slow for this time.
 const SLOW_TIME: Duration = Duration::from_mins(1);
 
+/// Locked while a marker is created.
+static CREATING: Mutex<()> = Mutex::new(());
+
 /// The directories of `RECORDINGS_DIRS`, in that order. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Directories(Arc<Vec<Directory>>);
@@ -344,11 +347,20 @@ impl Claimed {
 /// Reads or creates the marker of a directory. Returns the directory's id.
 fn claim(path: &Path, store: &str, is_known: bool) -> Result<String, Error> {
     let file = path.join(MARKER);
-    let text = match fs::read_to_string(&file) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound && !is_known => {
+    let is_missing = |read: &io::Result<String>| {
+        read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let mut read = fs::read_to_string(&file);
+    if is_missing(&read) && !is_known {
+        // If a directory is listed twice, both checks must find the same marker.
+        let _creating = lock(&CREATING);
+        read = fs::read_to_string(&file);
+        if is_missing(&read) {
             return create(path, &file, store);
         }
+    }
+    let text = match read {
+        Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let reason = format!(
                 "the marker file {} is missing; check that the disk is mounted. If the disk is new, create this file \
