@@ -6,7 +6,9 @@
 //! | [`age_clock`] | noticing that the system's clock was set forward |
 //! | [`atomic_instant`] | a point in time that any task can move forward and read |
 //! | [`backoff`] | delays between attempts |
+//! | [`blocking`] | work that can wait for a disk |
 //! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
+//! | [`dirs`] | directories below a mount point |
 //! | [`fingerprint`] | fingerprints of certificates |
 //! | [`host`] | names and addresses of hosts |
 //! | [`https`] | connections to HTTP servers, with or without TLS |
@@ -29,7 +31,9 @@
 pub(crate) mod age_clock;
 pub(crate) mod atomic_instant;
 pub(crate) mod backoff;
+pub(crate) mod blocking;
 pub(crate) mod counters;
+pub(crate) mod dirs;
 pub(crate) mod error;
 pub(crate) mod fingerprint;
 pub(crate) mod hex;

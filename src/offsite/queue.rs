@@ -10,9 +10,10 @@ use tracing::{info, warn};
 
 use super::place::{Place, object_name};
 use super::shared::Offsite;
-use super::upload::{Job, UploadError, blocking};
+use super::upload::{Job, UploadError};
 use crate::base::age_clock::AgeClock;
 use crate::base::backoff::Exponential;
+use crate::base::blocking::blocking;
 use crate::base::error::{Error, ErrorKind};
 use crate::events::bus::Bus;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};

@@ -2,10 +2,10 @@
 //!
 //! A copy is first written under another name, so that a file under its final name is always complete.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::counters::OffsiteCounters;
 use super::pace::Pace;
+use crate::base::dirs::create_dirs;
 
 /// The size of the pieces in which files are written, in bytes.
 const PIECE: usize = 256 * 1024;
@@ -159,17 +160,4 @@ fn none_if_missing<T>(result: io::Result<T>) -> io::Result<Option<T>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         result => result.map(Some),
     }
-}
-
-/// Creates the directories of `path` below `root`. Does not create `root`, which is the place where a share is mounted.
-fn create_dirs(root: &Path, path: &Path) -> io::Result<()> {
-    let mut dir = root.to_owned();
-    for part in path {
-        dir.push(part);
-        match DirBuilder::new().mode(0o755).create(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }

@@ -12,6 +12,7 @@ use tracing::debug;
 use super::bucket::{Bucket, PART};
 use super::place::{Place, failed};
 use super::share::Share;
+use crate::base::blocking::blocking;
 use crate::base::error::{Error, ErrorKind};
 use crate::store::db::Database;
 use crate::store::error::query_failed;
@@ -143,10 +144,4 @@ async fn read(file: &Arc<File>, offset: u64, size: u64) -> io::Result<Bytes> {
         Ok(bytes.into())
     })
     .await
-}
-
-pub(super) async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }

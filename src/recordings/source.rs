@@ -11,10 +11,10 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::base::blocking::blocking;
 use crate::offsite::bucket::BucketError;
 use crate::offsite::shared::{CopiedObject, Copy};
 
@@ -164,11 +164,4 @@ impl Reader<'_> {
 async fn acquired(places: &'static Semaphore) -> io::Result<SemaphorePermit<'static>> {
     let acquired = timeout(SHARE_PATIENCE, places.acquire()).await;
     acquired.map_err(|_| io::ErrorKind::TimedOut)?.map_err(io::Error::other)
-}
-
-/// Runs a function that can wait for a disk.
-pub(crate) async fn blocking<T: Send + 'static>(
-    read: impl FnOnce() -> io::Result<T> + Send + 'static,
-) -> io::Result<T> {
-    spawn_blocking(read).await.map_err(io::Error::other)?
 }

@@ -1,8 +1,7 @@
 //! Writes one recorded file. All functions can block.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice, Seek as _, SeekFrom, Write as _};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::fragmenter::{Init, MadeFragment};
 use super::open_files::OpenFile;
+use crate::base::dirs::create_dirs;
 use crate::media::mp4::frame_table::FrameTableWriter;
 use crate::media::mp4::track::VIDEO_TIMESCALE;
 use crate::store::db::fragment_list::RecordedFragment;
@@ -130,19 +130,6 @@ impl FileWriter {
         // If the advice fails, the data is written later.
         let _ = posix_fadvise(&self.file, offset, length, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
-}
-
-/// Creates the directories of `path` below `root`. Does not create `root`, which is the place where a disk is mounted.
-fn create_dirs(root: &Path, path: &Path) -> io::Result<()> {
-    let mut dir = root.to_owned();
-    for part in path {
-        dir.push(part);
-        match DirBuilder::new().mode(0o755).create(&dir) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
-    }
-    Ok(())
 }
 
 fn to_offset(position: u64) -> i64 {
