@@ -6,6 +6,22 @@ use std::time::Duration;
 use crate::media::frame::Frame;
 use crate::media::mp4::fragments::{Sample, SampleRun};
 
+/// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
+/// segment has an audio track. Some players fail if an epoch's first init segment has no audio track and a later one
+/// has. Usually, FFmpeg describes video and audio at the same time, so that no fragment waits.
+const AUDIO_WITHIN: Duration = Duration::from_secs(1);
+
+/// The most frames that wait until the audio is known: one second at 120 frames per second.
+const MAX_HELD: usize = 120;
+
+/// Returns true if `frame`, which precedes the first fragment of its epoch, should wait with the frames in `held`, because
+/// audio may still be added.
+pub(super) fn awaits_audio(frame: &Frame, held: &[Arc<Frame>]) -> bool {
+    let since = held.first().map_or(frame.received_at, |held| held.received_at);
+    let waited = frame.received_at.saturating_duration_since(since);
+    frame.format.awaits_audio && waited < AUDIO_WITHIN && held.len() < MAX_HELD
+}
+
 /// Returns the end of `frame`, which is the expected decode time of the next frame.
 pub(super) fn end(frame: &Frame) -> Duration {
     frame.decode_time + frame.duration

@@ -13,16 +13,8 @@ use crate::media::mp4::init::AudioConfig;
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
 use crate::output::hls::fragment::{Fragment, InitId, InitSegment, MediaEnd};
 use crate::output::hls::time_line::TimeLine;
-use crate::output::samples::{Samples, end};
+use crate::output::samples::{Samples, awaits_audio, end};
 use crate::output::sound::Sound;
-
-/// The longest time that the first fragment of an epoch waits until the audio is known, so that its init
-/// segment has an audio track. Some players fail if an epoch's first init segment has no audio track and a later one
-/// has. Usually, FFmpeg describes video and audio at the same time, so that no fragment waits.
-const AUDIO_WITHIN: Duration = Duration::from_secs(1);
-
-/// The most frames that wait until the audio is known: one second at 120 frames per second.
-const MAX_HELD: usize = 120;
 
 /// The wanted duration of a part, divided by this number, is the time by which a fragment can exceed the wanted
 /// duration. Such a tolerance is needed, because frames do not come at exact intervals.
@@ -126,12 +118,7 @@ impl Fragmenter {
     /// still be added.
     fn awaits_audio(&self, frame: &Frame) -> bool {
         let is_begun = self.format.as_ref().is_some_and(|it| it.epoch == frame.format.epoch);
-        let held_since = self.held.first().map_or(frame.received_at, |held| held.received_at);
-        let waited = frame.received_at.saturating_duration_since(held_since);
-        !is_begun
-            && frame.format.awaits_audio
-            && waited < AUDIO_WITHIN
-            && self.held.len() < MAX_HELD
+        !is_begun && awaits_audio(frame, &self.held)
     }
 
     fn push_video(

@@ -16,7 +16,7 @@ use crate::media::mp4::fragments::fragment_head;
 use crate::media::mp4::frame_table::{TableFrame, frames_of_fragment};
 use crate::media::mp4::init::{AudioConfig, init_segment};
 use crate::media::mp4::track::{Mp4Error, VIDEO_TIMESCALE};
-use crate::output::samples::{Samples, end};
+use crate::output::samples::{Samples, awaits_audio, end};
 use crate::output::sound::Sound;
 
 /// The longest playing time of a fragment.
@@ -27,10 +27,6 @@ const KEYFRAME_DISTANCE: Duration = Duration::from_millis(500);
 /// A distance between two frames of video that is at least this long ends the span. A shorter one makes the frame before
 /// it last longer.
 const MAX_VIDEO_GAP: Duration = Duration::from_secs(10);
-/// The longest time that the first fragment of an epoch waits until the audio is known.
-const AUDIO_WITHIN: Duration = Duration::from_secs(1);
-/// The most frames that wait until the audio is known: one second at 120 frames per second.
-const MAX_HELD: usize = 120;
 /// The most bytes of audio that wait for the end of a fragment: 16 seconds at 256 kbit/s.
 const MAX_AUDIO: usize = 512 * 1024;
 
@@ -173,12 +169,7 @@ impl Fragmenter {
     fn awaits_audio(&self, frame: &Frame) -> bool {
         let is_begun = self.init.is_some()
             && self.format.as_ref().is_some_and(|it| it.epoch == frame.format.epoch);
-        let held_since = self.held.first().map_or(frame.received_at, |held| held.received_at);
-        let waited = frame.received_at.saturating_duration_since(held_since);
-        !is_begun
-            && frame.format.awaits_audio
-            && waited < AUDIO_WITHIN
-            && self.held.len() < MAX_HELD
+        !is_begun && awaits_audio(frame, &self.held)
     }
 
     fn push_video(
