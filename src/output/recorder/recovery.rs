@@ -150,10 +150,12 @@ impl Recovery<'_> {
     /// Returns whether another entry of the same file is complete. This happens if the database was too slow when the file
     /// was begun, so that the recorder added another entry at its end.
     async fn has_twin(&self, file: &RecordedFile) -> Result<bool, Error> {
-        let files = self.database.files_in(file.stream, file.dir).await.map_err(query_failed)?;
+        let (begin, end) = (file.start_at, file.start_at.saturating_add(1));
+        let files = self.database.recorded_files(file.stream, begin, end).await;
+        let files = files.map_err(query_failed)?;
         let is_twin = |other: &RecordedFile| {
             other.id != file.id
-                && (other.start_at, other.span) == (file.start_at, file.span)
+                && (other.dir, other.start_at, other.span) == (file.dir, file.start_at, file.span)
                 && !other.is_open
         };
         Ok(files.iter().any(is_twin))
