@@ -143,7 +143,7 @@ impl ApiKeys {
         Ok(Self { keys })
     }
 
-    /// Returns the rights of the key with this name; `None` if there is none.
+    /// Returns the rights of the key with this name; `None` if no key has it.
     pub(super) fn rights_of(&self, name: &str) -> Option<Rights> {
         self.keys.iter().find(|key| key.name == name).map(|key| key.rights)
     }

@@ -32,7 +32,7 @@ pub(crate) struct CopyName {
 pub(crate) struct Upload {
     /// The id of the recorded file.
     pub file: i64,
-    /// The id of a multipart upload, which must be ended; `None` if there is none.
+    /// The id of a multipart upload, which must be ended; `None` for an upload in one request.
     pub multipart: Option<String>,
     /// The name of the copy.
     pub name: CopyName,

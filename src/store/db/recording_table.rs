@@ -186,7 +186,7 @@ impl Database {
         rows.fetch_all(&self.pool).await?.iter().map(file).collect()
     }
 
-    /// Returns the file with this id; `None` if there is none.
+    /// Returns the file with this id; `None` if the id is unknown.
     pub(crate) async fn recorded_file(&self, id: i64) -> Result<Option<RecordedFile>, sqlx::Error> {
         let query = sqlx::query(sqlx::AssertSqlSafe(format!("{FILE} WHERE f.id = $1"))).bind(id);
         query.fetch_optional(&self.pool).await?.as_ref().map(file).transpose()

@@ -109,7 +109,7 @@ export class RecordedPlayer {
 
   /**
    * Shows the picture of a date. If nothing was recorded then, prepares the next recording. Returns the date of the
-   * picture; null if there is none, or if another seek has begun.
+   * picture; null without a picture, or if another seek has begun.
    */
   async seek(date: number): Promise<number | null> {
     this.#seeks += 1;
@@ -345,7 +345,7 @@ export class RecordedPlayer {
     this.#apply();
   }
 
-  /** Returns the first date from `date` on at which there is a recording; null if there is none. */
+  /** Returns the first date from `date` on at which there is a recording; null if nothing was recorded since. */
   async #nextRecorded(date: number): Promise<number | null> {
     const { source } = this;
     const { stream } = this.recording;

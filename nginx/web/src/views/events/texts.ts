@@ -42,7 +42,7 @@ export function typeText(type: string): string {
   return type.startsWith(REPORTED) ? type.slice(REPORTED.length) : type;
 }
 
-/** Returns the error that caused the event; null if there is none. */
+/** Returns the error that caused the event; null for an event without an error. */
 export function failureOfEvent({ data }: StoredEvent): Failure | null {
   const { error } = data as { error?: Coded };
   return typeof error?.code === "string" ? explain(error) : null;

@@ -67,7 +67,7 @@ export function Days({ session, range, onDay }: DaysProps) {
   );
 }
 
-/** Returns the next day with recordings, or the previous one; null if there is none. */
+/** Returns the next day with recordings, or the previous one; null without such a day. */
 async function nextDay(
   { source, streams }: Session,
   day: number,

@@ -279,7 +279,7 @@ function rangeOf(footage: ReadonlyMap<string, Footage> | null): [number, number]
     : [Math.min(...ranges.map(([from]) => from)), Math.max(...ranges.map(([, to]) => to))];
 }
 
-/** Returns the date of the next event or of the previous one; null if there is none. */
+/** Returns the date of the next event or of the previous one; null without such an event. */
 function nextEvent(events: StoredEvent[], date: number, direction: 1 | -1): number | null {
   const dates = events.map(({ at }) => Date.parse(at));
   // After a jump to an event, the picture is up to a frame earlier or later.
