@@ -173,21 +173,29 @@ fn add_open(spans: &mut Vec<TimelineSpan>, open: impl Iterator<Item = RecordedFi
             let earliest = span.start_at.saturating_sub(TOLERANCE_MS);
             (earliest..=span.end_at.saturating_add(TOLERANCE_MS)).contains(&file.start_at)
         };
-        if let Some(span) = spans.iter_mut().rev().find(is_continued) {
-            span.end_at = span.end_at.max(file.end_at);
-            span.bytes = span.bytes.saturating_add(file.bytes);
-            span.has_event |= file.has_event;
-        } else {
-            let RecordedFile { start_at, end_at, bytes, is_locked, has_event, .. } = file;
-            spans.push(TimelineSpan { start_at, end_at, bytes, is_locked, has_event });
-        }
+        let RecordedFile { start_at, end_at, bytes, is_locked, has_event, .. } = file;
+        let start_at = match spans.iter_mut().rev().find(is_continued) {
+            Some(span) if (span.is_locked, span.has_event) == (is_locked, has_event) => {
+                span.end_at = span.end_at.max(end_at);
+                span.bytes = span.bytes.saturating_add(bytes);
+                continue;
+            }
+            Some(span) => span.end_at.min(end_at),
+            None => start_at,
+        };
+        spans.push(TimelineSpan { start_at, end_at, bytes, is_locked, has_event });
     }
 }
 
 /// Limits a time with recordings to `span`; `None` if no time is left.
 fn within(one: TimelineSpan, span: TimeSpan) -> Option<TimelineSpan> {
-    let both = TimeSpan::new(one.start_at, one.end_at)?.intersection(span)?;
-    Some(TimelineSpan { start_at: both.from, end_at: both.to, ..one })
+    let whole = TimeSpan::new(one.start_at, one.end_at)?;
+    let both = whole.intersection(span)?;
+    // The size of the rest is not shown to those who can see only a part.
+    let [part, all] = [both, whole].map(|it| u128::from(it.duration_ms().unsigned_abs()));
+    let bytes = (u128::from(one.bytes) * part).checked_div(all).unwrap_or_default();
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Some(TimelineSpan { start_at: both.from, end_at: both.to, bytes, ..one })
 }
 
 /// Divides a time into equal parts, and returns the activity of each part with recordings.
@@ -237,8 +245,20 @@ mod tests {
         assert_eq!(times, [(0, 60_000), (100_000, 170_001), (300_000, 302_000)]);
         assert_eq!(spans[1].bytes, 100 + open(160_001, 5).bytes);
         let limit = TimeSpan { from: 150_000, to: 165_000 };
+        let bytes = spans[1].bytes;
         let limited: Vec<_> = spans.into_iter().filter_map(|one| within(one, limit)).collect();
         assert_eq!((limited.len(), limited[0].start_at, limited[0].end_at), (1, 150_000, 165_000));
+        assert_eq!(limited[0].bytes, bytes * 15_000 / 70_001);
+    }
+
+    #[test]
+    fn a_file_with_an_event_that_is_being_written_does_not_change_what_was_before() {
+        let mut open = file(0, 7, 60_001, 5).file;
+        open.has_event = true;
+        let mut spans = vec![span(0, 60_000)];
+        add_open(&mut spans, std::iter::once(open));
+        let times = spans.iter().map(|span| (span.start_at, span.end_at, span.has_event));
+        assert_eq!(times.collect::<Vec<_>>(), [(0, 60_000, false), (60_000, 70_001, true)]);
     }
 
     #[test]

@@ -138,7 +138,7 @@ impl Database {
     }
 
     /// Returns the times from `from` to `to` in which a stream has recordings, at most [`MAX_SPANS`] files of them. Files
-    /// that continue each other are one time.
+    /// that continue each other are one time, unless only one of them is protected, or marked with an event.
     pub(crate) async fn recorded_spans(
         &self,
         stream: i64,
@@ -162,14 +162,17 @@ impl Database {
                 last == Some(span) && (start_at - before.end_at).abs() <= TOLERANCE_MS
             });
             last = Some(span);
-            if let Some(before) = before {
-                before.end_at = end_at;
-                before.bytes += bytes;
-                before.is_locked &= is_locked;
-                before.has_event |= has_event;
-            } else {
-                spans.push(TimelineSpan { start_at, end_at, bytes, is_locked, has_event });
-            }
+            let start_at = match before {
+                Some(before) if (before.is_locked, before.has_event) == (is_locked, has_event) => {
+                    before.end_at = end_at;
+                    before.bytes += bytes;
+                    continue;
+                }
+                // There is no gap between the two.
+                Some(before) => before.end_at,
+                None => start_at,
+            };
+            spans.push(TimelineSpan { start_at, end_at, bytes, is_locked, has_event });
         }
         Ok(spans)
     }

@@ -150,9 +150,9 @@ async fn after_a_step_back_of_the_clock_files_are_in_the_order_of_recording() {
 }
 
 #[tokio::test]
-async fn files_that_continue_each_other_are_one_time() {
+async fn files_that_continue_each_other_and_have_the_same_marks_are_one_time() {
     let setup = Setup::new().await;
-    for (span, minute) in [(1, 0), (1, 1), (1, 2), (2, 3), (2, 7)] {
+    for (span, minute) in [(1, 0), (1, 1), (1, 2), (2, 3), (2, 4), (2, 7)] {
         setup.add(span, DAY + minute * MINUTE).await;
     }
     let mut write = setup.database.write().await.expect("a transaction");
@@ -166,8 +166,13 @@ async fn files_that_continue_each_other_are_one_time() {
         let minute = |time| (time - DAY) / MINUTE;
         (minute(span.start_at), minute(span.end_at), span.bytes, span.has_event, span.is_locked)
     });
-    let expected =
-        [(0, 3, 3000, true, false), (3, 4, 1000, false, false), (7, 8, 1000, false, false)];
+    let expected = [
+        (0, 1, 1000, false, false),
+        (1, 2, 1000, true, true),
+        (2, 3, 1000, false, false),
+        (3, 5, 2000, false, false),
+        (7, 8, 1000, false, false),
+    ];
     assert_eq!(times.collect::<Vec<_>>(), expected);
 }
 
