@@ -211,6 +211,7 @@ async fn invalid_input_is_refused_in_every_field() {
         json!({ "id": "1" }),
         json!({ "up_to": 1, "camera": "../cam" }),
         json!({ "up_to": 1, "type": "x" }),
+        json!({ "up_to": 1, "from": "yesterday" }),
     ] {
         let response = manager.post("/api/events/seen", &body).await;
         assert_eq!(response.status, 400, "{body}: {response:?}");
@@ -240,7 +241,11 @@ async fn pages_neither_repeat_nor_leave_out_events_while_further_ones_happen() {
     assert_eq!(found, (1..=25).rev().collect::<Vec<_>>());
     assert_eq!(events(&manager, "limit=5").await.len(), 5);
 
-    let marked = manager.post("/api/events/seen", &json!({ "up_to": 20, "camera": "cam" })).await;
+    let later = json!({ "up_to": 28, "from": "2100-01-01T00:00:00Z" });
+    let marked = manager.post("/api/events/seen", &later).await;
+    assert_eq!(marked.body, json!({ "marked": 0 }));
+    let earlier = json!({ "up_to": 20, "camera": "cam", "to": "2100-01-01T00:00:00Z" });
+    let marked = manager.post("/api/events/seen", &earlier).await;
     assert_eq!(marked.body, json!({ "marked": 20 }));
     let marked = manager.post("/api/events/seen", &json!({ "id": 25 })).await;
     assert_eq!(marked.body, json!({ "marked": 1 }));

@@ -73,9 +73,15 @@ pub(crate) struct SeenInput {
     /// The id of one event.
     #[schema(nullable = false)]
     id: Option<i64>,
-    /// The greatest id of the events. `camera` and `type` can limit them further.
+    /// The greatest id of the events. The other fields can limit them further.
     #[schema(nullable = false)]
     up_to: Option<i64>,
+    /// The earliest time of the events.
+    #[schema(nullable = false, format = DateTime)]
+    from: Option<String>,
+    /// The time before which the events happened.
+    #[schema(nullable = false, format = DateTime)]
+    to: Option<String>,
     /// The camera's id.
     #[schema(nullable = false)]
     camera: Option<String>,
@@ -200,7 +206,12 @@ impl SeenInput {
                 return Err(Error::new(ErrorKind::InvalidRequest, detail));
             }
         };
-        Ok((query(self.camera.as_deref(), self.kind)?, ids))
+        let query = EventQuery {
+            from: time("from", self.from.as_deref())?.map(unix_millis),
+            to: time("to", self.to.as_deref())?.map(unix_millis),
+            ..query(self.camera.as_deref(), self.kind)?
+        };
+        Ok((query, ids))
     }
 }
 
