@@ -200,12 +200,21 @@ pub(crate) async fn record_now(
     Ok(until)
 }
 
-/// Returns the state of each recording of a camera that runs now.
+/// The recording of a camera.
+#[derive(Debug)]
+pub(crate) struct RecordingView {
+    /// The state of each recording that runs now.
+    pub(crate) streams: Vec<(Profile, RecordingStatus)>,
+    /// The end of the recording that was requested with [`record_now`]; `None` if none was requested, or it has ended.
+    pub(crate) requested_until: Option<SystemTime>,
+}
+
+/// Returns the state of the recording of a camera.
 pub(crate) async fn status(
     core: &Core,
     caller: &Caller,
     id: &CameraId,
-) -> Result<Vec<(Profile, RecordingStatus)>, Error> {
+) -> Result<RecordingView, Error> {
     let record = own_camera(core, caller, id).await?;
     let recorder = recorder(core)?;
     let identity = IdentityTag::of(&record.identity());
@@ -213,7 +222,10 @@ pub(crate) async fn status(
         let key = RecordingKey { camera: id.clone(), identity, profile };
         Some((profile, recorder.status(&key)?))
     };
-    Ok([Profile::Main, Profile::Sub].into_iter().filter_map(status).collect())
+    let streams = [Profile::Main, Profile::Sub].into_iter().filter_map(status).collect();
+    let until = core.cameras.record_until(id).await?;
+    let requested_until = until.filter(|until| *until > recorder.clocks().system);
+    Ok(RecordingView { streams, requested_until })
 }
 
 /// Protects the recordings of a camera that overlap a time from deletion, or ends the protection. Returns the number of

@@ -127,16 +127,22 @@ impl Cameras {
         let camera = |row: &CameraRow| {
             let record = self.rows.record(row)?;
             let has = |profile: &Profile| record.spec.source(*profile).is_some();
-            let until = row.record_until.and_then(|until| u64::try_from(until).ok());
             Ok(RecordedCamera {
                 identity: record.identity(),
                 profiles: [Profile::Main, Profile::Sub].into_iter().filter(has).collect(),
                 id: record.id,
                 options: record.recording,
-                record_until: until.map(|until| UNIX_EPOCH + Duration::from_millis(until)),
+                record_until: time_of(row.record_until),
             })
         };
         rows.iter().map(camera).collect()
+    }
+
+    /// Returns the time until which a camera is recorded in any case, which may have passed; `None` if nothing was
+    /// requested.
+    pub(crate) async fn record_until(&self, id: &CameraId) -> Result<Option<SystemTime>, Error> {
+        let until = self.database.record_until(id.as_str()).await.map_err(query_failed)?;
+        Ok(time_of(until))
     }
 
     /// Records a camera until this time in any case. With `None`, only its options decide. Returns whether the camera
@@ -490,6 +496,12 @@ impl Cameras {
         }
         Some(known.clone())
     }
+}
+
+/// Converts a time in UTC milliseconds.
+fn time_of(ms: Option<i64>) -> Option<SystemTime> {
+    let ms = u64::try_from(ms?).ok()?;
+    Some(UNIX_EPOCH + Duration::from_millis(ms))
 }
 
 /// Returns whether the given source or options differ from the camera's source or options.

@@ -178,7 +178,10 @@ async fn recordings_can_be_requested_locked_and_deleted() {
         manager.get(recording).await.body["streams"][0]["state"] == "recording"
     })
     .await;
+    let status = manager.get(recording).await.body;
+    assert_eq!(status["requested_until"], requested.body["until"], "{status}");
     assert_eq!(manager.delete(recording).await.status, 204);
+    assert_eq!(manager.get(recording).await.body["requested_until"], Value::Null);
     closed_files(&dir, 1).await;
     until("the recording has ended", || async {
         manager.get(recording).await.body["streams"] == json!([])

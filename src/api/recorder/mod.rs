@@ -125,8 +125,8 @@ async fn storage(call: Call<'_>) -> Result<Reply, Error> {
 }
 
 async fn status(call: Call<'_>) -> Result<Reply, Error> {
-    let states = recorded::status(&call.api.core, &call.caller, &call.camera_id()?).await?;
-    Ok(reply::json(&RecordingStatusOutput::new(states)))
+    let view = recorded::status(&call.api.core, &call.caller, &call.camera_id()?).await?;
+    Ok(reply::json(&RecordingStatusOutput::new(view)))
 }
 
 async fn record_now(mut call: Call<'_>) -> Result<Reply, Error> {

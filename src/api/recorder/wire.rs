@@ -9,7 +9,9 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{parse_rfc3339, rfc3339_millis, unix_millis};
 use crate::camera::id::Profile;
 use crate::output::recorder::shared::RecordingStatus;
-use crate::service::recorded::{CameraStorage, Deleted, DirectoryView, OffsiteView, StorageView};
+use crate::service::recorded::{
+    CameraStorage, Deleted, DirectoryView, OffsiteView, RecordingView, StorageView,
+};
 use crate::store::db::recording_table::DAY_MS;
 
 /// How much space recordings use.
@@ -142,6 +144,10 @@ impl CameraStorageOutput {
 pub(crate) struct RecordingStatusOutput {
     /// The streams that are to be recorded now.
     streams: Vec<StreamRecordingOutput>,
+    /// The end of the recording that was requested with a POST request, in UTC; null if nothing was requested, or the
+    /// recording has ended.
+    #[schema(format = DateTime)]
+    requested_until: Option<String>,
 }
 
 /// The state of the recording of one stream.
@@ -172,7 +178,7 @@ pub(crate) enum RecordingState {
 }
 
 impl RecordingStatusOutput {
-    pub(super) fn new(states: Vec<(Profile, RecordingStatus)>) -> Self {
+    pub(super) fn new(view: RecordingView) -> Self {
         let stream = |(profile, status)| {
             let (state, error) = match status {
                 RecordingStatus::Starting => (RecordingState::Starting, None),
@@ -182,7 +188,11 @@ impl RecordingStatusOutput {
             };
             StreamRecordingOutput { profile, state, error }
         };
-        Self { streams: states.into_iter().map(stream).collect() }
+        let until = view.requested_until;
+        Self {
+            streams: view.streams.into_iter().map(stream).collect(),
+            requested_until: until.map(|until| rfc3339_millis(unix_millis(until))),
+        }
     }
 }
 

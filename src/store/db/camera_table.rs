@@ -127,6 +127,14 @@ impl Database {
         query.bind(off).fetch_all(&self.pool).await?.iter().map(row).collect()
     }
 
+    /// Returns the time until which a camera is recorded, in UTC milliseconds; `None` if there is no such time, or no such
+    /// camera.
+    pub(crate) async fn record_until(&self, id: &str) -> Result<Option<i64>, sqlx::Error> {
+        let query =
+            sqlx::query_scalar::<_, Option<i64>>("SELECT record_until FROM cameras WHERE id = $1");
+        Ok(query.bind(id).fetch_optional(&self.pool).await?.flatten())
+    }
+
     /// Makes every later commit that updates a camera fail.
     #[cfg(test)]
     pub(crate) async fn fail_commits(&self) {
