@@ -70,6 +70,16 @@ pub(super) async fn file(headers: &HeaderMap, body: Vec<u8>) -> Result<Vec<u8>, 
     })
 }
 
+/// Returns an error if a request has a body with fields.
+pub(super) async fn ensure_no_body(body: &mut RequestBody) -> Result<(), Error> {
+    // Some clients send an empty value instead of no body.
+    if matches!(read_body(body, MAX_BODY).await?.trim_ascii(), b"" | b"{}" | b"null") {
+        return Ok(());
+    }
+    let detail = "the body must be empty; send the fields in the query, for example ?from=…&to=…";
+    Err(Error::new(ErrorKind::InvalidRequest, detail))
+}
+
 /// Reads the query of a request.
 pub(super) fn query<T: DeserializeOwned>(head: &Parts) -> Result<T, Error> {
     from_form(head.uri.query().unwrap_or_default().as_bytes())

@@ -99,6 +99,13 @@ impl Call<'_> {
         input::query(&self.head)
     }
 
+    /// Reads the query. Fails if there is a body, so that a client which sends its conditions in the body does not delete
+    /// more than it wants to.
+    pub(super) async fn query_without_body<T: DeserializeOwned>(&mut self) -> Result<T, Error> {
+        input::ensure_no_body(&mut self.body).await?;
+        self.query()
+    }
+
     /// Reads a file: the body, or the first file of a multipart form. The body is limited to `max_body` bytes.
     pub(super) async fn file_up_to(&mut self, max_body: usize) -> Result<Vec<u8>, Error> {
         let body = input::read_body(&mut self.body, max_body).await?;

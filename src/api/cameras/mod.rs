@@ -291,8 +291,9 @@ fn created(call: &Call<'_>, id: &CameraId, output: &CameraOutput) -> Reply {
     reply
 }
 
-async fn delete(call: Call<'_>) -> Result<Reply, Error> {
-    let (id, keep) = (call.camera_id()?, call.query::<DeleteInput>()?.keep.unwrap_or_default());
+async fn delete(mut call: Call<'_>) -> Result<Reply, Error> {
+    let (id, input) = (call.camera_id()?, call.query_without_body::<DeleteInput>().await?);
+    let keep = input.keep.unwrap_or_default();
     cameras::delete(&call.api.core, &call.caller, &id, keep).await?;
     Ok(reply::no_content())
 }

@@ -148,8 +148,9 @@ async fn lock(mut call: Call<'_>) -> Result<Reply, Error> {
     Ok(reply::json(&LockedOutput { files }))
 }
 
-async fn delete(call: Call<'_>) -> Result<Reply, Error> {
-    let (id, span) = (call.camera_id()?, call.query::<SpanInput>()?.parse()?);
+async fn delete(mut call: Call<'_>) -> Result<Reply, Error> {
+    let (id, input) = (call.camera_id()?, call.query_without_body::<SpanInput>().await?);
+    let span = input.parse()?;
     let deleted = recorded::delete(&call.api.core, &call.caller, &id, span).await?;
     Ok(reply::json(&DeletedOutput::new(deleted)))
 }
