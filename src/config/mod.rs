@@ -173,6 +173,10 @@ mod tests {
     fn secrets_are_not_shown() {
         let config = config(&[("API_KEYS", "hidden"), ("WEBHOOK_URL", "hidden")]).expect("strings");
         assert!(!format!("{config:?}").contains("hidden"), "{config:?}");
+        for endpoint in ["http://u:hidden@h:1", "http://:hidden@h"] {
+            let error = refused(&[("OFFSITE_ENDPOINT", endpoint)]);
+            assert!(error.contains("OFFSITE_ENDPOINT") && !error.contains("hidden"), "{error}");
+        }
         let error = refused(&[("DATABASE_URL", "mysql://u:hidden@h/x")]);
         assert!(error.contains("DATABASE_URL") && !error.contains("hidden"), "{error}");
     }

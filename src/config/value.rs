@@ -195,14 +195,18 @@ pub(super) fn offsite_url() -> Kind<OffsiteUrl> {
     Kind { is_secret: true, ..parsed(allowed.to_owned()) }
 }
 
-/// Allows URLs of HTTP servers, without a user name, path or query.
+/// Allows URLs of HTTP servers, without a user name, password, path or query. Messages do not contain the value, because it
+/// may contain a password by mistake.
 pub(super) fn server_url() -> Kind<String> {
-    Kind::new("a URL such as https://s3.example.com:9000", |text| {
+    let allowed = "a URL such as https://s3.example.com:9000, without a user name and password";
+    let kind = Kind::new(allowed, |text| {
         let url = Url::parse(text).ok()?;
         let is_http = ["http", "https"].contains(&url.scheme()) && url.has_host();
-        let is_plain = url.username().is_empty() && url.path() == "/" && url.query().is_none();
+        let has_login = !url.username().is_empty() || url.password().is_some();
+        let is_plain = !has_login && url.path() == "/" && url.query().is_none();
         (is_http && is_plain).then(|| text.trim_end_matches('/').to_owned())
-    })
+    });
+    Kind { is_secret: true, ..kind }
 }
 
 /// Allows IP addresses. IPv6 addresses may be in brackets.

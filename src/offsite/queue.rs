@@ -26,8 +26,8 @@ use crate::store::error::query_failed;
 const MAX_UPLOADS: usize = 3;
 /// The time between two looks at the queues. New files are noticed at once.
 const PERIOD: Duration = Duration::from_secs(5);
-/// The time between two checks of the marker in a bucket. In a directory, which can be unmounted, the marker is checked
-/// before each step.
+/// The time between two checks of the marker in a bucket. It is also checked before copies are deleted. In a directory, which
+/// can be unmounted, it is checked before each step.
 const CHECK_INTERVAL: Duration = Duration::from_mins(1);
 /// The time between two searches for copies that are too old.
 const EXPIRY_INTERVAL: Duration = Duration::from_mins(1);
@@ -191,6 +191,10 @@ impl Queue {
         let queued = database.offsite_deletions(place).await.map_err(query_failed)?;
         if queued.is_empty() {
             return Ok(false);
+        }
+        // What is deleted cannot be restored, so the marker is read again.
+        if self.offsite.place().claim(database, self.offsite.url()).await? != place {
+            return Ok(true);
         }
         let mut deleted = Vec::new();
         let mut failure = None;

@@ -7,6 +7,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::sys::signal::Signal;
+use reqwest::Method;
 use serde_json::{Value, json};
 use stream_manager::parts::{Sample, SampleRun, fragment};
 
@@ -341,6 +342,30 @@ async fn the_bucket_of_another_installation_is_left_alone() {
     let missing = [("OFFSITE_URL", "s3://no-such-bucket")];
     let manager = footage.start(&settings(&endpoint, &missing)).await;
     is_not_ready(&manager, "no such bucket").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_copy_is_deleted_in_a_bucket_that_belongs_to_another_installation_now() {
+    let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Moto).await);
+    footage.add(Duration::from_mins(5), 2, 1000);
+    let endpoint = format!("http://{}", s3.address());
+    let manager = footage.start(&settings(&endpoint, &[])).await;
+    let recorded = eventually("the file is copied", || async {
+        let copies = copies(&s3).await;
+        (!copies.is_empty() && copies == files(&footage.dir)).then_some(copies)
+    })
+    .await;
+    s3.put(&format!("site-1/{MARKER}"), "0123456789abcdef\nother\n").await;
+    // The conditions of a deletion are in the query. A body could be meant to limit it.
+    let path = "/api/cameras/cam/recordings";
+    let limit = json!({ "from": "2020-01-01T00:00:00Z", "to": "2020-01-02T00:00:00Z" });
+    let request = manager.request(Method::DELETE, path, &limit);
+    assert_eq!(manager.send(request).await.status, 400);
+    assert_eq!(files(&footage.dir), recorded);
+    assert_eq!(manager.delete(path).await.body["deleted"], 1);
+    until("the failure is reported", || async { events(&manager, "storage.failed").await == 1 })
+        .await;
+    assert_eq!(copies(&s3).await, recorded);
 }
 
 #[tokio::test(flavor = "multi_thread")]
