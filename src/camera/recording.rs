@@ -19,6 +19,8 @@ const MAX_TYPE: usize = 80;
 /// The longest time before and after an event, in seconds.
 const MAX_BEFORE: u16 = 60;
 const MAX_AFTER: u16 = 600;
+/// The most days for which recordings are kept, as in the settings.
+const MAX_KEEP_DAYS: u32 = 36_500;
 
 /// The recording of a camera.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -192,8 +194,16 @@ impl RecordingOptions {
                 "recording.events.before_seconds must be at most {MAX_BEFORE}, and after_seconds at most {MAX_AFTER}"
             ));
         }
-        if [self.keep_days, self.keep_event_days].contains(&Some(0)) {
-            return invalid("recording.keep_days and keep_event_days must be at least 1".into());
+        let is_kept = |days: &u32| (1..=MAX_KEEP_DAYS).contains(days);
+        if ![self.keep_days, self.keep_event_days].iter().flatten().all(is_kept) {
+            return invalid(format!(
+                "recording.keep_days and keep_event_days must be 1 to {MAX_KEEP_DAYS}"
+            ));
+        }
+        if self.max_bytes == Some(0) {
+            return invalid(
+                "recording.max_bytes must be at least 1; without the field, the size is not limited".into(),
+            );
         }
         Ok(())
     }
@@ -352,6 +362,8 @@ mod tests {
             (r#"{"events": {"types": [""]}}"#, "types"),
             (r#"{"events": {"before_seconds": 61}}"#, "before_seconds"),
             (r#"{"keep_days": 0}"#, "keep_days"),
+            (r#"{"keep_event_days": 36501}"#, "keep_event_days"),
+            (r#"{"max_bytes": 0}"#, "max_bytes"),
         ] {
             let error = options(json).ensure_usable().expect_err(json);
             assert!(error.detail.contains(part), "{error}");
