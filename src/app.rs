@@ -153,7 +153,7 @@ impl Service {
             None => Access::new(keys),
         };
         let playback = open_playback(config, &cameras).await?;
-        playback.keep_shares_of(|name| access.has_key_with(name, Right::Recordings));
+        playback.keep_shares_of(|name, owner| access.has_key_with(name, Right::Recordings, owner));
         let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
             .map_err(StartError::system("start a thread"))?;
         let ingest = make_ingest(config, spawner.clone());

@@ -143,9 +143,9 @@ impl ApiKeys {
         Ok(Self { keys })
     }
 
-    /// Returns the rights of the key with this name; `None` if no key has it.
-    pub(super) fn rights_of(&self, name: &str) -> Option<Rights> {
-        self.keys.iter().find(|key| key.name == name).map(|key| key.rights)
+    /// Returns the key with this name.
+    pub(super) fn named(&self, name: &str) -> Option<&ApiKey> {
+        self.keys.iter().find(|key| key.name == name)
     }
 
     /// Returns whether there are no keys.

@@ -87,9 +87,13 @@ impl Access {
         self.find(key).ok_or_else(|| self.failed(shown.address.unwrap_or_default()))
     }
 
-    /// Returns whether there is a key with this name and this right. Without keys, everyone on this machine has all rights.
-    pub(crate) fn has_key_with(&self, name: &str, right: Right) -> bool {
-        self.keys.is_empty() || self.keys.rights_of(name).is_some_and(|rights| rights.has(right))
+    /// Returns whether there is a key with this name and this right that can access all cameras of `owner`; all cameras if
+    /// `owner` is `None`. Without keys, everyone on this machine has all rights.
+    pub(crate) fn has_key_with(&self, name: &str, right: Right, owner: Option<&str>) -> bool {
+        self.keys.is_empty()
+            || self.keys.named(name).is_some_and(|key| {
+                key.rights.has(right) && (key.role != Role::User || owner == Some(name))
+            })
     }
 
     /// If the manager has no keys, refuses requests from pages of other sites. The browser of a user on
@@ -267,6 +271,24 @@ mod tests {
 
     fn kind(result: Result<Caller, Error>) -> ErrorKind {
         result.expect_err("a refusal").kind
+    }
+
+    #[test]
+    fn a_key_covers_a_share_of_an_owners_cameras_only_if_it_can_access_them() {
+        let keys = "wall:viewer+recordings:wall-secret-0001,42:user+recordings:user-secret-0001,\
+                    43:user:user-secret-0002";
+        let access = Access::new(ApiKeys::parse(keys).expect("keys"));
+        for (name, owner, expected) in [
+            ("wall", None, true),
+            ("42", Some("42"), true),
+            ("42", None, false),
+            ("43", Some("43"), false),
+            ("gone", None, false),
+        ] {
+            let has_key = access.has_key_with(name, Right::Recordings, owner);
+            assert_eq!(has_key, expected, "{name} {owner:?}");
+        }
+        assert!(Access::default().has_key_with("gone", Right::Recordings, None));
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Permit {
     pub(crate) fn ensure_valid(&self, now: u64) -> Result<(), Error> {
         let ended = |detail| Err(Error::new(ErrorKind::Unauthorized, detail));
         if self.revoked.as_ref().is_some_and(|revoked| *revoked.borrow()) {
-            return ended("the playback session was ended");
+            return ended("the playback session or share link was ended");
         }
         if self.until.is_some_and(|until| now >= until) {
             return ended("the playback token has expired");

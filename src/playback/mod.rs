@@ -125,12 +125,13 @@ impl Playback {
 
     /// Refuses the share links of all other API keys than those for which `is_permitted` returns true. A link must not outlive
     /// the key that created it.
-    pub(crate) fn keep_shares_of(&self, is_permitted: impl Fn(&str) -> bool) {
+    pub(crate) fn keep_shares_of(&self, is_permitted: impl Fn(&str, Option<&str>) -> bool) {
         self.sessions.retain(|_, session| {
             let made_by = session.made_by.as_deref().unwrap_or_default();
-            let is_kept = !session.claims.is_share() || is_permitted(made_by);
+            let owner = session.owner.as_deref();
+            let is_kept = !session.claims.is_share() || is_permitted(made_by, owner);
             if !is_kept {
-                warn!(made_by, share = %session.claims.jti, "a share link is refused, because no API key of this name has the right recordings");
+                warn!(made_by, share = %session.claims.jti, "a share link is refused, because no API key of this name has the right recordings and can access the camera");
             }
             is_kept
         });
@@ -182,7 +183,8 @@ impl Playback {
         let is_full = self.sessions.len() >= MAX_SESSIONS;
         match self.sessions.entry(claims.jti.clone()) {
             Entry::Occupied(session) if session.get().is_ended() => {
-                Err(Error::new(ErrorKind::Unauthorized, "the playback session was ended"))
+                let ended = "the playback session or share link was ended";
+                Err(Error::new(ErrorKind::Unauthorized, ended))
             }
             Entry::Occupied(mut session) => {
                 let session = session.get_mut();
