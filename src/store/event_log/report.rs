@@ -69,14 +69,17 @@ pub(crate) fn end_after(at: i64, until: i64) -> Option<i64> {
     (until > at - 1000).then_some(until.max(at))
 }
 
-/// The numbers of new events that back ends have reported, by camera.
+/// The numbers of new events that back ends have reported, by camera and its incarnation.
 #[derive(Debug, Default)]
-pub(super) struct ReportRates(HashMap<CameraId, (Instant, u32)>);
+pub(super) struct ReportRates(HashMap<(CameraId, i64), (Instant, u32)>);
 
 impl ReportRates {
     /// Returns an error if there were too many new events of the camera.
-    fn ensure_below_limit(&self, camera: &CameraId) -> Result<(), Error> {
-        let recent = self.0.get(camera).filter(|(since, _)| since.elapsed() < WINDOW);
+    fn ensure_below_limit(&self, camera: &CameraId, incarnation: i64) -> Result<(), Error> {
+        let recent = self
+            .0
+            .get(&(camera.clone(), incarnation))
+            .filter(|(since, _)| since.elapsed() < WINDOW);
         let Some((since, _)) = recent.filter(|(_, count)| *count >= MAX_REPORTS) else {
             return Ok(());
         };
@@ -88,11 +91,12 @@ impl ReportRates {
     }
 
     /// Counts a new event of the camera.
-    pub(super) fn count(&mut self, camera: &CameraId) {
+    pub(super) fn count(&mut self, camera: &CameraId, incarnation: i64) {
         if self.0.len() >= MANY_CAMERAS {
             self.0.retain(|_, (since, _)| since.elapsed() < WINDOW);
         }
-        let (since, count) = self.0.entry(camera.clone()).or_insert((Instant::now(), 0));
+        let (since, count) =
+            self.0.entry((camera.clone(), incarnation)).or_insert((Instant::now(), 0));
         if since.elapsed() >= WINDOW {
             (*since, *count) = (Instant::now(), 0);
         }
@@ -114,7 +118,7 @@ impl Report {
         {
             return self.update(known, write, last).await;
         }
-        if let Err(error) = rates.ensure_below_limit(&self.camera) {
+        if let Err(error) = rates.ensure_below_limit(&self.camera, incarnation) {
             return Ok(Err(error));
         }
         if self.until.is_some_and(|until| end_after(self.at, until).is_none()) {
@@ -196,17 +200,18 @@ mod tests {
         let mut rates = ReportRates::default();
         let id = |id: &str| CameraId::parse(id).expect("an id");
         for _ in 0..MAX_REPORTS {
-            rates.ensure_below_limit(&id("a")).expect("below the limit");
-            rates.count(&id("a"));
+            rates.ensure_below_limit(&id("a"), 1).expect("below the limit");
+            rates.count(&id("a"), 1);
         }
         tokio::time::advance(WINDOW / 2).await;
-        let error = rates.ensure_below_limit(&id("a")).expect_err("the limit");
+        let error = rates.ensure_below_limit(&id("a"), 1).expect_err("the limit");
         assert_eq!((error.kind, error.retry_after), (ErrorKind::TooManyEvents, Some(WINDOW / 2)));
-        rates.ensure_below_limit(&id("b")).expect("another camera");
+        rates.ensure_below_limit(&id("b"), 1).expect("another camera");
+        rates.ensure_below_limit(&id("a"), 2).expect("another camera with the same id");
         tokio::time::advance(WINDOW / 2).await;
-        rates.ensure_below_limit(&id("a")).expect("an hour later");
+        rates.ensure_below_limit(&id("a"), 1).expect("an hour later");
         for number in 0..2 * MANY_CAMERAS {
-            rates.count(&id(&number.to_string()));
+            rates.count(&id(&number.to_string()), 1);
             tokio::time::advance(WINDOW / 100).await;
         }
         assert!(rates.0.len() <= MANY_CAMERAS, "cameras without recent reports are forgotten");

@@ -225,7 +225,7 @@ impl Writer {
         let PendingReport { report, result: to } = pending;
         if let Ok(Reported { row, effect }) = &result {
             if *effect == Effect::Added {
-                self.rates.count(&report.camera);
+                self.rates.count(&report.camera, report.identity.incarnation);
             }
             if *effect != Effect::Unchanged {
                 self.shared.bus.announce(Arc::new(report.event(row)));
