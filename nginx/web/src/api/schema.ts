@@ -411,6 +411,7 @@ export type RecordingOptions = {
 export type RecordingState = "starting" | "awaiting_event" | "recording" | "failed";
 
 export type RecordingStatusOutput = {
+  requested_until?: string | null;
   streams: StreamRecordingOutput[];
 };
 
@@ -445,7 +446,9 @@ export type ScheduleEntry = {
 
 export type SeenInput = {
   camera?: string;
+  from?: string;
   id?: number;
+  to?: string;
   type?: string;
   up_to?: number;
 };
