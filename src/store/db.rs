@@ -8,7 +8,7 @@
 //! | [`event_table`] | the events |
 //! | [`number_table`] | the next numbers of segments, epochs and discontinuities |
 //! | [`session_table`] | the playback sessions |
-//! | [`recording_table`], [`recording_writes`], [`recording_search`] | the recordings, and the counters of their bytes |
+//! | [`recording_table`], [`recording_writes`], [`recording_search`], [`recording_sample`] | the recordings, and the counters of their bytes |
 //! | [`offsite_table`] | the copies of recordings in other places, and the queues for them |
 //! | [`fragment_list`] | the stored form of a recorded file's fragments |
 //!
@@ -34,6 +34,7 @@ pub(crate) mod event_table;
 pub(crate) mod fragment_list;
 pub(super) mod number_table;
 pub(crate) mod offsite_table;
+pub(crate) mod recording_sample;
 pub(crate) mod recording_search;
 pub(crate) mod recording_table;
 pub(crate) mod recording_writes;
