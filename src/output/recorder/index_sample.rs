@@ -1,10 +1,11 @@
 //! Fills an index with files that were never recorded, for benchmarks of the index: weeks of many cameras within a minute.
-//! The files are empty, because playlists, retention and the comparison with the index do not read them.
+//! The files are empty, and many are names of the same file, because playlists, retention and the comparison with the index do
+//! not read them.
 
 use std::error::Error;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 use std::time::SystemTime;
@@ -38,6 +39,9 @@ const GROUP_BYTES: [u32; 3] = [135_000, 441_000, 424_000];
 const FRAMES: u32 = 1500;
 /// The minutes of all cameras that one transaction adds.
 const MINUTES: u32 = 60;
+/// The names of one file. File systems limit them to some ten thousands. Names are made faster than files, above all after
+/// many files were deleted, for example by the same benchmark.
+const LINKS: u32 = 1000;
 /// The number of threads that create files.
 const THREADS: usize = 4;
 /// A typical size of an init segment in bytes.
@@ -102,8 +106,12 @@ pub async fn fill_index(sample: &IndexSample<'_>) -> Result<(), Box<dyn Error + 
     }
     let create_all = &|streams: &[RecordedStream]| -> io::Result<()> {
         for stream in streams {
+            let mut first = None;
             for minute in 0..sample.minutes {
-                create(&dir.path, stream, &new(stream, minute))?;
+                let path = create(&dir.path, stream, &new(stream, minute), first.as_deref())?;
+                if minute % LINKS == 0 {
+                    first = Some(path);
+                }
             }
         }
         Ok(())
@@ -145,16 +153,27 @@ fn closed(start_at: i64) -> ClosedFile {
     ClosedFile { end_at, bytes: offset, frames: FRAMES, fragments, has_event, copy }
 }
 
-fn create(root: &Path, stream: &RecordedStream, new: &NewFile) -> io::Result<()> {
+/// Creates an empty file, or another name of the file `first`. Returns the path.
+fn create(
+    root: &Path,
+    stream: &RecordedStream,
+    new: &NewFile,
+    first: Option<&Path>,
+) -> io::Result<PathBuf> {
     let name = FileName { key: stream.into(), start_at: new.start_at, span: new.span };
     let path = root.join(name.path());
-    match File::create_new(&path) {
+    let create = || match first {
+        Some(first) => fs::hard_link(first, &path),
+        None => File::create_new(&path).map(drop),
+    };
+    match create() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(path.parent().unwrap_or(root))?;
-            File::create_new(&path).map(drop)
+            create()?;
         }
-        created => created.map(drop),
+        created => created?,
     }
+    Ok(path)
 }
 
 #[cfg(test)]
