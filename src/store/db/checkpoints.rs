@@ -119,7 +119,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("a directory");
         let database = database(directory.path()).await;
         // More pages than a commit moves by default.
-        write(&database, &[7; 5 << 20]).await;
+        write(&database, &vec![7; 5 << 20]).await;
         assert!(!is_stored(&database, &[7; 64]), "a commit has moved changes");
         let new = b"the proof of the new key";
         write(&database, new).await;
