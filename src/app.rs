@@ -293,6 +293,9 @@ fn start_tasks(
     let events = core.events.clone();
     let deletion = async move { events.delete_old().await };
     tasks.spawn(ended.watch("deletion of old events", deletion));
+    let database = core.cameras.database().clone();
+    let checkpoints = async move { database.keep_checkpointed().await };
+    tasks.spawn(ended.watch("checkpoints of the database", checkpoints));
     let numbers = core.cameras.numbers().clone();
     let reservation = async move { numbers.run().await };
     tasks.spawn(ended.watch("reservation of segment numbers", reservation));

@@ -11,6 +11,7 @@ import { until } from "../../tests/browser/support/until.mjs";
 import { forAll } from "../support/concurrency.mjs";
 import { makeDirectory } from "../support/directory.mjs";
 import { number, readOptions as parse } from "../support/options.mjs";
+import { buildProgram } from "../support/program.mjs";
 import { markdown, progress } from "../support/report.mjs";
 import { startNginx } from "../support/servers.mjs";
 import { footprint } from "../support/usage.mjs";
@@ -46,19 +47,6 @@ const options = parse(USAGE, OPTIONS, (values) => ({
   reaper: number("--reaper", values.reaper),
   json: values.json,
 }));
-
-/** Builds the program in `server.rs`, and returns the path of the executable. */
-function build() {
-  const args = ["bench", "--no-run", "--bench", "api", "--locked", "--quiet"];
-  const output = execFileSync("cargo", [...args, "--message-format=json"], {
-    cwd: ROOT,
-    encoding: "utf8",
-    maxBuffer: 1e9,
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const artifacts = output.split("\n").filter(Boolean).map((line) => JSON.parse(line));
-  return artifacts.find(({ target, executable }) => target?.name === "api" && executable).executable;
-}
 
 /**
  * Records one second of video as NUT, the format that the manager reads from FFmpeg. Does nothing if the
@@ -156,7 +144,7 @@ async function measure(directory, origin, paths, connections) {
   return result;
 }
 
-const program = build();
+const program = buildProgram("api");
 record();
 const directory = makeDirectory("api-");
 const body = '{"status":"healthy","active_streams":5,"uptime_seconds":3600.0,"version":"0.1.0"}';

@@ -7,6 +7,8 @@ import { quantile } from "../support/report.mjs";
 
 /** Pause between two playlists. */
 const PAUSE_MILLISECONDS = 20;
+/** Time limit of a response. */
+const RESPONSE_MILLISECONDS = 30_000;
 /** One of this many playlists is that of the last hour, which includes the file that is being written. */
 const RECENT = 4;
 const HOUR = 3_600_000;
@@ -14,16 +16,19 @@ const DAY = 24 * HOUR;
 
 const random = (limit) => Math.floor(Math.random() * limit);
 
-/** Requests playlists, one after the other. */
+/** Requests playlists, one after the other: through nginx and, for comparison, from the manager, and a file from nginx. */
 export class Playlists {
   #agent = new Agent({ keepAlive: true });
-  #milliseconds = [];
+  #milliseconds = { playlists: [], direct: [], page: [] };
   #bytes = 0;
   #hasEnded = false;
 
-  /** `ids` are the cameras, which have recordings of the last `days` days. Those of the first day can be deleted. */
-  constructor(origin, ids, days) {
-    Object.assign(this, { origin: origin.replace("localhost", "127.0.0.1"), ids, days });
+  /**
+   * `manager` has the origins of nginx and of the manager. `ids` are the cameras, which have recordings of the last `days`
+   * days. Those of the first day can be deleted.
+   */
+  constructor({ origin, api }, ids, days) {
+    Object.assign(this, { origin: origin.replace("localhost", "127.0.0.1"), api, ids, days });
     this.done = this.#run();
     // The error is thrown by `end`.
     this.done.catch(() => {});
@@ -31,35 +36,55 @@ export class Playlists {
 
   async #run() {
     for (let number = 0; !this.#hasEnded; number += 1) {
-      const age = number % RECENT === 0 ? HOUR : HOUR + random(Math.max(this.days - 1.1, 0) * DAY);
-      const from = new Date(Date.now() - age).toISOString();
-      const to = new Date(Date.parse(from) + HOUR).toISOString();
-      const id = this.ids[random(this.ids.length)];
-      await this.#request(`/recordings/${id}/stream.m3u8?from=${from}&to=${to}`);
+      const { playlists, direct, page } = this.#milliseconds;
+      this.#bytes += await this.#request(this.origin + this.#path(number), playlists);
+      await sleep(PAUSE_MILLISECONDS);
+      await this.#request(this.api + this.#path(number), direct);
+      await sleep(PAUSE_MILLISECONDS);
+      await this.#request(`${this.origin}/`, page);
       await sleep(PAUSE_MILLISECONDS);
     }
   }
 
-  async #request(path) {
+  #path(number) {
+    const age = number % RECENT === 0 ? HOUR : HOUR + random(Math.max(this.days - 1.1, 0) * DAY);
+    const from = new Date(Date.now() - age).toISOString();
+    const to = new Date(Date.parse(from) + HOUR).toISOString();
+    const id = this.ids[random(this.ids.length)];
+    return `/recordings/${id}/stream.m3u8?from=${from}&to=${to}`;
+  }
+
+  /** Requests a URL, and adds the duration to `durations`. Returns the size of the body. */
+  async #request(url, durations) {
     const began = performance.now();
     // As browsers do, accepts compressed playlists.
     const headers = { "Accept-Encoding": "gzip" };
-    const [response] = await once(get(this.origin + path, { agent: this.#agent, headers }), "response");
-    const chunks = await response.toArray();
-    this.#milliseconds.push(performance.now() - began);
-    const bytes = Buffer.concat(chunks);
-    if (response.statusCode !== 200) {
-      throw new Error(`${path}: ${response.statusCode} ${bytes}`);
+    const signal = AbortSignal.timeout(RESPONSE_MILLISECONDS);
+    try {
+      const [response] = await once(get(url, { agent: this.#agent, headers, signal }), "response");
+      const bytes = Buffer.concat(await response.toArray());
+      durations.push(performance.now() - began);
+      if (response.statusCode !== 200) {
+        throw new Error(`${response.statusCode} ${bytes}`);
+      }
+      return bytes.length;
+    } catch (error) {
+      throw new Error(`${url}: ${error.message}`, { cause: error });
     }
-    this.#bytes += bytes.length;
   }
 
   /** Ends the requests. Returns their durations in milliseconds. */
   async end() {
     this.#hasEnded = true;
     await this.done;
-    const all = this.#milliseconds;
-    const [p50, p99] = [quantile(all, 0.5), quantile(all, 0.99)];
-    return { count: all.length, p50, p99, max: Math.max(...all), meanBytes: this.#bytes / all.length };
+    const summary = (all) => ({
+      count: all.length,
+      p50: quantile(all, 0.5),
+      p99: quantile(all, 0.99),
+      max: Math.max(...all),
+    });
+    const { playlists, direct, page } = this.#milliseconds;
+    const meanBytes = this.#bytes / playlists.length;
+    return { playlists: { ...summary(playlists), meanBytes }, direct: summary(direct), page: summary(page) };
   }
 }

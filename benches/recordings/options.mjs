@@ -15,8 +15,7 @@ const USAGE = `usage: ./deploy/bench recordings [CAMERAS] [OPTION]...
   --json FILE         write all results to a file
 
 The manager's settings come from the environment, as for ./deploy/run. FFMPEG_BIN selects the manager's FFmpeg.
-The disk needs 30 MB of free space for each camera and minute, and ten thousand files for each camera and week. The
-files are deleted at the end.
+The disk needs 30 MB of free space for each camera and minute. The files are deleted at the end.
 `;
 
 const OPTIONS = {

@@ -14,7 +14,20 @@ const COMPARE_SECONDS = 300;
 const IMPORTED = 500;
 const SETTLE_SECONDS = 10;
 
+/** Time limit of a response. */
+const RESPONSE_SECONDS = 60;
+
 const sum = (values) => values.reduce((total, value) => total + value, 0);
+
+/** Waits until `count` returns a number. The error reports the number that was reached. */
+async function untilCount(what, wanted, count) {
+  let reached = null;
+  try {
+    await until(`${wanted} ${what}`, START_SECONDS, async () => (reached = await count()) === wanted);
+  } catch (error) {
+    throw new Error(`${error.message}; the last number was ${reached}`, { cause: error });
+  }
+}
 
 /** A manager with cameras that run all the time. */
 export class Phase {
@@ -40,6 +53,7 @@ export class Phase {
         method: "PUT",
         headers: { "Content-Type": "application/json" },
         body: JSON.stringify(cameras.slice(first, first + IMPORTED)),
+        signal: AbortSignal.timeout(RESPONSE_SECONDS * 1000),
       });
       if (!response.ok) {
         throw new Error(`the import of cameras failed: ${await response.text()}`);
@@ -49,9 +63,9 @@ export class Phase {
 
   /** Waits until all streams are live and send frames. */
   async untilLive() {
-    await until("all streams are live", START_SECONDS, async () => {
+    await untilCount("live streams", this.ids.length, async () => {
       const states = await this.manager.streamStates();
-      return states.filter(({ state }) => state === "live").length === this.ids.length;
+      return states.filter(({ state }) => state === "live").length;
     });
     await sleep(SETTLE_SECONDS * 1000);
   }
@@ -78,24 +92,22 @@ export class Phase {
   /** Begins to record all cameras, and waits until all are recorded. */
   async record(recording) {
     await this.put(() => ({ recording }));
-    await until("all cameras are recorded", START_SECONDS, async () => {
-      return (await this.recorded()) === this.ids.length;
-    });
+    await untilCount("recorded cameras", this.ids.length, () => this.recorded());
     await sleep(SETTLE_SECONDS * 1000);
   }
 
   /** Ends all recordings, and waits until the last files are complete. */
   async endRecordings() {
     await this.put(() => ({ recording: { mode: "off" } }));
-    await until("all recordings have ended", START_SECONDS, async () => {
-      const { body } = await this.manager.call("/api/streams");
-      return body.streams.length === 0 && (await this.recorded()) === 0;
+    await untilCount("streams and recordings", 0, async () => {
+      return (await this.manager.streamStates()).length + (await this.recorded());
     });
   }
 
   /** Returns the text of the metrics. */
   async metrics() {
-    return (await fetch(`${this.manager.api}/metrics`)).text();
+    const signal = AbortSignal.timeout(RESPONSE_SECONDS * 1000);
+    return (await fetch(`${this.manager.api}/metrics`, { signal })).text();
   }
 
   /** Measures processor time and memory of the manager and its FFmpegs for some seconds. */

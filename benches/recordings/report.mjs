@@ -21,6 +21,34 @@ export function costPerCamera({ cameras, baselines, recording }) {
   };
 }
 
+/** Returns a line with the usage of processor time and memory in one step, per camera. */
+export function usageLine(cameras, { seconds, manager, ffmpegs, privateBytes, machine }) {
+  return (
+    `  in ${seconds.toFixed(0)} s, per camera: manager ${percent(manager / cameras)} of a core and ` +
+    `${megabytes(privateBytes / cameras)} MB of private memory, FFmpeg ${percent(ffmpegs / cameras)}; ` +
+    `machine busy ${percent(machine)}`
+  );
+}
+
+/** Returns lines with the response times under load. */
+export function loadLine({ playlists, direct, page, write, indexWrites, deleted, failures }) {
+  const times = ({ count, p50, p99, max }) =>
+    `${count}, p50 ${milliseconds(p50)}, p99 ${milliseconds(p99)}, max ${milliseconds(max)}`;
+  const limits = ({ count, p99, max }) => `${count}, p99 ${atMost(p99)}, max ${atMost(max)}`;
+  return [
+    `  playlists through nginx: ${times(playlists)}`,
+    `  playlists from the manager: ${times(direct)}`,
+    `  files from nginx: ${times(page)}`,
+    `  entries in the index: ${limits(indexWrites)}, ${failures} failed; fragments: ${limits(write)}`,
+    `  deleted files: ${deleted}`,
+  ].join("\n");
+}
+
+/** Returns a line about the recorded frames. */
+export function frameLine({ frames, files, spans, missing, different }) {
+  return `  ${frames} frames in ${files} files and ${spans} spans, ${missing} missing, ${different} different`;
+}
+
 function usageTable({ cameras, baselines, recording, load, sound }) {
   const row = (title, { seconds, manager, ffmpegs, privateBytes, machine }) => [
     title,
@@ -55,7 +83,7 @@ export function problems({ cameras, minutes, frames, load, clipFrames, fps }) {
 export function tables(results) {
   const { cameras, minutes, frames, index, load, dirty, comparedSeconds } = results;
   const cost = costPerCamera(results);
-  const { playlists, write, indexWrites, deleted } = load;
+  const { playlists, direct, page, write, indexWrites, deleted } = load;
   const rows = [
     ["frames recorded", frames.frames.toLocaleString("en"), "", ""],
     ["frames lost", frames.missing, "0", isMet(frames.missing === 0)],
@@ -66,6 +94,8 @@ export function tables(results) {
     ["playlist of an hour, p50", milliseconds(playlists.p50), "", ""],
     ["playlist of an hour, p99", milliseconds(playlists.p99), "≤ 10 ms", isMet(playlists.p99 <= TARGET.playlist)],
     ["playlist of an hour, max", milliseconds(playlists.max), "≤ 100 ms", isMet(playlists.max <= TARGET.delay)],
+    ["the same without nginx, p99", milliseconds(direct.p99), "", ""],
+    ["a file from nginx, p99", milliseconds(page.p99), "", ""],
     ...[["entry in the index", indexWrites], ["fragment", write]].flatMap(([what, { p99, max }]) => [
       [`${what}, p99`, atMost(p99), "", ""],
       [`${what}, max`, atMost(max), "≤ 100 ms", max === null ? "–" : isMet(max * 1000 <= TARGET.delay)],
@@ -82,7 +112,7 @@ export function tables(results) {
     "",
     `Under load: ${playlists.count} playlists of ${(playlists.meanBytes / 1000).toFixed(1)} kB, ` +
       `${indexWrites.count} entries, ${write.count} fragments, and ${deleted} deleted files.`,
-    `At its start, the manager compared ${index.files.toLocaleString("en")} files with the index in ` +
-      `${comparedSeconds.toFixed(1)} s.`,
+    `The index of ${index.files.toLocaleString("en")} files was filled in ${index.seconds.toFixed(1)} s. At its start, ` +
+      `the manager compared it with the files in ${comparedSeconds.toFixed(1)} s.`,
   ].join("\n");
 }

@@ -6,6 +6,9 @@ import { join } from "node:path";
 
 import { Service } from "../../tests/browser/support/service.mjs";
 
+/** Time limit of a request to the API. Starts of streams wait for their cameras. */
+const RESPONSE_SECONDS = 120;
+
 /** The complete service, with access to its processes. */
 export class Manager {
   #agent = new Agent({ keepAlive: true, maxSockets: Infinity });
@@ -47,11 +50,16 @@ export class Manager {
     const headers = text
       ? { "Content-Type": "application/json", "Content-Length": Buffer.byteLength(text) }
       : {};
-    const sent = request(this.api + path, { agent: this.#agent, method, headers });
-    sent.end(text);
-    const [response] = await once(sent, "response");
-    const chunks = await response.toArray();
-    return { status: response.statusCode, body: JSON.parse(Buffer.concat(chunks)) };
+    const signal = AbortSignal.timeout(RESPONSE_SECONDS * 1000);
+    try {
+      const sent = request(this.api + path, { agent: this.#agent, method, headers, signal });
+      sent.end(text);
+      const [response] = await once(sent, "response");
+      const chunks = await response.toArray();
+      return { status: response.statusCode, body: JSON.parse(Buffer.concat(chunks)) };
+    } catch (error) {
+      throw new Error(`${method} ${path}: ${error.message}`, { cause: error });
+    }
   }
 
   /** Returns the API's list of streams with their states. */
@@ -63,7 +71,8 @@ export class Manager {
   /** Returns the value of a metric, summed over all labels. Sends the API key if one is given. */
   async metric(name, key) {
     const headers = key ? { Authorization: `Bearer ${key}` } : {};
-    const text = await (await fetch(`${this.api}/metrics`, { headers })).text();
+    const signal = AbortSignal.timeout(RESPONSE_SECONDS * 1000);
+    const text = await (await fetch(`${this.api}/metrics`, { headers, signal })).text();
     const samples = text.matchAll(new RegExp(`^${name}(?:\\{.*\\})? (\\S+)$`, "gm"));
     return Array.from(samples, ([, value]) => Number(value)).reduce((sum, value) => sum + value, 0);
   }

@@ -5,10 +5,11 @@
 //! | Module | Owns |
 //! |---|---|
 //! | [`camera_table`] | the cameras |
+//! | [`checkpoints`] | when changes move from the write-ahead log into the database's file |
 //! | [`event_table`] | the events |
 //! | [`number_table`] | the next numbers of segments, epochs and discontinuities |
 //! | [`session_table`] | the playback sessions |
-//! | [`recording_table`], [`recording_writes`], [`recording_search`] | the recordings, and the counters of their bytes |
+//! | [`recording_table`], [`recording_writes`], [`recording_search`], [`recording_sample`] | the recordings, and the counters of their bytes |
 //! | [`offsite_table`] | the copies of recordings in other places, and the queues for them |
 //! | [`fragment_list`] | the stored form of a recorded file's fragments |
 //!
@@ -27,23 +28,30 @@ use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Row as _, Sqlite};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 pub(crate) mod camera_table;
+mod checkpoints;
 pub(crate) mod event_table;
 pub(crate) mod fragment_list;
 pub(super) mod number_table;
 pub(crate) mod offsite_table;
+pub(crate) mod recording_sample;
 pub(crate) mod recording_search;
 pub(crate) mod recording_table;
 pub(crate) mod recording_writes;
 pub(crate) mod session_table;
 
+use checkpoints::{MAX_FILE_BYTES, MAX_PAGES_OF_COMMITS};
+
 /// The longest time that a writer waits for the end of another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The number of connections. Further queries wait for a free one. All are open from the start, because each has a
-/// thread, and the system may refuse another thread later.
-const CONNECTIONS: u32 = 4;
+/// The number of connections: one for a writer, one for a checkpoint, and four for readers. Further queries wait for a free
+/// one. All are open from the start, because each has a thread, and the system may refuse another thread later.
+const CONNECTIONS: u32 = 6;
+/// The number of rows that a connection's thread reads ahead. The playlist of two hours needs 130 rows. Each time that the
+/// thread waits for the reader of the rows costs milliseconds on a busy machine.
+const ROWS_AHEAD: usize = 256;
 
 /// The reason why the database cannot be opened. For the operator, the message and the messages of its causes are
 /// joined in one line.
@@ -76,6 +84,10 @@ pub(crate) struct Database {
     /// Admits one writer at a time. A writer waits here before it takes a connection, so that waiting
     /// writers leave the connections to readers.
     writers: Arc<Semaphore>,
+    /// Admits one checkpoint at a time.
+    checkpoints: Arc<Semaphore>,
+    /// Notified after each commit.
+    committed: Arc<Notify>,
     path: PathBuf,
 }
 
@@ -108,12 +120,17 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
+            .pragma("wal_autocheckpoint", MAX_PAGES_OF_COMMITS.to_string())
+            .pragma("journal_size_limit", MAX_FILE_BYTES.to_string())
+            .row_buffer_size(ROWS_AHEAD)
             .foreign_keys(true);
         let failed = |source| OpenError::Database { path: path.clone(), source };
         let pool = SqlitePoolOptions::new()
             .max_connections(CONNECTIONS)
             .idle_timeout(None)
-            .max_lifetime(None);
+            .max_lifetime(None)
+            // Connections are tested when they are released. A second test would delay each query.
+            .test_before_acquire(false);
         let pool = pool.connect_with(options).await.map_err(failed)?;
         // The connections are opened one after the other, because others fail while one creates the database.
         let mut all = Vec::new();
@@ -122,7 +139,10 @@ impl Database {
         }
         drop(all);
         match sqlx::migrate!("src/store/migrations").run(&pool).await {
-            Ok(()) => Ok(Self { pool, writers: Arc::new(Semaphore::new(1)), path }),
+            Ok(()) => {
+                let [writers, checkpoints] = [(); 2].map(|()| Arc::new(Semaphore::new(1)));
+                Ok(Self { pool, writers, checkpoints, committed: Arc::default(), path })
+            }
             Err(MigrateError::VersionMissing(_)) => Err(OpenError::Newer(path)),
             Err(MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _)) => {
                 Err(failed(error))
@@ -163,7 +183,9 @@ impl Database {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.writers).acquire_owned().await.ok();
         let connection = self.pool.acquire().await?;
-        let mut write = WriteTransaction { connection, is_committed: false, _permit: permit };
+        let committed = Arc::clone(&self.committed);
+        let mut write =
+            WriteTransaction { connection, is_committed: false, committed, _permit: permit };
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
         Ok(write)
     }
@@ -174,7 +196,9 @@ impl Database {
         // A transaction in progress shows that writing works. Waiting for its end could take long.
         if let Ok(_permit) = self.writers.try_acquire() {
             let connection = self.pool.acquire().await?;
-            let mut write = WriteTransaction { connection, is_committed: false, _permit: None };
+            let committed = Arc::clone(&self.committed);
+            let mut write =
+                WriteTransaction { connection, is_committed: false, committed, _permit: None };
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
             sqlx::query("ROLLBACK").execute(&mut *write.connection).await?;
             // The connection can be reused, because it has no changes that closing it would have to undo.
@@ -188,11 +212,6 @@ impl Database {
         sqlx::query("VACUUM").execute(&self.pool).await?;
         self.checkpoint().await
     }
-
-    /// Moves all changes into the database's file.
-    pub(crate) async fn checkpoint(&self) -> Result<(), sqlx::Error> {
-        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await.map(drop)
-    }
 }
 
 /// A transaction that writes. Dropping it without [`WriteTransaction::commit`] undoes its changes.
@@ -204,6 +223,7 @@ impl Database {
 pub(crate) struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     is_committed: bool,
+    committed: Arc<Notify>,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -221,6 +241,7 @@ impl WriteTransaction {
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("COMMIT").execute(&mut *self.connection).await?;
         self.is_committed = true;
+        self.committed.notify_one();
         Ok(())
     }
 }

@@ -325,6 +325,38 @@ async fn no_file_is_lost_or_copied_twice_whatever_the_server_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn uploads_need_little_memory() {
+    const FILES: u32 = 8;
+    const MAX_BYTES: u64 = 40_000_000;
+    let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Moto).await);
+    footage.add(Duration::from_mins(30), 16, 12_000);
+    let (name, size) = files(&footage.dir).remove(0);
+    let first = footage.dir.join(name);
+    for number in 1..FILES {
+        let name = format!("00-00-{number:02}.000-{number}.mp4");
+        fs::copy(&first, first.with_file_name(name)).expect("a file");
+    }
+    assert!(size * u64::from(FILES) > 4 * MAX_BYTES, "{size} bytes in each file");
+    let proxy = Proxy::start(&s3).await;
+    proxy.set(Mode::Away);
+    let url = proxy.url();
+    let manager = footage.start(&settings(&url, &[])).await;
+    until("all files wait for their copies", || async {
+        let storage = manager.get("/api/storage").await.body;
+        storage["offsite"]["waiting_files"] == FILES
+    })
+    .await;
+    proxy.disturbs(1).await;
+    let before = manager.peak_memory();
+    proxy.set(Mode::Pass);
+    // The manager has added a table of frames to each file.
+    all_copied(&manager, &s3, &files(&footage.dir)).await;
+    // Three files are copied at the same time, and each upload has one part of 5 MiB in memory.
+    let used = manager.peak_memory() - before;
+    assert!(used < MAX_BYTES, "{used} bytes more than the {before} bytes before");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_bucket_of_another_installation_is_left_alone() {
     let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Moto).await);
     footage.add(Duration::from_mins(5), 2, 1000);

@@ -1,11 +1,13 @@
-//! Fills an index with files that were never recorded, for benchmarks of the index: weeks of many cameras in a minute or
-//! two. The files are empty, because playlists, retention and the comparison with the index do not read them.
+//! Fills an index with files that were never recorded, for benchmarks of the index: weeks of many cameras within a minute.
+//! The files are empty, and many are names of the same file, because playlists, retention and the comparison with the index do
+//! not read them.
 
 use std::error::Error;
 use std::fs::{self, File};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::SystemTime;
 
 use bytes::Bytes;
@@ -36,7 +38,12 @@ const GROUP_BYTES: [u32; 3] = [135_000, 441_000, 424_000];
 /// Frames in a file, at 25 frames per second.
 const FRAMES: u32 = 1500;
 /// The minutes of all cameras that one transaction adds.
-const MINUTES: u32 = 10;
+const MINUTES: u32 = 60;
+/// The names of one file. File systems limit them to some ten thousands. Names are made faster than files, above all after
+/// many files were deleted, for example by the same benchmark.
+const LINKS: u32 = 1000;
+/// The number of threads that create files.
+const THREADS: usize = 4;
 /// A typical size of an init segment in bytes.
 const INIT_BYTES: usize = 800;
 
@@ -82,31 +89,39 @@ pub async fn fill_index(sample: &IndexSample<'_>) -> Result<(), Box<dyn Error + 
     }
     let format = put_format(&database).await?;
     let begin_at = unix_ms(sample.end_at) - i64::from(FILE_MS) * i64::from(sample.minutes);
+    let new = |stream: &RecordedStream, minute: u32| {
+        let start_at = begin_at + i64::from(FILE_MS) * i64::from(minute);
+        let decode_time = u64::from(minute) * u64::from(FILE_MS) * 90;
+        let (stream, span, has_event) = (stream.id, begin_at * 1000, false);
+        NewFile { stream, dir: dir.id, format, span, start_at, decode_time, has_event }
+    };
     for first in (0..sample.minutes).step_by(MINUTES as usize) {
+        let minutes = first..(first + MINUTES).min(sample.minutes);
+        let files =
+            minutes.flat_map(|minute| streams.iter().map(move |stream| new(stream, minute)));
+        let files: Vec<_> = files.map(|new| (closed(new.start_at), new)).collect();
         let mut write = database.write().await?;
-        for minute in first..(first + MINUTES).min(sample.minutes) {
-            let start_at = begin_at + i64::from(FILE_MS) * i64::from(minute);
-            for stream in &streams {
-                let decode_time = u64::from(minute) * u64::from(FILE_MS) * 90;
-                let (has_event, span) = (false, begin_at * 1000);
-                let (stream_id, dir_id) = (stream.id, dir.id);
-                let new = NewFile {
-                    stream: stream_id,
-                    dir: dir_id,
-                    format,
-                    span,
-                    start_at,
-                    decode_time,
-                    has_event,
-                };
-                let closed = closed(start_at);
-                let id = write.open_file(&new).await?;
-                write.close_file(id, &closed).await?;
-                create(&dir.path, stream, &new)?;
-            }
-        }
+        write.add_closed_files(&files).await?;
         write.commit().await?;
     }
+    let create_all = &|streams: &[RecordedStream]| -> io::Result<()> {
+        for stream in streams {
+            let mut first = None;
+            for minute in 0..sample.minutes {
+                let path = create(&dir.path, stream, &new(stream, minute), first.as_deref())?;
+                if minute % LINKS == 0 {
+                    first = Some(path);
+                }
+            }
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let parts = streams.chunks(streams.len().div_ceil(THREADS).max(1));
+        let threads: Vec<_> = parts.map(|part| scope.spawn(move || create_all(part))).collect();
+        let panicked = |_| Err(io::Error::other("a thread that creates files has panicked"));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(panicked))
+    })?;
     // The size of the file is then that of the index.
     database.checkpoint().await?;
     Ok(())
@@ -138,16 +153,27 @@ fn closed(start_at: i64) -> ClosedFile {
     ClosedFile { end_at, bytes: offset, frames: FRAMES, fragments, has_event, copy }
 }
 
-fn create(root: &Path, stream: &RecordedStream, new: &NewFile) -> io::Result<()> {
+/// Creates an empty file, or another name of the file `first`. Returns the path.
+fn create(
+    root: &Path,
+    stream: &RecordedStream,
+    new: &NewFile,
+    first: Option<&Path>,
+) -> io::Result<PathBuf> {
     let name = FileName { key: stream.into(), start_at: new.start_at, span: new.span };
     let path = root.join(name.path());
-    match File::create_new(&path) {
+    let create = || match first {
+        Some(first) => fs::hard_link(first, &path),
+        None => File::create_new(&path).map(drop),
+    };
+    match create() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(path.parent().unwrap_or(root))?;
-            File::create_new(&path).map(drop)
+            create()?;
         }
-        created => created.map(drop),
+        created => created?,
     }
+    Ok(path)
 }
 
 #[cfg(test)]

@@ -64,8 +64,8 @@ impl Database {
             "SELECT f.*, length(i.init) AS init_bytes, b.fragments FROM recorded_files f
              JOIN recorded_formats i ON i.id = f.format
              LEFT JOIN recorded_fragments b ON b.file = f.id
-             WHERE f.stream = $1 AND f.start_at > $2 AND f.start_at < $4
-                AND (f.end_at > $3 OR f.is_open)
+             WHERE f.stream = $1 AND f.is_local IN (FALSE, TRUE)
+                AND f.start_at > $2 AND f.start_at < $4 AND (f.end_at > $3 OR f.is_open)
              ORDER BY f.id LIMIT {MAX_FILES}"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(query));
@@ -104,15 +104,22 @@ impl Database {
         &self,
         stream: i64,
     ) -> Result<Option<(i64, i64)>, sqlx::Error> {
-        let first = sqlx::query_scalar::<_, Option<i64>>(
-            "SELECT MIN(start_at) FROM recorded_files WHERE stream = $1",
-        );
-        let last = sqlx::query_scalar::<_, i64>(
-            "SELECT end_at FROM recorded_files WHERE stream = $1 ORDER BY start_at DESC LIMIT 1",
-        );
-        let first = first.bind(stream).fetch_one(&self.pool).await?;
-        let last = last.bind(stream).fetch_optional(&self.pool).await?;
-        Ok(first.zip(last))
+        let mut range: Option<(i64, i64)> = None;
+        // The index has local files and others in two orders.
+        for is_local in [true, false] {
+            let query = sqlx::query_as(
+                "SELECT MIN(start_at), (SELECT end_at FROM recorded_files
+                    WHERE stream = $1 AND is_local = $2 ORDER BY start_at DESC LIMIT 1)
+                 FROM recorded_files WHERE stream = $1 AND is_local = $2",
+            );
+            let query = query.bind(stream).bind(is_local);
+            let (first, last): (Option<i64>, Option<i64>) = query.fetch_one(&self.pool).await?;
+            if let Some((first, last)) = first.zip(last) {
+                let (begin, end) = range.unwrap_or((first, last));
+                range = Some((begin.min(first), end.max(last)));
+            }
+        }
+        Ok(range)
     }
 
     /// Returns whether a stream has recordings in each of these days. The days are given by their limits: the first day
@@ -128,8 +135,8 @@ impl Database {
         for (begin, end) in limits.iter().zip(limits.iter().skip(1)) {
             let query = sqlx::query_scalar(
                 "SELECT EXISTS (SELECT 1 FROM recorded_files
-                 WHERE stream = $1 AND start_at > $2 AND start_at < $4
-                    AND (end_at > $3 OR is_open))",
+                 WHERE stream = $1 AND is_local IN (FALSE, TRUE)
+                    AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open))",
             );
             let query = query.bind(stream).bind(begin.saturating_sub(MAX_FILE_MS));
             days.push(query.bind(begin).bind(end).fetch_one(&mut *connection).await?);
@@ -147,7 +154,8 @@ impl Database {
     ) -> Result<Vec<TimelineSpan>, sqlx::Error> {
         let query = sqlx::query_as::<_, (i64, i64, i64, i64, bool, bool)>(
             "SELECT span, start_at, end_at, bytes, is_locked, has_event FROM recorded_files
-             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)
+             WHERE stream = $1 AND is_local IN (FALSE, TRUE)
+                AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)
              ORDER BY start_at, id LIMIT $5",
         );
         let query = query.bind(stream).bind(from.saturating_sub(MAX_FILE_MS)).bind(from).bind(to);

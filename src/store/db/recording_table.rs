@@ -177,8 +177,8 @@ impl Database {
         to: i64,
     ) -> Result<Vec<RecordedFile>, sqlx::Error> {
         let query = format!(
-            "{FILE} WHERE f.stream = $1 AND f.start_at > $2 AND f.start_at < $4
-                AND (f.end_at > $3 OR f.is_open)
+            "{FILE} WHERE f.stream = $1 AND f.is_local IN (FALSE, TRUE)
+                AND f.start_at > $2 AND f.start_at < $4 AND (f.end_at > $3 OR f.is_open)
              ORDER BY f.id LIMIT {MAX_FILES}"
         );
         let rows = sqlx::query(sqlx::AssertSqlSafe(query));

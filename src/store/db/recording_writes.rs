@@ -207,7 +207,8 @@ impl WriteTransaction {
         let query = sqlx::query(
             "UPDATE recorded_files SET has_event = TRUE,
                 offsite = CASE WHEN offsite = 0 AND NOT is_open THEN $5 ELSE offsite END
-             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
+             WHERE stream = $1 AND is_local IN (FALSE, TRUE)
+                AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
         );
         let query = query.bind(stream).bind(from - super::recording_table::MAX_FILE_MS);
         let query = query.bind(from).bind(to).bind(copy != CopyRule::Never);
@@ -224,7 +225,8 @@ impl WriteTransaction {
     ) -> Result<u64, sqlx::Error> {
         let query = sqlx::query(
             "UPDATE recorded_files SET is_locked = $5
-             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
+             WHERE stream = $1 AND is_local IN (FALSE, TRUE)
+                AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
         );
         let query = query.bind(stream).bind(from - super::recording_table::MAX_FILE_MS);
         let query = query.bind(from).bind(to).bind(is_locked);
@@ -369,7 +371,8 @@ impl Database {
         let query = format!(
             "SELECT f.*, length(i.init) AS init_bytes FROM recorded_files f
              JOIN recorded_formats i ON i.id = f.format
-             WHERE f.stream = $1 AND f.start_at > $2 AND f.start_at < $4 AND f.end_at > $3
+             WHERE f.stream = $1 AND f.is_local IN (FALSE, TRUE)
+                AND f.start_at > $2 AND f.start_at < $4 AND f.end_at > $3
                 AND NOT f.is_locked AND NOT f.is_open AND f.id > $5
              ORDER BY f.id LIMIT {MAX_DELETED}"
         );
@@ -387,7 +390,8 @@ impl Database {
     ) -> Result<u64, sqlx::Error> {
         let query = sqlx::query_scalar(
             "SELECT COUNT(*) FROM recorded_files
-             WHERE stream = $1 AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
+             WHERE stream = $1 AND is_local IN (FALSE, TRUE)
+                AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
         );
         let query = query.bind(stream);
         let query = query.bind(from.saturating_sub(super::recording_table::MAX_FILE_MS));
@@ -412,7 +416,7 @@ impl Database {
         &self,
         selection: Deletable,
     ) -> Result<Vec<RecordedFile>, sqlx::Error> {
-        let condition = "x.is_local AND NOT x.is_locked AND NOT x.is_open
+        let condition = "x.is_local = TRUE AND NOT x.is_locked AND NOT x.is_open
             AND ($2 IS NULL OR x.dir = $2) AND x.end_at <= $3 AND ($4 OR NOT x.has_event)
             AND ($5 OR x.offsite <> 1) AND (x.start_at, x.id) > ($6, $7)";
         // Without a stream, the oldest files of each stream are candidates, so that the index serves this query, too.

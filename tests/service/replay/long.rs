@@ -70,14 +70,6 @@ impl Long {
     pub(super) fn recordings(&self) -> PathBuf {
         self.dir.path().join("recordings")
     }
-
-    /// Returns the largest amount of memory that the manager has used so far, in bytes.
-    fn memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.manager.pid()));
-        let status = status.expect("the state of the process");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a size");
-        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
-    }
 }
 
 /// Returns the query for a part of the recordings. Times are in milliseconds since their beginning.
@@ -118,13 +110,13 @@ async fn an_export_of_a_day_needs_little_memory() {
     }
     times.sort();
     eprintln!("playlist of an hour: {:?} p50, {:?} p99", times[100], times[198]);
-    let before = setup.memory();
+    let before = setup.manager.peak_memory();
     let url = setup.manager.url(&format!("/recordings/cam/export.mp4?{}", query(0, DAY)));
     let begun = Instant::now();
     let head = reqwest::Client::new().head(&url).send().await.expect("a response");
     eprintln!("the export is prepared after {:?}, headers {:?}", begun.elapsed(), head.headers());
     let (size, time) = download(&url).await;
-    let used = setup.memory() - before;
+    let used = setup.manager.peak_memory() - before;
     eprintln!("{size} bytes in {time:?}; {} MiB of memory", used >> 20);
     assert!(used < 200 << 20, "{used} bytes of memory");
     let digest = setup.manager.get(&format!("/api/recordings/cam/export?{}", query(0, DAY))).await;

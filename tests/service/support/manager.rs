@@ -315,6 +315,14 @@ impl Manager {
         self.process.pid()
     }
 
+    /// Returns the largest amount of memory that the manager has used so far, in bytes.
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()));
+        let status = status.expect("the state of the process");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a size");
+        peak.trim().trim_end_matches(" kB").parse::<u64>().expect("a number") * 1024
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         self.process.signal(signal);
     }
