@@ -149,8 +149,11 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
   };
   const zoom = (factor: number) => {
     const date = now();
-    const isVisible = date >= view.from && date <= view.to;
-    setView(zoomed(view, factor, isVisible ? date : (view.from + view.to) / 2));
+    // Keys can be pressed faster than the view is rendered.
+    setView((before) => {
+      const isVisible = date >= before.from && date <= before.to;
+      return zoomed(before, factor, isVisible ? date : (before.from + before.to) / 2);
+    });
   };
   const end = () => range && seek(Math.max(range[0], range[1] - 2000));
   useKeys({
