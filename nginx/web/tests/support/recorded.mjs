@@ -66,6 +66,7 @@ class FakeHls {
   static ErrorTypes = { MEDIA_ERROR: "mediaError" };
   static DefaultConfig = { fragLoadPolicy: { default: {} } };
   static world;
+  config = {};
   stopLoad = nothing;
   destroy = nothing;
   #target = new EventTarget();

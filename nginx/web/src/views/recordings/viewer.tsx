@@ -1,7 +1,7 @@
 // The recordings of some cameras: videos, buttons and the time line.
 import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { StoredEvent } from "../../api/types";
 import type { Source } from "../../playback/recordings/source";
@@ -55,9 +55,10 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
   const { streams: footage, error } = useFootage(source, streams, view, change);
   const range = limit ? ([limit.from, limit.to] as [number, number]) : rangeOf(footage);
 
-  // Shows another date if the address has changed, but not if this view has changed it.
+  // Shows another date if the address has changed, but not if this view has changed it. An effect that runs after the page
+  // has been painted would delay the picture.
   const written = useRef(at);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (at !== written.current) {
       written.current = at;
       setView((before) => showing(before, at));
