@@ -179,7 +179,6 @@ describe("the timeline", () => {
     const [, last] = await stage.range("cam");
     const atEnd = await shown(page);
     assert.ok(Math.abs(atEnd.date - last) < 500, `${atEnd.date - last} ms from the end`);
-    // In the gap.
     await goTo(page, "cam", end + 3000);
     await until("the first picture after the gap", SECONDS, async () => {
       const { date, pictures } = await shown(page);
@@ -287,15 +286,16 @@ describe("the timeline", () => {
 
     // A browser without a key plays the link, but nothing else.
     const guest = await Viewer.openFor(t, browser, address);
-    await until("the guest sees a picture", SECONDS, async () => {
-      const { pictures } = await shown(guest.page);
-      return pictures.cam?.clock;
-    });
+    const guestSees = async () => (await shown(guest.page)).pictures.cam;
+    await until("the guest sees a picture", SECONDS, async () => (await guestSees())?.clock);
     await guest.page.keyboard.press("k");
-    await until("the guest has seen the whole time", SECONDS, async () => {
-      const { pictures } = await shown(guest.page);
-      return pictures.cam.note.includes("no later recordings");
-    });
+    const isAtEnd = async () => (await guestSees()).note.includes("no later recordings");
+    await until("the guest has seen the whole time", SECONDS, isAtEnd);
+    const seenView = await guest.page.locator(".track").getAttribute("data-from");
+    await guest.page.keyboard.press("-");
+    await guest.page.locator(`.track:not([data-from="${seenView}"])`).waitFor();
+    const { date: seenLast } = await standsStill(guest.page);
+    assert.ok(seenLast > from + 9000, "the end stays when the view changes");
     assert.deepEqual(
       guest.problems.filter((text) => !text.includes("401")),
       [],

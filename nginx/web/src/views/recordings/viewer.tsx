@@ -57,9 +57,12 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
 
   // Shows another date if the address has changed, but not if this view has changed it. An effect that runs after the page
   // has been painted would delay the picture.
+  const given = useRef(at);
   const written = useRef(at);
   useLayoutEffect(() => {
-    if (at !== written.current) {
+    const isOther = at !== given.current && at !== written.current;
+    given.current = at;
+    if (isOther) {
       written.current = at;
       setView((before) => showing(before, at));
       void session.seek(at);
