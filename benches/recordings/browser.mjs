@@ -10,11 +10,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { pathToFileURL } from "node:url";
 
 import { Parts } from "../../tests/browser/support/parts.mjs";
-import { RecordedStage, recordingsAddress } from "../../tests/browser/support/recorded.mjs";
+import { RecordedStage, zoomIn } from "../../tests/browser/support/recorded.mjs";
 import { until } from "../../tests/browser/support/until.mjs";
 import { launchBrowser, Viewer } from "../../tests/browser/support/viewer.mjs";
 import { markdown, progress, quantile } from "../support/report.mjs";
 import { Source } from "../support/sources.mjs";
+import { observe, settled } from "./observe.mjs";
 
 const MAIN = { width: 1920, height: 1080, gop: 2, kbits: 4000, isNumbered: true };
 const SUB = { width: 640, height: 360, gop: 2, kbits: 500, isNumbered: true };
@@ -24,9 +25,26 @@ const HOURS = [3, 6, 9, 12];
 const HOUR_MS = 3_600_000;
 const RECORD_SECONDS = 125;
 const WAIT_SECONDS = 60;
+/** For at least this time, a viewer looks at a picture before the next seek, and for up to twice the time. In milliseconds. */
+const LOOK_MS = 300;
 /** How fast the pointer moves over the recording while searching. */
 const SEARCH_SPEED = 32;
+/** A keyframe that appears later than this counts as not shown, in milliseconds. */
+const SEARCH_LIMIT_MS = 1500;
+/** The interval between two movements of the pointer, and between two looks at the playing cameras, in milliseconds. */
+const MOVE_MS = 8;
+const SAMPLE_MS = 97;
 const PLAY_SECONDS = 20;
+/** The playing time before the cameras are compared, in milliseconds. */
+const START_MS = 3000;
+
+/** The measured parts, and their titles. */
+const ROWS = {
+  inside: "seek inside the loaded playlist",
+  outside: "seek with a new playlist",
+  search: `searching at ${SEARCH_SPEED}×, per keyframe`,
+  inStep: `${CAMERAS} cameras in step, largest distance`,
+};
 
 const ids = Array.from({ length: CAMERAS }, (_, number) => `cam${number + 1}`);
 
@@ -48,48 +66,6 @@ function copyToEarlierHours(directory) {
       cpSync(join(directory, entry), path);
     }
   }
-}
-
-/** Runs in the page: notes which pictures are shown when. */
-function observe() {
-  const number = (video) => {
-    const size = video.videoWidth / 32;
-    const context = (globalThis.squares ??= new OffscreenCanvas(16, 1).getContext("2d", {
-      willReadFrequently: true,
-    }));
-    context.imageSmoothingEnabled = false;
-    context.drawImage(video, 16 * size, size / 4, 16 * size, size / 2, 0, 0, 16, 1);
-    const { data } = context.getImageData(0, 0, 16, 1);
-    let value = 0;
-    for (let square = 0; square < 16; square += 1) {
-      value = value * 2 + (data[4 * square] > 127 ? 1 : 0);
-    }
-    return value;
-  };
-  globalThis.numbers = () =>
-    Object.fromEntries(
-      [...document.querySelectorAll(".recorded")].map((figure) => {
-        const video =
-          figure.querySelector("video.scrubbed.shown") ?? figure.querySelector("video.shown");
-        return [figure.dataset.camera, video?.videoWidth ? number(video) : null];
-      }),
-    );
-  globalThis.date = () => Number(document.querySelector(".recorded-clock")?.dataset.date ?? 0);
-  globalThis.sawScrubbed = () => document.querySelector("video.scrubbed.shown") !== null;
-  /** Goes to a date, and returns the milliseconds until the picture with the number is shown; null after a time limit. */
-  globalThis.seek = async (hash, camera, expected, limit = 5000) => {
-    const begun = performance.now();
-    location.hash = hash;
-    while (performance.now() - begun < limit) {
-      await new Promise((resolve) => requestAnimationFrame(resolve));
-      // The recorder adjusts its clock a little with each file, so the number can differ by one frame.
-      const difference = (globalThis.numbers()[camera] ?? Number.NaN) - expected;
-      if (Math.abs(difference) <= 1) {
-        return performance.now() - begun;
-      }
-    }
-    return null;
-  };
 }
 
 const hashOf = (cameras, date) => `#/recordings?cameras=${cameras}&at=${new Date(date).toISOString()}`;
@@ -114,21 +90,24 @@ class Numbers {
   }
 }
 
+/** Goes to a date of the open playlist. Returns the numbers of the pictures when all cameras show the date. */
+async function arrive(page, cameras, date) {
+  const shown = await page.evaluate((hash) => globalThis.arrive(hash), hashOf(cameras, date));
+  if (shown === null) {
+    throw new Error(`the page does not show the pictures of ${new Date(date).toISOString()}`);
+  }
+  return shown;
+}
+
 /** Opens the page and learns the numbers: of the picture that begins at about a date. */
 async function open(browser, origin, cameras, date, clip) {
-  const viewer = await Viewer.open(browser, recordingsAddress(origin, cameras, date), {
+  // The status view has no videos, so all of them are observed from their beginning.
+  const viewer = await Viewer.open(browser, `${origin}/#/status`, {
     viewport: { width: 1600, height: 1000 },
   });
   const { page } = viewer;
   await page.evaluate(observe);
-  let shown;
-  await until("the first pictures", WAIT_SECONDS, async () => {
-    shown = await page.evaluate(() => globalThis.numbers());
-    const all = Object.values(shown);
-    return all.length === cameras.split(",").length && all.every((each) => each !== null);
-  });
-  await sleep(1500);
-  shown = await page.evaluate(() => globalThis.numbers());
+  const shown = await arrive(page, cameras, date);
   const numbers = Object.fromEntries(
     Object.entries(shown).map(([id, number]) => [id, new Numbers(clip, date, number)]),
   );
@@ -137,11 +116,7 @@ async function open(browser, origin, cameras, date, clip) {
 
 /** Finds the date at which the picture of a date begins, by steps of a tenth of a frame. */
 async function beginOf(page, camera, cameras, date, fps) {
-  const at = async (each) => {
-    await page.evaluate((hash) => (location.hash = hash), hashOf(cameras, each));
-    await sleep(700);
-    return (await page.evaluate(() => globalThis.numbers()))[camera];
-  };
+  const at = async (each) => (await arrive(page, cameras, each))[camera];
   const number = await at(date);
   let begin = date;
   for (let step = 1; step <= 10; step += 1) {
@@ -164,6 +139,18 @@ const summary = (values) => {
   };
 };
 
+const row = (title, { count, wrong, p50, p95, max }) => [
+  title,
+  count,
+  wrong,
+  ...[p50, p95, max].map((value) => value?.toFixed(0) ?? "–"),
+];
+/** A result that is printed before the others are known. */
+const rowText = (title, result) => {
+  const [, count, wrong, p50, p95, max] = row(title, result);
+  return `${title}: p50 ${p50}, p95 ${p95}, max ${max} ms; ${wrong} of ${count} not shown`;
+};
+
 /** Measures seeks to random dates within one playlist, and to random dates in another hour each time. */
 async function measureSeeks(page, numbers, [from, to], count) {
   const random = (shift) => {
@@ -172,33 +159,34 @@ async function measureSeeks(page, numbers, [from, to], count) {
     const middle = numbers.dateOf(numbers.at(date), date) + 500 / numbers.fps;
     return Math.round(middle) - shift;
   };
-  const seek = (date) =>
-    page.evaluate(([hash, number]) => globalThis.seek(hash, "cam1", number), [
-      hashOf("cam1", date),
-      numbers.at(date),
-    ]);
-  const inside = [];
-  for (let n = 0; n < count; n += 1) {
-    inside.push(await seek(random(0)));
-    await sleep(200 + Math.random() * 300);
-  }
-  const outside = [];
-  for (let n = 0; n < count; n += 1) {
-    outside.push(await seek(random(HOURS[n % HOURS.length] * HOUR_MS)));
-    await sleep(600 + Math.random() * 300);
-  }
-  return { inside: summary(inside), outside: summary(outside) };
+  const measure = async (shiftOf) => {
+    const times = [];
+    for (let n = 0; n < count; n += 1) {
+      times.push(await seek(page, numbers, random(shiftOf(n))));
+      await sleep(LOOK_MS * (1 + Math.random()));
+    }
+    return summary(times);
+  };
+  const inside = await measure(() => 0);
+  progress(rowText(ROWS.inside, inside));
+  const outside = await measure((n) => HOURS[n % HOURS.length] * HOUR_MS);
+  progress(rowText(ROWS.outside, outside));
+  return { inside, outside };
+}
+
+/** Goes to a date. Returns the milliseconds until its picture is shown; null if it is not shown. */
+function seek(page, numbers, date) {
+  return page.evaluate(([hash, number]) => globalThis.seek(hash, "cam1", number), [
+    hashOf("cam1", date),
+    numbers.at(date),
+  ]);
 }
 
 /** Moves the pointer over the time line at 32 times the speed of the recording. */
-async function measureSearch(page, numbers, [from, to]) {
-  await page.evaluate((hash) => (location.hash = hash), hashOf("cam1", from + 1000));
-  await sleep(1000);
+async function measureSearch(page, mainNumbers, numbers, [from, to]) {
+  await seek(page, mainNumbers, from + 1000);
   await page.getByRole("button", { name: "Whole day" }).click();
-  for (let n = 0; n < 8; n += 1) {
-    await page.keyboard.press("+");
-  }
-  await sleep(500);
+  await zoomIn(page, 8);
   const { x, y, width, height } = await page.locator(".track").boundingBox();
   const [begin, end] = await page
     .locator(".track")
@@ -220,7 +208,7 @@ async function measureSearch(page, numbers, [from, to]) {
   await page.mouse.move(...place(from + 1000));
   await page.mouse.down();
   await page.mouse.move(...place(from + 3000), { steps: 3 });
-  await sleep(2000); // The playlist of keyframes is being loaded.
+  await until("the first keyframe", WAIT_SECONDS, () => page.evaluate(() => globalThis.sawScrubbed()));
   const first = from + 4000;
   const last = Math.min(to - 4000, end - 1000);
   const begun = performance.now();
@@ -230,9 +218,9 @@ async function measureSearch(page, numbers, [from, to]) {
       break;
     }
     await page.mouse.move(...place(date));
-    await sleep(8);
+    await sleep(MOVE_MS);
   }
-  await sleep(1000);
+  await page.evaluate(settled, SEARCH_LIMIT_MS);
   const { moves, pictures } = await page.evaluate(() => ({
     moves: globalThis.moves,
     pictures: globalThis.pictures,
@@ -248,7 +236,7 @@ async function measureSearch(page, numbers, [from, to]) {
     }
   }
   const latencies = requested.map(({ time, keyframe }) => {
-    const found = pictures.find(([at, number]) => at >= time - 20 && number === keyframe && at - time < 1500);
+    const found = pictures.find(([at, number]) => at >= time - 20 && number === keyframe && at - time < SEARCH_LIMIT_MS);
     return found ? Math.max(0, found[0] - time) : null;
   });
   return summary(latencies);
@@ -256,17 +244,19 @@ async function measureSearch(page, numbers, [from, to]) {
 
 /** Plays all cameras, and returns how far apart their pictures are. */
 async function measureInStep(page, numbers, from) {
-  await page.evaluate((hash) => (location.hash = hash), hashOf(ids.join(), from + 20_000));
-  await sleep(4000);
+  await arrive(page, ids.join(), from + 20_000);
   await page.keyboard.press("k");
-  await sleep(3000);
+  // The cameras start to play one after another.
+  await until("all cameras play", WAIT_SECONDS, () =>
+    page.evaluate((start) => globalThis.date() > start, from + 20_000 + START_MS),
+  );
   const spreads = [];
   const end = performance.now() + PLAY_SECONDS * 1000;
   while (performance.now() < end) {
     const [date, shown] = await page.evaluate(() => [globalThis.date(), globalThis.numbers()]);
     const dates = Object.entries(shown).map(([id, number]) => numbers[id].dateOf(number, date));
     spreads.push(Math.max(...dates) - Math.min(...dates));
-    await sleep(97);
+    await sleep(SAMPLE_MS);
   }
   await page.keyboard.press("k");
   return summary(spreads);
@@ -315,11 +305,13 @@ export async function measureBrowser(count = 50) {
     progress("searching");
     // The keyframes are those of the sub stream, which is a clip of its own.
     const sub1 = await subNumbers(one.page, parts.origin, from, sub.clip);
-    const search = await measureSearch(one.page, sub1, [from, to]);
+    const search = await measureSearch(one.page, numbers, sub1, [from, to]);
+    progress(rowText(ROWS.search, search));
     await one.viewer.close();
     progress("cameras in step");
     const all = await open(browser, parts.origin, ids.join(), from + 20_000, sub.clip);
     const inStep = await measureInStep(all.page, all.numbers, from);
+    progress(rowText(ROWS.inStep, inStep));
     await all.viewer.close();
     return { ...seeks, search, inStep };
   } finally {
@@ -348,21 +340,10 @@ async function subNumbers(page, origin, from, clip) {
 }
 
 /** Returns the table of the results. */
-export function browserTable({ inside, outside, search, inStep }) {
-  const row = (title, { count, wrong, p50, p95, max }) => [
-    title,
-    count,
-    wrong,
-    ...[p50, p95, max].map((value) => value?.toFixed(0) ?? "–"),
-  ];
+export function browserTable(results) {
   return markdown(
     ["in Chromium, ms", "count", "not shown", "p50", "p95", "max"],
-    [
-      row("seek inside the loaded playlist", inside),
-      row("seek with a new playlist", outside),
-      row(`searching at ${SEARCH_SPEED}×, per keyframe`, search),
-      row(`${CAMERAS} cameras in step, largest distance`, inStep),
-    ],
+    Object.entries(ROWS).map(([part, title]) => row(title, results[part])),
   );
 }
 

@@ -99,8 +99,11 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
     const { page } = viewer;
     await viewer.sees("live");
     await page.getByRole("button", { name: "More about Yard" }).click();
+    const details = page.getByRole("dialog");
+    await details.waitFor();
     assert.equal(await page.getByText("Edit camera").count(), 0);
     await page.keyboard.press("Escape");
+    await details.waitFor({ state: "detached" });
     const controlTexts = async () =>
       (await page.locator("a:visible, button:visible, label.button").allTextContents()).join(" ");
     assert.ok(!(await controlTexts()).includes("Find"));

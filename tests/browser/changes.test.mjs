@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
 import { stage } from "./support/stage.mjs";
-import { until } from "./support/until.mjs";
+import { until, untilEqual } from "./support/until.mjs";
 import { readClock, SECONDS } from "./support/viewer.mjs";
 
 /** `./deploy/test --long` also runs the tests of the transports that share their code with others. */
@@ -259,10 +259,11 @@ describe("a tile", { concurrency: false }, () => {
     await viewer.tile().hover();
     const fullScreen = viewer.tile().getByRole("button", { name: "Full screen" });
     await fullScreen.click();
-    const box = await viewer.tile().boundingBox();
-    assert.deepEqual(box, { x: 0, y: 0, ...viewer.page.viewportSize() });
+    const box = () => viewer.tile().boundingBox();
+    const whole = { x: 0, y: 0, ...viewer.page.viewportSize() };
+    await untilEqual("the tile fills the page", SECONDS, box, whole);
     await viewer.page.keyboard.press("Escape");
-    assert.ok((await viewer.tile().boundingBox()).y > 0);
+    await until("the tile is back in the wall", SECONDS, async () => (await box()).y > 0);
     assert.deepEqual(await viewer.page.evaluate(() => globalThis.entered), []);
     // A video has the phone's own full screen.
     await viewer.page.evaluate(() =>
@@ -272,6 +273,7 @@ describe("a tile", { concurrency: false }, () => {
     await uses(viewer, "mse");
     await viewer.tile().hover();
     await fullScreen.click();
-    assert.deepEqual(await viewer.page.evaluate(() => globalThis.entered), [true]);
+    const entered = () => viewer.page.evaluate(() => globalThis.entered);
+    await untilEqual("the full screen of the video", SECONDS, entered, [true]);
   });
 });

@@ -70,9 +70,15 @@ describe("the list of events", () => {
       await on.service.report("seen", { type: "door", label });
     }
     const viewer = await on.visit(t, "#/events?camera=seen");
+    const other = await on.visit(t, "#/events?camera=seen");
     await shows(viewer, ["three", "two", "one"]);
+    await other.page.getByText("3 new").waitFor();
+    await other.hide();
     await viewer.page.getByRole("button", { name: "Mark as seen: two" }).click();
     await viewer.page.getByText("2 new").waitFor();
+    // Another tab shows the marks as soon as it is visible again.
+    await other.hide(false);
+    await other.page.getByText("2 new").waitFor();
     await viewer.page.getByLabel("Only new events").check();
     await shows(viewer, ["three", "one"]);
     await viewer.page.getByRole("button", { name: "Mark all as seen" }).click();

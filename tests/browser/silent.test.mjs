@@ -52,7 +52,7 @@ describe("the page when cameras or the manager do not respond", { concurrency: 4
       const aborted = waitForAbort(viewer.page, waiting(id));
       await viewer.page.getByRole("button", { name: "Next camera" }).click();
       await aborted;
-      assert.equal((await viewer.describe(id)).state, "starting");
+      await viewer.sees("starting", "", id);
     }
   });
 

@@ -6,7 +6,7 @@ import { describe, test } from "node:test";
 import { Camera } from "./support/camera.mjs";
 import { freePort } from "./support/port.mjs";
 import { stage } from "./support/stage.mjs";
-import { until } from "./support/until.mjs";
+import { until, untilEqual } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
 /** A link with a password, to a computer that does not exist. */
@@ -65,7 +65,8 @@ describe("the page", { concurrency: 4 }, () => {
     await viewer.sees("failed", "Fehlgeschlagen");
     await viewer.tile().hover();
     const buttons = viewer.tile().getByRole("button");
-    assert.equal(await buttons.filter({ hasText: "Erneut versuchen" }).count(), 1);
+    // Fails if there are several such buttons.
+    await buttons.filter({ hasText: "Erneut versuchen" }).waitFor();
     assert.equal(await viewer.tile().getByRole("button", { name: "Anhalten" }).count(), 0);
     // The message is in the language of the page, and the service's own words are marked as English.
     const message = viewer.tile().locator(".tile-message p");
@@ -103,7 +104,7 @@ describe("the page", { concurrency: 4 }, () => {
     assert.doesNotMatch(await tile.textContent(), /Try again|Edit camera/);
     await tile.getByRole("button", { name: "Remove from this wall" }).first().click();
     await tile.waitFor({ state: "detached" });
-    assert.ok(chosen.page.url().endsWith("#/?cameras=stays"), chosen.page.url());
+    await chosen.page.waitForURL(/#\/\?cameras=stays$/);
 
     // On the wall of all cameras, the tile disappears when the service reports that the camera does not exist.
     const all = await on.visit(t);
@@ -194,7 +195,8 @@ describe("the page", { concurrency: 4 }, () => {
     assert.doesNotMatch(text, /0 cameras/);
     await page.getByRole("button", { name: "Add a camera by its address" }).click();
     const form = page.getByRole("dialog");
-    assert.equal(await form.getByLabel("IP address or host").inputValue(), "192.0.2.44");
+    const address = () => form.getByLabel("IP address or host").inputValue();
+    await untilEqual("the address is filled in", SECONDS, address, "192.0.2.44");
   });
 
   test("names the cameras of streams and sessions, and can start a failed stream again", async (t) => {
@@ -224,13 +226,13 @@ describe("the page", { concurrency: 4 }, () => {
     const { page } = viewer;
     const isMuted = (id) =>
       page.locator(`.tile[data-camera="${id}"] video`).evaluate((video) => video.muted);
-    await viewer.tile("loud").waitFor(wait);
+    await viewer.sees("live", "", "loud");
     await page.mouse.move(0, 0);
     await page.keyboard.press("m");
     await until("sound", SECONDS, async () => !(await isMuted("loud")));
 
     await page.evaluate(() => (location.hash = "#/?cameras=loud,demo"));
-    await viewer.tile("demo").waitFor(wait);
+    await viewer.sees("live", "", "demo");
     await page.keyboard.press("m");
     await page.getByText("Move to a camera with the arrow keys or the pointer first.").waitFor();
     await viewer.tile("demo").hover();
@@ -258,9 +260,11 @@ describe("the page", { concurrency: 4 }, () => {
       await viewer.page.getByRole("button", { name: "Copy link to this wall" }).click();
       const notice = viewer.page.locator(".notice p");
       await notice.waitFor();
-      const { y, height } = await notice.boundingBox();
-      const tile = await viewer.tile().boundingBox();
-      assert.ok(y + height <= tile.y, `${y + height} > ${tile.y}, ${size.width} px`);
+      await until(`the notice is above the tiles, ${size.width} px`, SECONDS, async () => {
+        const { y, height } = await notice.boundingBox();
+        const tile = await viewer.tile().boundingBox();
+        return y + height <= tile.y;
+      });
     }
   });
 });

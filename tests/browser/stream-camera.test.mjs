@@ -11,7 +11,7 @@ import { gzipSync } from "node:zlib";
 import { Camera } from "./support/camera.mjs";
 import { addElement } from "./support/element.mjs";
 import { stage } from "./support/stage.mjs";
-import { until } from "./support/until.mjs";
+import { until, untilEqual } from "./support/until.mjs";
 import { readClock, SECONDS, Viewer } from "./support/viewer.mjs";
 
 const ADMIN = "boss-secret-0123456789";
@@ -205,7 +205,7 @@ describe("<stream-camera>", () => {
     await add({ src: new URL(path, on.service.origin).href, controls: true, muted: false });
     await moves();
     await page.getByRole("button", { name: "Turn the sound off" }).click();
-    assert.equal(await read("muted"), true);
+    await untilEqual("the sound is off", SECONDS, () => read("muted"), true);
     await page.getByRole("button", { name: "Stop" }).click();
     await sees({ state: "idle" });
     await page.getByRole("button", { name: "Play" }).press("Enter");
@@ -341,21 +341,24 @@ describe("<stream-camera>", () => {
     const before = await box();
     const whole = { x: 0, y: 0, ...page.viewportSize() };
     const button = page.getByRole("button", { name: "Full screen" });
+    const fillsPage = () => untilEqual("the picture fills the page", SECONDS, box, whole);
+    const isInPlace = () => untilEqual("the picture is in its place", SECONDS, box, before);
     await button.click();
-    assert.deepEqual(await box(), whole);
+    await fillsPage();
     await moves();
     await button.click();
-    assert.deepEqual(await box(), before);
+    await isInPlace();
     await call("fullscreen");
-    assert.deepEqual(await box(), whole);
+    await fillsPage();
     await page.keyboard.press("Escape");
-    assert.deepEqual(await box(), before);
+    await isInPlace();
     // A video has the phone's own full screen.
     await set({ transport: "mse" });
     await sees({ state: "playing", transport: "mse" });
     await button.click();
-    assert.deepEqual(await box(), before);
-    assert.equal(await page.evaluate(() => globalThis.entered), 1);
+    const entered = () => page.evaluate(() => globalThis.entered);
+    await untilEqual("the full screen of the video", SECONDS, entered, 1);
+    await isInPlace();
   });
 
   test("two elements play, moving one does not restart it, and removing them ends all connections", async (t) => {
@@ -378,15 +381,14 @@ describe("<stream-camera>", () => {
     await moves("one");
     assert.equal((await events("one")).length, before);
     assert.equal(viewer.requests.length, requests);
-    const states = await page.evaluate(async () => {
-      const elements = [...document.querySelectorAll("stream-camera")];
-      for (const element of elements) {
+    await page.evaluate(() => {
+      globalThis.removed = [...document.querySelectorAll("stream-camera")];
+      for (const element of globalThis.removed) {
         element.remove();
       }
-      await new Promise((resolve) => setTimeout(resolve));
-      return elements.map(({ state }) => state);
     });
-    assert.deepEqual(states, ["idle", "idle"]);
+    const states = () => page.evaluate(() => globalThis.removed.map(({ state }) => state));
+    await untilEqual("both elements are idle", SECONDS, states, ["idle", "idle"]);
     await seesNoConnection();
     await until("no open socket", SECONDS, async () => sockets.every((each) => each.isClosed()));
     const sent = viewer.requests.length;

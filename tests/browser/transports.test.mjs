@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { Camera } from "./support/camera.mjs";
 import { stage } from "./support/stage.mjs";
-import { until } from "./support/until.mjs";
+import { until, untilEqual } from "./support/until.mjs";
 import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
 /** `./deploy/test --long` also runs tests that other tests almost cover. */
@@ -203,7 +203,8 @@ describe("a tile", { concurrency: 2 }, () => {
       });
       await viewer.tile().getByLabel("Volume").fill("0.5");
       await viewer.tile().getByRole("button", { name: "Mute", exact: true }).click();
-      assert.equal(await viewer.page.evaluate(() => localStorage.getItem("volume")), "0.5");
+      const volume = () => viewer.page.evaluate(() => localStorage.getItem("volume"));
+      await untilEqual("the volume is kept", SECONDS, volume, "0.5");
       await viewer.watches(1);
     });
   }

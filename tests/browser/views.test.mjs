@@ -9,7 +9,7 @@ import { Camera } from "./support/camera.mjs";
 import { startDeviceFor } from "./support/onvif.mjs";
 import { stage } from "./support/stage.mjs";
 import { selfSigned } from "./support/tls.mjs";
-import { until } from "./support/until.mjs";
+import { until, untilEqual } from "./support/until.mjs";
 import { SECONDS } from "./support/viewer.mjs";
 
 const AXE = readFileSync(new URL("node_modules/axe-core/axe.min.js", import.meta.url), "utf8");
@@ -274,7 +274,7 @@ describe("the views", () => {
     const viewer = await on.visit(t, "#/status");
     const row = viewer.page.locator('tr[data-stream="demo"]');
     await row.getByText("Live").waitFor();
-    assert.match(await row.textContent(), /bit\/s/);
+    await row.filter({ hasText: /bit\/s/ }).waitFor();
     const { started_at } = await on.service.status("demo");
     await row.getByRole("button", { name: "Stop the stream of demo" }).click();
     // The page of the viewer who is still watching starts the stream again.
@@ -290,10 +290,12 @@ describe("the views", () => {
     await page.getByLabel("Language").selectOption("de");
     await page.getByRole("heading", { name: "Kameras" }).waitFor();
     await page.getByRole("button", { name: "Farbschema: System" }).click();
+    const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+    await untilEqual("the light theme", SECONDS, theme, "light");
     await page.reload();
     await page.getByRole("heading", { name: "Kameras" }).waitFor();
     assert.equal(await page.evaluate(() => document.documentElement.lang), "de");
-    assert.equal(await page.evaluate(() => document.documentElement.dataset.theme), "light");
+    assert.equal(await theme(), "light");
     const texts = (name) =>
       Object.keys(
         JSON.parse(

@@ -4,7 +4,7 @@ import { before, describe, test } from "node:test";
 
 import { stage } from "./support/stage.mjs";
 import { startTls } from "./support/tls.mjs";
-import { until } from "./support/until.mjs";
+import { until, untilEqual } from "./support/until.mjs";
 import { SECONDS, Viewer } from "./support/viewer.mjs";
 
 const CAMERAS = 9;
@@ -51,7 +51,7 @@ describe("the wall", { concurrency: 2 }, () => {
     // Over HTTP/1.1, no player sends blocking reloads, which would occupy a connection that other players
     // need. The tile of the camera with a sub stream plays the sub stream.
     assert.ok(!viewer.requests.some((url) => url.includes("_HLS_msn")));
-    assert.equal(await viewer.mode("cam1"), "plain");
+    await untilEqual("the mode", SECONDS, () => viewer.mode("cam1"), "plain");
     assert.ok(viewer.requests.some((url) => url.includes("/streams/cam1~sub/")));
     assert.deepEqual(viewer.problems, []);
   });
@@ -66,10 +66,9 @@ describe("the wall", { concurrency: 2 }, () => {
     });
     await waitUntilLive(viewer, ids.length);
     for (const id of ids) {
-      assert.equal(await viewer.mode(id), "low-latency", id);
-      assert.ok(
+      await untilEqual(`the mode of ${id}`, SECONDS, () => viewer.mode(id), "low-latency");
+      await until(`a blocking reload of ${id}`, SECONDS, () =>
         viewer.requests.some((url) => url.includes(`/streams/${id}/stream.m3u8?_HLS_msn`)),
-        id,
       );
     }
     assert.deepEqual(viewer.problems, []);
@@ -88,19 +87,21 @@ describe("the wall", { concurrency: 2 }, () => {
       page.evaluate(() => document.activeElement.closest(".tile")?.dataset.camera);
     await viewer.tile("cam2").locator(".tile-open").focus();
     await page.keyboard.press("ArrowRight");
-    assert.equal(await focused(), "cam1");
+    await untilEqual("the camera with the focus", SECONDS, focused, "cam1");
     await page.keyboard.press("ArrowDown");
-    assert.equal(await focused(), "cam3");
+    await untilEqual("the camera with the focus", SECONDS, focused, "cam3");
     await page.keyboard.press("ArrowUp");
+    await untilEqual("the camera with the focus", SECONDS, focused, "cam1");
     await page.keyboard.press("Enter");
     await page.waitForURL(/open=cam1/);
     await viewer.sees("live", "", "cam1");
-    assert.equal(await viewer.mode("cam1"), "low-latency");
+    await untilEqual("the mode", SECONDS, () => viewer.mode("cam1"), "low-latency");
     // The sub stream plays until the main stream has a picture.
     await until("the main stream", SECONDS, () =>
       viewer.requests.some((url) => url.includes("/streams/cam1/stream.m3u8")),
     );
-    assert.equal(await page.locator(".tile:visible").count(), 1);
+    const visible = page.locator(".tile:visible");
+    await untilEqual("the number of visible tiles", SECONDS, () => visible.count(), 1);
 
     assert.equal(
       await page
@@ -119,12 +120,8 @@ describe("the wall", { concurrency: 2 }, () => {
     await page.keyboard.press("f");
     await until("no full screen", SECONDS, () => page.evaluate(() => !document.fullscreenElement));
     await page.keyboard.press("Escape");
-    await until(
-      "the wall again",
-      SECONDS,
-      async () => (await page.locator(".tile:visible").count()) === 4,
-    );
-    assert.ok(!page.url().includes("open="));
+    await untilEqual("the number of visible tiles", SECONDS, () => visible.count(), 4);
+    await page.waitForURL(({ hash }) => !hash.includes("open="));
   });
 
   test("saves a picture, and downloads a playlist for VLC", async (t) => {
@@ -167,7 +164,8 @@ describe("the wall", { concurrency: 2 }, () => {
     await page.getByRole("button", { name: "Move Camera 2 up" }).click();
     await page.getByRole("button", { name: "Show selected (2)" }).click();
     await page.waitForURL(/cameras=cam2,cam3/);
-    assert.deepEqual(await page.locator(".tile-name").allTextContents(), ["Camera 2", "Camera 3"]);
+    const names = () => page.locator(".tile-name").allTextContents();
+    await untilEqual("the chosen cameras", SECONDS, names, ["Camera 2", "Camera 3"]);
     await page.getByRole("button", { name: "1×1" }).click();
     await page.getByText("1 of 2").waitFor();
     await page.getByRole("button", { name: "Next page" }).click();

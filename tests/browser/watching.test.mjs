@@ -7,7 +7,7 @@ import { Camera } from "./support/camera.mjs";
 import { Parts } from "./support/parts.mjs";
 import { freePort } from "./support/port.mjs";
 import { stage } from "./support/stage.mjs";
-import { allOf, until } from "./support/until.mjs";
+import { allOf, until, untilEqual } from "./support/until.mjs";
 import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
 /** Greatest age of a live picture: a few segments of two seconds. */
@@ -90,7 +90,7 @@ describe("the page", { concurrency: 6 }, () => {
     await viewer.tile().hover();
     await viewer.tile().getByRole("button", { name: "Stop" }).click();
     await viewer.sees("stopped");
-    assert.equal(await viewer.pictureWidth(), 0);
+    await untilEqual("no picture", SECONDS, () => viewer.pictureWidth(), 0);
     await until(
       "the end of the stream",
       SECONDS,

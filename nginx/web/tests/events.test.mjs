@@ -11,7 +11,7 @@ async function load(path) {
   return import(`data:text/javascript,${encodeURIComponent(code)}`);
 }
 const { EventStreamParser } = await load("api/event-stream");
-const { merge } = await load("views/events/merge");
+const { merge, refreshed } = await load("views/events/merge");
 
 const STREAM =
   'retry: 2000\nid: 7\n\n: heartbeat\nid: 8\n\nid: 9\ndata: {"id":9}\n\nevent: reset\nid: 12\ndata: {}\n\n';
@@ -62,4 +62,20 @@ test("an event that belongs to a later page is left out", () => {
   assert.deepEqual(idsOf(merge(list, event(4, 10), true)), [3, 2]);
   assert.deepEqual(idsOf(merge(list, event(4, 10), false)), [3, 2, 4]);
   assert.deepEqual(idsOf(merge(list, event(2, 20, { seen: true }), true)), [3, 2]);
+});
+
+test("a first page that is read again replaces the beginning of the list", () => {
+  const seen = { seen: true };
+  const list = { events: [event(4, 40), event(3, 30), event(2, 20), event(1, 10)], next: null };
+  const page = { events: [event(4, 40, seen), event(3, 30)], next: "c" };
+  const { events, next } = refreshed(list, page, 4);
+  assert.deepEqual(idsOf(events), [4, 3, 2, 1]);
+  assert.equal(events[0].seen, true);
+  assert.equal(next, null, "the later pages are loaded already");
+  // A list of unseen events loses the one that was marked. An event that has just happened stays.
+  const unseen = { events: [event(5, 50), event(4, 40), event(3, 30)], next: null };
+  const all = refreshed(unseen, { events: [event(3, 30)], next: null }, 4);
+  assert.deepEqual(idsOf(all.events), [5, 3]);
+  const short = refreshed({ events: [], next: null }, page, 4);
+  assert.deepEqual([idsOf(short.events), short.next], [[4, 3], "c"]);
 });

@@ -43,6 +43,25 @@ describe("recordings whose data is late", () => {
   }
 });
 
+test("a player that is far behind the others seeks once, and not again before it has arrived", async (t) => {
+  const { group, world, run, playFrom } = setUp(t, DAY, 2);
+  await playFrom(DATE);
+  await run(1000);
+  const { video } = world.players[1];
+  Object.assign(video, { readyState: 2, isLate: true });
+  await run(8000);
+  assert.ok(group.date.value > DATE + 4000, "the other one plays on");
+  const { seeks } = video;
+  await run(3000);
+  assert.ok(video.seeking);
+  assert.equal(video.seeks, seeks, "a running seek is not repeated");
+  Object.assign(video, { readyState: 4, isLate: false });
+  video.arrive();
+  await run(3000);
+  const [first, second] = group.players;
+  assert.ok(Math.abs(first.date - second.date) < 100, `${first.date - second.date} ms apart`);
+});
+
 describe("a player that has failed", () => {
   test("opens a new playlist for a date of the same one", async (t) => {
     const { group, world, run } = setUp(t, DAY);

@@ -1,4 +1,6 @@
 // Functions for tests that watch recordings on the page.
+import { isDeepStrictEqual } from "node:util";
+
 import { until } from "./until.mjs";
 import { SECONDS } from "./viewer.mjs";
 
@@ -92,6 +94,27 @@ function readPictures() {
   }
   const date = document.querySelector(".recorded-clock")?.dataset.date;
   return { pictures, date: date ? Number(date) : null };
+}
+
+/** Waits until the pictures no longer change, and returns what the page shows. */
+export async function standsStill(page) {
+  let [last, seen] = [null, null];
+  await until("pictures that do not change", 20, async () => {
+    [last, seen] = [seen, await shown(page)];
+    return isDeepStrictEqual(last, seen);
+  });
+  return seen;
+}
+
+/** Zooms the time line in by pressing a key `times` times. Waits for each press, because the page renders afterwards. */
+export async function zoomIn(page, times) {
+  const length = () =>
+    page.locator(".track").evaluate(({ dataset }) => Number(dataset.to) - Number(dataset.from));
+  for (let time = 0; time < times; time += 1) {
+    const before = await length();
+    await page.keyboard.press("+");
+    await until("a shorter time line", SECONDS, async () => (await length()) < before);
+  }
 }
 
 /** Moves the page to a date by its address, as a link would. */

@@ -1,5 +1,6 @@
 // Waits for conditions, with a time limit.
 import { setTimeout as sleep } from "node:timers/promises";
+import { isDeepStrictEqual } from "node:util";
 
 const POLL_MILLISECONDS = 100;
 const TIMED_OUT = Symbol("timed out");
@@ -21,6 +22,21 @@ export async function until(what, seconds, probe) {
     }
     await sleep(POLL_MILLISECONDS);
   }
+}
+
+/**
+ * Calls `read` again and again until the result equals `expected`. Use this for what the page shows after an action,
+ * because the page renders some time after it. Throws after `seconds`, with the last result.
+ */
+export async function untilEqual(what, seconds, read, expected) {
+  let last;
+  await until(what, seconds, async () => {
+    last = await read();
+    return isDeepStrictEqual(last, expected);
+  }).catch((error) => {
+    const [seen, wanted] = [last, expected].map((value) => JSON.stringify(value));
+    throw new Error(`${error.message}; the result is ${seen} instead of ${wanted}`);
+  });
 }
 
 /**

@@ -18,6 +18,8 @@ class FakeVideo extends EventTarget {
   playbackRate = 1;
   remove = nothing;
   seeks = 0;
+  /** Whether seeks do not end, because the data of the new position is late. */
+  isLate = false;
   end = 0;
   #position = 0;
 
@@ -29,12 +31,21 @@ class FakeVideo extends EventTarget {
     this.#position = position;
     this.ended = false;
     this.seeks += 1;
-    queueMicrotask(() => this.dispatchEvent(new Event("seeked")));
+    this.seeking = true;
+    queueMicrotask(() => this.arrive());
+  }
+
+  /** Ends a seek, unless its data is late. */
+  arrive() {
+    if (this.seeking && !this.isLate) {
+      this.seeking = false;
+      this.dispatchEvent(new Event("seeked"));
+    }
   }
 
   /** Plays for some seconds. */
   advance(seconds) {
-    if (!this.paused && this.readyState >= 3) {
+    if (!this.paused && this.readyState >= 3 && !this.seeking) {
       this.#position = Math.min(this.end, this.#position + seconds * this.playbackRate);
       this.ended = this.#position === this.end;
     }
@@ -55,6 +66,7 @@ class FakeHls {
   static ErrorTypes = { MEDIA_ERROR: "mediaError" };
   static DefaultConfig = { fragLoadPolicy: { default: {} } };
   static world;
+  config = {};
   stopLoad = nothing;
   destroy = nothing;
   #target = new EventTarget();

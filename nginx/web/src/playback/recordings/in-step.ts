@@ -224,7 +224,10 @@ export class InStep {
       }
       const difference = ((player.date ?? this.date.value) - this.date.value) / rate;
       if (Math.abs(difference) > SEEK_MS) {
-        void player.seek(this.date.value);
+        // Another seek would end the one that is running, so the player would never arrive.
+        if (!player.isSeeking) {
+          void player.seek(this.date.value);
+        }
         return;
       }
       player.setRate(rate * correction(difference));

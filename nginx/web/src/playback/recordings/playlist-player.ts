@@ -13,6 +13,15 @@ import { dateAt, endDate, type Place, placeOf, type Segment } from "./wall-clock
 
 /** Seconds of video that are kept behind the position, so that short steps back need no request. */
 const BACK_BUFFER = 60;
+/** Seconds of video that are loaded ahead of the position. */
+const AHEAD = 30;
+/**
+ * The same while a picture is awaited: loading and appending further video would delay the decoding of the frames from
+ * the keyframe to the picture.
+ */
+const AHEAD_OF_AWAITED = 0.1;
+/** A browser that does not show the picture within this time, in milliseconds, may need more video. */
+const AWAITED_MS = 1000;
 /** Milliseconds to wait for the picture of a position, and for a picture whose video the service converts. */
 const PICTURE_MS = 15_000;
 const CONVERTED_PICTURE_MS = 60_000;
@@ -45,6 +54,9 @@ export function settingsFor(source: Source, isConverted: boolean): Partial<HlsCo
     enableWorker: false,
     xhrSetup: (xhr, address) => xhr.open("GET", source.current(address), true),
     backBufferLength: BACK_BUFFER,
+    maxMaxBufferLength: AHEAD,
+    // Requests the first segment while the browser still prepares the video element for the playlist.
+    startFragPrefetch: true,
     // Recordings have no captions.
     enableWebVTT: false,
     enableCEA708Captions: false,
@@ -71,6 +83,8 @@ export class PlaylistPlayer {
   #frame = USUAL_FRAME;
   #details: LevelDetails | null = null;
   #hls: Hls;
+  /** Ends when the awaited picture is late. */
+  #lateTimer: ReturnType<typeof setTimeout> | undefined;
   #refused: (error: Problem) => void = () => undefined;
   #mediaErrors = new MediaErrors();
   /** Counts the playlists that were opened. */
@@ -205,10 +219,12 @@ export class PlaylistPlayer {
   /** Resolves when the picture of a position is shown. Must be called before the video seeks. */
   #pictureOf(position: number): Promise<void> {
     const { video } = this;
+    const loadFurther = this.#loadOnlyAwaited();
     return new Promise((resolve, reject) => {
       const ended = new AbortController();
       const settle = (action: () => void) => {
         clearTimeout(timer);
+        loadFurther();
         ended.abort();
         action();
       };
@@ -247,6 +263,23 @@ export class PlaylistPlayer {
         });
       }
     });
+  }
+
+  /** Loads no video after an awaited picture, until the returned function is called or the picture is late. */
+  #loadOnlyAwaited(): () => void {
+    const { config } = this.#hls;
+    config.maxMaxBufferLength = AHEAD_OF_AWAITED;
+    clearTimeout(this.#lateTimer);
+    const loadFurther = () => {
+      // Another picture may be awaited in the meantime.
+      if (timer === this.#lateTimer) {
+        clearTimeout(timer);
+        config.maxMaxBufferLength = AHEAD;
+      }
+    };
+    const timer = setTimeout(loadFurther, AWAITED_MS);
+    this.#lateTimer = timer;
+    return loadFurther;
   }
 
   /** Waits for a picture other than that of the time `before`, but not longer than the browser needs for one. */

@@ -85,6 +85,11 @@ export class RecordedPlayer {
     return this.state.value === "ready" && this.#current.isReady;
   }
 
+  /** Whether the picture of another date is being loaded. */
+  get isSeeking(): boolean {
+    return this.#isSeeking;
+  }
+
   /** Whether all recordings up to now were played, and further ones may follow. */
   get isWaitingForMore(): boolean {
     return this.state.value === "end" && this.#current.isGrowing;

@@ -21,7 +21,7 @@ import { notify } from "../../ui/notice";
 import { Empty } from "../../ui/parts";
 import { go, isId, place, recordingsAddress, watchAddress } from "../../ui/place";
 import { ErrorAlert, report } from "../error";
-import { merge } from "./merge";
+import { type Listed, merge, refreshed } from "./merge";
 import { failureOfEvent, noteOf, TYPES, typeText } from "./texts";
 
 /** Number of cameras in the filter: the API's limit. */
@@ -63,10 +63,7 @@ function matches(event: StoredEvent, { from, to, isUnseenOnly }: EventFilter): b
   return isInTime && !(isUnseenOnly && event.seen);
 }
 
-interface List {
-  events: StoredEvent[];
-  next: string | null;
-}
+type List = Listed<StoredEvent>;
 
 /** Requests the events that match the filter, and keeps the list up to date. */
 function useEvents(filter: EventFilter) {
@@ -107,6 +104,21 @@ function useEvents(filter: EventFilter) {
       stop?.();
     };
   }, [key, attempt]);
+  // The service does not report marks that were set elsewhere, for example in another tab.
+  useEffect(() => {
+    const refresh = async () => {
+      if (!document.hidden) {
+        const { events, next, last_event_id } = await listEvents(JSON.parse(key), null);
+        if (latest.current === key) {
+          const page = { events, next: next ?? null };
+          setList((before) => before && refreshed(before, page, last_event_id));
+        }
+      }
+    };
+    const onVisibility = () => void refresh().catch(setError);
+    document.addEventListener("visibilitychange", onVisibility);
+    return () => document.removeEventListener("visibilitychange", onVisibility);
+  }, [key]);
   const more = useCallback(async () => {
     if (!list?.next) {
       return;

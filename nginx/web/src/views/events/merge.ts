@@ -23,3 +23,28 @@ export function merge<E extends Ordered>(list: E[], event: E, hasMore: boolean):
   }
   return [...others, event].sort(compare);
 }
+
+/** The beginning of a list, and the cursor of what follows it; null if nothing does. */
+export interface Listed<E> {
+  events: E[];
+  next: string | null;
+}
+
+/**
+ * Returns the list with the state of its first page that was read again. Keeps the events of later pages, and those that
+ * happened after the event with the id `lastId`, which the page does not contain.
+ */
+export function refreshed<E extends Ordered>(
+  list: Listed<E>,
+  page: Listed<E>,
+  lastId: number,
+): Listed<E> {
+  const last = page.events.at(-1);
+  const isLater = (event: E) => page.next !== null && last && compare(event, last) > 0;
+  const later = list.events.filter(isLater);
+  const further = list.events.filter((event) => event.id > lastId && !isLater(event));
+  return {
+    events: [...further, ...page.events, ...later].sort(compare),
+    next: later.length > 0 ? list.next : page.next,
+  };
+}

@@ -1,7 +1,7 @@
 // The recordings of some cameras: videos, buttons and the time line.
 import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { StoredEvent } from "../../api/types";
 import type { Source } from "../../playback/recordings/source";
@@ -55,10 +55,14 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
   const { streams: footage, error } = useFootage(source, streams, view, change);
   const range = limit ? ([limit.from, limit.to] as [number, number]) : rangeOf(footage);
 
-  // Shows another date if the address has changed, but not if this view has changed it.
+  // Shows another date if the address has changed, but not if this view has changed it. An effect that runs after the page
+  // has been painted would delay the picture.
+  const given = useRef(at);
   const written = useRef(at);
-  useEffect(() => {
-    if (at !== written.current) {
+  useLayoutEffect(() => {
+    const isOther = at !== given.current && at !== written.current;
+    given.current = at;
+    if (isOther) {
       written.current = at;
       setView((before) => showing(before, at));
       void session.seek(at);
@@ -149,8 +153,11 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
   };
   const zoom = (factor: number) => {
     const date = now();
-    const isVisible = date >= view.from && date <= view.to;
-    setView(zoomed(view, factor, isVisible ? date : (view.from + view.to) / 2));
+    // Keys can be pressed faster than the view is rendered.
+    setView((before) => {
+      const isVisible = date >= before.from && date <= before.to;
+      return zoomed(before, factor, isVisible ? date : (before.from + before.to) / 2);
+    });
   };
   const end = () => range && seek(Math.max(range[0], range[1] - 2000));
   useKeys({
