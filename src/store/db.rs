@@ -10,6 +10,7 @@
 //! | [`number_table`] | the next numbers of segments, epochs and discontinuities |
 //! | [`session_table`] | the playback sessions |
 //! | [`recording_table`], [`recording_writes`], [`recording_search`], [`recording_sample`] | the recordings, and the counters of their bytes |
+//! | [`recording_locks`] | the times for which recordings are locked |
 //! | [`offsite_table`] | the copies of recordings in other places, and the queues for them |
 //! | [`fragment_list`] | the stored form of a recorded file's fragments |
 //!
@@ -36,6 +37,7 @@ pub(crate) mod event_table;
 pub(crate) mod fragment_list;
 pub(super) mod number_table;
 pub(crate) mod offsite_table;
+pub(crate) mod recording_locks;
 pub(crate) mod recording_sample;
 pub(crate) mod recording_search;
 pub(crate) mod recording_table;

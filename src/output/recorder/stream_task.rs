@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::cutter::Clocks;
 use super::layout::RecordingKey;
 use super::preroll::PreRoll;
 use super::session::Session;
@@ -33,6 +34,8 @@ const BATCH: Duration = Duration::from_millis(400);
 const FRAME_DELAY: Duration = Duration::from_millis(20);
 /// If the camera sends no frame for this time, the file ends, so that it is complete and can be copied.
 const IDLE: Duration = Duration::from_secs(10);
+/// Frames are kept for this much longer than events need them, because events are reported after they have begun.
+pub(crate) const LATE: Duration = Duration::from_secs(2);
 /// The most bytes of frames by which the task can be behind the hub. The hub also limits the time to six seconds.
 const MAX_BEHIND: usize = 64 * 1024 * 1024;
 /// The pauses before a recording that has failed is retried.
@@ -46,10 +49,10 @@ const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 pub(crate) enum Demand {
     /// Nothing.
     Off,
-    /// Nothing yet, but the last seconds are kept, because an event can need them.
+    /// Nothing yet, but the frames of this time are kept, because an event can need them.
     PreRoll(Duration),
-    /// Everything. With true, because of an event.
-    Record(bool),
+    /// Everything. If there is a time, because of an event whose recording begins at this time.
+    Record(Option<SystemTime>),
 }
 
 /// The recording of one stream of a camera.
@@ -160,31 +163,36 @@ impl Task<'_> {
         match demand {
             Demand::Off => {}
             Demand::PreRoll(time) => {
-                self.preroll.set_keep(time);
+                self.preroll.set_keep(time + LATE);
                 self.end_session().await;
                 self.set_status(RecordingStatus::AwaitingEvent);
                 self.retry_at = None;
             }
-            Demand::Record(has_event) => {
+            Demand::Record(event) => {
                 let may_begin = self.retry_at.is_none_or(|at| Instant::now() >= at);
                 if self.session.is_none() && may_begin {
-                    self.begin_session().await;
+                    self.begin_session(event).await;
                 }
                 if let Some(session) = &mut self.session {
-                    session.set_event(has_event);
+                    session.set_event(event.is_some());
                 }
             }
         }
     }
 
-    async fn begin_session(&mut self) {
+    /// Begins to record, with the frames from `from` on that have been kept, or with all of them.
+    async fn begin_session(&mut self, from: Option<SystemTime>) {
         match self.recorder.session(&self.target.key).await {
             Ok(session) => {
                 self.session = Some(session);
                 if self.retry_at.is_none() {
                     self.set_status(RecordingStatus::Starting);
                 }
-                for frame in self.preroll.take() {
+                let Clocks { system, monotonic } = self.recorder.clocks();
+                // The frames may have arrived before the system's clock was set.
+                let from = from.map(|from| system.duration_since(from).unwrap_or_default());
+                let from = from.and_then(|age| monotonic.checked_sub(age));
+                for frame in self.preroll.take(from) {
                     self.take(frame).await;
                 }
             }
