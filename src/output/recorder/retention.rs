@@ -328,7 +328,10 @@ impl Retention<'_> {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = files.iter().map(|file| file.id).collect();
-        let mut write = self.recorder.database().write().await.map_err(query_failed)?;
+        // If a power cut undid this change, or the one that noted the copy, but not the deletion of the file, the copy would
+        // not be in the index any more.
+        let write = self.recorder.database().write_durably().await;
+        let mut write = write.map_err(query_failed)?;
         let ids = write.forget_local_files(&ids).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         let files: Vec<_> = files.into_iter().filter(|file| ids.contains(&file.id)).collect();
