@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -17,7 +19,7 @@ use tracing::{info, warn};
 use super::directories::Claimed;
 use super::layout::FileName;
 use super::shared::Recorder;
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::Error;
 use crate::camera::id::CameraId;
 use crate::camera::identity_tag::IdentityTag;
 use crate::output::disk_budget::Disk;
@@ -211,14 +213,14 @@ impl Retention<'_> {
     /// directory as full.
     async fn keep_disks_free(&self) -> Result<usize, Error> {
         let mut deleted = 0;
-        for dir in self.recorder.directories().present() {
-            let Some(disk) = disk_of(&dir).await else { continue };
+        for dir in self.recorder.directories().responding() {
+            let Some(disk) = self.disk_of(&dir).await else { continue };
             let wanted = (disk.size / FREE_PART).min(MAX_FREE);
             let lacking = wanted.saturating_sub(disk.available);
             if lacking > 0 {
                 deleted += self.delete_bytes(None, Some(dir.id), lacking).await?;
             }
-            let now = disk_of(&dir).await.unwrap_or(disk);
+            let now = self.disk_of(&dir).await.unwrap_or(disk);
             self.recorder.directories().set_full(&dir, now.available < wanted / FULL_PART, now);
         }
         Ok(deleted)
@@ -253,8 +255,8 @@ impl Retention<'_> {
         let mut deleted = 0;
         for _ in 0..MAX_GROUPS {
             let mut files = Vec::new();
-            // Files on a disk that is not there cannot be deleted, and must not hide others.
-            for dir in self.recorder.directories().present() {
+            // Files on a disk that is not there, or that hangs, cannot be deleted, and must not hide others.
+            for dir in self.recorder.directories().responding() {
                 if selection.dir.is_none_or(|id| id == dir.id) {
                     let selection = Deletable { dir: Some(dir.id), ..selection };
                     let found = self.recorder.database().deletable_files(selection).await;
@@ -302,7 +304,7 @@ impl Retention<'_> {
         let (kept, others): (Vec<_>, Vec<_>) = closed.partition(is_kept);
         let mut deleted = self.leave_copies(&kept).await?;
         let (local, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| it.is_local);
-        let mut ids = self.unlink_all(&local).await?;
+        let mut ids = self.unlink_all(&local).await;
         ids.extend(others.iter().map(|file| file.id));
         if !ids.is_empty() {
             let mut write = self.recorder.database().write().await.map_err(query_failed)?;
@@ -336,33 +338,51 @@ impl Retention<'_> {
         write.commit().await.map_err(query_failed)?;
         let files: Vec<_> = files.into_iter().filter(|file| ids.contains(&file.id)).collect();
         // A file that cannot be deleted now is deleted by the next recovery.
-        self.unlink_all(&files).await.map(|_| ids)
+        self.unlink_all(&files).await;
+        Ok(ids)
     }
 
-    /// Deletes local files. Returns the ids of those that are gone.
-    async fn unlink_all(&self, files: &[&RecordedFile]) -> Result<Vec<i64>, Error> {
-        let mut paths = Vec::new();
-        for file in files {
-            let stream = self.streams.iter().find(|stream| stream.id == file.stream);
-            if let (Some(stream), Some(dir)) = (stream, self.dir_of(file)) {
-                let path = dir.path.join(FileName::of(stream, file).path());
-                paths.push((file.id, dir, path, self.is_old_day(file)));
+    /// Deletes local files. Returns the ids of those that are gone. If a disk does not respond, its other files are left,
+    /// and it delays the deletion of files on other disks only once.
+    async fn unlink_all(&self, files: &[&RecordedFile]) -> Vec<i64> {
+        let mut gone = Vec::new();
+        for dir in self.recorder.directories().responding() {
+            let mut paths = Vec::new();
+            for file in files.iter().filter(|file| file.dir == dir.id) {
+                let stream = self.streams.iter().find(|stream| stream.id == file.stream);
+                if let Some(stream) = stream {
+                    let path = dir.path.join(FileName::of(stream, file).path());
+                    paths.push((file.id, path, self.is_old_day(file)));
+                }
+            }
+            if paths.is_empty() {
+                continue;
+            }
+            let is_wanted = Arc::new(AtomicBool::new(true));
+            let (is_still_wanted, claimed) = (Arc::clone(&is_wanted), dir.clone());
+            let delete = move || -> Vec<i64> {
+                let is_deleted = |(_, path, is_old): &&(i64, PathBuf, bool)| {
+                    is_still_wanted.load(Ordering::Relaxed) && unlink(&claimed, path, *is_old)
+                };
+                paths.iter().filter(is_deleted).map(|(id, ..)| *id).collect()
+            };
+            match self.recorder.directories().run(&dir, delete).await {
+                Some(ids) => gone.extend(ids),
+                None => is_wanted.store(false, Ordering::Relaxed),
             }
         }
-        let delete = move || -> Vec<i64> {
-            let is_deleted = |(_, dir, path, is_old): &&(i64, Claimed, PathBuf, bool)| {
-                unlink(dir, path, *is_old)
-            };
-            paths.iter().filter(is_deleted).map(|(id, ..)| *id).collect()
-        };
-        tokio::task::spawn_blocking(delete).await.map_err(|panic| {
-            Error::new(ErrorKind::Internal, "deleting recordings failed").caused_by(panic)
-        })
+        gone
     }
 
     fn dir_of(&self, file: &RecordedFile) -> Option<Claimed> {
-        let present = self.recorder.directories().present();
-        present.into_iter().find(|dir| dir.id == file.dir)
+        let responding = self.recorder.directories().responding();
+        responding.into_iter().find(|dir| dir.id == file.dir)
+    }
+
+    /// Returns the size and the free space of a directory's disk.
+    async fn disk_of(&self, dir: &Claimed) -> Option<Disk> {
+        let path = dir.path.clone();
+        self.recorder.directories().run(dir, move || Disk::of(&path)).await.flatten()
     }
 
     /// Returns true if no file is added to the file's day any more, so that the directory of the day can be deleted.
@@ -387,12 +407,6 @@ fn unlink(dir: &Claimed, path: &PathBuf, is_old: bool) -> bool {
         drop(fs::remove_dir(day));
     }
     true
-}
-
-/// Returns the size and the free space of a directory's disk.
-async fn disk_of(dir: &Claimed) -> Option<Disk> {
-    let path = dir.path.clone();
-    tokio::task::spawn_blocking(move || Disk::of(&path)).await.ok().flatten()
 }
 
 #[cfg(test)]
@@ -520,6 +534,21 @@ mod tests {
         run(&setup.recorder, &days(1, None)).await.expect("no deletion");
         std::fs::rename(&hidden, &dir).expect("a rename");
         assert_eq!(setup.minutes().await, [0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_does_not_delay_retention() {
+        let setup = Setup::new(3).await;
+        let directories = setup.recorder.directories();
+        let dir = directories.present().remove(0);
+        let (release, hanging) = std::sync::mpsc::channel::<()>();
+        assert!(directories.run(&dir, move || hanging.recv().is_ok()).await.is_none());
+        assert_eq!(setup.left(&days(1, None)).await, [0, 1, 2, 3, 4]);
+        release.send(()).expect("a disk");
+        while directories.responding().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(setup.left(&days(1, None)).await.is_empty());
     }
 
     #[tokio::test]
