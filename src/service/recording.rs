@@ -13,7 +13,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
 use super::core::Core;
-use super::event_times::EventTimes;
+use super::event_times::{EventTime, EventTimes};
 use super::keeping;
 use crate::base::age_clock::AgeClock;
 use crate::base::error::{Error, ErrorKind};
@@ -272,12 +272,17 @@ async fn note_event(
         return;
     };
     let trigger = &camera.options.events;
-    let until = match &event.kind {
-        EventKind::Reported(reported) => reported.until,
-        _ => None,
+    let (number, until) = match &event.kind {
+        EventKind::Reported(reported) => (Some(reported.number), reported.until),
+        _ => (None, None),
     };
     let Some(time) = trigger.recorded_time(event.kind.name(), event.at, until) else { return };
-    times.add(id, time, recorder.clocks().system, trigger.before() + stream_task::LATE);
+    let kept = match camera.options.mode {
+        RecordingMode::Events => trigger.before() + stream_task::LATE,
+        RecordingMode::Off | RecordingMode::Continuous | RecordingMode::Schedule => Duration::ZERO,
+    };
+    let (begin, end) = time;
+    times.add(id, EventTime { number, begin, end }, recorder.clocks().system, kept);
     if let Err(error) = recorder.mark_event(id, &camera.identity, time).await {
         warn!(camera = %id, %error, "cannot mark the recordings of an event");
     }
@@ -298,8 +303,9 @@ async fn resume_events(
         for row in found {
             let until = row.until.map(from_unix_millis);
             let time = trigger.recorded_time(&row.kind, from_unix_millis(row.at), until);
-            if let Some(time) = time.filter(|(_, end)| *end > now) {
-                times.add(&camera.id, time, now, Duration::ZERO);
+            if let Some((begin, end)) = time.filter(|(_, end)| *end > now) {
+                let number = Some(row.id);
+                times.add(&camera.id, EventTime { number, begin, end }, now, Duration::ZERO);
             }
         }
     }

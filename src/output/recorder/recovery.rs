@@ -580,6 +580,10 @@ mod tests {
         fs::rename(setup.recorded.dir(), hidden).expect("a rename");
         setup.recover_with(&HashMap::new()).await.expect_err("no directory");
         assert_eq!(setup.recorded.files().await.len(), 4);
+        // The empty place where the disk is to be mounted.
+        fs::create_dir(setup.recorded.dir()).expect("a directory");
+        setup.recover_with(&HashMap::new()).await.expect_err("no marker");
+        assert_eq!(setup.recorded.files().await.len(), 4);
     }
 
     #[tokio::test]

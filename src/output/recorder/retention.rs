@@ -537,6 +537,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_that_was_locked_after_its_selection_is_left() {
+        let setup = Setup::new(0).await;
+        let selected: Vec<_> =
+            setup.recorded.files().await.into_iter().map(|(file, _)| file).collect();
+        setup.protect(2, 0).await;
+        let streams = vec![setup.recorded.stream().await];
+        let retention = Retention { recorder: &setup.recorder, streams, now: 0 };
+        let deleted = retention.delete(&selected, Copy::Kept, Locked::Kept).await;
+        assert_eq!(deleted.expect("a deletion").len(), 4);
+        assert_eq!(setup.minutes().await, [2]);
+    }
+
+    #[tokio::test]
     async fn a_disk_that_hangs_does_not_delay_retention() {
         let setup = Setup::new(3).await;
         let directories = setup.recorder.directories();
