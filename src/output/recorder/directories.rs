@@ -4,7 +4,7 @@
 //! is written, added to the index or removed from it: the directory is probably the empty place where a disk is to be
 //! mounted, and recordings would fill the disk of the system.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -436,9 +436,13 @@ fn create(path: &Path, file: &Path, store: &str) -> Result<String, Error> {
     let id = random::text(ID_LENGTH)?;
     let write = || {
         fs::create_dir_all(path)?;
-        let mut created = OpenOptions::new().write(true).create(true).truncate(true).open(file)?;
+        // Neither another check at the same time, nor the manager after a power cut, must read a part of the marker.
+        let next = file.with_extension("new");
+        let mut created = fs::File::create(&next)?;
         created.write_all(marker_text(store, &id).as_bytes())?;
-        created.sync_all()
+        created.sync_all()?;
+        fs::rename(&next, file)?;
+        fs::File::open(path)?.sync_all()
     };
     let failed = |error| unusable(path, "it is not writable").caused_by(error);
     write().map_err(failed)?;

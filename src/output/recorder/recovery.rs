@@ -620,6 +620,60 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_without_an_entry_is_left_while_it_is_being_written() {
+        let setup = Setup::new().await;
+        let (file, _) = setup.recorded.files().await.remove(4);
+        setup.forget(file.id).await;
+        let being_written =
+            RecordedFile { span: file.span, ..open_file(file.stream, file.start_at) };
+        let open = setup.recorder.open_files().add(being_written);
+        assert_eq!(setup.recover().await, Recovered::default());
+        setup.recorder.open_files().remove(&open);
+        assert_eq!(setup.recover().await.adopted, 1);
+    }
+
+    #[tokio::test]
+    async fn of_two_entries_of_a_file_the_complete_one_is_kept() {
+        let setup = Setup::new().await;
+        let before = setup.recorded.files().await;
+        let file = &before[4].0;
+        let new = NewFile {
+            stream: file.stream,
+            dir: file.dir,
+            format: file.format,
+            span: file.span,
+            start_at: file.start_at,
+            decode_time: file.decode_time,
+            has_event: false,
+        };
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        write.open_file(&new).await.expect("an entry");
+        write.commit().await.expect("a commit");
+        let dropped = Recovered { dropped: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, dropped);
+        assert_eq!(setup.recorded.files().await, before);
+    }
+
+    #[tokio::test]
+    async fn files_of_which_only_copies_are_kept_stay_in_the_index() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        // The first file was deleted by hand. The deletion of the second one was interrupted.
+        setup.recorded.copy(&files[0].0, true).await;
+        setup.recorded.copy(&files[1].0, true).await;
+        fs::remove_file(&files[0].1).expect("a file");
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        write.forget_local_files(&[files[1].0.id]).await.expect("a change");
+        write.commit().await.expect("a commit");
+        let deleted = Recovered { deleted: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, deleted);
+        assert!(!files[1].1.exists());
+        let left = setup.recorded.files().await;
+        let are_local: Vec<_> = left.iter().map(|(file, _)| file.is_local).collect();
+        assert_eq!(are_local, [false, false, true, true, true]);
+    }
+
+    #[tokio::test]
     async fn a_file_that_was_closed_on_a_full_disk_gets_its_table_later() {
         let setup = Setup::new().await;
         let (file, path) = setup.recorded.files().await.remove(4);

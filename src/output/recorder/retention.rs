@@ -415,7 +415,7 @@ mod tests {
 
     use super::*;
     use crate::output::recorder::testing::{Recorded, recorded};
-    use crate::store::db::recording_writes::CopyRule;
+    use crate::store::db::recording_writes::{CopyRule, NewFile};
 
     const MINUTE: i64 = 60_000;
 
@@ -534,6 +534,50 @@ mod tests {
         run(&setup.recorder, &days(1, None)).await.expect("no deletion");
         std::fs::rename(&hidden, &dir).expect("a rename");
         assert_eq!(setup.minutes().await, [0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn files_that_wait_for_their_copies_are_deleted_last() {
+        let setup = Setup::new(0).await;
+        let oldest = setup.recorded.files().await.remove(0).0;
+        setup.recorded.copy(&oldest, false).await;
+        assert_eq!(setup.left(&bytes(oldest.bytes * 3 + 1000)).await, [0, 3, 4]);
+        assert!(setup.left(&bytes(1)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_deleted_does_not_protect_others() {
+        let setup = Setup::new(0).await;
+        let (file, path) = setup.recorded.files().await.remove(0);
+        fs::remove_file(&path).expect("a file");
+        fs::create_dir(&path).expect("a directory");
+        assert_eq!(setup.left(&bytes(file.bytes * 4 + 1000)).await, [0, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn the_copies_of_a_deleted_camera_are_deleted_after_its_files_are_closed() {
+        let setup = Setup::new(0).await;
+        let (stream, files) = (setup.recorded.stream().await, setup.recorded.files().await);
+        let place = setup.recorded.copy(&files[0].0, true).await;
+        let last = &files[4].0;
+        let new = NewFile {
+            stream: stream.id,
+            dir: last.dir,
+            format: last.format,
+            span: last.span,
+            start_at: last.end_at,
+            decode_time: 0,
+            has_event: false,
+        };
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        let open = write.open_file(&new).await.expect("an entry");
+        write.delete_recordings_of(&stream.camera, stream.identity).await.expect("a change");
+        write.commit().await.expect("a commit");
+        run(&setup.recorder, &AllLimits::default()).await.expect("a deletion");
+        let left = setup.recorded.files().await;
+        assert_eq!(left.iter().map(|(file, _)| file.id).collect::<Vec<_>>(), [open]);
+        let deletions = setup.recorded.database.offsite_deletions(place).await;
+        assert_eq!(deletions.expect("a queue").len(), 1);
     }
 
     #[tokio::test]
