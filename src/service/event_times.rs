@@ -72,6 +72,9 @@ impl EventTimes {
 mod tests {
     use super::*;
 
+    /// The number of an event; and the times of its report, of its beginning and of its end.
+    type Numbered = (Option<i64>, (u64, u64, u64));
+
     fn time_after(events: &[(u64, u64, u64)]) -> Option<(u64, u64)> {
         let numbered = (1..).zip(events).map(|(number, event)| (Some(number), *event));
         time_after_numbered(&numbered.collect::<Vec<_>>())
@@ -79,7 +82,7 @@ mod tests {
 
     /// Returns the time for which a camera is recorded after events with these numbers were reported: at the first time, for
     /// the two others, all in seconds. Frames are kept for seven seconds.
-    fn time_after_numbered(events: &[(Option<i64>, (u64, u64, u64))]) -> Option<(u64, u64)> {
+    fn time_after_numbered(events: &[Numbered]) -> Option<(u64, u64)> {
         let at = |seconds: &u64| SystemTime::UNIX_EPOCH + Duration::from_secs(*seconds);
         let (mut times, camera) = (EventTimes::default(), CameraId::parse("cam").expect("an id"));
         for (number, (now, begin, end)) in events {

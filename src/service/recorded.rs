@@ -244,8 +244,8 @@ pub(crate) async fn lock(
     for stream in streams {
         let now = unix_millis(recorder.clocks().system);
         let mut write = database.write().await.map_err(query_failed)?;
-        let past = (span.0, span.1.min(now));
-        write.note_lock(stream.id, past, is_locked).await.map_err(query_failed)?;
+        let until_now = (span.0, span.1.min(now));
+        write.note_lock(stream.id, until_now, is_locked).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         let Some((first, last)) = database.recorded_range(stream.id).await.map_err(query_failed)?
         else {

@@ -292,6 +292,10 @@ impl Drop for WriteTransaction {
 mod tests {
     use super::*;
 
+    /// The values of `PRAGMA synchronous`.
+    const NORMAL: i64 = 1;
+    const FULL: i64 = 2;
+
     #[tokio::test]
     async fn only_durable_transactions_wait_for_the_disk() {
         let dir = tempfile::tempdir().expect("a directory");
@@ -299,8 +303,6 @@ mod tests {
         let database = Database::open(Location::parse(&url).expect("a URL")).await;
         let database = database.expect("a database");
         let synchronous = || sqlx::query_scalar::<_, i64>("PRAGMA synchronous");
-        const NORMAL: i64 = 1;
-        const FULL: i64 = 2;
         for _ in 0..2 * CONNECTIONS {
             let mut write = database.write_durably().await.expect("a transaction");
             let mode = synchronous().fetch_one(&mut *write.connection).await.expect("a mode");

@@ -476,10 +476,10 @@ mod tests {
     impl Setup {
         async fn new() -> Self {
             let now = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000);
-            let recorded = recorded(now).await;
-            let recorder = recorded.recorder(now).await;
+            let files = recorded(now).await;
+            let recorder = files.recorder(now).await;
             let dir = recorder.directories().usable().remove(0);
-            Self { recorded, recorder, dir }
+            Self { recorded: files, recorder, dir }
         }
 
         async fn recover(&self) -> Recovered {

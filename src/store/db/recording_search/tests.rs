@@ -270,7 +270,7 @@ async fn a_stream_a_directory_and_a_format_have_one_row_each() {
 #[tokio::test]
 async fn locks_are_joined_and_divided() {
     let setup = Setup::new().await;
-    let table: [((i64, i64), bool, &[(i64, i64)]); 8] = [
+    let table: [(_, _, &[(i64, i64)]); 8] = [
         ((10, 20), true, &[(10, 20)]),
         ((40, 50), true, &[(10, 20), (40, 50)]),
         ((20, 30), true, &[(10, 30), (40, 50)]),
