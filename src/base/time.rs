@@ -50,6 +50,11 @@ pub(crate) fn unix_millis(time: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// Converts Unix milliseconds to a time; 1970 if they are negative.
+pub(crate) fn from_unix_millis(unix_millis: i64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_millis(u64::try_from(unix_millis).unwrap_or_default())
+}
+
 /// Converts Unix seconds to a signed integer for the database, at most `i64::MAX`.
 pub(crate) fn to_i64(unix_seconds: u64) -> i64 {
     i64::try_from(unix_seconds).unwrap_or(i64::MAX)

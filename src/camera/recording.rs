@@ -146,6 +146,21 @@ impl EventTrigger {
         self.types.iter().any(is_of)
     }
 
+    /// Returns the beginning and the end of the recording of an event with the type `name`, which began at `at`, and ended at
+    /// `until` if that is known; `None` if such events make no recording.
+    pub(crate) fn recorded_time(
+        &self,
+        name: &str,
+        at: SystemTime,
+        until: Option<SystemTime>,
+    ) -> Option<(SystemTime, SystemTime)> {
+        // Otherwise, the beginning of a recording would make a recording.
+        let is_wanted = self.contains(name) && !name.starts_with("recording.");
+        let begin = at.checked_sub(self.before()).unwrap_or(at);
+        let end = until.map_or(at, |until| until.max(at)).checked_add(self.after())?;
+        is_wanted.then_some((begin, end))
+    }
+
     /// The recorded time before an event.
     pub(crate) fn before(&self) -> Duration {
         Duration::from_secs(self.before_seconds.into())

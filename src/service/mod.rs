@@ -18,6 +18,7 @@
 //! | [`keeping`] | ensuring that the main streams of cameras with `keep: always` are running |
 //! | [`recording`] | which streams are recorded, and the deletion of old recordings |
 //! | [`recorded`] | the space of recordings, protecting and deleting them, and recording a camera now |
+//! | [`event_times`] | the times for which cameras are recorded because of events |
 //! | [`replay`] | requests of viewers for what was recorded |
 //! | [`checking`] | regular checks of whether cameras can be reached |
 //! | [`discovery`] | finding cameras on the network |
@@ -31,6 +32,7 @@ mod certificate;
 pub(crate) mod checking;
 pub(crate) mod core;
 pub(crate) mod discovery;
+mod event_times;
 pub(crate) mod events;
 pub(crate) mod keeping;
 pub(crate) mod live;

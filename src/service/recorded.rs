@@ -11,6 +11,7 @@ use super::core::Core;
 use super::streams::unknown_camera;
 use crate::access::Caller;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::unix_millis;
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::record::Record;
@@ -241,6 +242,11 @@ pub(crate) async fn lock(
     let recorder = recorder(core)?;
     let (database, mut count) = (recorder.database(), 0);
     for stream in streams {
+        let now = unix_millis(recorder.clocks().system);
+        let mut write = database.write().await.map_err(query_failed)?;
+        let until_now = (span.0, span.1.min(now));
+        write.note_lock(stream.id, until_now, is_locked).await.map_err(query_failed)?;
+        write.commit().await.map_err(query_failed)?;
         let Some((first, last)) = database.recorded_range(stream.id).await.map_err(query_failed)?
         else {
             continue;

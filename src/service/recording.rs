@@ -6,24 +6,27 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
 use super::core::Core;
+use super::event_times::{EventTime, EventTimes};
 use super::keeping;
 use crate::base::age_clock::AgeClock;
 use crate::base::error::{Error, ErrorKind};
-use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::base::time::from_unix_millis;
+use crate::camera::id::{Profile, StreamId};
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::recording::{RecordingMode, Schedule};
 use crate::events::bus::EventReceiver;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};
-use crate::output::recorder::cutter::Clocks;
+use crate::output::recorder::cutter::{Clocks, unix_ms};
 use crate::output::recorder::directories::Problem;
 use crate::output::recorder::layout::RecordingKey;
-use crate::output::recorder::recovery;
+use crate::output::recorder::recovery::{self, CameraEvents, RecordedId};
 use crate::output::recorder::retention::{self, AllLimits, Limits};
 use crate::output::recorder::shared::{Recorder, RecordingStatus};
 use crate::output::recorder::stream_task::{self, Demand, Target};
@@ -35,6 +38,8 @@ const PERIOD: Duration = Duration::from_secs(1);
 const UPKEEP: Duration = Duration::from_secs(10);
 /// The time after which cameras are read again if the database could not be read.
 const RETRY: Duration = Duration::from_secs(5);
+/// The most events of a camera whose recordings continue after a restart.
+const MAX_RESUMED: u32 = 1000;
 /// The time between two attempts to start a stream.
 const START_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -50,16 +55,13 @@ struct Watched {
     schedule: Schedule,
 }
 
-/// The end of the recording because of events, by camera.
-type EventEnds = HashMap<CameraId, SystemTime>;
-
 /// Records cameras until the returned future is dropped.
 pub(crate) async fn run(core: Arc<Core>, recorder: Recorder) {
     let mut cameras = core.cameras.changes();
     let mut events = core.events.bus().subscribe();
     let mut watched = Vec::new();
     let mut jobs = HashMap::new();
-    let mut ends = EventEnds::new();
+    let (mut times, mut are_resumed) = (EventTimes::default(), false);
     // The cameras are read at once.
     let mut reload_at = Some(Instant::now());
     let mut ticks = interval(PERIOD);
@@ -73,14 +75,20 @@ pub(crate) async fn run(core: Arc<Core>, recorder: Recorder) {
                 }
                 reload_at = Some(Instant::now());
             }
-            event = next_event(&mut events) => note_event(&recorder, &watched, &mut ends, &event).await,
+            event = next_event(&mut events) => note_event(&recorder, &watched, &mut times, &event).await,
         }
         if reload_at.is_some_and(|at| Instant::now() >= at) {
-            reload_at = match load(&core).await {
-                Ok(loaded) => {
-                    watched = loaded;
-                    None
+            let loaded = async {
+                watched = load(&core).await?;
+                if !are_resumed {
+                    let now = recorder.clocks().system;
+                    resume_events(&core, &watched, &mut times, now).await?;
+                    are_resumed = true;
                 }
+                Ok::<_, Error>(())
+            };
+            reload_at = match loaded.await {
+                Ok(()) => None,
                 Err(error) => {
                     warn!(%error, "cannot read which cameras are recorded; retrying");
                     Some(Instant::now() + RETRY)
@@ -88,8 +96,8 @@ pub(crate) async fn run(core: Arc<Core>, recorder: Recorder) {
             };
         }
         let now = recorder.clocks().system;
-        ends.retain(|_, end| *end > now);
-        follow(&core, &recorder, &watched, &ends, now, &mut jobs);
+        times.forget_ended(now);
+        follow(&core, &recorder, &watched, &times, now, &mut jobs);
     }
 }
 
@@ -112,35 +120,60 @@ pub(crate) async fn watch_disks(core: Arc<Core>, recorder: Recorder) {
 }
 
 /// Brings the index in line with the files of each directory when it becomes usable, and deletes old recordings, until the
-/// returned future is dropped. In the meantime, cameras are recorded.
+/// returned future is dropped. In the meantime, cameras are recorded. A disk that hangs delays neither of these on other disks.
 pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
-    let (mut recovered, mut clock) = (HashMap::new(), AgeClock::default());
-    let mut ticks = interval(UPKEEP);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let count = recorder.directories().paths().len();
+    let recoveries = join_all((0..count).map(|index| recover(&core, &recorder, index)));
+    tokio::join!(recoveries, add_tables(&recorder), retain(&core, &recorder, all));
+}
+
+/// Brings the index in line with the files of the directory with this position in `RECORDINGS_DIRS`, each time when it
+/// becomes usable. Never returns.
+async fn recover(core: &Core, recorder: &Recorder, index: usize) {
+    let (mut recovered, mut ticks) = (None, upkeep_ticks());
     loop {
         ticks.tick().await;
-        for dir in recorder.directories().present() {
-            let arrivals = recorder.directories().arrivals(&dir);
-            if recovered.get(&dir.id) == Some(&arrivals) {
-                continue;
-            }
-            let (database, open) = (recorder.database(), recorder.open_files());
-            match recovery::recover(database, &dir, open, recorder.copies()).await {
-                Ok(_) => drop(recovered.insert(dir.id, arrivals)),
-                Err(error) => {
-                    warn!(%error, cause = ?error.source, "cannot compare recordings with their index; retrying");
-                }
+        let present = recorder.directories().present();
+        let Some(dir) = present.into_iter().find(|dir| dir.index == index) else { continue };
+        let now = Some((dir.id, recorder.directories().arrivals(&dir)));
+        if recovered == now {
+            continue;
+        }
+        let result = async {
+            let events = camera_events(core).await?;
+            recovery::recover(recorder, &dir, &events).await
+        };
+        match result.await {
+            Ok(_) => recovered = now,
+            Err(error) => {
+                warn!(%error, cause = ?error.source, "cannot compare recordings with their index; retrying");
             }
         }
-        if let Err(error) = recovery::add_tables(&recorder).await {
+    }
+}
+
+/// Completes files that were closed while their disk was full. Never returns.
+async fn add_tables(recorder: &Recorder) {
+    let mut ticks = upkeep_ticks();
+    loop {
+        ticks.tick().await;
+        if let Err(error) = recovery::add_tables(recorder).await {
             warn!(%error, cause = ?error.source, "cannot complete a recorded file");
         }
-        let cleaned = match limits(&core, all).await {
+    }
+}
+
+/// Deletes old recordings. Never returns.
+async fn retain(core: &Core, recorder: &Recorder, all: Limits) {
+    let (mut clock, mut ticks) = (AgeClock::default(), upkeep_ticks());
+    loop {
+        ticks.tick().await;
+        let cleaned = match limits(core, all).await {
             Ok(limits) => {
                 let Clocks { system, monotonic } = recorder.clocks();
                 let is_trusted = clock.is_trusted("recordings", system, monotonic.into());
                 let limits = if is_trusted { limits } else { limits.without_ages() };
-                retention::run(&recorder, &limits).await
+                retention::run(recorder, &limits).await
             }
             Err(error) => Err(error),
         };
@@ -148,6 +181,12 @@ pub(crate) async fn upkeep(core: Arc<Core>, recorder: Recorder, all: Limits) {
             warn!(%error, cause = ?error.source, "cannot delete old recordings; retrying");
         }
     }
+}
+
+fn upkeep_ticks() -> Interval {
+    let mut ticks = interval(UPKEEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Publishes the changes of the directories' problems.
@@ -174,6 +213,17 @@ fn report(core: &Core, before: &[Problem], now: &[Problem]) {
     for Problem { path, .. } in before.iter().filter(|problem| of(now, &problem.path).is_none()) {
         publish(path, StorageEventKind::Recovered, None);
     }
+}
+
+/// Returns which events make recordings of the cameras.
+async fn camera_events(core: &Core) -> Result<HashMap<RecordedId, CameraEvents>, Error> {
+    let cameras = core.cameras.recorded().await?.into_iter();
+    let events = |camera: RecordedCamera| {
+        let RecordedCamera { id, identity, options, .. } = camera;
+        let tag = IdentityTag::of(&identity);
+        ((id, tag), CameraEvents { owner: identity.owner, trigger: options.events })
+    };
+    Ok(cameras.map(events).collect())
 }
 
 async fn limits(core: &Core, all: Limits) -> Result<AllLimits, Error> {
@@ -210,41 +260,70 @@ async fn next_event(events: &mut EventReceiver) -> Arc<Event> {
     }
 }
 
-/// Notes until when a camera is recorded because of an event, and marks the recordings of the time of the event.
-async fn note_event(recorder: &Recorder, watched: &[Watched], ends: &mut EventEnds, event: &Event) {
+/// Notes for which time a camera is recorded because of an event, and marks the recordings of this time.
+async fn note_event(
+    recorder: &Recorder,
+    watched: &[Watched],
+    times: &mut EventTimes,
+    event: &Event,
+) {
     let Some(id) = event.camera() else { return };
     let Some(Watched { camera, .. }) = watched.iter().find(|it| it.camera.id == *id) else {
         return;
     };
     let trigger = &camera.options.events;
-    if !trigger.contains(event.kind.name()) {
-        return;
-    }
-    let until = match &event.kind {
-        EventKind::Reported(reported) => reported.until.unwrap_or(event.at),
-        _ => event.at,
+    let (number, until) = match &event.kind {
+        EventKind::Reported(reported) => (Some(reported.number), reported.until),
+        _ => (None, None),
     };
-    let end = until.max(event.at) + trigger.after();
-    let known = ends.entry(id.clone()).or_insert(end);
-    *known = end.max(*known);
-    let begin = event.at.checked_sub(trigger.before()).unwrap_or(event.at);
-    if let Err(error) = recorder.mark_event(id, &camera.identity, (begin, end)).await {
+    let Some(time) = trigger.recorded_time(event.kind.name(), event.at, until) else { return };
+    let kept = match camera.options.mode {
+        RecordingMode::Events => trigger.before() + stream_task::LATE,
+        RecordingMode::Off | RecordingMode::Continuous | RecordingMode::Schedule => Duration::ZERO,
+    };
+    let (begin, end) = time;
+    times.add(id, EventTime { number, begin, end }, recorder.clocks().system, kept);
+    if let Err(error) = recorder.mark_event(id, &camera.identity, time).await {
         warn!(camera = %id, %error, "cannot mark the recordings of an event");
     }
 }
 
+/// Notes the events that were not over when the manager ended, so that their recordings continue.
+async fn resume_events(
+    core: &Core,
+    watched: &[Watched],
+    times: &mut EventTimes,
+    now: SystemTime,
+) -> Result<(), Error> {
+    for Watched { camera, .. } in watched {
+        let trigger = &camera.options.events;
+        let from = unix_ms(now.checked_sub(trigger.after()).unwrap_or(now));
+        let owner = camera.identity.owner.as_deref();
+        let found = core.events.in_span((&camera.id, owner), (from, i64::MAX), MAX_RESUMED).await?;
+        for row in found {
+            let until = row.until.map(from_unix_millis);
+            let time = trigger.recorded_time(&row.kind, from_unix_millis(row.at), until);
+            if let Some((begin, end)) = time.filter(|(_, end)| *end > now) {
+                let number = Some(row.id);
+                times.add(&camera.id, EventTime { number, begin, end }, now, Duration::ZERO);
+            }
+        }
+    }
+    Ok(())
+}
+
 /// Returns what is to be recorded of a camera.
-fn demand(watched: &Watched, event_end: Option<SystemTime>, now: SystemTime) -> Demand {
+fn demand(watched: &Watched, event: Option<(SystemTime, SystemTime)>, now: SystemTime) -> Demand {
     let Watched { camera, schedule } = watched;
-    let has_event = event_end.is_some_and(|end| end > now);
+    let event = event.filter(|(_, end)| *end > now).map(|(begin, _)| begin);
     if camera.record_until.is_some_and(|until| until > now) {
-        return Demand::Record(has_event);
+        return Demand::Record(event);
     }
     match camera.options.mode {
-        RecordingMode::Continuous => Demand::Record(has_event),
-        RecordingMode::Schedule if schedule.contains(now) => Demand::Record(has_event),
+        RecordingMode::Continuous => Demand::Record(event),
+        RecordingMode::Schedule if schedule.contains(now) => Demand::Record(event),
         RecordingMode::Off | RecordingMode::Schedule => Demand::Off,
-        RecordingMode::Events if has_event => Demand::Record(true),
+        RecordingMode::Events if event.is_some() => Demand::Record(event),
         RecordingMode::Events => Demand::PreRoll(camera.options.events.before()),
     }
 }
@@ -254,14 +333,14 @@ fn follow(
     core: &Arc<Core>,
     recorder: &Recorder,
     watched: &[Watched],
-    ends: &EventEnds,
+    times: &EventTimes,
     now: SystemTime,
     jobs: &mut HashMap<RecordingKey, Job>,
 ) {
     let mut wanted = HashMap::new();
     for one in watched {
         let camera = &one.camera;
-        let demand = demand(one, ends.get(&camera.id).copied(), now);
+        let demand = demand(one, times.of(&camera.id), now);
         if demand == Demand::Off {
             continue;
         }
@@ -324,6 +403,7 @@ async fn record(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::camera::id::CameraId;
     use crate::camera::identity::Identity;
     use crate::camera::recording::RecordingOptions;
 
@@ -341,28 +421,29 @@ mod tests {
         let at = |text: &str| humantime::parse_rfc3339(text).expect(text);
         // Half an hour before and after the beginning of the schedule in Berlin.
         let (before, now) = (at("2026-11-30T06:30:00Z"), at("2026-11-30T07:30:00Z"));
-        let later = Some(now + Duration::from_secs(5));
+        let (later, begin) = (Some((before, now + Duration::from_secs(5))), Some(before));
+        let ended = Some((before, now));
         let schedule = r#"{"mode": "schedule", "time_zone": "Europe/Berlin",
             "schedule": [{"from": "08:00", "to": "09:00"}]}"#;
         let events = r#"{"mode": "events", "events": {"before_seconds": 7}}"#;
         let table = [
             (r#"{"mode": "off"}"#, None, now, Demand::Off),
             (r#"{"mode": "off"}"#, later, now, Demand::Off),
-            (r#"{"mode": "continuous"}"#, None, now, Demand::Record(false)),
-            (r#"{"mode": "continuous"}"#, later, now, Demand::Record(true)),
-            (r#"{"mode": "continuous"}"#, Some(now), now, Demand::Record(false)),
+            (r#"{"mode": "continuous"}"#, None, now, Demand::Record(None)),
+            (r#"{"mode": "continuous"}"#, later, now, Demand::Record(begin)),
+            (r#"{"mode": "continuous"}"#, ended, now, Demand::Record(None)),
             (schedule, None, before, Demand::Off),
-            (schedule, None, now, Demand::Record(false)),
+            (schedule, None, now, Demand::Record(None)),
             (events, None, now, Demand::PreRoll(Duration::from_secs(7))),
-            (events, later, now, Demand::Record(true)),
+            (events, later, now, Demand::Record(begin)),
         ];
-        for (json, event_end, time, expected) in table {
+        for (json, event, time, expected) in table {
             let one = watched(json, None);
-            assert_eq!(demand(&one, event_end, time), expected, "{json} {event_end:?}");
+            assert_eq!(demand(&one, event, time), expected, "{json} {event:?}");
         }
         for json in [r#"{"mode": "off"}"#, schedule, events] {
             let one = watched(json, Some(before + Duration::from_secs(1)));
-            assert_eq!(demand(&one, None, before), Demand::Record(false), "{json}");
+            assert_eq!(demand(&one, None, before), Demand::Record(None), "{json}");
             assert_eq!(
                 demand(&one, None, before + Duration::from_secs(1)),
                 demand(&watched(json, None), None, before)

@@ -10,6 +10,7 @@
 //! | [`number_table`] | the next numbers of segments, epochs and discontinuities |
 //! | [`session_table`] | the playback sessions |
 //! | [`recording_table`], [`recording_writes`], [`recording_search`], [`recording_sample`] | the recordings, and the counters of their bytes |
+//! | [`recording_locks`] | the times for which recordings are locked |
 //! | [`offsite_table`] | the copies of recordings in other places, and the queues for them |
 //! | [`fragment_list`] | the stored form of a recorded file's fragments |
 //!
@@ -36,6 +37,7 @@ pub(crate) mod event_table;
 pub(crate) mod fragment_list;
 pub(super) mod number_table;
 pub(crate) mod offsite_table;
+pub(crate) mod recording_locks;
 pub(crate) mod recording_sample;
 pub(crate) mod recording_search;
 pub(crate) mod recording_table;
@@ -178,14 +180,32 @@ impl Database {
         self.pool.close().await;
     }
 
-    /// Waits until no other transaction writes, and begins one.
+    /// Waits until no other transaction writes, and begins one. A power cut can undo the last commits.
     pub(crate) async fn write(&self) -> Result<WriteTransaction, sqlx::Error> {
+        self.begin(false).await
+    }
+
+    /// Does the same as [`Database::write`], but a power cut after the commit undoes neither this transaction nor earlier
+    /// ones. The commit waits for the disk.
+    pub(crate) async fn write_durably(&self) -> Result<WriteTransaction, sqlx::Error> {
+        self.begin(true).await
+    }
+
+    async fn begin(&self, is_durable: bool) -> Result<WriteTransaction, sqlx::Error> {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.writers).acquire_owned().await.ok();
         let connection = self.pool.acquire().await?;
         let committed = Arc::clone(&self.committed);
-        let mut write =
-            WriteTransaction { connection, is_committed: false, committed, _permit: permit };
+        let mut write = WriteTransaction {
+            connection,
+            is_committed: false,
+            is_durable,
+            committed,
+            _permit: permit,
+        };
+        if is_durable {
+            sqlx::query("PRAGMA synchronous = FULL").execute(&mut *write.connection).await?;
+        }
         sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
         Ok(write)
     }
@@ -197,8 +217,13 @@ impl Database {
         if let Ok(_permit) = self.writers.try_acquire() {
             let connection = self.pool.acquire().await?;
             let committed = Arc::clone(&self.committed);
-            let mut write =
-                WriteTransaction { connection, is_committed: false, committed, _permit: None };
+            let mut write = WriteTransaction {
+                connection,
+                is_committed: false,
+                is_durable: false,
+                committed,
+                _permit: None,
+            };
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *write.connection).await?;
             sqlx::query("ROLLBACK").execute(&mut *write.connection).await?;
             // The connection can be reused, because it has no changes that closing it would have to undo.
@@ -223,6 +248,8 @@ impl Database {
 pub(crate) struct WriteTransaction {
     connection: PoolConnection<Sqlite>,
     is_committed: bool,
+    /// True if the connection waits for the disk with each commit.
+    is_durable: bool,
     committed: Arc<Notify>,
     _permit: Option<OwnedSemaphorePermit>,
 }
@@ -240,8 +267,15 @@ impl WriteTransaction {
     /// Commits the changes.
     pub(crate) async fn commit(mut self) -> Result<(), sqlx::Error> {
         sqlx::query("COMMIT").execute(&mut *self.connection).await?;
-        self.is_committed = true;
         self.committed.notify_one();
+        let restored = if self.is_durable {
+            let query = sqlx::query("PRAGMA synchronous = NORMAL");
+            query.execute(&mut *self.connection).await.is_ok()
+        } else {
+            true
+        };
+        // A connection that still waits for the disk is closed.
+        self.is_committed = restored;
         Ok(())
     }
 }
@@ -250,6 +284,38 @@ impl Drop for WriteTransaction {
     fn drop(&mut self) {
         if !self.is_committed {
             self.connection.close_on_drop();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The values of `PRAGMA synchronous`.
+    const NORMAL: i64 = 1;
+    const FULL: i64 = 2;
+
+    #[tokio::test]
+    async fn only_durable_transactions_wait_for_the_disk() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let url = format!("sqlite:{}", dir.path().join("test.db").display());
+        let database = Database::open(Location::parse(&url).expect("a URL")).await;
+        let database = database.expect("a database");
+        let synchronous = || sqlx::query_scalar::<_, i64>("PRAGMA synchronous");
+        for _ in 0..2 * CONNECTIONS {
+            let mut write = database.write_durably().await.expect("a transaction");
+            let mode = synchronous().fetch_one(&mut *write.connection).await.expect("a mode");
+            assert_eq!(mode, FULL);
+            write.commit().await.expect("a commit");
+        }
+        drop(database.write_durably().await.expect("a transaction"));
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let mut connection = database.pool.acquire().await.expect("a connection");
+            let mode = synchronous().fetch_one(&mut *connection).await.expect("a mode");
+            assert_eq!(mode, NORMAL);
+            connections.push(connection);
         }
     }
 }

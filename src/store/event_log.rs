@@ -20,7 +20,7 @@ use super::db::event_table::{EventFilter, EventRow, LogNumbers};
 use super::error::query_failed;
 use crate::base::error::Error;
 use crate::base::tasks::EndedTasks;
-use crate::camera::record::Record;
+use crate::camera::id::CameraId;
 use crate::events::bus::Bus;
 use crate::events::counters::EventCounters;
 use crate::events::journal::Journal;
@@ -126,16 +126,16 @@ impl EventLog {
         self.shared.database.event_changes(filter, after, limit).await.map_err(query_failed)
     }
 
-    /// Returns at most `limit` events of a camera that happened between two times, at least in part, while the camera had its
-    /// present owner, the oldest first. `to` is not part of the span. Times are in Unix milliseconds.
+    /// Returns at most `limit` events of a camera that happened between two times, at least in part, while the camera had
+    /// this owner, the oldest first. `to` is not part of the span. Times are in Unix milliseconds.
     pub(crate) async fn in_span(
         &self,
-        camera: &Record,
+        (camera, owner): (&CameraId, Option<&str>),
         (from, to): (i64, i64),
         limit: u32,
     ) -> Result<Vec<EventRow>, Error> {
-        let (id, owner) = (camera.id.as_str(), camera.owner.as_deref());
-        let rows = self.shared.database.events_in_span(id, owner, (from, to), limit).await;
+        let rows =
+            self.shared.database.events_in_span(camera.as_str(), owner, (from, to), limit).await;
         rows.map_err(query_failed)
     }
 

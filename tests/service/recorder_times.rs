@@ -221,8 +221,9 @@ async fn another_resolution_begins_a_span_with_an_init_segment_of_its_own() {
     assert_eq!(camera.plays(), 1, "the stream was restarted");
 }
 
-/// Reports an event after this quiet time. Asserts that the recording begins at most one group of pictures too early.
-async fn record_an_event_after(quiet: Duration) {
+/// Reports an event after this quiet time, and `late` after it has begun. Asserts that the recording begins at most one group
+/// of pictures too early.
+async fn record_an_event_after(quiet: Duration, late: Duration) {
     let camera = Camera::start().await;
     let manager = Manager::start(&[RECORDINGS]).await;
     let dir = manager.dir().path().join("recordings");
@@ -234,8 +235,11 @@ async fn record_an_event_after(quiet: Duration) {
     assert!(recorded_files(&dir).is_empty(), "recorded without an event");
     let other = manager.post("/api/cameras/cam/events", &json!({ "type": "window" })).await;
     assert!(other.status.is_success(), "{other:?}");
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time");
-    let reported = manager.post("/api/cameras/cam/events", &json!({ "type": "door" })).await;
+    let at = SystemTime::now();
+    let door = json!({ "type": "door", "at": humantime::format_rfc3339_millis(at).to_string() });
+    let at = at.duration_since(UNIX_EPOCH).expect("a time");
+    tokio::time::sleep(late).await;
+    let reported = manager.post("/api/cameras/cam/events", &door).await;
     assert!(reported.status.is_success(), "{reported:?}");
     let found = closed_files(&dir, 1).await;
     let [path] = found.as_slice() else { panic!("{found:?}") };
@@ -255,13 +259,51 @@ async fn record_an_event_after(quiet: Duration) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_is_recorded_with_the_seconds_before_it() {
-    record_an_event_after(Duration::from_secs(8)).await;
+    record_an_event_after(Duration::from_secs(8), Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_reported_late_is_recorded_with_the_seconds_before_it() {
+    record_an_event_after(Duration::from_secs(8), Duration::from_millis(1_800)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_recording_of_an_event_continues_after_a_restart() {
+    let camera = Camera::start().await;
+    let mut manager = Manager::start(&[RECORDINGS]).await;
+    let dir = manager.dir().path().join("recordings");
+    let events = json!({ "types": ["reported.door"], "before_seconds": 1, "after_seconds": 1 });
+    let recording = json!({ "mode": "events", "events": events });
+    put_recorded("cam", &manager, &camera.link("h264"), recording.clone()).await;
+    put_recorded("other", &manager, &camera.link("h264"), recording).await;
+    manager.reaches("cam", "live").await;
+    let later = SystemTime::now() + Duration::from_mins(10);
+    let later = humantime::format_rfc3339_millis(later).to_string();
+    let door = |until: &str| json!({ "type": "door", "id": "1", "until": until });
+    let reported = manager.post("/api/cameras/cam/events", &door(&later)).await;
+    assert!(reported.status.is_success(), "{reported:?}");
+    grows_to(&dir, 50_000).await;
+    manager.signal(Signal::SIGTERM);
+    assert_eq!(manager.exit_code().await, 0);
+    let before = recorded_files(&dir).len();
+
+    let manager = manager.start_again(&[RECORDINGS]).await;
+    until("the recording continues", || async { recorded_files(&dir).len() > before }).await;
+    let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
+    let ended = manager.post("/api/cameras/cam/events", &door(&now)).await;
+    assert!(ended.status.is_success(), "{ended:?}");
+    let found = closed_files(&dir, before + 1).await;
+    assert!(found.iter().all(|path| path.to_string_lossy().contains("/cam-")), "{found:?}");
+    until("all files are marked as files with an event", || async {
+        index_of(&manager).await.iter().all(|file| file.has_event && !file.is_open)
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "takes five minutes; ./deploy/test --long runs it"]
 async fn an_event_after_quiet_minutes_is_recorded_with_the_seconds_before_it() {
-    record_an_event_after(Duration::from_mins(5)).await;
+    record_an_event_after(Duration::from_mins(5), Duration::ZERO).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,10 +4,10 @@
 //! is written, added to the index or removed from it: the directory is probably the empty place where a disk is to be
 //! mounted, and recordings would fill the disk of the system.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -30,6 +30,9 @@ use crate::store::error::query_failed;
 const ID_LENGTH: usize = 16;
 /// The longest time that a check waits for a directory.
 const CHECK_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest time that deleting a group of files waits for a disk.
+const WORK_PATIENCE: Duration =
+    if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(10) };
 /// A directory counts as slow until nothing has been slow for this time.
 const SLOW_TIME: Duration = Duration::from_mins(1);
 
@@ -49,6 +52,8 @@ pub(crate) struct Directory {
     arrivals: AtomicU64,
     /// The time at which the disk was last too slow; `None` if it has never been.
     slow_at: Mutex<Option<Instant>>,
+    /// True while deleting files, or finding out the size of the disk, takes too long.
+    hangs: Arc<AtomicBool>,
     /// The check that is running. If a disk hangs, no further check begins.
     checking: tokio::sync::Mutex<Option<JoinHandle<CheckResult>>>,
 }
@@ -102,6 +107,7 @@ impl Directories {
                 state: Mutex::new(state),
                 arrivals: AtomicU64::new(0),
                 slow_at: Mutex::default(),
+                hangs: Arc::default(),
                 checking: tokio::sync::Mutex::default(),
             }
         };
@@ -173,6 +179,39 @@ impl Directories {
     /// Returns the directories that can be read, and in which files can be deleted.
     pub(crate) fn present(&self) -> Vec<Claimed> {
         self.0.iter().filter_map(Directory::present).collect()
+    }
+
+    /// Returns the directories that can be read, and whose disks respond.
+    pub(super) fn responding(&self) -> Vec<Claimed> {
+        let responds = |claimed: &Claimed| {
+            self.0.get(claimed.index).is_some_and(|dir| !dir.hangs.load(Ordering::Relaxed))
+        };
+        self.present().into_iter().filter(responds).collect()
+    }
+
+    /// Runs `work`, which can wait for a directory's disk. Returns `None` if the disk does not respond in time. In this case,
+    /// the work continues, and no other work begins in the directory before it has ended.
+    pub(super) async fn run<T: Send + 'static>(
+        &self,
+        dir: &Claimed,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let directory = self.0.get(dir.index)?;
+        let hangs = Arc::clone(&directory.hangs);
+        if hangs.load(Ordering::Relaxed) {
+            return None;
+        }
+        let mut work = tokio::task::spawn_blocking(work);
+        if let Ok(done) = timeout(WORK_PATIENCE, &mut work).await {
+            return done.ok();
+        }
+        *lock(&directory.slow_at) = Some(Instant::now());
+        hangs.store(true, Ordering::Relaxed);
+        tokio::spawn(async move {
+            drop(work.await);
+            hangs.store(false, Ordering::Relaxed);
+        });
+        None
     }
 
     /// Returns a number that changes when the index must be compared with the files of the directory again: after it was
@@ -397,9 +436,13 @@ fn create(path: &Path, file: &Path, store: &str) -> Result<String, Error> {
     let id = random::text(ID_LENGTH)?;
     let write = || {
         fs::create_dir_all(path)?;
-        let mut created = OpenOptions::new().write(true).create(true).truncate(true).open(file)?;
+        // Neither another check at the same time, nor the manager after a power cut, must read a part of the marker.
+        let next = file.with_extension("new");
+        let mut created = fs::File::create(&next)?;
         created.write_all(marker_text(store, &id).as_bytes())?;
-        created.sync_all()
+        created.sync_all()?;
+        fs::rename(&next, file)?;
+        fs::File::open(path)?.sync_all()
     };
     let failed = |error| unusable(path, "it is not writable").caused_by(error);
     write().map_err(failed)?;

@@ -149,6 +149,13 @@ impl Fragmenter {
         Ok(self.awaits_keyframe)
     }
 
+    /// Returns the time at which the frame should arrive that ends the present fragment; `None` without a fragment that
+    /// lasts.
+    pub(crate) fn ends_at(&self) -> Option<Instant> {
+        let first = self.video.first().filter(|_| !self.is_lone_keyframe)?;
+        Some(first.received_at + LONGEST)
+    }
+
     /// Makes a fragment of the frames that have been added since the last one, and ends the span: the next fragment
     /// does not continue this one, and begins with a keyframe.
     pub(crate) fn interrupt(&mut self, made: &mut Vec<MadeFragment>) -> Result<(), Mp4Error> {
@@ -369,6 +376,24 @@ mod tests {
         assert!(!made[0].is_continuous && made[1..].iter().all(|it| it.is_continuous));
         assert_eq!(made[1].table.len(), 25);
         assert_eq!(made[1].size(), made[1].head_size + 25_000);
+    }
+
+    #[test]
+    fn a_fragment_should_be_complete_a_second_after_its_first_frame() {
+        let format = testing::format(7);
+        let (mut fragmenter, mut made) = (Fragmenter::new(), Vec::new());
+        assert_eq!(fragmenter.ends_at(), None);
+        let frames: Vec<_> = video(&format, 0..30).map(Arc::new).collect();
+        for (n, frame) in frames.iter().enumerate() {
+            fragmenter.push(frame, &mut made).expect("a frame");
+            let first = match n {
+                0 => None,
+                1..26 => Some(&frames[1]),
+                _ => Some(&frames[26]),
+            };
+            let expected = first.map(|first| first.received_at + Duration::from_secs(1));
+            assert_eq!(fragmenter.ends_at(), expected, "frame {n}");
+        }
     }
 
     #[test]

@@ -178,10 +178,10 @@ fn create(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
     use std::time::Duration;
 
     use super::*;
-    use crate::output::recorder::open_files::OpenFiles;
     use crate::output::recorder::recovery::{Recovered, recover};
     use crate::store::db::recording_table::RecordedFile;
 
@@ -218,7 +218,7 @@ mod tests {
         let recorder = recorder.expect("threads");
         recorder.directories().check(database).await.expect("a database");
         let dir = recorder.directories().usable().remove(0);
-        let recovered = recover(database, &dir, &OpenFiles::default(), recorder.copies()).await;
+        let recovered = recover(&recorder, &dir, &HashMap::new()).await;
         assert_eq!(recovered.expect("a directory"), Recovered::default());
     }
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::media::frame::Frame;
 
 /// The limit for the frames of all streams. Cheap to clone.
@@ -78,15 +80,21 @@ impl PreRoll {
         dropped
     }
 
-    /// Removes and returns all frames. The first one is a keyframe.
-    pub(crate) fn take(&mut self) -> VecDeque<Arc<Frame>> {
+    /// Removes all frames, and returns those from the last keyframe on that had arrived at `from`. Without such a keyframe,
+    /// or without a time, returns all frames. The first one is a keyframe.
+    pub(crate) fn take(&mut self, from: Option<Instant>) -> VecDeque<Arc<Frame>> {
+        while let (Some(from), Some(second)) = (from, self.second_keyframe())
+            && second.received_at <= from
+        {
+            self.drop_group();
+        }
         self.remove(self.bytes);
         std::mem::take(&mut self.frames)
     }
 
     /// Drops all frames.
     pub(crate) fn clear(&mut self) {
-        drop(self.take());
+        drop(self.take(None));
     }
 
     fn second_keyframe(&self) -> Option<&Arc<Frame>> {
@@ -149,9 +157,25 @@ mod tests {
         // The newest frame has number 999. Five seconds before are 125 frames.
         assert_eq!(numbers(&list), (850, 150));
         assert_eq!(budget.used(), 150_000);
-        let frames = list.take();
+        let frames = list.take(None);
         assert!(frames[0].is_keyframe && frames.len() == 150);
         assert_eq!((budget.used(), numbers(&list)), (0, (0, 0)));
+    }
+
+    #[test]
+    fn a_recording_begins_with_the_last_keyframe_before_its_time() {
+        let budget = PreRollBudget::new(u64::MAX);
+        // The list begins with number 850, and the keyframes are 25 apart.
+        for (from, expected) in [(0, 850), (874, 850), (875, 875), (880, 875), (2000, 975)] {
+            let mut list = PreRoll::new(&budget, Duration::from_secs(5));
+            push(&mut list, 0..1000);
+            let first = Arc::clone(&list.frames[0]);
+            let began = first.received_at - first.decode_time;
+            let frames = list.take(Some(began + Duration::from_millis(40) * from));
+            let number = frames[0].decode_time.as_millis() / 40;
+            assert_eq!((number, frames.len() as u128), (expected, 1000 - expected), "from {from}");
+            assert_eq!(budget.used(), 0);
+        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! deleted by hand.
 //!
 //! - A file that was not closed is cut after its last whole fragment, and its entry is completed.
-//! - A file without an entry is added to the index.
+//! - A file without an entry is added to the index. It is locked if its time was locked, and marked if something has
+//!   happened to the camera at its time.
 //! - An entry whose file is missing is removed, unless there is a copy off-site.
 //!
 //! This happens only in directories with the right marker. So an entry is not removed because a disk is not mounted.
@@ -11,21 +12,32 @@ use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{info, warn};
 
 use super::copies::Copies;
+use super::cutter::unix_ms;
 use super::directories::Claimed;
 use super::layout::{FileName, RecordingKey};
 use super::open_files::OpenFiles;
 use super::repair::{self, CompleteFile};
 use super::shared::Recorder;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::from_unix_millis;
+use crate::camera::id::CameraId;
+use crate::camera::identity_tag::IdentityTag;
+use crate::camera::recording::EventTrigger;
 use crate::media::mp4::recorded::init_digest;
 use crate::store::db::Database;
+use crate::store::db::event_table::EventRow;
 use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
 use crate::store::db::recording_writes::{ClosedFile, CopyRule, MAX_DELETED, NewFile};
 use crate::store::error::query_failed;
+
+/// The most events that are read to find out whether a file belongs to one.
+const MAX_EVENTS: u32 = 1000;
 
 /// The numbers of files that a recovery has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -40,15 +52,28 @@ pub(crate) struct Recovered {
     pub(crate) deleted: usize,
 }
 
-/// Recovers one directory. Files in `open` are being written now, and are left alone. Files that are completed or added are
-/// queued for their copies as `copies` says.
+/// A camera, and what distinguishes it from other cameras with this id.
+pub(crate) type RecordedId = (CameraId, IdentityTag);
+
+/// The events that make recordings of a camera.
+#[derive(Debug, Clone)]
+pub(crate) struct CameraEvents {
+    /// The owner of the camera.
+    pub(crate) owner: Option<Arc<str>>,
+    /// The types of the events, and the times around them.
+    pub(crate) trigger: EventTrigger,
+}
+
+/// Recovers one directory. Files that are being written now are left alone. Files that are completed or added are queued
+/// for their copies. Files that are added are marked if something has happened to the camera at their time, as `events`
+/// says.
 pub(crate) async fn recover(
-    database: &Database,
+    recorder: &Recorder,
     dir: &Claimed,
-    open: &OpenFiles,
-    copies: &Copies,
+    events: &HashMap<RecordedId, CameraEvents>,
 ) -> Result<Recovered, Error> {
-    let recovery = Recovery { database, dir, open, copies };
+    let (database, open, copies) = (recorder.database(), recorder.open_files(), recorder.copies());
+    let recovery = Recovery { database, dir, open, copies, events };
     let mut recovered = Recovered::default();
     let streams = database.recorded_streams().await.map_err(query_failed)?;
     recovery.complete_open(&streams, &mut recovered).await?;
@@ -100,6 +125,7 @@ struct Recovery<'a> {
     dir: &'a Claimed,
     open: &'a OpenFiles,
     copies: &'a Copies,
+    events: &'a HashMap<RecordedId, CameraEvents>,
 }
 
 impl Recovery<'_> {
@@ -262,6 +288,8 @@ impl Recovery<'_> {
             }
             Content::Unreadable => return Ok(()),
         };
+        let end_at = name.start_at + complete.duration_ms();
+        let has_event = self.has_event(&name.key, (name.start_at, end_at)).await?;
         let put = async {
             let mut write = self.database.write().await?;
             let CompleteFile { init, description, decode_time, .. } = &complete;
@@ -276,7 +304,7 @@ impl Recovery<'_> {
                     span: name.span,
                     start_at: name.start_at,
                     decode_time: *decode_time,
-                    has_event: false,
+                    has_event,
                 })
                 .await?;
             let rule = self.copies.rule(name.key.profile);
@@ -287,6 +315,26 @@ impl Recovery<'_> {
         recovered.adopted += 1;
         info!(path = %path.display(), "a recorded file was added to the index");
         Ok(())
+    }
+
+    /// Returns whether there is a stored event of a camera whose recording contains a part of this time.
+    async fn has_event(&self, key: &RecordingKey, (from, to): (i64, i64)) -> Result<bool, Error> {
+        let Some(CameraEvents { owner, trigger }) =
+            self.events.get(&(key.camera.clone(), key.identity))
+        else {
+            return Ok(false);
+        };
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let span =
+            (from.saturating_sub(ms(trigger.after())), to.saturating_add(ms(trigger.before())));
+        let (camera, owner) = (key.camera.as_str(), owner.as_deref());
+        let found = self.database.events_in_span(camera, owner, span, MAX_EVENTS).await;
+        let is_here = |row: EventRow| {
+            let until = row.until.map(from_unix_millis);
+            let time = trigger.recorded_time(&row.kind, from_unix_millis(row.at), until);
+            time.is_some_and(|(begin, end)| unix_ms(begin) < to && unix_ms(end) > from)
+        };
+        Ok(found.map_err(query_failed)?.into_iter().any(is_here))
     }
 
     fn is_being_written(&self, stream: i64, span: i64, start_at: i64) -> bool {
@@ -421,23 +469,28 @@ mod tests {
 
     struct Setup {
         recorded: Recorded,
+        recorder: Recorder,
         dir: Claimed,
-        open: OpenFiles,
     }
 
     impl Setup {
         async fn new() -> Self {
             let now = SystemTime::UNIX_EPOCH + Duration::from_hours(24 * 20_000);
-            let recorded = recorded(now).await;
-            let dirs = recorded.recorder(now).await.directories().usable();
-            let dir = dirs.into_iter().next().expect("a directory");
-            Self { recorded, dir, open: OpenFiles::default() }
+            let files = recorded(now).await;
+            let recorder = files.recorder(now).await;
+            let dir = recorder.directories().usable().remove(0);
+            Self { recorded: files, recorder, dir }
         }
 
         async fn recover(&self) -> Recovered {
-            let recovered =
-                recover(&self.recorded.database, &self.dir, &self.open, &Copies::default()).await;
-            recovered.expect("a directory")
+            self.recover_with(&HashMap::new()).await.expect("a directory")
+        }
+
+        async fn recover_with(
+            &self,
+            events: &HashMap<RecordedId, CameraEvents>,
+        ) -> Result<Recovered, Error> {
+            recover(&self.recorder, &self.dir, events).await
         }
 
         /// Removes the entry of a file.
@@ -468,6 +521,54 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_file_that_is_added_is_locked_and_marked_like_its_time() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        let stream = setup.recorded.stream().await;
+        let camera = setup.recorded.database.get("front-door").await.expect("a database");
+        let camera = camera.expect("the camera");
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        // The second and third file are locked. In the fourth one is an event, which begins to be recorded in the third one.
+        let locked = (files[1].0.start_at + 1000, files[2].0.start_at + 1000);
+        write.note_lock(stream.id, locked, true).await.expect("a lock");
+        let event = |id, at, until, kind: &str| EventRow {
+            id,
+            change: id,
+            at,
+            until,
+            camera: Some("front-door".to_owned()),
+            incarnation: camera.incarnation,
+            owner: camera.owner.clone(),
+            kind: kind.to_owned(),
+            label: None,
+            data: "{}".to_owned(),
+            reported_id: None,
+            repeats: 0,
+            seen: false,
+        };
+        let at = files[3].0.start_at + 2000;
+        write.add_event(&event(1, at, None, "reported.door")).await.expect("an event");
+        let other = event(2, files[0].0.start_at + 1000, None, "reported.window");
+        write.add_event(&other).await.expect("an event");
+        write.commit().await.expect("a commit");
+        for (file, _) in &files {
+            setup.forget(file.id).await;
+        }
+        let trigger = EventTrigger {
+            types: vec!["reported.door".to_owned()],
+            before_seconds: 3,
+            after_seconds: 1,
+        };
+        let events = CameraEvents { owner: camera.owner.as_deref().map(Arc::from), trigger };
+        let events = HashMap::from([((stream.camera, stream.identity), events)]);
+        setup.recover_with(&events).await.expect("a directory");
+        let found = setup.recorded.files().await;
+        let state = found.iter().map(|(file, _)| (file.is_locked, file.has_event));
+        let expected = [(false, false), (true, false), (true, true), (false, true), (false, false)];
+        assert_eq!(state.collect::<Vec<_>>(), expected);
+    }
+
+    #[tokio::test]
     async fn entries_without_a_file_are_removed_if_the_disk_is_there() {
         let setup = Setup::new().await;
         let files = setup.recorded.files().await;
@@ -477,9 +578,11 @@ mod tests {
         assert_eq!(setup.recorded.files().await.len(), 4);
         let hidden = setup.recorded.dir().with_extension("hidden");
         fs::rename(setup.recorded.dir(), hidden).expect("a rename");
-        recover(&setup.recorded.database, &setup.dir, &setup.open, &Copies::default())
-            .await
-            .expect_err("no directory");
+        setup.recover_with(&HashMap::new()).await.expect_err("no directory");
+        assert_eq!(setup.recorded.files().await.len(), 4);
+        // The empty place where the disk is to be mounted.
+        fs::create_dir(setup.recorded.dir()).expect("a directory");
+        setup.recover_with(&HashMap::new()).await.expect_err("no marker");
         assert_eq!(setup.recorded.files().await.len(), 4);
     }
 
@@ -505,15 +608,69 @@ mod tests {
 
         let being_written =
             RecordedFile { span: file.span, ..open_file(file.stream, file.start_at) };
-        let open = setup.open.add(being_written);
+        let open = setup.recorder.open_files().add(being_written);
         assert_eq!(setup.recover().await, Recovered::default(), "the file is being written");
-        setup.open.remove(&open);
+        setup.recorder.open_files().remove(&open);
         let completed = Recovered { completed: 1, ..Recovered::default() };
         assert_eq!(setup.recover().await, completed);
         let (repaired, _) = setup.recorded.files().await.remove(4);
         assert_eq!((repaired.id, repaired.is_open, repaired.has_event), (id, false, true));
         let seconds = (repaired.end_at - repaired.start_at) / 1000;
         assert!((20..40).contains(&seconds) && repaired.frames < file.frames, "{repaired:?}");
+    }
+
+    #[tokio::test]
+    async fn a_file_without_an_entry_is_left_while_it_is_being_written() {
+        let setup = Setup::new().await;
+        let (file, _) = setup.recorded.files().await.remove(4);
+        setup.forget(file.id).await;
+        let being_written =
+            RecordedFile { span: file.span, ..open_file(file.stream, file.start_at) };
+        let open = setup.recorder.open_files().add(being_written);
+        assert_eq!(setup.recover().await, Recovered::default());
+        setup.recorder.open_files().remove(&open);
+        assert_eq!(setup.recover().await.adopted, 1);
+    }
+
+    #[tokio::test]
+    async fn of_two_entries_of_a_file_the_complete_one_is_kept() {
+        let setup = Setup::new().await;
+        let before = setup.recorded.files().await;
+        let file = &before[4].0;
+        let new = NewFile {
+            stream: file.stream,
+            dir: file.dir,
+            format: file.format,
+            span: file.span,
+            start_at: file.start_at,
+            decode_time: file.decode_time,
+            has_event: false,
+        };
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        write.open_file(&new).await.expect("an entry");
+        write.commit().await.expect("a commit");
+        let dropped = Recovered { dropped: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, dropped);
+        assert_eq!(setup.recorded.files().await, before);
+    }
+
+    #[tokio::test]
+    async fn files_of_which_only_copies_are_kept_stay_in_the_index() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        // The first file was deleted by hand. The deletion of the second one was interrupted.
+        setup.recorded.copy(&files[0].0, true).await;
+        setup.recorded.copy(&files[1].0, true).await;
+        fs::remove_file(&files[0].1).expect("a file");
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        write.forget_local_files(&[files[1].0.id]).await.expect("a change");
+        write.commit().await.expect("a commit");
+        let deleted = Recovered { deleted: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, deleted);
+        assert!(!files[1].1.exists());
+        let left = setup.recorded.files().await;
+        let are_local: Vec<_> = left.iter().map(|(file, _)| file.is_local).collect();
+        assert_eq!(are_local, [false, false, true, true, true]);
     }
 
     #[tokio::test]

@@ -10,6 +10,8 @@ use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tracing::{info, warn};
@@ -17,7 +19,7 @@ use tracing::{info, warn};
 use super::directories::Claimed;
 use super::layout::FileName;
 use super::shared::Recorder;
-use crate::base::error::{Error, ErrorKind};
+use crate::base::error::Error;
 use crate::camera::id::CameraId;
 use crate::camera::identity_tag::IdentityTag;
 use crate::output::disk_budget::Disk;
@@ -211,14 +213,14 @@ impl Retention<'_> {
     /// directory as full.
     async fn keep_disks_free(&self) -> Result<usize, Error> {
         let mut deleted = 0;
-        for dir in self.recorder.directories().present() {
-            let Some(disk) = disk_of(&dir).await else { continue };
+        for dir in self.recorder.directories().responding() {
+            let Some(disk) = self.disk_of(&dir).await else { continue };
             let wanted = (disk.size / FREE_PART).min(MAX_FREE);
             let lacking = wanted.saturating_sub(disk.available);
             if lacking > 0 {
                 deleted += self.delete_bytes(None, Some(dir.id), lacking).await?;
             }
-            let now = disk_of(&dir).await.unwrap_or(disk);
+            let now = self.disk_of(&dir).await.unwrap_or(disk);
             self.recorder.directories().set_full(&dir, now.available < wanted / FULL_PART, now);
         }
         Ok(deleted)
@@ -253,8 +255,8 @@ impl Retention<'_> {
         let mut deleted = 0;
         for _ in 0..MAX_GROUPS {
             let mut files = Vec::new();
-            // Files on a disk that is not there cannot be deleted, and must not hide others.
-            for dir in self.recorder.directories().present() {
+            // Files on a disk that is not there, or that hangs, cannot be deleted, and must not hide others.
+            for dir in self.recorder.directories().responding() {
                 if selection.dir.is_none_or(|id| id == dir.id) {
                     let selection = Deletable { dir: Some(dir.id), ..selection };
                     let found = self.recorder.database().deletable_files(selection).await;
@@ -302,7 +304,7 @@ impl Retention<'_> {
         let (kept, others): (Vec<_>, Vec<_>) = closed.partition(is_kept);
         let mut deleted = self.leave_copies(&kept).await?;
         let (local, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| it.is_local);
-        let mut ids = self.unlink_all(&local).await?;
+        let mut ids = self.unlink_all(&local).await;
         ids.extend(others.iter().map(|file| file.id));
         if !ids.is_empty() {
             let mut write = self.recorder.database().write().await.map_err(query_failed)?;
@@ -328,38 +330,59 @@ impl Retention<'_> {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = files.iter().map(|file| file.id).collect();
-        let mut write = self.recorder.database().write().await.map_err(query_failed)?;
+        // If a power cut undid this change, or the one that noted the copy, but not the deletion of the file, the copy would
+        // not be in the index any more.
+        let write = self.recorder.database().write_durably().await;
+        let mut write = write.map_err(query_failed)?;
         let ids = write.forget_local_files(&ids).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         let files: Vec<_> = files.into_iter().filter(|file| ids.contains(&file.id)).collect();
         // A file that cannot be deleted now is deleted by the next recovery.
-        self.unlink_all(&files).await.map(|_| ids)
+        self.unlink_all(&files).await;
+        Ok(ids)
     }
 
-    /// Deletes local files. Returns the ids of those that are gone.
-    async fn unlink_all(&self, files: &[&RecordedFile]) -> Result<Vec<i64>, Error> {
-        let mut paths = Vec::new();
-        for file in files {
-            let stream = self.streams.iter().find(|stream| stream.id == file.stream);
-            if let (Some(stream), Some(dir)) = (stream, self.dir_of(file)) {
-                let path = dir.path.join(FileName::of(stream, file).path());
-                paths.push((file.id, dir, path, self.is_old_day(file)));
+    /// Deletes local files. Returns the ids of those that are gone. If a disk does not respond, its other files are left,
+    /// and it delays the deletion of files on other disks only once.
+    async fn unlink_all(&self, files: &[&RecordedFile]) -> Vec<i64> {
+        let mut gone = Vec::new();
+        for dir in self.recorder.directories().responding() {
+            let mut paths = Vec::new();
+            for file in files.iter().filter(|file| file.dir == dir.id) {
+                let stream = self.streams.iter().find(|stream| stream.id == file.stream);
+                if let Some(stream) = stream {
+                    let path = dir.path.join(FileName::of(stream, file).path());
+                    paths.push((file.id, path, self.is_old_day(file)));
+                }
+            }
+            if paths.is_empty() {
+                continue;
+            }
+            let is_wanted = Arc::new(AtomicBool::new(true));
+            let (is_still_wanted, claimed) = (Arc::clone(&is_wanted), dir.clone());
+            let delete = move || -> Vec<i64> {
+                let is_deleted = |(_, path, is_old): &&(i64, PathBuf, bool)| {
+                    is_still_wanted.load(Ordering::Relaxed) && unlink(&claimed, path, *is_old)
+                };
+                paths.iter().filter(is_deleted).map(|(id, ..)| *id).collect()
+            };
+            match self.recorder.directories().run(&dir, delete).await {
+                Some(ids) => gone.extend(ids),
+                None => is_wanted.store(false, Ordering::Relaxed),
             }
         }
-        let delete = move || -> Vec<i64> {
-            let is_deleted = |(_, dir, path, is_old): &&(i64, Claimed, PathBuf, bool)| {
-                unlink(dir, path, *is_old)
-            };
-            paths.iter().filter(is_deleted).map(|(id, ..)| *id).collect()
-        };
-        tokio::task::spawn_blocking(delete).await.map_err(|panic| {
-            Error::new(ErrorKind::Internal, "deleting recordings failed").caused_by(panic)
-        })
+        gone
     }
 
     fn dir_of(&self, file: &RecordedFile) -> Option<Claimed> {
-        let present = self.recorder.directories().present();
-        present.into_iter().find(|dir| dir.id == file.dir)
+        let responding = self.recorder.directories().responding();
+        responding.into_iter().find(|dir| dir.id == file.dir)
+    }
+
+    /// Returns the size and the free space of a directory's disk.
+    async fn disk_of(&self, dir: &Claimed) -> Option<Disk> {
+        let path = dir.path.clone();
+        self.recorder.directories().run(dir, move || Disk::of(&path)).await.flatten()
     }
 
     /// Returns true if no file is added to the file's day any more, so that the directory of the day can be deleted.
@@ -386,19 +409,13 @@ fn unlink(dir: &Claimed, path: &PathBuf, is_old: bool) -> bool {
     true
 }
 
-/// Returns the size and the free space of a directory's disk.
-async fn disk_of(dir: &Claimed) -> Option<Disk> {
-    let path = dir.path.clone();
-    tokio::task::spawn_blocking(move || Disk::of(&path)).await.ok().flatten()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::SystemTime;
 
     use super::*;
     use crate::output::recorder::testing::{Recorded, recorded};
-    use crate::store::db::recording_writes::CopyRule;
+    use crate::store::db::recording_writes::{CopyRule, NewFile};
 
     const MINUTE: i64 = 60_000;
 
@@ -517,6 +534,78 @@ mod tests {
         run(&setup.recorder, &days(1, None)).await.expect("no deletion");
         std::fs::rename(&hidden, &dir).expect("a rename");
         assert_eq!(setup.minutes().await, [0, 1, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn files_that_wait_for_their_copies_are_deleted_last() {
+        let setup = Setup::new(0).await;
+        let oldest = setup.recorded.files().await.remove(0).0;
+        setup.recorded.copy(&oldest, false).await;
+        assert_eq!(setup.left(&bytes(oldest.bytes * 3 + 1000)).await, [0, 3, 4]);
+        assert!(setup.left(&bytes(1)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_deleted_does_not_protect_others() {
+        let setup = Setup::new(0).await;
+        let (file, path) = setup.recorded.files().await.remove(0);
+        fs::remove_file(&path).expect("a file");
+        fs::create_dir(&path).expect("a directory");
+        assert_eq!(setup.left(&bytes(file.bytes * 4 + 1000)).await, [0, 2, 3, 4]);
+    }
+
+    #[tokio::test]
+    async fn the_copies_of_a_deleted_camera_are_deleted_after_its_files_are_closed() {
+        let setup = Setup::new(0).await;
+        let (stream, files) = (setup.recorded.stream().await, setup.recorded.files().await);
+        let place = setup.recorded.copy(&files[0].0, true).await;
+        let last = &files[4].0;
+        let new = NewFile {
+            stream: stream.id,
+            dir: last.dir,
+            format: last.format,
+            span: last.span,
+            start_at: last.end_at,
+            decode_time: 0,
+            has_event: false,
+        };
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        let open = write.open_file(&new).await.expect("an entry");
+        write.delete_recordings_of(&stream.camera, stream.identity).await.expect("a change");
+        write.commit().await.expect("a commit");
+        run(&setup.recorder, &AllLimits::default()).await.expect("a deletion");
+        let left = setup.recorded.files().await;
+        assert_eq!(left.iter().map(|(file, _)| file.id).collect::<Vec<_>>(), [open]);
+        let deletions = setup.recorded.database.offsite_deletions(place).await;
+        assert_eq!(deletions.expect("a queue").len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_locked_after_its_selection_is_left() {
+        let setup = Setup::new(0).await;
+        let selected: Vec<_> =
+            setup.recorded.files().await.into_iter().map(|(file, _)| file).collect();
+        setup.protect(2, 0).await;
+        let streams = vec![setup.recorded.stream().await];
+        let retention = Retention { recorder: &setup.recorder, streams, now: 0 };
+        let deleted = retention.delete(&selected, Copy::Kept, Locked::Kept).await;
+        assert_eq!(deleted.expect("a deletion").len(), 4);
+        assert_eq!(setup.minutes().await, [2]);
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_hangs_does_not_delay_retention() {
+        let setup = Setup::new(3).await;
+        let directories = setup.recorder.directories();
+        let dir = directories.present().remove(0);
+        let (release, hanging) = std::sync::mpsc::channel::<()>();
+        assert!(directories.run(&dir, move || hanging.recv().is_ok()).await.is_none());
+        assert_eq!(setup.left(&days(1, None)).await, [0, 1, 2, 3, 4]);
+        release.send(()).expect("a disk");
+        while directories.responding().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(setup.left(&days(1, None)).await.is_empty());
     }
 
     #[tokio::test]

@@ -110,6 +110,11 @@ impl Session {
         self.current.as_ref().is_some_and(|current| current.open.has_fragments())
     }
 
+    /// Returns the time at which the present fragment should be complete; `None` if this is not known.
+    pub(crate) fn fragment_ends_at(&self) -> Option<Instant> {
+        self.fragmenter.ends_at()
+    }
+
     /// Returns the position of the directory in `RECORDINGS_DIRS`.
     pub(crate) fn dir_index(&self) -> usize {
         self.dir.index

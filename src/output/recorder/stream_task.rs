@@ -1,16 +1,18 @@
 //! Records one stream while it runs: reads its hub, and begins and ends recordings as demanded.
 //!
 //! The task takes the frames of about half a second at a time, because waking up for each frame would cost more than
-//! recording it. In the meantime, the hub keeps the frames.
+//! recording it. In the meantime, the hub keeps the frames. The task also wakes up when a fragment should be complete, so that
+//! a crash costs no more than the fragment that is being collected.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
 
+use super::cutter::Clocks;
 use super::layout::RecordingKey;
 use super::preroll::PreRoll;
 use super::session::Session;
@@ -25,10 +27,15 @@ use crate::stream::handle::StreamHandle;
 use crate::stream::interest::Purpose;
 use crate::stream::playable::PlayableReader;
 
-/// The time between two looks at the hub.
+/// The longest time between two looks at the hub.
 const BATCH: Duration = Duration::from_millis(400);
+/// The time for which a look at the hub waits for the frame that ends a fragment, because cameras do not send their frames
+/// at exactly equal distances.
+const FRAME_DELAY: Duration = Duration::from_millis(20);
 /// If the camera sends no frame for this time, the file ends, so that it is complete and can be copied.
 const IDLE: Duration = Duration::from_secs(10);
+/// Frames are kept for this much longer than events need them, because events are reported after they have begun.
+pub(crate) const LATE: Duration = Duration::from_secs(2);
 /// The most bytes of frames by which the task can be behind the hub. The hub also limits the time to six seconds.
 const MAX_BEHIND: usize = 64 * 1024 * 1024;
 /// The pauses before a recording that has failed is retried.
@@ -42,10 +49,10 @@ const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 pub(crate) enum Demand {
     /// Nothing.
     Off,
-    /// Nothing yet, but the last seconds are kept, because an event can need them.
+    /// Nothing yet, but the frames of this time are kept, because an event can need them.
     PreRoll(Duration),
-    /// Everything. With true, because of an event.
-    Record(bool),
+    /// Everything. If there is a time, because of an event whose recording begins at this time.
+    Record(Option<SystemTime>),
 }
 
 /// The recording of one stream of a camera.
@@ -101,13 +108,12 @@ pub(crate) async fn run(
         preroll: PreRoll::new(recorder.preroll(), Duration::ZERO),
         retry_at: None,
     };
-    let mut ticks = interval(BATCH);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut next_look = Instant::now();
     loop {
         let is_ending = tokio::select! {
             () = stream.ending() => true,
             changed = demand.changed() => changed.is_err(),
-            _ = ticks.tick() => false,
+            () = sleep_until(next_look) => false,
         };
         let now = if is_ending { Demand::Off } else { *demand.borrow_and_update() };
         // The frames so far belong to the recording even if it ends now.
@@ -115,8 +121,16 @@ pub(crate) async fn run(
         if now == Demand::Off || has_ended {
             break;
         }
+        let fragment_ends_at = task.session.as_ref().and_then(Session::fragment_ends_at);
+        next_look = look_after(Instant::now(), fragment_ends_at);
     }
     task.end_session().await;
+}
+
+/// Returns the time of the next look at the hub after one at `now`.
+fn look_after(now: Instant, fragment_ends_at: Option<Instant>) -> Instant {
+    let complete_at = fragment_ends_at.map(|at| at + FRAME_DELAY).filter(|at| *at > now);
+    complete_at.map_or(now + BATCH, |at| at.min(now + BATCH))
 }
 
 impl Task<'_> {
@@ -149,31 +163,36 @@ impl Task<'_> {
         match demand {
             Demand::Off => {}
             Demand::PreRoll(time) => {
-                self.preroll.set_keep(time);
+                self.preroll.set_keep(time + LATE);
                 self.end_session().await;
                 self.set_status(RecordingStatus::AwaitingEvent);
                 self.retry_at = None;
             }
-            Demand::Record(has_event) => {
+            Demand::Record(event) => {
                 let may_begin = self.retry_at.is_none_or(|at| Instant::now() >= at);
                 if self.session.is_none() && may_begin {
-                    self.begin_session().await;
+                    self.begin_session(event).await;
                 }
                 if let Some(session) = &mut self.session {
-                    session.set_event(has_event);
+                    session.set_event(event.is_some());
                 }
             }
         }
     }
 
-    async fn begin_session(&mut self) {
+    /// Begins to record, with the frames from `from` on that have been kept, or with all of them.
+    async fn begin_session(&mut self, from: Option<SystemTime>) {
         match self.recorder.session(&self.target.key).await {
             Ok(session) => {
                 self.session = Some(session);
                 if self.retry_at.is_none() {
                     self.set_status(RecordingStatus::Starting);
                 }
-                for frame in self.preroll.take() {
+                let Clocks { system, monotonic } = self.recorder.clocks();
+                // The frames may have arrived before the system's clock was set.
+                let from = from.map(|from| system.duration_since(from).unwrap_or_default());
+                let from = from.and_then(|age| monotonic.checked_sub(age));
+                for frame in self.preroll.take(from) {
                     self.take(frame).await;
                 }
             }
@@ -267,5 +286,24 @@ impl Task<'_> {
         let kind = EventKind::Recording(RecordingEvent { kind, error });
         let at = SystemTime::now();
         self.recorder.events().publish(Event { at, subject: Some(subject), kind });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hub_is_read_when_a_fragment_should_be_complete() {
+        let began = Instant::now();
+        let now = began + Duration::from_secs(5);
+        let look_in = |ends_at: Option<u64>| {
+            look_after(now, ends_at.map(|at| began + Duration::from_millis(at))) - now
+        };
+        assert_eq!(look_in(None), BATCH);
+        assert_eq!(look_in(Some(5900)), BATCH);
+        assert_eq!(look_in(Some(5100)), Duration::from_millis(100) + FRAME_DELAY);
+        // The frame that ends the fragment is late.
+        assert_eq!(look_in(Some(4900)), BATCH);
     }
 }

@@ -20,6 +20,7 @@ use crate::events::bus::Bus;
 use crate::media::frame::{Frame, testing};
 use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
+use crate::store::db::recording_writes::CopyRule;
 use crate::store::db::{Database, Location};
 
 /// Recordings of the camera `front-door`.
@@ -47,6 +48,20 @@ impl Recorded {
         let files = self.database.recorded_files(stream.id, 0, i64::MAX / 2).await.expect("files");
         let path = |file: &RecordedFile| self.dir().join(FileName::of(&stream, file).path());
         files.into_iter().map(|file| (file.clone(), path(&file))).collect()
+    }
+
+    /// Queues the copy of a file, or with `is_stored`, notes that there is one. Returns the id of the place with copies.
+    pub(crate) async fn copy(&self, file: &RecordedFile, is_stored: bool) -> i64 {
+        let mut write = self.database.write().await.expect("a transaction");
+        let span = (file.start_at, file.start_at + 1);
+        write.mark_event(file.stream, span, CopyRule::WithEvent).await.expect("a mark");
+        let place = write.put_offsite_place("marker", "file:///copies").await.expect("a place");
+        if is_stored {
+            let is_noted = write.finish_upload(file.id, place, file.bytes).await;
+            assert!(is_noted.expect("a copy"));
+        }
+        write.commit().await.expect("a commit");
+        place
     }
 
     /// Returns a recorder for these recordings, whose clock shows `now`.

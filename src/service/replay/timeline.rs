@@ -93,7 +93,8 @@ pub(crate) async fn get(
     let span = permitted.limited_span(requested, MAX_TIMELINE_MS)?;
     let (available, recorded) = (permitted.available().await?, permitted.recorded(span).await?);
     let times = (span.from, span.to);
-    let mut events = core.events.in_span(&permitted.record, times, MAX_EVENTS + 1).await?;
+    let camera = (&permitted.record.id, permitted.record.owner.as_deref());
+    let mut events = core.events.in_span(camera, times, MAX_EVENTS + 1).await?;
     let has_more_events = events.len() > MAX_EVENTS as usize;
     events.truncate(MAX_EVENTS as usize);
     Ok(Timeline { span, available, recorded, events, has_more_events })

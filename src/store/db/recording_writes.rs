@@ -144,7 +144,8 @@ impl WriteTransaction {
         query.fetch_one(&mut *self.connection).await
     }
 
-    /// Closes an open file, counts its bytes, and queues its copy. Returns false, and changes nothing, if the file is not
+    /// Closes an open file, counts its bytes, and queues its copy. Locks it if its time is locked: it can enter the index
+    /// long after the time was locked. Returns false, and changes nothing, if the file is not
     /// open.
     pub(crate) async fn close_file(
         &mut self,
@@ -153,7 +154,9 @@ impl WriteTransaction {
     ) -> Result<bool, sqlx::Error> {
         let query = sqlx::query(
             "UPDATE recorded_files SET end_at = $2, bytes = $3, frames = $4, is_open = FALSE,
-                has_event = has_event OR $5, offsite = ($6 OR ($7 AND (has_event OR $5)))
+                has_event = has_event OR $5, offsite = ($6 OR ($7 AND (has_event OR $5))),
+                is_locked = is_locked OR EXISTS (SELECT 1 FROM recorded_locks l
+                    WHERE l.stream = recorded_files.stream AND l.end_at > start_at AND l.begin_at < $2)
              WHERE id = $1 AND is_open RETURNING stream, start_at",
         );
         let query = query.bind(id).bind(closed.end_at).bind(to_i64(closed.bytes));

@@ -10,6 +10,7 @@ use crate::base::error::ErrorKind;
 use crate::base::time::unix_millis;
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::identity::Identity;
+use crate::camera::record::Record;
 use crate::camera::source::Source;
 use crate::camera::source_spec::SourceSpec;
 use crate::events::StreamEventKind::{Live, Stalled};
@@ -229,7 +230,8 @@ async fn events_in_a_span_of_time_include_those_that_began_before_it() {
         ((-1000, 0), vec![]),
     ] {
         let (from, to) = (at + span.0, at + span.1);
-        let found = setup.log.in_span(&setup.camera, (from, to), 10).await.expect("events");
+        let camera = (&setup.camera.id, setup.camera.owner.as_deref());
+        let found = setup.log.in_span(camera, (from, to), 10).await.expect("events");
         assert_eq!(ids(&found), expected, "{span:?}");
     }
 }
@@ -358,7 +360,8 @@ async fn another_camera_or_owner_with_the_same_id_gets_no_old_events() {
         [] as [i64; 0]
     );
     let span = (0, now() + 1);
-    assert_eq!(ids(&setup.log.in_span(&camera, span, 10).await.expect("events")), [] as [i64; 0]);
+    let owned = (&camera.id, camera.owner.as_deref());
+    assert_eq!(ids(&setup.log.in_span(owned, span, 10).await.expect("events")), [] as [i64; 0]);
     // The deleted camera's stream ends late.
     setup.publish(4);
     setup.reaches(4).await;

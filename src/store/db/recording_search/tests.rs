@@ -266,3 +266,27 @@ async fn a_stream_a_directory_and_a_format_have_one_row_each() {
     assert_eq!(paths.iter().map(|dir| dir.path.as_str()).collect::<Vec<_>>(), ["/mnt/a", "/mnt/b"]);
     assert_eq!(database.recording_marker().await.expect("a marker").len(), 32);
 }
+
+#[tokio::test]
+async fn locks_are_joined_and_divided() {
+    let setup = Setup::new().await;
+    let table: [(_, _, &[(i64, i64)]); 8] = [
+        ((10, 20), true, &[(10, 20)]),
+        ((40, 50), true, &[(10, 20), (40, 50)]),
+        ((20, 30), true, &[(10, 30), (40, 50)]),
+        ((15, 45), true, &[(10, 50)]),
+        ((20, 30), false, &[(10, 20), (30, 50)]),
+        ((50, 50), true, &[(10, 20), (30, 50)]),
+        ((0, 15), false, &[(15, 20), (30, 50)]),
+        ((0, 100), false, &[]),
+    ];
+    for (span, is_locked, expected) in table {
+        let mut write = setup.database.write().await.expect("a transaction");
+        write.note_lock(setup.stream, span, is_locked).await.expect("a change");
+        write.commit().await.expect("a commit");
+        let query = sqlx::query("SELECT begin_at, end_at FROM recorded_locks ORDER BY 1");
+        let rows = query.fetch_all(&setup.database.pool).await.expect("rows");
+        let found: Vec<(i64, i64)> = rows.iter().map(|row| (row.get(0), row.get(1))).collect();
+        assert_eq!(found, expected, "{span:?}");
+    }
+}
