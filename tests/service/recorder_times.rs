@@ -183,12 +183,18 @@ async fn a_camera_that_was_away_leaves_a_gap() {
     let dir = manager.dir().path().join("recordings");
     put_recorded("cam", &manager, &camera.link("h264"), json!({ "mode": "continuous" })).await;
     grows_to(&dir, 300_000).await;
+    let has_state = async |state: &str| {
+        let status = manager.get("/api/cameras/cam/recording").await.body;
+        status["streams"][0]["state"] == state
+    };
+    assert!(has_state("recording").await);
     camera.kill();
     closed_files(&dir, 1).await;
-    tokio::time::sleep(Duration::from_secs(8)).await;
+    until("the recording waits for the camera", || has_state("no_signal")).await;
     camera.restart().await;
     until("the recording continues", || async { recorded_files(&dir).len() > 1 }).await;
     grows_to(&recorded_files(&dir)[1], 300_000).await;
+    assert!(has_state("recording").await);
     put_recorded("cam", &manager, &camera.link("h264"), json!({ "mode": "off" })).await;
     let found = closed_files(&dir, 2).await;
     let clocks: Vec<_> = found.iter().map(|path| clocks(path)).collect();

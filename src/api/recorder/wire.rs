@@ -173,6 +173,8 @@ pub(crate) enum RecordingState {
     AwaitingEvent,
     /// The stream is stored.
     Recording,
+    /// The camera sends nothing. The recording continues when it does.
+    NoSignal,
     /// Nothing can be stored. The manager tries again.
     Failed,
 }
@@ -184,6 +186,7 @@ impl RecordingStatusOutput {
                 RecordingStatus::Starting => (RecordingState::Starting, None),
                 RecordingStatus::AwaitingEvent => (RecordingState::AwaitingEvent, None),
                 RecordingStatus::Recording => (RecordingState::Recording, None),
+                RecordingStatus::NoSignal => (RecordingState::NoSignal, None),
                 RecordingStatus::Failed(error) => (RecordingState::Failed, Some(error.detail)),
             };
             StreamRecordingOutput { profile, state, error }

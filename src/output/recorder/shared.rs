@@ -83,6 +83,8 @@ pub(crate) enum RecordingStatus {
     AwaitingEvent,
     /// Frames are written.
     Recording,
+    /// The camera sends nothing. The recording continues with its next frame.
+    NoSignal,
     /// Nothing can be written, for this reason. The recording is retried.
     Failed(Error),
 }

@@ -76,6 +76,8 @@ struct Task<'a> {
     preroll: PreRoll,
     /// True while frames are being written.
     has_started: bool,
+    /// True if the recording continues with the next frame, because the camera has sent nothing for [`IDLE`].
+    is_paused: bool,
     /// The number of failures since the recording last ran for [`RECOVERED_AFTER`].
     failures: u32,
     /// The last failure; `None` before the first one.
@@ -102,6 +104,7 @@ pub(crate) async fn run(
         session: None,
         frame_at: Instant::now(),
         has_started: false,
+        is_paused: false,
         failures: 0,
         failed_at: None,
         has_asked: false,
@@ -148,14 +151,22 @@ impl Task<'_> {
         if demand == Demand::Off {
             self.end_session().await;
         }
-        if self.frame_at.elapsed() >= IDLE
-            && let Some(session) = &mut self.session
-            && let Err(error) = session.pause(self.recorder.clocks()).await
-        {
-            self.session = None;
-            self.fail(error);
+        if self.frame_at.elapsed() >= IDLE {
+            self.wait_for_frames().await;
         }
         false
+    }
+
+    /// Completes the file, because the camera sends nothing.
+    async fn wait_for_frames(&mut self) {
+        let Some(session) = &mut self.session else { return };
+        if let Err(error) = session.pause(self.recorder.clocks()).await {
+            self.session = None;
+            self.fail(error);
+        } else if self.has_started && !self.is_paused {
+            self.is_paused = true;
+            self.set_status(RecordingStatus::NoSignal);
+        }
     }
 
     /// Begins or ends the recording.
@@ -225,6 +236,8 @@ impl Task<'_> {
                 self.has_asked = needs_keyframe;
                 if session.has_written() && !self.has_started {
                     self.note_start();
+                } else if std::mem::take(&mut self.is_paused) {
+                    self.set_status(RecordingStatus::Recording);
                 }
             }
             Err(error) => {
@@ -253,7 +266,7 @@ impl Task<'_> {
             Some(_) => RecordingEventKind::Resumed,
             None => RecordingEventKind::Started,
         };
-        self.has_started = true;
+        (self.has_started, self.is_paused) = (true, false);
         info!(camera = %self.stream.id(), "recording");
         self.set_status(RecordingStatus::Recording);
         self.publish(kind, None);

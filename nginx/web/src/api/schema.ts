@@ -408,7 +408,7 @@ export type RecordingOptions = {
   time_zone?: string | null;
 };
 
-export type RecordingState = "starting" | "awaiting_event" | "recording" | "failed";
+export type RecordingState = "starting" | "awaiting_event" | "recording" | "no_signal" | "failed";
 
 export type RecordingStatusOutput = {
   requested_until?: string | null;
