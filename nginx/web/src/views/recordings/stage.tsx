@@ -52,12 +52,11 @@ function Overlay({ player }: { player: RecordedPlayer | null }) {
   if (state === "gap") {
     return <p class="recorded-note veil">{t("recordings.gap")}</p>;
   }
+  if (state === "none") {
+    return <p class="recorded-note veil">{t("recordings.none_later")}</p>;
+  }
   if (state === "end") {
-    return player?.video.value ? (
-      <p class="recorded-note">{t("recordings.end")}</p>
-    ) : (
-      <p class="recorded-note veil">{t("recordings.none_later")}</p>
-    );
+    return <p class="recorded-note">{t("recordings.end")}</p>;
   }
   if (state === "failed" && player?.problem.value) {
     return (
