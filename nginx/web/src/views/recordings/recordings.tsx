@@ -30,6 +30,10 @@ const EMPTY_MS = 5000;
 const BEFORE_END_MS = 10_000;
 
 interface Found {
+  /** The ids for which the cameras were searched. */
+  asked: string;
+  /** The ids of the cameras. */
+  ids: string;
   cameras: RecordedCamera[];
   /** The end of the last recording of these cameras; null without recordings. */
   last: number | null;
@@ -43,7 +47,7 @@ async function find(ids: string[]): Promise<Found> {
   const ends = streams
     .filter(({ camera }) => shown.includes(camera))
     .map(({ to }) => Date.parse(to));
-  return { cameras, last: ends.length > 0 ? Math.max(...ends) : null };
+  return { asked: ids.join(), ids: shown.join(), cameras, last: ends.length > 0 ? Math.max(...ends) : null };
 }
 
 async function cameraWith(id: string, streams: RecordedStream[]): Promise<RecordedCamera> {
@@ -58,10 +62,12 @@ export function Recordings() {
   const key = ids.join();
   const read = useCallback(() => find(key ? key.split(",") : []), [key]);
   const [isEmpty, setEmpty] = useState(true);
-  const { value, error } = useReading(read, {
+  const { value: latest, error } = useReading(read, {
     retry: RETRY_MS,
     ...(isEmpty && { every: EMPTY_MS }),
   });
+  // After a change of the address, the latest response is at first that of other cameras.
+  const value = latest?.asked === key || latest?.ids === key ? latest : null;
   const has = value?.cameras.some(({ streams: { main, sub } }) => main || sub) ?? false;
   if (has === isEmpty) {
     setEmpty(!has);
@@ -84,7 +90,7 @@ export function Recordings() {
     );
   }
   return has ? (
-    <Chosen key={`${key} ${value.cameras.length}`} found={value} at={query.get("at")} />
+    <Chosen key={value.ids} found={value} at={query.get("at")} />
   ) : (
     <None cameras={value.cameras} />
   );
