@@ -11,6 +11,8 @@ const days = await load("views/recordings/days.ts");
 const scale = await load("views/recordings/scale.ts");
 const { gapsIn } = await load("views/recordings/gaps.ts");
 
+const { byEnd } = await load("views/recordings/by-end.ts");
+
 const HOUR = 3_600_000;
 
 describe("dates and positions", () => {
@@ -108,6 +110,19 @@ describe("the scale", () => {
     const shown = scale.showing({ from: 0, to: 1000 }, 5000);
     assert.ok(shown.from < 5000 && shown.to > 5000);
   });
+});
+
+test("the edges of a selection can be chosen in any order", () => {
+  const [first, second] = [100_000, 220_000];
+  assert.deepEqual(scale.spanOf({ from: first }), { from: first, to: first + 60_000 });
+  assert.deepEqual(scale.spanOf({ to: second }), { from: second - 60_000, to: second });
+  assert.deepEqual(scale.spanOf({ from: second, to: first }), { from: first, to: second });
+});
+
+test("the first choice is a camera that is being recorded", () => {
+  const stream = (camera, minute) => ({ camera, to: `2026-03-01T10:${minute}:00Z` });
+  const streams = [stream("a", "05"), stream("b", "29"), stream("c", "30"), stream("d", "10")];
+  assert.deepEqual(byEnd(streams), ["b", "c", "d", "a"]);
 });
 
 test("gaps are the times between recordings", () => {

@@ -195,14 +195,7 @@ export class RecordedPlayer {
     }
     const isAtEnd = video.ended || end - date < 50;
     if (isGrowing) {
-      // The recording has stopped, or the playlist is about to grow.
-      if (this.state.value === "ready" && isAtEnd) {
-        this.state.value = "end";
-      } else if (this.state.value === "end" && !isAtEnd) {
-        this.state.value = "ready";
-      } else if (this.state.value === "none" && end > this.#sought) {
-        void this.seek(this.#sought);
-      }
+      this.#keepGrowing(end, isAtEnd);
       return;
     }
     if ((end - date) / 1000 < AHEAD_SECONDS * Math.max(1, this.#rate)) {
@@ -210,6 +203,19 @@ export class RecordedPlayer {
     }
     if (this.#isPlaying && isAtEnd && this.state.value === "ready") {
       this.#continue();
+    }
+  }
+
+  /** Notes whether the playlist, which is still being written, has the pictures of the date. */
+  #keepGrowing(end: number, isAtEnd: boolean): void {
+    const { state } = this;
+    if (state.value === "ready" && isAtEnd) {
+      // The recording has stopped, or the playlist is about to grow.
+      state.value = "end";
+    } else if (state.value === "end" && !isAtEnd) {
+      state.value = "ready";
+    } else if (state.value === "none" && end > this.#sought) {
+      void this.seek(this.#sought);
     }
   }
 

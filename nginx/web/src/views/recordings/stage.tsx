@@ -6,15 +6,22 @@ import type { InStep } from "../../playback/recordings/in-step";
 import type { RecordedPlayer } from "../../playback/recordings/recorded-player";
 import { duration, t } from "../../ui/i18n";
 import { ErrorText } from "../error";
-import type { Session } from "./session";
+import type { RecordedCamera, Session } from "./session";
 
 /** The time for which the length of a gap is shown. */
 const JUMP_SHOWN_MS = 4000;
 
-export function Stage({ session }: { session: Session }) {
+interface StageProps {
+  session: Session;
+  /** Chosen cameras without recordings. */
+  empty: RecordedCamera[];
+}
+
+export function Stage({ session, empty }: StageProps) {
   const { cameras, group, boxes } = session;
-  const columns = Math.ceil(Math.sqrt(cameras.length));
-  const rows = Math.ceil(cameras.length / columns);
+  const count = cameras.length + empty.length;
+  const columns = Math.ceil(Math.sqrt(count));
+  const rows = Math.ceil(count / columns);
   return (
     <div class="stage" style={{ "--columns": columns, "--rows": rows }}>
       {cameras.map(({ id, name }, n) => (
@@ -26,17 +33,27 @@ export function Stage({ session }: { session: Session }) {
             }}
           />
           <Overlay player={group?.players[n] ?? null} />
-          {cameras.length > 1 && (
-            <figcaption class="tile-label">
-              <span class="tile-name" dir="auto" title={name}>
-                {name}
-              </span>
-            </figcaption>
-          )}
+          {count > 1 && <Name name={name} />}
+        </figure>
+      ))}
+      {empty.map(({ id, name }) => (
+        <figure key={id} class="recorded" data-camera={id}>
+          <p class="recorded-note veil">{t("recordings.none_of", { name })}</p>
+          <Name name={name} />
         </figure>
       ))}
       {group && <JumpNote group={group} />}
     </div>
+  );
+}
+
+function Name({ name }: { name: string }) {
+  return (
+    <figcaption class="tile-label">
+      <span class="tile-name" dir="auto" title={name}>
+        {name}
+      </span>
+    </figcaption>
   );
 }
 

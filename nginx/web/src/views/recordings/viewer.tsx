@@ -13,10 +13,11 @@ import { TYPES, typeText } from "../events/texts";
 import { type Actions, Controls, JUMP_MS } from "./controls";
 import { Days } from "./day-picker";
 import { dayAfter, dayOf } from "./days";
+import { LONGEST_SELECTION } from "./edges";
 import { type Footage, useFootage } from "./footage";
 import { useKeys } from "./keys";
 import { hasType } from "./marks";
-import { dayView, lengthOf, moved, showing, type View, zoomed } from "./scale";
+import { dayView, lengthOf, moved, showing, spanOf, type View, zoomed } from "./scale";
 import { Selection } from "./selection";
 import { type RecordedCamera, useSession } from "./session";
 import { Stage } from "./stage";
@@ -26,29 +27,32 @@ import { Track } from "./track";
 const ZOOM = 2;
 /** The length of a time that is selected with a button, as a share of the visible time. */
 const SELECTED_SHARE = 0.1;
-/** The longest selected time: the API's limit for exports and share links. */
-const LONGEST_SELECTION = 24 * 3600 * 1000;
 const MINUTE_MS = 60_000;
 
 interface ViewerProps {
   source: Source;
   cameras: RecordedCamera[];
+  /** Chosen cameras without recordings. */
+  empty?: RecordedCamera[];
   /** The date that is shown first, and whenever it changes. */
   at: number;
   /** The time that a share link permits; null without a limit. */
   limit: View | null;
   /** Called with the date when the user has chosen one, or has paused. */
   onDate: (date: number) => void;
-  /** Elements before and after the choice of the day. */
+  /** Elements before and after the choice of the day. `now` returns the date of the picture. */
   head?: ComponentChildren;
-  tail?: ComponentChildren;
+  tail?: (now: () => number) => ComponentChildren;
 }
 
-export function Viewer({ source, cameras, at, limit, onDate, head, tail }: ViewerProps) {
+export function Viewer(props: ViewerProps) {
+  const { source, cameras, empty = [], at, limit, onDate, head, tail } = props;
   const session = useSession(source, cameras, at);
   const { group, streams } = session;
   const [view, setView] = useState<View>(() => limit ?? dayView(at));
   const [selection, setSelection] = useState<View | null>(null);
+  /** The edges of the selection that the user has chosen. */
+  const marks = useRef<Partial<View>>({});
   const [isSelecting, setSelecting] = useState(false);
   const [type, setType] = useState("");
   const [change, setChange] = useState(0);
@@ -107,7 +111,7 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
     setView((before) => showing(before, date));
     void session.seek(date);
   };
-  const now = () => group?.date.peek() ?? at;
+  const now = () => group?.date.peek() || at;
   const actions: Actions = {
     toggle: () => (group?.isPlaying.value ? group.pause() : group?.play()),
     jump: (by) => seek(now() + by),
@@ -122,34 +126,37 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
       seek(found);
     }
   };
-  const select = (next: View) =>
-    setSelection({
+  const select = (next: View) => {
+    marks.current = {
       from: Math.round(next.from),
       to: Math.round(Math.min(next.to, next.from + LONGEST_SELECTION)),
-    });
+    };
+    setSelection(marks.current as View);
+  };
+  const endSelection = () => {
+    marks.current = {};
+    setSelecting(false);
+    setSelection(null);
+  };
   const toggleSelecting = () => {
     const half = (lengthOf(view) * SELECTED_SHARE) / 2;
     const middle = Math.min(Math.max(now(), view.from + half), view.to - half);
-    setSelecting(!isSelecting);
-    if (!isSelecting && !selection) {
+    if (isSelecting) {
+      endSelection();
+      return;
+    }
+    setSelecting(true);
+    if (!selection) {
       select({ from: middle - half, to: middle + half });
-    } else if (isSelecting) {
-      setSelection(null);
     }
   };
   const setEdge = (edge: "from" | "to") => {
-    const date = now();
-    const before = selection ?? { from: date, to: date + MINUTE_MS };
-    const next = { ...before, [edge]: date };
+    const next = { ...marks.current, [edge]: now() };
+    const hasBoth = next.from !== undefined && next.to !== undefined;
     setSelecting(true);
-    select(
-      next.from < next.to
-        ? next
-        : {
-            from: date - (edge === "to" ? MINUTE_MS : 0),
-            to: date + (edge === "to" ? 0 : MINUTE_MS),
-          },
-    );
+    select(spanOf(next));
+    // The other edge is not chosen yet.
+    marks.current = hasBoth ? marks.current : next;
   };
   const zoom = (factor: number) => {
     const date = now();
@@ -179,10 +186,7 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
     o: () => setEdge("to"),
     "[": () => toEvent(-1),
     "]": () => toEvent(1),
-    escape: () => {
-      setSelecting(false);
-      setSelection(null);
-    },
+    escape: endSelection,
   });
 
   const types: [string, string][] = [
@@ -204,9 +208,9 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
           />
         )}
         <span class="gap" />
-        {tail}
+        {tail?.(now)}
       </div>
-      <Stage session={session} />
+      <Stage session={session} empty={empty} />
       <Controls session={session} actions={actions} />
       <ErrorAlert error={error} />
       <Track
@@ -268,10 +272,7 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
           footage={footage}
           onSelect={select}
           onChanged={() => setChange((before) => before + 1)}
-          onClose={() => {
-            setSelecting(false);
-            setSelection(null);
-          }}
+          onClose={endSelection}
         />
       )}
     </div>
