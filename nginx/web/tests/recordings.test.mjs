@@ -9,7 +9,7 @@ const clock = await load("playback/recordings/wall-clock.ts");
 const { correction } = await load("playback/recordings/correction.ts");
 const days = await load("views/recordings/days.ts");
 const scale = await load("views/recordings/scale.ts");
-const { gapsIn } = await load("views/recordings/gaps.ts");
+const { gapsIn, isRecorded } = await load("views/recordings/gaps.ts");
 
 const { byEnd } = await load("views/recordings/by-end.ts");
 
@@ -136,4 +136,8 @@ test("gaps are the times between recordings", () => {
     { from: 40, to: 50 },
   ]);
   assert.deepEqual(gapsIn(spans, { from: 22, to: 38 }), []);
+  assert.deepEqual(
+    [5, 15, 20, 40].map((date) => isRecorded(spans, date)),
+    [true, false, true, false],
+  );
 });

@@ -90,9 +90,16 @@ function Clock({ session: { group, scrubbed } }: { session: Session }) {
   const clock = time.toLocaleTimeString(language.value, { timeStyle: "medium" });
   return (
     <time class="recorded-clock" dateTime={time.toISOString()} data-date={Math.round(date)}>
-      <span class="quiet">{day}</span> <strong>{clock}</strong>
+      <span class="quiet">{day}</span> <strong>{clock}</strong>{" "}
+      <span class="quiet">{zoneOf(time)}</span>
     </time>
   );
+}
+
+/** Returns the short name of the time zone, such as CET. */
+function zoneOf(time: Date): string {
+  const format = new Intl.DateTimeFormat(language.value, { timeZoneName: "short" });
+  return format.formatToParts(time).find(({ type }) => type === "timeZoneName")?.value ?? "";
 }
 
 async function savePicture({ cameras, group }: Session): Promise<void> {

@@ -19,3 +19,8 @@ export function gapsIn(spans: View[], { from, to }: View): View[] {
   }
   return gaps;
 }
+
+/** Returns whether there is a recording at a date. */
+export function isRecorded(spans: View[], date: number): boolean {
+  return spans.some(({ from, to }) => from <= date && date < to);
+}

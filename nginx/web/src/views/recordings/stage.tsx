@@ -6,6 +6,8 @@ import type { InStep } from "../../playback/recordings/in-step";
 import type { RecordedPlayer } from "../../playback/recordings/recorded-player";
 import { duration, t } from "../../ui/i18n";
 import { ErrorText } from "../error";
+import type { Footage } from "./footage";
+import { isRecorded } from "./gaps";
 import type { RecordedCamera, Session } from "./session";
 
 /** The time for which the length of a gap is shown. */
@@ -13,11 +15,12 @@ const JUMP_SHOWN_MS = 4000;
 
 interface StageProps {
   session: Session;
+  footage: ReadonlyMap<string, Footage> | null;
   /** Chosen cameras without recordings. */
   empty: RecordedCamera[];
 }
 
-export function Stage({ session, empty }: StageProps) {
+export function Stage({ session, footage, empty }: StageProps) {
   const { cameras, group, boxes } = session;
   const count = cameras.length + empty.length;
   const columns = Math.ceil(Math.sqrt(count));
@@ -33,6 +36,7 @@ export function Stage({ session, empty }: StageProps) {
             }}
           />
           <Overlay player={group?.players[n] ?? null} />
+          <SearchedGap session={session} spans={footage?.get(session.streams[n] ?? "")?.spans} />
           {count > 1 && <Name name={name} />}
         </figure>
       ))}
@@ -86,6 +90,19 @@ function Overlay({ player }: { player: RecordedPlayer | null }) {
     <p class="recorded-note" role="status">
       <span class="spinner" /> <span class="unseen">{t("recordings.loading")}</span>
     </p>
+  ) : null;
+}
+
+interface SearchedGapProps {
+  session: Session;
+  spans: Footage["spans"] | undefined;
+}
+
+/** Hides the last keyframe while the user searches at a time without recordings. */
+function SearchedGap({ session: { scrubbed }, spans }: SearchedGapProps) {
+  const date = scrubbed.value;
+  return date !== null && spans && !isRecorded(spans, date) ? (
+    <p class="recorded-note veil">{t("recordings.gap")}</p>
   ) : null;
 }
 

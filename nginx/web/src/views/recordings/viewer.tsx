@@ -210,7 +210,7 @@ export function Viewer(props: ViewerProps) {
         <span class="gap" />
         {tail?.(now)}
       </div>
-      <Stage session={session} empty={empty} />
+      <Stage session={session} footage={footage} empty={empty} />
       <Controls session={session} actions={actions} />
       <ErrorAlert error={error} />
       <Track
@@ -240,29 +240,31 @@ export function Viewer(props: ViewerProps) {
           {t(limit ? "recordings.whole" : "recordings.day")}
         </button>
         <span class="gap" />
-        <IconButton
-          icon="first"
-          label={t("recordings.previous_event")}
-          onClick={() => toEvent(-1)}
-          disabled={allEvents.length === 0}
-        />
-        <Select
-          label={t("recordings.events")}
-          isLabelHidden
-          value={type}
-          options={types}
-          onChange={setType}
-        />
-        <IconButton
-          icon="last"
-          label={t("recordings.next_event")}
-          onClick={() => toEvent(1)}
-          disabled={allEvents.length === 0}
-        />
-        <button type="button" aria-pressed={isSelecting} class="toggle" onClick={toggleSelecting}>
-          <Icon name="span" />
-          {t("recordings.select")}
-        </button>
+        <div class="events-bar">
+          <IconButton
+            icon="first"
+            label={t("recordings.previous_event")}
+            onClick={() => toEvent(-1)}
+            disabled={allEvents.length === 0}
+          />
+          <Select
+            label={t("recordings.events")}
+            isLabelHidden
+            value={type}
+            options={types}
+            onChange={setType}
+          />
+          <IconButton
+            icon="last"
+            label={t("recordings.next_event")}
+            onClick={() => toEvent(1)}
+            disabled={allEvents.length === 0}
+          />
+          <button type="button" aria-pressed={isSelecting} class="toggle" onClick={toggleSelecting}>
+            <Icon name="span" />
+            {t("recordings.select")}
+          </button>
+        </div>
       </div>
       {selection && (
         <Selection
