@@ -5,7 +5,7 @@ import { after, before, describe, test } from "node:test";
 
 import { Camera } from "./support/camera.mjs";
 import { Parts } from "./support/parts.mjs";
-import { goTo, RecordedStage, recordingsAddress, shown } from "./support/recorded.mjs";
+import { goTo, RecordedStage, recordingsAddress, shown, zoomIn } from "./support/recorded.mjs";
 import { until } from "./support/until.mjs";
 import { launchBrowser, SECONDS, Viewer } from "./support/viewer.mjs";
 
@@ -58,6 +58,56 @@ describe("the view of recordings", () => {
       return pictures.cam?.clock;
     });
 
+    // A double click enlarges a camera, and shows all of them again.
+    const figure = page.locator('.recorded[data-camera="cam"]');
+    await figure.dblclick();
+    await page.locator('.stage.one .open[data-camera="cam"]').waitFor();
+    const [whole, one] = await Promise.all(
+      [".stage", ".open"].map((name) => page.locator(name).boundingBox()),
+    );
+    assert.ok(one.width > 0.95 * whole.width, "the camera has the whole width");
+    await page.getByRole("button", { name: "Full screen" }).click();
+    await page.waitForFunction(() => document.fullscreenElement?.matches(".stage.one"));
+    await page.keyboard.press("f");
+    await page.waitForFunction(() => document.fullscreenElement === null);
+    await figure.dblclick();
+    await page.locator(".stage:not(.one)").waitFor();
+
+    // While the user searches at a time without recordings, no picture of another time is shown.
+    const { x, y, height } = await page.locator(".track").boundingBox();
+    await page.mouse.move(x + 40, y + height - 10);
+    await page.mouse.down();
+    await page.mouse.move(x + 2, y + height - 10, { steps: 3 });
+    await page.locator(".veil").getByText("Nothing was recorded at this time").waitFor();
+    await page.mouse.up();
+
+    // A time can be entered.
+    await goTo(page, "cam", from + 1000);
+    await sees("Front door", "cam");
+    const second = Math.ceil(from / 1000) * 1000 + 2000;
+    await page.getByLabel("Time", { exact: true }).focus();
+    await page
+      .getByLabel("Time", { exact: true })
+      .fill(new Date(second).toTimeString().slice(0, 8));
+    await page.keyboard.press("Enter");
+    await until("the entered time", SECONDS, async () => (await shown(page)).date === second);
+
+    // A list in which a pointer has chosen something does not keep the keys.
+    const speed = page.getByLabel("Speed");
+    await speed.click();
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await until("another speed", SECONDS, async () => (await speed.inputValue()) === "2");
+    await page.keyboard.press("ArrowRight");
+    await until("a second later", SECONDS, async () => {
+      return (await shown(page)).date === second + 1000;
+    });
+    assert.equal(await speed.inputValue(), "2");
+    await page.getByRole("button", { name: "Latest" }).click();
+    await until("the latest picture", SECONDS, async () => {
+      return (await shown(page)).date > Date.now() - 30_000;
+    });
+
     // Without cameras, those of the last visit are shown.
     await page.getByRole("link", { name: "Recordings", exact: true }).click();
     await sees("Front door", "cam");
@@ -75,6 +125,15 @@ describe("the view of recordings", () => {
     const query = new URLSearchParams(copied.hash.split("?")[1]);
     assert.equal(query.get("cameras"), "cam");
     assert.ok(Date.parse(query.get("at")) > date + 400, copied.hash);
+
+    // A reload keeps the visible time.
+    await page.keyboard.press("k");
+    await zoomIn(page, 2);
+    await page.waitForURL(/&seconds=21600$/);
+    await page.reload();
+    await until("the same visible time", SECONDS, () =>
+      page.locator(".track").evaluate(({ dataset }) => dataset.to - dataset.from === 21_600_000),
+    );
     assert.deepEqual(
       viewer.problems.filter((text) => !text.includes("404")),
       [],

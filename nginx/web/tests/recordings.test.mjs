@@ -9,7 +9,7 @@ const clock = await load("playback/recordings/wall-clock.ts");
 const { correction } = await load("playback/recordings/correction.ts");
 const days = await load("views/recordings/days.ts");
 const scale = await load("views/recordings/scale.ts");
-const { gapsIn, isRecorded } = await load("views/recordings/gaps.ts");
+const { gapsIn, isRecorded, nearestIn } = await load("views/recordings/gaps.ts");
 
 const { byEnd } = await load("views/recordings/by-end.ts");
 
@@ -77,6 +77,13 @@ describe("days", () => {
     assert.equal(days.localText(new Date(2026, 2, 29, 3, 4, 5).getTime()), "2026-03-29T03:04:05");
   });
 
+  test("have times, which can be entered", () => {
+    const date = days.timeOn(noon(2026, 3, 29), "03:04:05");
+    assert.equal(days.localText(date), "2026-03-29T03:04:05");
+    assert.equal(days.timeText(date), "03:04:05");
+    assert.equal(days.timeOn(date, ""), null);
+  });
+
   const labels = (date) =>
     scale.marksOf(scale.dayView(date), 26).map((mark) => new Date(mark.date).getHours());
 
@@ -136,6 +143,9 @@ test("gaps are the times between recordings", () => {
     { from: 40, to: 50 },
   ]);
   assert.deepEqual(gapsIn(spans, { from: 22, to: 38 }), []);
+  assert.equal(nearestIn(spans, 25), 25);
+  assert.equal(nearestIn(spans, 13), 9);
+  assert.equal(nearestIn([], 13), null);
   assert.deepEqual(
     [5, 15, 20, 40].map((date) => isRecorded(spans, date)),
     [true, false, true, false],

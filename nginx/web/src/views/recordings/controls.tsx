@@ -17,7 +17,13 @@ export interface Actions {
   step: (direction: 1 | -1) => void;
 }
 
-export function Controls({ session, actions }: { session: Session; actions: Actions }) {
+interface ControlsProps {
+  session: Session;
+  actions: Actions;
+  onFullScreen: () => void;
+}
+
+export function Controls({ session, actions, onFullScreen }: ControlsProps) {
   const { group, cameras } = session;
   const [isMuted, setMuted] = useState(true);
   const isPlaying = group?.isPlaying.value ?? false;
@@ -75,6 +81,7 @@ export function Controls({ session, actions }: { session: Session; actions: Acti
           onClick={() => void savePicture(session)}
         />
       )}
+      <IconButton icon="full" label={t("tile.full_screen")} onClick={onFullScreen} />
     </div>
   );
 }

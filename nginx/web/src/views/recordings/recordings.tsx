@@ -79,20 +79,23 @@ function Chosen({ found, query }: { found: Found; query: URLSearchParams }) {
   }, [cameras]);
   const [end] = useState((last ?? Date.now()) - BEFORE_END_MS);
   const at = Date.parse(query.get("at") ?? "") || end;
+  const seconds = Math.round(Number(query.get("seconds"))) || null;
+  const addressAt = (date: number) => recordingsAddress(key.split(","), date, seconds);
   const onPlace = useCallback(
-    (next: number) => go(recordingsAddress(key.split(","), next), true),
+    (date: number, length: number | null) =>
+      go(recordingsAddress(key.split(","), date, length), true),
     [key],
   );
   // The address has the cameras and the moment from the beginning.
   const isComplete = query.has("cameras") && query.get("at") === new Date(at).toISOString();
   useLayoutEffect(() => {
     if (!isComplete) {
-      onPlace(at);
+      onPlace(at, seconds);
     }
-  }, [isComplete, at, onPlace]);
+  }, [isComplete, at, seconds, onPlace]);
   useEffect(() => remember(key), [key]);
   const copy = async (date: number) => {
-    const address = new URL(recordingsAddress(key.split(","), date), location.href).href;
+    const address = new URL(addressAt(date), location.href).href;
     const isDone = await copyText(address);
     notify(isDone ? t("recordings.link_copied") : address, !isDone);
   };
@@ -107,7 +110,8 @@ function Chosen({ found, query }: { found: Found; query: URLSearchParams }) {
         empty={empty}
         at={at}
         limit={null}
-        onDate={onPlace}
+        seconds={seconds}
+        onPlace={onPlace}
         head={
           <>
             <h1 class="bar-title" dir="auto" title={title}>
@@ -159,7 +163,7 @@ function Chosen({ found, query }: { found: Found; query: URLSearchParams }) {
           onClose={() => setDialog(null)}
           onSelect={(chosen) => {
             setDialog(null);
-            go(recordingsAddress(chosen ?? [], at));
+            go(recordingsAddress(chosen ?? [], at, seconds));
           }}
         />
       )}

@@ -56,7 +56,8 @@ function SharedRecordings({ token, camera, name, limit }: SharedPlace) {
       cameras={[found]}
       at={from}
       limit={limit}
-      onDate={() => undefined}
+      seconds={null}
+      onPlace={() => undefined}
       head={
         <>
           <h1 class="bar-title" dir="auto" title={name}>

@@ -1,10 +1,12 @@
 // The videos of the recordings, side by side.
 import { useSignalEffect } from "@preact/signals";
+import type { ComponentChildren, RefObject } from "preact";
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import type { InStep } from "../../playback/recordings/in-step";
 import type { RecordedPlayer } from "../../playback/recordings/recorded-player";
 import { duration, t } from "../../ui/i18n";
+import { IconButton } from "../../ui/icons";
 import { ErrorText } from "../error";
 import type { Footage } from "./footage";
 import { isRecorded } from "./gaps";
@@ -18,17 +20,36 @@ interface StageProps {
   footage: ReadonlyMap<string, Footage> | null;
   /** Chosen cameras without recordings. */
   empty: RecordedCamera[];
+  /** The element that full screen shows. */
+  box: RefObject<HTMLDivElement>;
+  /** The id of the enlarged camera; null for all cameras. */
+  open: string | null;
+  onOpen: (id: string | null) => void;
+  /** Whether the videos fill the page. */
+  isFilling: boolean;
+  onFullScreen: () => void;
 }
 
-export function Stage({ session, footage, empty }: StageProps) {
+export function Stage(props: StageProps) {
+  const { session, footage, empty, box, open, onOpen, isFilling, onFullScreen } = props;
   const { cameras, group, boxes } = session;
   const count = cameras.length + empty.length;
-  const columns = Math.ceil(Math.sqrt(count));
-  const rows = Math.ceil(count / columns);
+  const columns = open ? 1 : Math.ceil(Math.sqrt(count));
+  const rows = open ? 1 : Math.ceil(count / columns);
+  const frame = (id: string, name: string) => ({
+    id,
+    name: count > 1 ? name : null,
+    isOpen: id === open,
+    onToggle: count > 1 ? () => onOpen(open ? null : id) : onFullScreen,
+  });
   return (
-    <div class="stage" style={{ "--columns": columns, "--rows": rows }}>
+    <div
+      ref={box}
+      class={`stage ${open ? "one" : ""} ${isFilling ? "filling" : ""}`}
+      style={{ "--columns": columns, "--rows": rows }}
+    >
       {cameras.map(({ id, name }, n) => (
-        <figure key={id} class="recorded" data-camera={id} data-stream={session.streams[n]}>
+        <Picture key={id} {...frame(id, name)} stream={session.streams[n]}>
           <div
             class="recorded-video"
             ref={(element) => {
@@ -37,27 +58,57 @@ export function Stage({ session, footage, empty }: StageProps) {
           />
           <Overlay player={group?.players[n] ?? null} />
           <SearchedGap session={session} spans={footage?.get(session.streams[n] ?? "")?.spans} />
-          {count > 1 && <Name name={name} />}
-        </figure>
+        </Picture>
       ))}
       {empty.map(({ id, name }) => (
-        <figure key={id} class="recorded" data-camera={id}>
+        <Picture key={id} {...frame(id, name)}>
           <p class="recorded-note veil">{t("recordings.none_of", { name })}</p>
-          <Name name={name} />
-        </figure>
+        </Picture>
       ))}
       {group && <JumpNote group={group} />}
     </div>
   );
 }
 
-function Name({ name }: { name: string }) {
+interface PictureProps {
+  id: string;
+  /** The name of the camera; null if there is only one. */
+  name: string | null;
+  stream?: string | undefined;
+  isOpen: boolean;
+  onToggle: () => void;
+  children: ComponentChildren;
+}
+
+function Picture({ id, name, stream, isOpen, onToggle, children }: PictureProps) {
   return (
-    <figcaption class="tile-label">
-      <span class="tile-name" dir="auto" title={name}>
-        {name}
-      </span>
-    </figcaption>
+    <figure
+      class={isOpen ? "recorded open" : "recorded"}
+      data-camera={id}
+      data-stream={stream}
+      onDblClick={({ target }) => {
+        if (!(target as Element).closest("button")) {
+          onToggle();
+        }
+      }}
+    >
+      {children}
+      {name !== null && (
+        <>
+          <figcaption class="tile-label">
+            <span class="tile-name" dir="auto" title={name}>
+              {name}
+            </span>
+          </figcaption>
+          <IconButton
+            class="recorded-open"
+            icon={isOpen ? "close" : "enlarge"}
+            label={t(isOpen ? "recordings.shrink" : "tile.enlarge", { name })}
+            onClick={onToggle}
+          />
+        </>
+      )}
+    </figure>
   );
 }
 

@@ -1,15 +1,15 @@
 // The recordings of some cameras: videos, buttons and the time line.
-import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 
 import type { StoredEvent } from "../../api/types";
 import type { Source } from "../../playback/recordings/source";
 import { Select } from "../../ui/fields";
-import { t } from "../../ui/i18n";
+import { number, t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { ErrorAlert } from "../error";
 import { TYPES, typeText } from "../events/texts";
+import { useFullScreen } from "../wall/full-screen";
 import { type Actions, Controls, JUMP_MS } from "./controls";
 import { Days } from "./day-picker";
 import { dayAfter, dayOf } from "./days";
@@ -22,6 +22,7 @@ import { Selection } from "./selection";
 import { type RecordedCamera, useSession } from "./session";
 import { Stage } from "./stage";
 import { Track } from "./track";
+import { type Place, useVisible } from "./visible";
 
 /** The factor of a zoom button. */
 const ZOOM = 2;
@@ -29,27 +30,23 @@ const ZOOM = 2;
 const SELECTED_SHARE = 0.1;
 const MINUTE_MS = 60_000;
 
-interface ViewerProps {
+interface ViewerProps extends Place {
   source: Source;
   cameras: RecordedCamera[];
   /** Chosen cameras without recordings. */
   empty?: RecordedCamera[];
-  /** The date that is shown first, and whenever it changes. */
-  at: number;
   /** The time that a share link permits; null without a limit. */
   limit: View | null;
-  /** Called with the date when the user has chosen one, or has paused. */
-  onDate: (date: number) => void;
   /** Elements before and after the choice of the day. `now` returns the date of the picture. */
   head?: ComponentChildren;
   tail?: (now: () => number) => ComponentChildren;
 }
 
 export function Viewer(props: ViewerProps) {
-  const { source, cameras, empty = [], at, limit, onDate, head, tail } = props;
+  const { source, cameras, empty = [], at, limit, head, tail } = props;
   const session = useSession(source, cameras, at);
   const { group, streams } = session;
-  const [view, setView] = useState<View>(() => limit ?? dayView(at));
+  const [view, setView] = useVisible(session, limit, props);
   const [selection, setSelection] = useState<View | null>(null);
   /** The edges of the selection that the user has chosen. */
   const marks = useRef<Partial<View>>({});
@@ -58,54 +55,6 @@ export function Viewer(props: ViewerProps) {
   const [change, setChange] = useState(0);
   const { streams: footage, error } = useFootage(source, streams, view, change);
   const range = limit ? ([limit.from, limit.to] as [number, number]) : rangeOf(footage);
-
-  // Shows another date if the address has changed, but not if this view has changed it. An effect that runs after the page
-  // has been painted would delay the picture.
-  const given = useRef(at);
-  const written = useRef(at);
-  useLayoutEffect(() => {
-    const isOther = at !== given.current && at !== written.current;
-    given.current = at;
-    if (isOther) {
-      written.current = at;
-      setView((before) => showing(before, at));
-      void session.seek(at);
-    }
-  });
-  const note = useCallback(() => {
-    const date = Math.round(group?.date.value ?? 0);
-    if (date > 0 && date !== written.current) {
-      written.current = date;
-      onDate(date);
-      // If nothing was recorded at the chosen date, another one is shown.
-      setView((before) => showing(before, date));
-    }
-  }, [group, onDate]);
-  useEffect(
-    () =>
-      group
-        ? effect(() => {
-            if (!group.isPlaying.value && !group.isSeeking.value) {
-              // Not now, because the address must not depend on signals that this effect would then observe.
-              queueMicrotask(note);
-            }
-          })
-        : undefined,
-    [group, note],
-  );
-  // While recordings play, the view follows.
-  useEffect(
-    () =>
-      group
-        ? effect(() => {
-            const date = group.date.value;
-            if (group.isPlaying.value && date > 0) {
-              setView((before) => showing(before, date));
-            }
-          })
-        : undefined,
-    [group],
-  );
 
   const seek = (date: number) => {
     setView((before) => showing(before, date));
@@ -116,6 +65,16 @@ export function Viewer(props: ViewerProps) {
     toggle: () => (group?.isPlaying.value ? group.pause() : group?.play()),
     jump: (by) => seek(now() + by),
     step: (direction) => void group?.step(direction),
+  };
+  const stage = useRef<HTMLDivElement>(null);
+  const [open, setOpen] = useState<string | null>(null);
+  const { isFilling, toggle } = useFullScreen();
+  const fullScreen = () => {
+    const shown = Math.max(
+      0,
+      cameras.findIndex(({ id }) => id === open),
+    );
+    toggle(stage.current, group?.players[shown]?.video.value ?? null);
   };
   const eventsOf = (stream: string) =>
     (footage?.get(stream)?.events ?? []).filter((event) => hasType(event, type));
@@ -186,7 +145,8 @@ export function Viewer(props: ViewerProps) {
     o: () => setEdge("to"),
     "[": () => toEvent(-1),
     "]": () => toEvent(1),
-    escape: endSelection,
+    f: fullScreen,
+    escape: () => (open ? setOpen(null) : endSelection()),
   });
 
   const types: [string, string][] = [
@@ -201,17 +161,27 @@ export function Viewer(props: ViewerProps) {
           <Days
             session={session}
             range={range}
-            onDay={(day) => {
-              setView(dayView(day));
-              void session.seek(day);
+            onDay={(date) => {
+              setView(dayView(date));
+              void session.seek(date);
             }}
+            onTime={seek}
           />
         )}
         <span class="gap" />
         {tail?.(now)}
       </div>
-      <Stage session={session} footage={footage} empty={empty} />
-      <Controls session={session} actions={actions} />
+      <Stage
+        session={session}
+        footage={footage}
+        empty={empty}
+        box={stage}
+        open={open}
+        onOpen={setOpen}
+        isFilling={isFilling}
+        onFullScreen={fullScreen}
+      />
+      <Controls session={session} actions={actions} onFullScreen={fullScreen} />
       <ErrorAlert error={error} />
       <Track
         session={session}
@@ -238,6 +208,9 @@ export function Viewer(props: ViewerProps) {
         />
         <button type="button" onClick={() => setView(limit ?? dayView(now()))}>
           {t(limit ? "recordings.whole" : "recordings.day")}
+        </button>
+        <button type="button" disabled={!range} onClick={end}>
+          {t(limit ? "recordings.to_end" : "recordings.latest")}
         </button>
         <span class="gap" />
         <div class="events-bar">
@@ -266,6 +239,7 @@ export function Viewer(props: ViewerProps) {
           </button>
         </div>
       </div>
+      <MoreEvents footage={footage} />
       {selection && (
         <Selection
           session={session}
@@ -279,6 +253,17 @@ export function Viewer(props: ViewerProps) {
       )}
     </div>
   );
+}
+
+/** Says that there are more events than the time line shows. */
+function MoreEvents({ footage }: { footage: ReadonlyMap<string, Footage> | null }) {
+  const cut = [...(footage?.values() ?? [])].filter(({ hasMoreEvents }) => hasMoreEvents);
+  const count = Math.max(0, ...cut.map(({ events }) => events.length));
+  return cut.length > 0 ? (
+    <p class="hint" role="status">
+      {t("recordings.more_events", { n: number(count) })}
+    </p>
+  ) : null;
 }
 
 /** Returns the time from the first recording to the last one; null without recordings. */
