@@ -181,3 +181,28 @@ test("a date long before the first recording needs few requests", async (t) => {
   assert.equal(group.date.value, BEGIN);
   assert.equal(world.files.length, 2);
 });
+
+test("a date after the last recording shows no picture of another date, until it is recorded", async (t) => {
+  const spans = [[BEGIN, DATE]];
+  const { group, world, run, playFrom } = setUp(t, spans);
+  world.isGrowing = true;
+  void group.seek(DATE - 5000);
+  await run(500);
+  await playFrom(DATE + 60_000);
+  const [player] = group.players;
+  for (const seconds of [1, 5]) {
+    await run(seconds * 1000);
+    assert.equal(player.state.value, "none");
+    assert.equal(group.date.value, DATE + 60_000);
+  }
+  // The camera records on, but not up to the date.
+  spans[0][1] = DATE + 30_000;
+  world.players[0].update();
+  await run(500);
+  assert.equal(player.state.value, "none");
+  spans[0][1] = DATE + 70_000;
+  world.players[0].update();
+  await run(1000);
+  assert.equal(player.state.value, "ready");
+  assert.ok(group.date.value >= DATE + 60_000 && group.date.value < DATE + 62_000);
+});

@@ -9,7 +9,9 @@ const clock = await load("playback/recordings/wall-clock.ts");
 const { correction } = await load("playback/recordings/correction.ts");
 const days = await load("views/recordings/days.ts");
 const scale = await load("views/recordings/scale.ts");
-const { gapsIn } = await load("views/recordings/gaps.ts");
+const { gapsIn, isRecorded, nearestIn } = await load("views/recordings/gaps.ts");
+
+const { byEnd } = await load("views/recordings/by-end.ts");
 
 const HOUR = 3_600_000;
 
@@ -75,6 +77,13 @@ describe("days", () => {
     assert.equal(days.localText(new Date(2026, 2, 29, 3, 4, 5).getTime()), "2026-03-29T03:04:05");
   });
 
+  test("have times, which can be entered", () => {
+    const date = days.timeOn(noon(2026, 3, 29), "03:04:05");
+    assert.equal(days.localText(date), "2026-03-29T03:04:05");
+    assert.equal(days.timeText(date), "03:04:05");
+    assert.equal(days.timeOn(date, ""), null);
+  });
+
   const labels = (date) =>
     scale.marksOf(scale.dayView(date), 26).map((mark) => new Date(mark.date).getHours());
 
@@ -110,6 +119,19 @@ describe("the scale", () => {
   });
 });
 
+test("the edges of a selection can be chosen in any order", () => {
+  const [first, second] = [100_000, 220_000];
+  assert.deepEqual(scale.spanOf({ from: first }), { from: first, to: first + 60_000 });
+  assert.deepEqual(scale.spanOf({ to: second }), { from: second - 60_000, to: second });
+  assert.deepEqual(scale.spanOf({ from: second, to: first }), { from: first, to: second });
+});
+
+test("the first choice is a camera that is being recorded", () => {
+  const stream = (camera, minute) => ({ camera, to: `2026-03-01T10:${minute}:00Z` });
+  const streams = [stream("a", "05"), stream("b", "29"), stream("c", "30"), stream("d", "10")];
+  assert.deepEqual(byEnd(streams), ["b", "c", "d", "a"]);
+});
+
 test("gaps are the times between recordings", () => {
   const spans = [
     { from: 0, to: 10 },
@@ -121,4 +143,11 @@ test("gaps are the times between recordings", () => {
     { from: 40, to: 50 },
   ]);
   assert.deepEqual(gapsIn(spans, { from: 22, to: 38 }), []);
+  assert.equal(nearestIn(spans, 25), 25);
+  assert.equal(nearestIn(spans, 13), 9);
+  assert.equal(nearestIn([], 13), null);
+  assert.deepEqual(
+    [5, 15, 20, 40].map((date) => isRecorded(spans, date)),
+    [true, false, true, false],
+  );
 });

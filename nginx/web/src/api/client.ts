@@ -154,3 +154,8 @@ export async function getFile(path: string): Promise<Blob> {
 export async function remove(path: string, patience?: Patience): Promise<void> {
   await send("DELETE", path, patience);
 }
+
+/** Sends a DELETE request whose response says what was deleted. */
+export async function removeParts<T>(path: string, patience?: Patience): Promise<T> {
+  return (await send("DELETE", path, patience)).json();
+}

@@ -1,6 +1,8 @@
 // Requests for recordings with the API key: lists, share links, exports, protection, deletion, and recording now.
-import { get, LONG_MS, post, put, remove } from "./client";
+import { get, LONG_MS, post, put, remove, removeParts } from "./client";
+import type { LockedOutput } from "./schema";
 import type {
+  Deleted,
   ExportFile,
   NewShare,
   RecordedStream,
@@ -49,14 +51,15 @@ export async function removeShare(camera: string, id: string): Promise<void> {
   await remove(`recordings/${camera}/shares/${id}`);
 }
 
-/** Protects recordings from deletion, or ends the protection. */
-export async function lockRecordings(camera: string, span: Span, locked: boolean): Promise<void> {
-  await put(`cameras/${camera}/recordings/lock`, { ...span, locked });
+/** Protects recordings from deletion, or ends the protection. Returns the number of files. */
+export async function lockRecordings(camera: string, span: Span, locked: boolean): Promise<number> {
+  const path = `cameras/${camera}/recordings/lock`;
+  return (await put<LockedOutput>(path, { ...span, locked })).files;
 }
 
-/** Deletes recordings that are not locked. */
-export async function deleteRecordings(camera: string, span: Span): Promise<void> {
-  await remove(`cameras/${camera}/recordings?${queryOf(span)}`, { within: LONG_MS });
+/** Deletes recordings that are not locked. Returns the numbers of files that were deleted and that were left. */
+export function deleteRecordings(camera: string, span: Span): Promise<Deleted> {
+  return removeParts(`cameras/${camera}/recordings?${queryOf(span)}`, { within: LONG_MS });
 }
 
 /** Records a camera for a number of seconds from now on. */

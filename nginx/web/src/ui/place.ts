@@ -75,11 +75,16 @@ export function editAddress(id: string, returnTo: "list" | "wall" = "list"): str
 
 /**
  * Returns the address of the recordings of cameras, at a date in Unix milliseconds; without a date, at the end of the
- * recordings.
+ * recordings. `seconds` is the length of the visible time; without it, a day is visible.
  */
-export function recordingsAddress(cameras: string[], at?: number): string {
+export function recordingsAddress(
+  cameras: string[],
+  at?: number,
+  seconds: number | null = null,
+): string {
   const time = at === undefined ? "" : `&at=${new Date(at).toISOString()}`;
-  return `#/recordings?cameras=${cameras.map(encodeURIComponent).join(",")}${time}`;
+  const length = seconds === null ? "" : `&seconds=${seconds}`;
+  return `#/recordings?cameras=${cameras.map(encodeURIComponent).join(",")}${time}${length}`;
 }
 
 /** Changes the page's address, with or without a new entry in the browser's history. */

@@ -102,6 +102,7 @@ class FakeHls {
   loadSource(address) {
     const { world } = FakeHls;
     world.playlists.push({ address, at: performance.now() });
+    this.address = address;
     queueMicrotask(() => {
       const fragments = world.fragmentsOf(new URL(address).searchParams);
       const problem =
@@ -113,8 +114,17 @@ class FakeHls {
       }
       const last = fragments.at(-1);
       this.video.end = last.start + last.duration;
-      this.emit("loaded", { details: { fragments, live: false } });
+      this.emit("loaded", { details: { fragments, live: world.isGrowing } });
     });
+  }
+
+  /** Loads the playlist again, which may contain more now. */
+  update() {
+    const { world } = FakeHls;
+    const fragments = world.fragmentsOf(new URL(this.address).searchParams);
+    const last = fragments.at(-1);
+    this.video.end = last.start + last.duration;
+    this.emit("updated", { details: { fragments, live: world.isGrowing } });
   }
 
   startLoad(position) {
@@ -131,13 +141,21 @@ const { InStep } = await load("playback/recordings/in-step.ts", false, alias);
 
 /**
  * Returns players of `count` cameras, which were recorded at the times `spans`, in Unix milliseconds. `playlists` and
- * `files` have the requests; `refuse` returns the problem of a playlist, and null if it is available.
+ * `files` have the requests; `refuse` returns the problem of a playlist, and null if it is available; `isGrowing` tells
+ * whether playlists are still being written.
  */
 export function setUp(t, spans, count = 1) {
   let now = 1000;
   mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
   mock.method(performance, "now", () => now);
-  const world = { players: [], playlists: [], files: [], renewals: 0, refuse: () => null };
+  const world = {
+    players: [],
+    playlists: [],
+    files: [],
+    renewals: 0,
+    refuse: () => null,
+    isGrowing: false,
+  };
   FakeHls.world = world;
   /** Returns the recordings within the time of a request. */
   const within = (query) => {

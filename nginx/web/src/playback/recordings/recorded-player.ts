@@ -34,15 +34,17 @@ export type RecordedState =
   | "ready"
   /** Nothing was recorded at the date. The next recording is ready. */
   | "gap"
-  /** There are no later recordings. */
+  /** All recordings up to the end were played, or the last picture was requested. */
   | "end"
+  /** Nothing was recorded at the requested date, nor later. The picture is that of another date, or there is none. */
+  | "none"
   /** The recordings cannot be played. */
   | "failed";
 
 /** Returns the state after a seek to a date, which has led to the picture of the date `shown`. */
 function stateOf(date: number, shown: number | null): RecordedState {
   if (shown === null) {
-    return "end";
+    return "none";
   }
   return shown > date + GAP_MS ? "gap" : "ready";
 }
@@ -63,6 +65,8 @@ export class RecordedPlayer {
   /** Counts seeks. A seek that is not the latest one has no effect. */
   #seeks = 0;
   #isSeeking = false;
+  /** The date of the latest seek. */
+  #sought = 0;
   #isPlaying = false;
   #rate = 1;
   #isMuted = true;
@@ -90,9 +94,11 @@ export class RecordedPlayer {
     return this.#isSeeking;
   }
 
-  /** Whether all recordings up to now were played, and further ones may follow. */
+  /** Whether all recordings up to now were played, or a date just after them was requested, and further ones may follow. */
   get isWaitingForMore(): boolean {
-    return this.state.value === "end" && this.#current.isGrowing;
+    const state = this.state.value;
+    const mayFollow = state === "end" || (state === "none" && this.#sought <= Date.now());
+    return mayFollow && this.#current.isGrowing;
   }
 
   /** Whether the player has failed, but can succeed later. */
@@ -119,6 +125,7 @@ export class RecordedPlayer {
   async seek(date: number): Promise<number | null> {
     this.#seeks += 1;
     const seek = this.#seeks;
+    this.#sought = date;
     this.problem.value = null;
     if (this.state.value === "failed") {
       this.state.value = "loading";
@@ -188,12 +195,7 @@ export class RecordedPlayer {
     }
     const isAtEnd = video.ended || end - date < 50;
     if (isGrowing) {
-      // The recording has stopped, or the playlist is about to grow.
-      if (this.state.value === "ready" && isAtEnd) {
-        this.state.value = "end";
-      } else if (this.state.value === "end" && !isAtEnd) {
-        this.state.value = "ready";
-      }
+      this.#keepGrowing(end, isAtEnd);
       return;
     }
     if ((end - date) / 1000 < AHEAD_SECONDS * Math.max(1, this.#rate)) {
@@ -201,6 +203,19 @@ export class RecordedPlayer {
     }
     if (this.#isPlaying && isAtEnd && this.state.value === "ready") {
       this.#continue();
+    }
+  }
+
+  /** Notes whether the playlist, which is still being written, has the pictures of the date. */
+  #keepGrowing(end: number, isAtEnd: boolean): void {
+    const { state } = this;
+    if (state.value === "ready" && isAtEnd) {
+      // The recording has stopped, or the playlist is about to grow.
+      state.value = "end";
+    } else if (state.value === "end" && !isAtEnd) {
+      state.value = "ready";
+    } else if (state.value === "none" && end > this.#sought) {
+      void this.seek(this.#sought);
     }
   }
 
@@ -375,7 +390,7 @@ export class RecordedPlayer {
     if (video.playbackRate !== this.#rate) {
       video.playbackRate = this.#rate;
     }
-    const plays = this.#isPlaying && this.state.value !== "gap" && this.state.value !== "failed";
+    const plays = this.#isPlaying && !["gap", "none", "failed"].includes(this.state.value);
     if (plays && video.paused && !video.ended) {
       // The browser refuses to play sound before the user has clicked.
       video.play().catch(() => undefined);

@@ -17,7 +17,13 @@ export interface Actions {
   step: (direction: 1 | -1) => void;
 }
 
-export function Controls({ session, actions }: { session: Session; actions: Actions }) {
+interface ControlsProps {
+  session: Session;
+  actions: Actions;
+  onFullScreen: () => void;
+}
+
+export function Controls({ session, actions, onFullScreen }: ControlsProps) {
   const { group, cameras } = session;
   const [isMuted, setMuted] = useState(true);
   const isPlaying = group?.isPlaying.value ?? false;
@@ -75,6 +81,7 @@ export function Controls({ session, actions }: { session: Session; actions: Acti
           onClick={() => void savePicture(session)}
         />
       )}
+      <IconButton icon="full" label={t("tile.full_screen")} onClick={onFullScreen} />
     </div>
   );
 }
@@ -90,9 +97,16 @@ function Clock({ session: { group, scrubbed } }: { session: Session }) {
   const clock = time.toLocaleTimeString(language.value, { timeStyle: "medium" });
   return (
     <time class="recorded-clock" dateTime={time.toISOString()} data-date={Math.round(date)}>
-      <span class="quiet">{day}</span> <strong>{clock}</strong>
+      <span class="quiet">{day}</span> <strong>{clock}</strong>{" "}
+      <span class="quiet">{zoneOf(time)}</span>
     </time>
   );
+}
+
+/** Returns the short name of the time zone, such as CET. */
+function zoneOf(time: Date): string {
+  const format = new Intl.DateTimeFormat(language.value, { timeZoneName: "short" });
+  return format.formatToParts(time).find(({ type }) => type === "timeZoneName")?.value ?? "";
 }
 
 async function savePicture({ cameras, group }: Session): Promise<void> {

@@ -1,48 +1,56 @@
-// The choice of a day. The buttons leave out days without recordings.
+// The choice of a day and a time. The buttons leave out days without recordings.
 import { useState } from "preact/hooks";
 
-import type { RecordedDays } from "../../api/types";
-import { readFile } from "../../playback/recordings/source";
+import type { RecordedDays, Timeline } from "../../api/types";
+import { queryFor, readFile } from "../../playback/recordings/source";
 import { t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { report } from "../error";
-import { dayAfter, dayOf, dayText, limitsOf, parseDay } from "./days";
+import { dayAfter, dayOf, dayText, limitsOf, parseDay, timeOn, timeText } from "./days";
+import { nearestIn } from "./gaps";
 import type { Session } from "./session";
 
 /** The number of days in a request. The list of their limits is part of the address. */
 const DAYS = 60;
+/** The time of day is kept on another day if there is a recording this close to it, in milliseconds. */
+const NEAR_MS = 30 * 60_000;
 
 interface DaysProps {
   session: Session;
   /** The beginning of the first recording and the end of the last one; null if they are not known. */
   range: [number, number] | null;
-  onDay: (day: number) => void;
+  /** Called with a date on another day. */
+  onDay: (date: number) => void;
+  /** Called with another time of the same day. */
+  onTime: (date: number) => void;
 }
 
-export function Days({ session, range, onDay }: DaysProps) {
+export function Days({ session, range, onDay, onTime }: DaysProps) {
   const [isBusy, setBusy] = useState(false);
   const date = session.group?.date.value || Date.now();
   const day = dayOf(date);
   const [first, last] = range ?? [date, date];
-  const move = async (direction: 1 | -1) => {
+  const change = async (find: () => Promise<number | null>) => {
     setBusy(true);
     try {
-      const found = await nextDay(session, day, direction, [first, last]);
+      const found = await find();
       if (found !== null) {
-        onDay(found);
+        onDay((await sameTime(session, found, date)) ?? found);
       }
     } catch (error) {
       report(error);
     }
     setBusy(false);
   };
+  const move = (direction: 1 | -1) =>
+    void change(() => nextDay(session, day, direction, [first, last]));
   return (
     <div class="days">
       <IconButton
         icon="previous"
         label={t("recordings.previous_day")}
         disabled={isBusy || day <= dayOf(first)}
-        onClick={() => void move(-1)}
+        onClick={() => move(-1)}
       />
       <input
         type="date"
@@ -53,7 +61,7 @@ export function Days({ session, range, onDay }: DaysProps) {
         onChange={(event) => {
           const chosen = parseDay(event.currentTarget.value);
           if (chosen !== null) {
-            onDay(chosen);
+            void change(async () => chosen);
           }
         }}
       />
@@ -61,10 +69,60 @@ export function Days({ session, range, onDay }: DaysProps) {
         icon="next"
         label={t("recordings.next_day")}
         disabled={isBusy || dayAfter(day) > last}
-        onClick={() => void move(1)}
+        onClick={() => move(1)}
       />
+      <TimeField date={date} onTime={onTime} />
     </div>
   );
+}
+
+/** The time of day of the picture. What is entered is shown when the field is left. */
+function TimeField({ date, onTime }: { date: number; onTime: (date: number) => void }) {
+  const [entered, setEntered] = useState<string | null>(null);
+  const leave = () => {
+    const time = entered ? timeOn(date, entered) : null;
+    setEntered(null);
+    if (time !== null && entered !== timeText(date)) {
+      onTime(time);
+    }
+  };
+  return (
+    <input
+      type="time"
+      step={1}
+      aria-label={t("recordings.choose_time")}
+      value={entered ?? timeText(date)}
+      // While recordings play, the time must not change below the cursor.
+      onFocus={(event) => setEntered(event.currentTarget.value)}
+      onInput={(event) => setEntered(event.currentTarget.value)}
+      onBlur={leave}
+      onKeyDown={(event) => {
+        if (event.key === "Enter") {
+          event.currentTarget.blur();
+        }
+      }}
+    />
+  );
+}
+
+/** Returns the date with the time of day of `date` on another day; null if nothing was recorded near it. */
+async function sameTime(
+  { source, streams }: Session,
+  day: number,
+  date: number,
+): Promise<number | null> {
+  const wanted = timeOn(day, timeText(date));
+  if (wanted === null) {
+    return null;
+  }
+  const query = queryFor(source, wanted - NEAR_MS, wanted + NEAR_MS);
+  const found = await Promise.all(
+    streams.map((stream) => readFile<Timeline>(source, stream, "timeline.json", query)),
+  );
+  const spans = found.flatMap(({ spans: each }) =>
+    each.map(({ from, to }) => ({ from: Date.parse(from), to: Date.parse(to) })),
+  );
+  return nearestIn(spans, wanted);
 }
 
 /** Returns the next day with recordings, or the previous one; null without such a day. */

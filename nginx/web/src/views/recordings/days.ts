@@ -34,10 +34,19 @@ export function parseDay(text: string): number | null {
   return year ? new Date(Number(year), Number(month) - 1, Number(day)).getTime() : null;
 }
 
-/** Returns the local time of a date in the form of `<input type="datetime-local">`, with seconds. */
-export function localText(date: number): string {
+/** Returns the local time of day of a date in the form of `<input type="time">`, with seconds. */
+export function timeText(date: number): string {
   const time = new Date(date);
   const two = (value: number) => String(value).padStart(2, "0");
-  const clock = [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");
-  return `${dayText(date)}T${clock}`;
+  return [time.getHours(), time.getMinutes(), time.getSeconds()].map(two).join(":");
+}
+
+/** Returns the date with a time of day in this form on the local day of `day`; null if the text is invalid. */
+export function timeOn(day: number, text: string): number | null {
+  return new Date(`${dayText(day)}T${text}`).getTime() || null;
+}
+
+/** Returns the local time of a date in the form of `<input type="datetime-local">`, with seconds. */
+export function localText(date: number): string {
+  return `${dayText(date)}T${timeText(date)}`;
 }

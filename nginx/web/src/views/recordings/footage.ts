@@ -25,6 +25,8 @@ export interface RecordedSpan {
 export interface Footage {
   spans: RecordedSpan[];
   events: StoredEvent[];
+  /** Whether the service has left out later events, because there are too many. */
+  hasMoreEvents: boolean;
   activity: ActivityPart[];
   /** The beginning of the first recording and the end of the last one; null without recordings. */
   range: [number, number] | null;
@@ -54,6 +56,7 @@ async function read(source: Source, stream: string, { from, to }: View): Promise
       hasEvent: span.event,
     })),
     events: timeline.events,
+    hasMoreEvents: timeline.has_more_events,
     activity: activity.parts,
     range: first && last ? [Date.parse(first), Date.parse(last)] : null,
   };

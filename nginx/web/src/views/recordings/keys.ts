@@ -25,7 +25,23 @@ export function useKeys(actions: KeyActions): void {
         action();
       }
     };
+    // A list in which a pointer has chosen something would keep the keys.
+    let pressed: EventTarget | null = null;
+    const onDown = ({ target }: Event) => {
+      pressed = target;
+    };
+    const onChange = ({ target }: Event) => {
+      if (target instanceof HTMLSelectElement && target === pressed && !target.closest("dialog")) {
+        target.blur();
+      }
+    };
     addEventListener("keydown", onKey);
-    return () => removeEventListener("keydown", onKey);
+    addEventListener("pointerdown", onDown);
+    addEventListener("change", onChange);
+    return () => {
+      removeEventListener("keydown", onKey);
+      removeEventListener("pointerdown", onDown);
+      removeEventListener("change", onChange);
+    };
   }, []);
 }

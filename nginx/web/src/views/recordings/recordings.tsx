@@ -1,20 +1,18 @@
 // The view of recordings: the choice of the cameras, or why there is nothing to see.
-import { useCallback, useState } from "preact/hooks";
+import { useCallback, useEffect, useLayoutEffect, useMemo, useState } from "preact/hooks";
 
 import { hasRight, hasRole } from "../../api/caller";
-import { readCamera } from "../../api/cameras";
 import { useReading } from "../../api/reading";
-import { listRecorded } from "../../api/recordings";
-import type { RecordedStream } from "../../api/types";
 import { ownSource } from "../../playback/recordings/source";
 import { copyText } from "../../ui/browser";
 import { t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
-import { Empty } from "../../ui/parts";
+import { Alert, Empty } from "../../ui/parts";
 import { editAddress, go, isId, place, recordingsAddress, wallOf } from "../../ui/place";
 import { ErrorAlert } from "../error";
-import { Picker } from "../wall/picker";
+import { Picker, type PickerTexts } from "../wall/picker";
+import { type Found, findCameras, remember } from "./find";
 import { Help } from "./help";
 import { RecordNow } from "./record-now";
 import type { RecordedCamera } from "./session";
@@ -28,40 +26,24 @@ const RETRY_MS = 3000;
 const EMPTY_MS = 5000;
 /** Without a date in the address, the view begins this much before the end of the recordings, in milliseconds. */
 const BEFORE_END_MS = 10_000;
-
-interface Found {
-  cameras: RecordedCamera[];
-  /** The end of the last recording of these cameras; null without recordings. */
-  last: number | null;
-}
-
-/** Returns the cameras with these ids and their recordings; without ids, the first camera with recordings. */
-async function find(ids: string[]): Promise<Found> {
-  const streams = await listRecorded();
-  const shown = ids.length > 0 ? ids : streams.slice(0, 1).map(({ camera }) => camera);
-  const cameras = await Promise.all(shown.map((id) => cameraWith(id, streams)));
-  const ends = streams
-    .filter(({ camera }) => shown.includes(camera))
-    .map(({ to }) => Date.parse(to));
-  return { cameras, last: ends.length > 0 ? Math.max(...ends) : null };
-}
-
-async function cameraWith(id: string, streams: RecordedStream[]): Promise<RecordedCamera> {
-  const has = (stream: string) => (streams.some((each) => each.id === stream) ? stream : null);
-  const { name } = await readCamera(id);
-  return { id, name, streams: { main: has(id), sub: has(`${id}~sub`) } };
-}
+const PICKER_TEXTS: PickerTexts = {
+  title: "recordings.pick",
+  order: "recordings.pick_order",
+  none: "recordings.pick_none",
+};
 
 export function Recordings() {
   const { query } = place.value;
   const ids = (query.get("cameras") ?? "").split(",").filter(isId).slice(0, MAX_CAMERAS);
   const key = ids.join();
-  const read = useCallback(() => find(key ? key.split(",") : []), [key]);
+  const read = useCallback(() => findCameras(key ? key.split(",") : []), [key]);
   const [isEmpty, setEmpty] = useState(true);
-  const { value, error } = useReading(read, {
+  const { value: latest, error } = useReading(read, {
     retry: RETRY_MS,
     ...(isEmpty && { every: EMPTY_MS }),
   });
+  // After a change of the address, the latest response is at first that of other cameras.
+  const value = latest?.asked === key || latest?.ids === key ? latest : null;
   const has = value?.cameras.some(({ streams: { main, sub } }) => main || sub) ?? false;
   if (has === isEmpty) {
     setEmpty(!has);
@@ -83,61 +65,81 @@ export function Recordings() {
       </div>
     );
   }
-  return has ? (
-    <Chosen key={`${key} ${value.cameras.length}`} found={value} at={query.get("at")} />
-  ) : (
-    <None cameras={value.cameras} />
-  );
+  return has ? <Chosen key={value.ids} found={value} query={query} /> : <None found={value} />;
 }
 
-/** The recordings of the chosen cameras that have any. */
-function Chosen({ found: { cameras, last }, at }: { found: Found; at: string | null }) {
+/** The recordings of the chosen cameras. */
+function Chosen({ found, query }: { found: Found; query: URLSearchParams }) {
   const [dialog, setDialog] = useState<"pick" | "help" | "shares" | null>(null);
-  const recorded = cameras.filter(({ streams: { main, sub } }) => main || sub);
-  const [shown] = useState(recorded);
-  const ids = shown.map(({ id }) => id);
+  // Further responses, for example after a change of a camera, must not interrupt the players.
+  const [{ ids: key, cameras, unknown, last }] = useState(found);
+  const [shown, empty] = useMemo(() => {
+    const has = ({ streams: { main, sub } }: RecordedCamera) => main !== null || sub !== null;
+    return [cameras.filter(has), cameras.filter((camera) => !has(camera))];
+  }, [cameras]);
   const [end] = useState((last ?? Date.now()) - BEFORE_END_MS);
-  const date = Date.parse(at ?? "");
-  const copy = async () => {
-    const isDone = await copyText(location.href);
-    notify(t(isDone ? "recordings.link_copied" : "copied"), !isDone);
-  };
-  const key = ids.join();
-  const onDate = useCallback(
-    (next: number) => go(recordingsAddress(key.split(","), next), true),
+  const at = Date.parse(query.get("at") ?? "") || end;
+  const seconds = Math.round(Number(query.get("seconds"))) || null;
+  const addressAt = (date: number) => recordingsAddress(key.split(","), date, seconds);
+  const onPlace = useCallback(
+    (date: number, length: number | null) =>
+      go(recordingsAddress(key.split(","), date, length), true),
     [key],
   );
-  const title = shown.length === 1 ? (shown[0]?.name ?? "") : t("nav.recordings");
+  // The address has the cameras and the moment from the beginning.
+  const isComplete = query.has("cameras") && query.get("at") === new Date(at).toISOString();
+  useLayoutEffect(() => {
+    if (!isComplete) {
+      onPlace(at, seconds);
+    }
+  }, [isComplete, at, seconds, onPlace]);
+  useEffect(() => remember(key), [key]);
+  const copy = async (date: number) => {
+    const address = new URL(addressAt(date), location.href).href;
+    const isDone = await copyText(address);
+    notify(isDone ? t("recordings.link_copied") : address, !isDone);
+  };
+  const only = cameras.length === 1 ? cameras[0] : undefined;
+  const title = only?.name ?? t("nav.recordings");
   return (
     <>
+      {unknown.length > 0 && <Unknown ids={unknown} />}
       <Viewer
         source={ownSource}
         cameras={shown}
-        at={date || end}
+        empty={empty}
+        at={at}
         limit={null}
-        onDate={onDate}
+        seconds={seconds}
+        onPlace={onPlace}
         head={
           <>
             <h1 class="bar-title" dir="auto" title={title}>
               {title}
             </h1>
             <button type="button" onClick={() => setDialog("pick")} aria-label={t("wall.choose")}>
-              <Icon name="list" />
+              <Icon name="camera" />
               <span class="words">{t("wall.choose")}</span>
             </button>
           </>
         }
-        tail={
+        tail={(now) => (
           <>
-            {shown.length === 1 && shown[0] && hasRole("user") && (
-              <RecordNow camera={shown[0].id} />
-            )}
-            <a class="button" href={wallOf(ids)} aria-label={t("recordings.live")}>
+            {only && hasRole("user") && <RecordNow camera={only.id} />}
+            <a
+              class="button"
+              href={wallOf(cameras.map(({ id }) => id))}
+              aria-label={t("recordings.live")}
+            >
               <Icon name="play" />
               <span class="words">{t("recordings.live")}</span>
             </a>
-            <IconButton icon="link" label={t("recordings.copy_link")} onClick={() => void copy()} />
-            {shown.length === 1 && (
+            <IconButton
+              icon="link"
+              label={t("recordings.copy_link")}
+              onClick={() => void copy(now())}
+            />
+            {only && (
               <IconButton
                 icon="list"
                 label={t("recordings.links")}
@@ -150,17 +152,18 @@ function Chosen({ found: { cameras, last }, at }: { found: Found; at: string | n
               onClick={() => setDialog("help")}
             />
           </>
-        }
+        )}
       />
       {dialog === "pick" && (
         <Picker
-          shown={shown}
-          ids={ids}
+          shown={cameras}
+          ids={cameras.map(({ id }) => id)}
+          texts={PICKER_TEXTS}
           max={MAX_CAMERAS}
           onClose={() => setDialog(null)}
           onSelect={(chosen) => {
             setDialog(null);
-            go(recordingsAddress(chosen ?? [], date || undefined));
+            go(recordingsAddress(chosen ?? [], at, seconds));
           }}
         />
       )}
@@ -172,8 +175,13 @@ function Chosen({ found: { cameras, last }, at }: { found: Found; at: string | n
   );
 }
 
+/** Says that some cameras in the address do not exist. */
+function Unknown({ ids }: { ids: string[] }) {
+  return <Alert>{t("recordings.unknown", { ids: ids.join(", ") })}</Alert>;
+}
+
 /** Says that nothing was recorded, and how to change that. */
-function None({ cameras }: { cameras: RecordedCamera[] }) {
+function None({ found: { cameras, unknown } }: { found: Found }) {
   const [isPicking, setPicking] = useState(false);
   const camera = cameras[0];
   const canRecord = hasRole("user");
@@ -188,6 +196,7 @@ function None({ cameras }: { cameras: RecordedCamera[] }) {
         }
       >
         <h1 class="unseen">{t("nav.recordings")}</h1>
+        {unknown.length > 0 && <Unknown ids={unknown} />}
         <p>{t(canRecord ? "recordings.none" : "recordings.none_viewer")}</p>
         <div class="actions centered">
           {canRecord && camera && (
@@ -204,7 +213,7 @@ function None({ cameras }: { cameras: RecordedCamera[] }) {
             </a>
           )}
           <button type="button" onClick={() => setPicking(true)}>
-            <Icon name="list" />
+            <Icon name="camera" />
             {t("wall.choose")}
           </button>
         </div>
@@ -213,6 +222,7 @@ function None({ cameras }: { cameras: RecordedCamera[] }) {
         <Picker
           shown={cameras}
           ids={cameras.map(({ id }) => id)}
+          texts={PICKER_TEXTS}
           max={MAX_CAMERAS}
           onClose={() => setPicking(false)}
           onSelect={(chosen) => {

@@ -26,6 +26,15 @@ export function lengthOf({ from, to }: View): number {
   return to - from;
 }
 
+/** Returns the time between two edges, in any order; a minute if only one edge is chosen. */
+export function spanOf({ from, to }: Partial<View>): View {
+  const begin = from ?? (to ?? 0) - MINUTE;
+  const end = to ?? begin + MINUTE;
+  return begin === end
+    ? { from: begin, to: begin + MINUTE }
+    : { from: Math.min(begin, end), to: Math.max(begin, end) };
+}
+
 /** Returns the view of the local day of a date. */
 export function dayView(date: number): View {
   return { from: dayOf(date), to: dayAfter(date) };

@@ -2,7 +2,7 @@
 import { useEffect, useState } from "preact/hooks";
 
 import { hasRole } from "../../api/caller";
-import { deleteRecordings, lockRecordings } from "../../api/recordings";
+import { deleteRecordings, lockRecordings, type Span } from "../../api/recordings";
 import { timeText } from "../../playback/recordings/source";
 import { Select } from "../../ui/fields";
 import { bytes, duration, plural, t } from "../../ui/i18n";
@@ -11,6 +11,7 @@ import { notify } from "../../ui/notice";
 import { Confirm } from "../../ui/parts";
 import { ErrorAlert, report } from "../error";
 import { localText } from "./days";
+import { EdgeFields, EdgeProblem, useEdges } from "./edges";
 import { Digest, type ExportHead, readExportHead } from "./export";
 import type { Footage } from "./footage";
 import { gapsIn } from "./gaps";
@@ -35,36 +36,29 @@ export function Selection(props: SelectionProps) {
   const [index, setIndex] = useState(0);
   const [dialog, setDialog] = useState<"share" | "delete" | null>(null);
   const [isBusy, setBusy] = useState(false);
+  const edges = useEdges(selection, onSelect);
+  const isOff = isBusy || edges.problem !== null;
   const camera = cameras[index] ?? cameras[0];
   // Exports have the best picture.
   const stream = camera?.streams.main ?? camera?.streams.sub ?? "";
   const spans = footage?.get(streams[index] ?? "")?.spans ?? null;
   const span = { from: timeText(selection.from), to: timeText(selection.to) };
-  const isLocked = spans?.some(
-    ({ from, to, isLocked: locked }) => locked && overlaps({ from, to }, selection),
-  );
   const isOwn = !limit;
   const canManage = isOwn && hasRole("user");
   if (!camera) {
     return null;
   }
-  const run = async (action: () => Promise<void>, done: string) => {
+  /** Runs an action that returns what it has done; null if it has found nothing. */
+  const run = async (action: () => Promise<string | null>) => {
     setBusy(true);
     try {
-      await action();
-      notify(done);
+      const done = await action();
+      notify(done ?? t("recordings.nothing"), done === null);
       onChanged();
     } catch (error) {
       report(error);
     }
     setBusy(false);
-  };
-  const setEdge = (edge: "from" | "to", text: string) => {
-    const date = new Date(text).getTime();
-    const next = { ...selection, [edge]: date };
-    if (date && next.from < next.to) {
-      onSelect(next);
-    }
   };
   return (
     <section class="card selection" aria-label={t("recordings.selection")}>
@@ -86,47 +80,36 @@ export function Selection(props: SelectionProps) {
             onChange={(value) => setIndex(Number(value))}
           />
         )}
-        {(["from", "to"] as const).map((edge) => (
-          <label class="field" key={edge}>
-            <span>{t(`events.${edge}`)}</span>
-            <input
-              type="datetime-local"
-              step={1}
-              value={localText(selection[edge])}
-              onChange={(event) => setEdge(edge, event.currentTarget.value)}
-            />
-          </label>
-        ))}
+        <EdgeFields edges={edges} />
       </div>
+      <EdgeProblem edges={edges} />
       <div class="actions">
         {canManage && (
-          <button
-            type="button"
-            disabled={isBusy}
-            onClick={() =>
-              run(
-                () => lockRecordings(camera.id, span, !isLocked),
-                t(isLocked ? "recordings.unlocked" : "recordings.locked"),
-              )
-            }
-          >
-            <Icon name="lock" />
-            {t(isLocked ? "recordings.unlock" : "recordings.lock")}
-          </button>
+          <Locks
+            selected={spans?.filter((each) => overlaps(each, selection)) ?? []}
+            isOff={isOff}
+            onLock={(isLocked) => void run(() => lock(camera.id, span, isLocked))}
+          />
         )}
         {canManage && (
-          <button type="button" disabled={isBusy} onClick={() => setDialog("delete")}>
+          <button type="button" disabled={isOff} onClick={() => setDialog("delete")}>
             <Icon name="trash" />
             {t("delete")}
           </button>
         )}
         {isOwn && (
-          <button type="button" onClick={() => setDialog("share")}>
+          <button type="button" disabled={isOff} onClick={() => setDialog("share")}>
             <Icon name="link" />
             {t("recordings.share")}
           </button>
         )}
-        <Export session={session} stream={stream} selection={selection} isOwn={isOwn} />
+        <Export
+          session={session}
+          stream={stream}
+          selection={selection}
+          isOwn={isOwn}
+          isOff={isOff}
+        />
       </div>
       {dialog === "share" && (
         <ShareDialog camera={camera} selection={selection} onClose={() => setDialog(null)} />
@@ -142,12 +125,60 @@ export function Selection(props: SelectionProps) {
           onClose={() => setDialog(null)}
           onConfirm={() => {
             setDialog(null);
-            void run(() => deleteRecordings(camera.id, span), t("recordings.deleted"));
+            void run(() => erase(camera.id, span));
           }}
         />
       )}
     </section>
   );
+}
+
+interface LocksProps {
+  /** The recordings of the selected time. */
+  selected: Footage["spans"];
+  isOff: boolean;
+  onLock: (isLocked: boolean) => void;
+}
+
+/** The buttons that protect recordings and end the protection. If a part is protected, there are both. */
+function Locks({ selected, isOff, onLock }: LocksProps) {
+  const hasLocked = selected.some(({ isLocked }) => isLocked);
+  const hasUnlocked = selected.some(({ isLocked }) => !isLocked);
+  return (
+    <>
+      {(hasUnlocked || !hasLocked) && (
+        <button type="button" disabled={isOff} onClick={() => onLock(true)}>
+          <Icon name="lock" />
+          {t("recordings.lock")}
+        </button>
+      )}
+      {hasLocked && (
+        <button type="button" disabled={isOff} onClick={() => onLock(false)}>
+          <Icon name="lock" />
+          {t("recordings.unlock")}
+        </button>
+      )}
+    </>
+  );
+}
+
+/** Protects recordings or ends the protection. Returns what was done; null if there are no recordings. */
+async function lock(camera: string, span: Span, isLocked: boolean): Promise<string | null> {
+  const files = await lockRecordings(camera, span, isLocked);
+  if (files === 0) {
+    return null;
+  }
+  return plural(isLocked ? "recordings.locked" : "recordings.unlocked", files);
+}
+
+/** Deletes recordings. Returns what was done; null if there are no recordings. */
+async function erase(camera: string, span: Span): Promise<string | null> {
+  const { deleted, left } = await deleteRecordings(camera, span);
+  const texts = [
+    ...(deleted > 0 ? [plural("recordings.deleted", deleted)] : []),
+    ...(left > 0 ? [plural("recordings.left", left)] : []),
+  ];
+  return texts.length > 0 ? texts.join(" ") : null;
 }
 
 function overlaps(a: View, b: View): boolean {
@@ -173,10 +204,11 @@ interface ExportProps {
   stream: string;
   selection: View;
   isOwn: boolean;
+  isOff: boolean;
 }
 
 /** The button that exports the selected time, and what is known about the file afterwards. */
-function Export({ session, stream, selection, isOwn }: ExportProps) {
+function Export({ session, stream, selection, isOwn, isOff }: ExportProps) {
   const [state, setState] = useState<ExportHead | null>(null);
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
@@ -204,7 +236,7 @@ function Export({ session, stream, selection, isOwn }: ExportProps) {
   };
   return (
     <>
-      <button type="button" class="primary" disabled={isBusy} onClick={start}>
+      <button type="button" class="primary" disabled={isBusy || isOff} onClick={start}>
         <Icon name="download" />
         {t("recordings.export")}
       </button>

@@ -7,20 +7,35 @@ import type { View } from "./scale";
 export interface SharedPlace {
   token: string;
   camera: string;
+  /** The name of the camera when the link was created. */
+  name: string;
   limit: View;
 }
 
+/** Names in an address are cut to this length. */
+const LONGEST_NAME = 200;
+
 /** Returns the address of the page with the shared recordings. */
-export function sharedAddress(camera: string, { token, from, to }: NewShare): string {
-  const query = new URLSearchParams({ camera, from: from ?? "", to: to ?? "", token });
+export function sharedAddress(
+  { id, name }: { id: string; name: string },
+  { token, from, to }: NewShare,
+): string {
+  const query = new URLSearchParams({
+    camera: id,
+    ...(name !== id && { name }),
+    from: from ?? "",
+    to: to ?? "",
+    token,
+  });
   return `${addressOf("./")}#/shared?${query}`;
 }
 
 /** Returns what the query of such an address contains; null if it is invalid. */
 export function sharedPlace(query: URLSearchParams): SharedPlace | null {
   const [camera, token] = [query.get("camera") ?? "", query.get("token") ?? ""];
+  const name = query.get("name")?.slice(0, LONGEST_NAME) || camera;
   const [from, to] = [Date.parse(query.get("from") ?? ""), Date.parse(query.get("to") ?? "")];
   return isId(camera) && /^[A-Za-z0-9_.-]+$/.test(token) && from < to
-    ? { camera, token, limit: { from, to } }
+    ? { camera, name, token, limit: { from, to } }
     : null;
 }

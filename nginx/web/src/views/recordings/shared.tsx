@@ -9,7 +9,7 @@ import { place } from "../../ui/place";
 import { ErrorText } from "../error";
 import type { View } from "./scale";
 import type { RecordedCamera } from "./session";
-import { sharedPlace } from "./shared-address";
+import { type SharedPlace, sharedPlace } from "./shared-address";
 import { Viewer } from "./viewer";
 
 export function Shared() {
@@ -25,15 +25,7 @@ export function Shared() {
   return <SharedRecordings key={shared.token} {...shared} />;
 }
 
-function SharedRecordings({
-  token,
-  camera,
-  limit,
-}: {
-  token: string;
-  camera: string;
-  limit: View;
-}) {
+function SharedRecordings({ token, camera, name, limit }: SharedPlace) {
   const [found, setFound] = useState<RecordedCamera | null>(null);
   const [error, setError] = useState<unknown>(null);
   const { from, to } = limit;
@@ -41,10 +33,10 @@ function SharedRecordings({
   useEffect(() => {
     document.title = `${t("nav.shared")} – stream-manager`;
     streamsOf(source, camera, { from, to }).then(
-      (streams) => setFound({ id: camera, name: camera, streams }),
+      (streams) => setFound({ id: camera, name, streams }),
       setError,
     );
-  }, [source, camera, from, to]);
+  }, [source, camera, name, from, to]);
   if (error !== null) {
     return (
       <Empty icon="alert" title={t("shared.refused")}>
@@ -64,10 +56,13 @@ function SharedRecordings({
       cameras={[found]}
       at={from}
       limit={limit}
-      onDate={() => undefined}
+      seconds={null}
+      onPlace={() => undefined}
       head={
         <>
-          <h1>{camera}</h1>
+          <h1 class="bar-title" dir="auto" title={name}>
+            {name}
+          </h1>
           <span class="quiet">
             {dateTimeSeconds(timeText(from))} – {dateTimeSeconds(timeText(to))}
           </span>

@@ -47,7 +47,7 @@ export function ShareDialog({ camera: { id, name }, selection, onClose }: ShareD
           camera={id}
           selection={selection}
           onCreated={(share) => {
-            setCreated(sharedAddress(id, share));
+            setCreated(sharedAddress({ id, name }, share));
             again();
           }}
         />

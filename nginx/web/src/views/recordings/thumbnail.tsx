@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { timeText } from "../../playback/recordings/source";
 import { language } from "../../ui/i18n";
 import type { Footage } from "./footage";
+import { isRecorded } from "./gaps";
 import { type Session, scrubbedStream } from "./session";
 
 /** Pause before a picture is requested, so that a movement across the time line requests few pictures. */
@@ -24,13 +25,13 @@ export function Thumbnail({ session, footage, date, x }: ThumbnailProps) {
   const [isLoaded, setLoaded] = useState(false);
   const { cameras, streams, source } = session;
   const spans = footage?.get(streams[0] ?? "")?.spans ?? [];
-  const isRecorded = spans.some(({ from, to }) => from <= date && date < to);
+  const hasPicture = isRecorded(spans, date);
   const rounded = Math.floor(date / ROUND_MS) * ROUND_MS;
   const span = spans.find(({ from, to }) => from <= date && date < to);
   const at = Math.max(rounded, span?.from ?? 0);
   const stream = cameras[0] ? scrubbedStream(cameras[0]) : "";
   useEffect(() => {
-    if (!isRecorded) {
+    if (!hasPicture) {
       setSrc(null);
       return;
     }
@@ -39,7 +40,7 @@ export function Thumbnail({ session, footage, date, x }: ThumbnailProps) {
       DELAY_MS,
     );
     return () => clearTimeout(timer);
-  }, [source, stream, at, isRecorded]);
+  }, [source, stream, at, hasPicture]);
   useEffect(() => {
     if (!src) {
       setLoaded(false);
@@ -47,7 +48,7 @@ export function Thumbnail({ session, footage, date, x }: ThumbnailProps) {
   }, [src]);
   return (
     <div class="thumbnail" style={{ "--x": x }} aria-hidden="true">
-      {isRecorded && src && (
+      {hasPicture && src && (
         <img
           class={isLoaded ? "" : "none"}
           src={src}

@@ -220,11 +220,12 @@ function Playhead({ session: { group, scrubbed }, view }: { session: Session; vi
   }
   const share = shareOf(view, date);
   const isVisible = share >= 0 && share <= 1;
+  const shown = Math.min(1, Math.max(0, share));
   return (
     <div
       class={isVisible ? "playhead" : "playhead outside"}
       data-drag="scrub"
-      style={{ left: percent(Math.min(1, Math.max(0, share))) }}
+      style={{ left: percent(shown), "--share": shown }}
       role="slider"
       tabIndex={0}
       aria-label={t("recordings.position")}

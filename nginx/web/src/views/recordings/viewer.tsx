@@ -1,117 +1,80 @@
 // The recordings of some cameras: videos, buttons and the time line.
-import { effect } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 
 import type { StoredEvent } from "../../api/types";
 import type { Source } from "../../playback/recordings/source";
 import { Select } from "../../ui/fields";
-import { t } from "../../ui/i18n";
+import { number, t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { ErrorAlert } from "../error";
 import { TYPES, typeText } from "../events/texts";
+import { useFullScreen } from "../wall/full-screen";
 import { type Actions, Controls, JUMP_MS } from "./controls";
 import { Days } from "./day-picker";
 import { dayAfter, dayOf } from "./days";
+import { LONGEST_SELECTION } from "./edges";
 import { type Footage, useFootage } from "./footage";
 import { useKeys } from "./keys";
 import { hasType } from "./marks";
-import { dayView, lengthOf, moved, showing, type View, zoomed } from "./scale";
+import { dayView, lengthOf, moved, showing, spanOf, type View, zoomed } from "./scale";
 import { Selection } from "./selection";
 import { type RecordedCamera, useSession } from "./session";
 import { Stage } from "./stage";
 import { Track } from "./track";
+import { type Place, useVisible } from "./visible";
 
 /** The factor of a zoom button. */
 const ZOOM = 2;
 /** The length of a time that is selected with a button, as a share of the visible time. */
 const SELECTED_SHARE = 0.1;
-/** The longest selected time: the API's limit for exports and share links. */
-const LONGEST_SELECTION = 24 * 3600 * 1000;
 const MINUTE_MS = 60_000;
 
-interface ViewerProps {
+interface ViewerProps extends Place {
   source: Source;
   cameras: RecordedCamera[];
-  /** The date that is shown first, and whenever it changes. */
-  at: number;
+  /** Chosen cameras without recordings. */
+  empty?: RecordedCamera[];
   /** The time that a share link permits; null without a limit. */
   limit: View | null;
-  /** Called with the date when the user has chosen one, or has paused. */
-  onDate: (date: number) => void;
-  /** Elements before and after the choice of the day. */
+  /** Elements before and after the choice of the day. `now` returns the date of the picture. */
   head?: ComponentChildren;
-  tail?: ComponentChildren;
+  tail?: (now: () => number) => ComponentChildren;
 }
 
-export function Viewer({ source, cameras, at, limit, onDate, head, tail }: ViewerProps) {
+export function Viewer(props: ViewerProps) {
+  const { source, cameras, empty = [], at, limit, head, tail } = props;
   const session = useSession(source, cameras, at);
   const { group, streams } = session;
-  const [view, setView] = useState<View>(() => limit ?? dayView(at));
+  const [view, setView] = useVisible(session, limit, props);
   const [selection, setSelection] = useState<View | null>(null);
+  /** The edges of the selection that the user has chosen. */
+  const marks = useRef<Partial<View>>({});
   const [isSelecting, setSelecting] = useState(false);
   const [type, setType] = useState("");
   const [change, setChange] = useState(0);
   const { streams: footage, error } = useFootage(source, streams, view, change);
   const range = limit ? ([limit.from, limit.to] as [number, number]) : rangeOf(footage);
 
-  // Shows another date if the address has changed, but not if this view has changed it. An effect that runs after the page
-  // has been painted would delay the picture.
-  const given = useRef(at);
-  const written = useRef(at);
-  useLayoutEffect(() => {
-    const isOther = at !== given.current && at !== written.current;
-    given.current = at;
-    if (isOther) {
-      written.current = at;
-      setView((before) => showing(before, at));
-      void session.seek(at);
-    }
-  });
-  const note = useCallback(() => {
-    const date = Math.round(group?.date.value ?? 0);
-    if (date > 0 && date !== written.current) {
-      written.current = date;
-      onDate(date);
-      // If nothing was recorded at the chosen date, another one is shown.
-      setView((before) => showing(before, date));
-    }
-  }, [group, onDate]);
-  useEffect(
-    () =>
-      group
-        ? effect(() => {
-            if (!group.isPlaying.value && !group.isSeeking.value) {
-              // Not now, because the address must not depend on signals that this effect would then observe.
-              queueMicrotask(note);
-            }
-          })
-        : undefined,
-    [group, note],
-  );
-  // While recordings play, the view follows.
-  useEffect(
-    () =>
-      group
-        ? effect(() => {
-            const date = group.date.value;
-            if (group.isPlaying.value && date > 0) {
-              setView((before) => showing(before, date));
-            }
-          })
-        : undefined,
-    [group],
-  );
-
   const seek = (date: number) => {
     setView((before) => showing(before, date));
     void session.seek(date);
   };
-  const now = () => group?.date.peek() ?? at;
+  const now = () => group?.date.peek() || at;
   const actions: Actions = {
     toggle: () => (group?.isPlaying.value ? group.pause() : group?.play()),
     jump: (by) => seek(now() + by),
     step: (direction) => void group?.step(direction),
+  };
+  const stage = useRef<HTMLDivElement>(null);
+  const [open, setOpen] = useState<string | null>(null);
+  const { isFilling, toggle } = useFullScreen();
+  const fullScreen = () => {
+    const shown = Math.max(
+      0,
+      cameras.findIndex(({ id }) => id === open),
+    );
+    toggle(stage.current, group?.players[shown]?.video.value ?? null);
   };
   const eventsOf = (stream: string) =>
     (footage?.get(stream)?.events ?? []).filter((event) => hasType(event, type));
@@ -122,34 +85,37 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
       seek(found);
     }
   };
-  const select = (next: View) =>
-    setSelection({
+  const select = (next: View) => {
+    marks.current = {
       from: Math.round(next.from),
       to: Math.round(Math.min(next.to, next.from + LONGEST_SELECTION)),
-    });
+    };
+    setSelection(marks.current as View);
+  };
+  const endSelection = () => {
+    marks.current = {};
+    setSelecting(false);
+    setSelection(null);
+  };
   const toggleSelecting = () => {
     const half = (lengthOf(view) * SELECTED_SHARE) / 2;
     const middle = Math.min(Math.max(now(), view.from + half), view.to - half);
-    setSelecting(!isSelecting);
-    if (!isSelecting && !selection) {
+    if (isSelecting) {
+      endSelection();
+      return;
+    }
+    setSelecting(true);
+    if (!selection) {
       select({ from: middle - half, to: middle + half });
-    } else if (isSelecting) {
-      setSelection(null);
     }
   };
   const setEdge = (edge: "from" | "to") => {
-    const date = now();
-    const before = selection ?? { from: date, to: date + MINUTE_MS };
-    const next = { ...before, [edge]: date };
+    const next = { ...marks.current, [edge]: now() };
+    const hasBoth = next.from !== undefined && next.to !== undefined;
     setSelecting(true);
-    select(
-      next.from < next.to
-        ? next
-        : {
-            from: date - (edge === "to" ? MINUTE_MS : 0),
-            to: date + (edge === "to" ? 0 : MINUTE_MS),
-          },
-    );
+    select(spanOf(next));
+    // The other edge is not chosen yet.
+    marks.current = hasBoth ? marks.current : next;
   };
   const zoom = (factor: number) => {
     const date = now();
@@ -179,10 +145,8 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
     o: () => setEdge("to"),
     "[": () => toEvent(-1),
     "]": () => toEvent(1),
-    escape: () => {
-      setSelecting(false);
-      setSelection(null);
-    },
+    f: fullScreen,
+    escape: () => (open ? setOpen(null) : endSelection()),
   });
 
   const types: [string, string][] = [
@@ -197,17 +161,27 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
           <Days
             session={session}
             range={range}
-            onDay={(day) => {
-              setView(dayView(day));
-              void session.seek(day);
+            onDay={(date) => {
+              setView(dayView(date));
+              void session.seek(date);
             }}
+            onTime={seek}
           />
         )}
         <span class="gap" />
-        {tail}
+        {tail?.(now)}
       </div>
-      <Stage session={session} />
-      <Controls session={session} actions={actions} />
+      <Stage
+        session={session}
+        footage={footage}
+        empty={empty}
+        box={stage}
+        open={open}
+        onOpen={setOpen}
+        isFilling={isFilling}
+        onFullScreen={fullScreen}
+      />
+      <Controls session={session} actions={actions} onFullScreen={fullScreen} />
       <ErrorAlert error={error} />
       <Track
         session={session}
@@ -235,31 +209,37 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
         <button type="button" onClick={() => setView(limit ?? dayView(now()))}>
           {t(limit ? "recordings.whole" : "recordings.day")}
         </button>
-        <span class="gap" />
-        <IconButton
-          icon="first"
-          label={t("recordings.previous_event")}
-          onClick={() => toEvent(-1)}
-          disabled={allEvents.length === 0}
-        />
-        <Select
-          label={t("recordings.events")}
-          isLabelHidden
-          value={type}
-          options={types}
-          onChange={setType}
-        />
-        <IconButton
-          icon="last"
-          label={t("recordings.next_event")}
-          onClick={() => toEvent(1)}
-          disabled={allEvents.length === 0}
-        />
-        <button type="button" aria-pressed={isSelecting} class="toggle" onClick={toggleSelecting}>
-          <Icon name="span" />
-          {t("recordings.select")}
+        <button type="button" disabled={!range} onClick={end}>
+          {t(limit ? "recordings.to_end" : "recordings.latest")}
         </button>
+        <span class="gap" />
+        <div class="events-bar">
+          <IconButton
+            icon="first"
+            label={t("recordings.previous_event")}
+            onClick={() => toEvent(-1)}
+            disabled={allEvents.length === 0}
+          />
+          <Select
+            label={t("recordings.events")}
+            isLabelHidden
+            value={type}
+            options={types}
+            onChange={setType}
+          />
+          <IconButton
+            icon="last"
+            label={t("recordings.next_event")}
+            onClick={() => toEvent(1)}
+            disabled={allEvents.length === 0}
+          />
+          <button type="button" aria-pressed={isSelecting} class="toggle" onClick={toggleSelecting}>
+            <Icon name="span" />
+            {t("recordings.select")}
+          </button>
+        </div>
       </div>
+      <MoreEvents footage={footage} />
       {selection && (
         <Selection
           session={session}
@@ -268,14 +248,22 @@ export function Viewer({ source, cameras, at, limit, onDate, head, tail }: Viewe
           footage={footage}
           onSelect={select}
           onChanged={() => setChange((before) => before + 1)}
-          onClose={() => {
-            setSelecting(false);
-            setSelection(null);
-          }}
+          onClose={endSelection}
         />
       )}
     </div>
   );
+}
+
+/** Says that there are more events than the time line shows. */
+function MoreEvents({ footage }: { footage: ReadonlyMap<string, Footage> | null }) {
+  const cut = [...(footage?.values() ?? [])].filter(({ hasMoreEvents }) => hasMoreEvents);
+  const count = Math.max(0, ...cut.map(({ events }) => events.length));
+  return cut.length > 0 ? (
+    <p class="hint" role="status">
+      {t("recordings.more_events", { n: number(count) })}
+    </p>
+  ) : null;
 }
 
 /** Returns the time from the first recording to the last one; null without recordings. */

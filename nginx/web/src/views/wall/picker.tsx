@@ -3,7 +3,7 @@ import { useCallback, useState } from "preact/hooks";
 
 import { listCameras } from "../../api/cameras";
 import { useReading } from "../../api/reading";
-import { number, t } from "../../ui/i18n";
+import { type Key, number, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { Dialog } from "../../ui/parts";
 import { ErrorAlert } from "../error";
@@ -14,11 +14,21 @@ const MAX_RESULTS = 50;
 /** The delay of a search after the last keystroke. */
 const SEARCH_DELAY_MS = 200;
 
+/** The texts that depend on what the cameras are selected for. */
+export type PickerTexts = Record<"title" | "order" | "none", Key>;
+
+const WALL_TEXTS: PickerTexts = {
+  title: "picker.title",
+  order: "picker.order",
+  none: "picker.none",
+};
+
 interface PickerProps {
   /** The cameras on the wall's current page. */
   shown: WallCamera[];
   /** The ids of the selected cameras; null for all cameras. */
   ids: string[] | null;
+  texts?: PickerTexts;
   /** The largest number of cameras that can be selected; without it, any number, or all cameras. */
   max?: number;
   onSelect: (ids: string[] | null) => void;
@@ -36,7 +46,7 @@ function moved<T>(list: T[], from: number, to: number): T[] {
   return result;
 }
 
-export function Picker({ shown, ids, max, onSelect, onClose }: PickerProps) {
+export function Picker({ shown, ids, texts = WALL_TEXTS, max, onSelect, onClose }: PickerProps) {
   const [selected, setSelected] = useState<string[]>(ids ?? []);
   const [search, setSearch] = useState("");
   const [names, setNames] = useState(() => namesOf(shown));
@@ -55,7 +65,7 @@ export function Picker({ shown, ids, max, onSelect, onClose }: PickerProps) {
 
   return (
     <Dialog
-      title={t("picker.title")}
+      title={t(texts.title)}
       isChanged={selected.join() !== (ids ?? []).join()}
       onClose={onClose}
     >
@@ -92,9 +102,9 @@ export function Picker({ shown, ids, max, onSelect, onClose }: PickerProps) {
           </ul>
           {more > 0 && <p class="hint">{t("picker.more", { n: number(more) })}</p>}
         </section>
-        <section aria-label={t("picker.order")}>
-          <h3>{t("picker.order")}</h3>
-          {selected.length === 0 && <p class="hint">{t("picker.none")}</p>}
+        <section aria-label={t(texts.order)}>
+          <h3>{t(texts.order)}</h3>
+          {selected.length === 0 && <p class="hint">{t(texts.none)}</p>}
           <ol class="order">
             {selected.map((id, index) => (
               <li key={id}>
