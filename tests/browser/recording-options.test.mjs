@@ -43,6 +43,28 @@ describe("the options of recording", () => {
     await page.getByRole("button", { name: "End early" }).click();
     await page.goto(`${parts.origin}/#/status`);
     await page.getByRole("heading", { name: "Recordings" }).waitFor();
+
+    // Recordings are deleted with the camera only after the user has entered its name.
+    const dialog = page.getByRole("dialog");
+    const deletion = dialog.getByRole("button", { name: "Delete" });
+    await until("the size of the recordings is known", SECONDS, async () => {
+      return (await stage.api("storage")).cameras.length > 0;
+    });
+    await page.goto(`${parts.origin}/#/cameras`);
+    await page.getByRole("button", { name: "Delete Front door" }).click();
+    await dialog.getByText(/also be deleted, including protected/).waitFor();
+    assert.ok(await deletion.isDisabled());
+    await dialog.getByLabel("enter the name of the camera").fill("Front door");
+    assert.ok(await deletion.isEnabled());
+    await dialog.getByLabel("Keep the recordings").check();
+    await deletion.click();
+    await page.getByText("Front door has been deleted.").waitFor();
+    const { cameras } = await stage.api("storage");
+    assert.deepEqual(
+      cameras.map(({ camera: id, is_known }) => [id, is_known]),
+      [["cam", false]],
+      "the recordings are kept",
+    );
     assert.deepEqual(viewer.problems, []);
   });
 });

@@ -122,3 +122,15 @@ export function bitRate(bitsPerSecond: number): string {
 export function bytes(value: number): string {
   return `${number(value / 1e6, value < 1e8 ? 1 : 0)} MB`;
 }
+
+const SIZES = [
+  [1e12, "TB"],
+  [1e9, "GB"],
+  [1e6, "MB"],
+] as const;
+
+/** Formats the size of recordings in bytes in the user's language, in MB, GB or TB. */
+export function size(value: number): string {
+  const [unit, name] = SIZES.find(([each]) => value >= each) ?? [1e6, "MB"];
+  return `${number(value / unit, value / unit < 100 ? 1 : 0)} ${name}`;
+}

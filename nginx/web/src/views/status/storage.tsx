@@ -3,7 +3,7 @@ import { nameOf, useNames } from "../../api/names";
 import { useReading } from "../../api/reading";
 import { readStorage } from "../../api/recordings";
 import type { Storage as RecordingsStorage } from "../../api/types";
-import { duration, language, number, plural, t } from "../../ui/i18n";
+import { duration, language, plural, size, t } from "../../ui/i18n";
 import { recordingsAddress } from "../../ui/place";
 import { ScrollBox } from "../../ui/scroll-box";
 import { ErrorAlert } from "../error";
@@ -12,18 +12,6 @@ const EVERY_MS = 30_000;
 /** The number of days in the chart of a camera. */
 const DAYS = 14;
 const DAY_SECONDS = 24 * 3600;
-
-const UNITS = [
-  [1e12, "TB"],
-  [1e9, "GB"],
-  [1e6, "MB"],
-] as const;
-
-/** Formats a number of bytes in the user's language, in MB, GB or TB. */
-function size(bytes: number): string {
-  const [unit, name] = UNITS.find(([each]) => bytes >= each) ?? [1e6, "MB"];
-  return `${number(bytes / unit, bytes / unit < 100 ? 1 : 0)} ${name}`;
-}
 
 export function RecordingsUsage() {
   const { value, error } = useReading(readStorage, { every: EVERY_MS });
