@@ -26,8 +26,17 @@ export const LANGUAGES: Record<Language, Source> = {
   de: { name: "Deutsch", load: async () => (await import("../locales/de.json")).default },
 };
 
-export const language = signal<Language>("en");
+/**
+ * The language tag with which the page formats times and numbers: that of the browser for the language of the texts, such
+ * as `en-GB`.
+ */
+export const language = signal<string>("en");
+/** The language of the texts. */
+export const textLanguage = signal<Language>("en");
 const texts = signal<Texts>(en);
+
+/** A language tag with more than the language. */
+const REGIONAL = /^([a-z]{2,3})(-[A-Za-z0-9]{2,8})+$/;
 
 /** Letters of scripts that are written from right to left, and characters that change the direction. */
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
@@ -45,7 +54,7 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
 
 /** Returns the text in the plural form for the number `n`, which replaces the placeholder `{n}`. */
 export function plural(key: PluralKey, n: number): string {
-  const form = `${key}.${new Intl.PluralRules(language.value).select(n)}`;
+  const form = `${key}.${new Intl.PluralRules(textLanguage.value).select(n)}`;
   return t(isKey(form) ? form : `${key}.other`, { n: number(n) });
 }
 
@@ -58,9 +67,15 @@ function isLanguage(code: string): code is Language {
   return Object.hasOwn(LANGUAGES, code);
 }
 
+/** Returns the first tag of a language with a region in the browser's settings; without one, the language itself. */
+function tagOf(chosen: Language): string {
+  return navigator.languages.find((tag) => REGIONAL.exec(tag)?.[1] === chosen) ?? chosen;
+}
+
 async function setLanguage(chosen: Language): Promise<void> {
   texts.value = await LANGUAGES[chosen].load();
-  language.value = chosen;
+  language.value = tagOf(chosen);
+  textLanguage.value = chosen;
   document.documentElement.lang = chosen;
 }
 
@@ -106,6 +121,12 @@ export function duration(seconds: number): string {
 /** Formats a time of the API (RFC 3339) as date and time in the user's language and time zone. */
 export function dateTime(at: string): string {
   return new Date(at).toLocaleString(language.value, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** Formats the local time of day of a date in Unix milliseconds, such as 14:05:09 or, without seconds, 14:05. */
+export function clock(date: number, hasSeconds = true): string {
+  const timeStyle = hasSeconds ? "medium" : "short";
+  return new Date(date).toLocaleTimeString(language.value, { timeStyle });
 }
 
 /** Like `dateTime`, but with seconds. */
