@@ -43,6 +43,24 @@ describe("the options of recording", () => {
     await page.getByRole("button", { name: "End early" }).click();
     await page.goto(`${parts.origin}/#/status`);
     await page.getByRole("heading", { name: "Recordings" }).waitFor();
+    // The state of copies off-site, which this service does not make.
+    const offsite = {
+      url: "s3://copies/cameras",
+      bytes: 3_400_000_000,
+      waiting_files: 12,
+      waiting_bytes: 250_000_000,
+      problem: "the bucket cannot be reached",
+    };
+    await page.route("**/api/storage", async (route) => {
+      const json = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...json, offsite } });
+    });
+    await page.reload();
+    await page.getByText("3.4 GB copied off-site · 12 files wait to be copied (250 MB)").waitFor();
+    await page
+      .getByText(/No copies can be made at present.*the bucket cannot be reached/)
+      .waitFor();
+    await page.unroute("**/api/storage");
 
     // Recordings are deleted with the camera only after the user has entered its name.
     const dialog = page.getByRole("dialog");
