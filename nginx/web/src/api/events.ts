@@ -54,12 +54,15 @@ export async function markSeen(id: number): Promise<void> {
   await post("events/seen", { id });
 }
 
-/** Marks all events up to an id that match the camera and the type of the filter as seen. */
-export async function markAllSeen({ camera, type }: EventFilter, upTo: number): Promise<void> {
+/** Marks all events up to an id that match the filter as seen. */
+export async function markAllSeen(filter: EventFilter, upTo: number): Promise<void> {
+  const { camera, type, from, to } = filter;
   await post("events/seen", {
     up_to: upTo,
     ...(camera && { camera }),
     ...(type && { type }),
+    ...(from && { from }),
+    ...(to && { to }),
   });
 }
 
