@@ -34,13 +34,30 @@ describe("the options of recording", () => {
     assert.deepEqual(recording.schedule[0].days, ["mon", "tue", "wed", "thu", "fri"]);
     await stage.record("cam", camera.link, "off", { name: "Front door" });
     await page.goto(`${parts.origin}/#/recordings?cameras=cam`);
+    let end = null;
+    await page.route("**/api/cameras/cam/recording", async (route) => {
+      const response = await route.fetch();
+      if (route.request().method() !== "GET") {
+        await route.fulfill({ response });
+        return;
+      }
+      const json = await response.json();
+      await route.fulfill({ json: { ...json, requested_until: end } });
+    });
+    const dialog = page.getByRole("dialog");
     await page.getByRole("button", { name: "Record now" }).click();
-    await page.getByRole("button", { name: "Start" }).click();
+    await dialog.getByRole("button", { name: "Start" }).waitFor();
+    assert.equal(await dialog.getByRole("button", { name: "End early" }).count(), 0);
+    const lengths = await dialog.locator("option").allTextContents();
+    assert.deepEqual(lengths.slice(2), ["15 min", "1 h", "6 h", "24 h"]);
+    end = new Date(Date.now() + 5 * 60_000).toISOString();
+    await dialog.getByRole("button", { name: "Start" }).click();
     // The view shows the recordings as soon as there are any.
     await page.locator(".recorded").waitFor({ timeout: 60_000 });
     await stage.recorded("cam", 4);
-    await page.getByRole("button", { name: "Recording", exact: true }).click();
-    await page.getByRole("button", { name: "End early" }).click();
+    await page.getByRole("button", { name: /^Recording until \d/ }).click();
+    await dialog.getByText("The requested recording ends:").waitFor();
+    await dialog.getByRole("button", { name: "End early" }).click();
     await page.goto(`${parts.origin}/#/status`);
     await page.getByRole("heading", { name: "Recordings" }).waitFor();
     // The state of copies off-site, which this service does not make.
@@ -60,10 +77,8 @@ describe("the options of recording", () => {
     await page
       .getByText(/No copies can be made at present.*the bucket cannot be reached/)
       .waitFor();
-    await page.unroute("**/api/storage");
 
     // Recordings are deleted with the camera only after the user has entered its name.
-    const dialog = page.getByRole("dialog");
     const deletion = dialog.getByRole("button", { name: "Delete" });
     await until("the size of the recordings is known", SECONDS, async () => {
       return (await stage.api("storage")).cameras.length > 0;
@@ -83,6 +98,7 @@ describe("the options of recording", () => {
       [["cam", false]],
       "the recordings are kept",
     );
+    await page.unrouteAll({ behavior: "ignoreErrors" });
     assert.deepEqual(viewer.problems, []);
   });
 });

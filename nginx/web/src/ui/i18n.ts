@@ -101,7 +101,7 @@ export function number(value: number, digits = 0): string {
   });
 }
 
-/** Formats a duration in the user's language, for example: 45 s, 3 min, 2 h 5 min, 3 days. */
+/** Formats a duration in the user's language, for example: 45 s, 3 min, 2 h, 2 h 5 min, 3 days. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) {
@@ -113,7 +113,10 @@ export function duration(seconds: number): string {
   }
   const hours = Math.floor(minutes / 60);
   if (hours < 48) {
-    return t("duration.hours", { n: hours, m: minutes % 60 });
+    const rest = minutes % 60;
+    return rest === 0
+      ? t("duration.whole_hours", { n: hours })
+      : t("duration.hours", { n: hours, m: rest });
   }
   return plural("duration.days", Math.floor(hours / 24));
 }
