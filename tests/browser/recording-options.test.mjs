@@ -25,12 +25,14 @@ describe("the options of recording", () => {
     await page.getByRole("link", { name: "Set up recording" }).click();
     await page.locator(".part select").first().selectOption("schedule");
     await page.locator("[name=keep_days]").fill("3");
+    await page.locator("[name=max_size]").fill("2.5");
     await page.getByRole("button", { name: "Save" }).click();
     await until("the options are saved", SECONDS, async () => {
       const { recording } = await stage.api("cameras/cam");
       return recording.mode === "schedule" && recording.keep_days === 3;
     });
     const { recording } = await stage.api("cameras/cam");
+    assert.equal(recording.max_bytes, 2_500_000_000);
     assert.deepEqual(recording.schedule[0].days, ["mon", "tue", "wed", "thu", "fri"]);
     await stage.record("cam", camera.link, "off", { name: "Front door" });
     await page.goto(`${parts.origin}/#/recordings?cameras=cam`);
@@ -60,6 +62,14 @@ describe("the options of recording", () => {
     await dialog.getByRole("button", { name: "End early" }).click();
     await page.goto(`${parts.origin}/#/status`);
     await page.getByRole("heading", { name: "Recordings" }).waitFor();
+    // From the list of events, the recording begins before the event.
+    const { at } = await stage.api("cameras/cam/events", "POST", { type: "door" });
+    await page.goto(`${parts.origin}/#/events`);
+    const link = page.locator('[data-type="reported.door"] a[href*="recordings"]');
+    const query = (await link.getAttribute("href")).split("?")[1];
+    assert.equal(Date.parse(new URLSearchParams(query).get("at")), Date.parse(at) - 5000);
+    await page.goto(`${parts.origin}/#/status`);
+
     // The state of copies off-site, which this service does not make.
     const offsite = {
       url: "s3://copies/cameras",
