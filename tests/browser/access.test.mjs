@@ -113,8 +113,18 @@ describe("the page of a service with keys", { concurrency: 3 }, () => {
       const controls = page.getByRole("button", { name }).or(page.getByRole("link", { name }));
       assert.equal(await controls.count(), 0, name);
     }
+    // The page counts the streams that it lists, and not those of all cameras.
+    await page.route("**/api/health", async (route) => {
+      const json = await (await route.fetch()).json();
+      await route.fulfill({ json: { ...json, active_streams: 8 } });
+    });
+    const health = page.waitForResponse("**/api/health");
     await page.getByRole("link", { name: "Status" }).click();
+    await health;
     await page.locator('tr[data-stream="yard"]').waitFor();
+    await page.locator(".figures div").last().filter({ hasText: /\d/ }).waitFor();
+    const active = await page.locator(".figures div").first().textContent();
+    assert.doesNotMatch(active, /8/);
     assert.equal(await page.getByLabel("Stop the stream").count(), 0);
     // A key of role viewer can see and end only its own sessions.
     const session = page.locator("tr[data-session]");

@@ -61,6 +61,21 @@ describe("the list of events", () => {
     await viewer.page.getByText("No events match these filters.").waitFor();
     await viewer.page.getByLabel("From").fill("");
     await shows(viewer, ["Stream is starting"]);
+
+    // The names of reported events.
+    await select(viewer, 0).selectOption("");
+    await select(viewer, 1).selectOption("reported.alarm");
+    await shows(viewer, ["alarm"]);
+
+    // At first, the list hides the beginning and the end of streams. The choice is kept.
+    const gate = new URL("#/events?camera=gate", on.service.origin).href;
+    const unusual = ["Stream could not start", "Gate closed", "Gate opened <i>"];
+    await viewer.page.goto(gate);
+    await shows(viewer, unusual);
+    await select(viewer, 1).selectOption("All types");
+    await shows(viewer, [unusual[0], "Stream is starting", ...unusual.slice(1)]);
+    await viewer.page.goto(gate);
+    await shows(viewer, [unusual[0], "Stream is starting", ...unusual.slice(1)]);
     assert.deepEqual(viewer.problems, []);
   });
 
@@ -87,6 +102,29 @@ describe("the list of events", () => {
     assert.equal(events.length, 3);
     const others = await on.service.get("events?camera=gate&seen=true");
     assert.equal(others.events.length, 0, "the events of other cameras are not marked");
+
+    // Only events of the chosen time are marked.
+    await on.service.report("seen", { type: "door", label: "four" });
+    let sent;
+    await viewer.page.route("**/api/events/seen", async (route) => {
+      sent = route.request().postDataJSON();
+      await route.fulfill({ json: { marked: 1 } });
+    });
+    const [from, to] = ["2020-01-01T00:00", "2099-01-01T00:00"];
+    await viewer.page.goto(
+      `${on.service.origin}/#/events?camera=seen&type=reported&from=${from}&to=${to}`,
+    );
+    await shows(viewer, ["four", "three", "two", "one"]);
+    await viewer.page.getByRole("button", { name: "Mark all as seen" }).click();
+    await until("the request was sent", SECONDS, () => sent);
+    const { up_to: upTo, ...limits } = sent;
+    assert.ok(upTo > 0);
+    assert.deepEqual(limits, {
+      camera: "seen",
+      type: "reported",
+      from: new Date(from).toISOString(),
+      to: new Date(to).toISOString(),
+    });
     assert.deepEqual(viewer.problems, []);
   });
 
@@ -95,7 +133,7 @@ describe("the list of events", () => {
     for (let n = 1; n <= 60; n += 1) {
       await on.service.report("many", { type: "door", label: `event ${n}` });
     }
-    const viewer = await on.visit(t, "#/events?camera=many");
+    const viewer = await on.visit(t, "#/events?camera=many&type=reported");
     await rows(viewer).nth(49).waitFor();
     assert.equal((await titles(viewer)).length, 50);
     await viewer.page.getByRole("button", { name: "Show earlier events" }).click();

@@ -115,9 +115,9 @@ describe("the looks of the page", () => {
   });
 
   /** Shows the page in a language. `force` changes the list of languages even while a dialog covers it. */
-  async function speak(language, word) {
-    await page.locator(".settings select").selectOption(language, { force: true });
-    await page.locator(".views").getByText(word, { exact: true }).waitFor(wait);
+  async function speak(language, word, shown = page) {
+    await shown.locator(".settings select").selectOption(language, { force: true });
+    await shown.locator(".views").getByText(word, { exact: true }).waitFor(wait);
   }
 
   test("are right in German, whose words are longer", async (t) => {
@@ -133,6 +133,47 @@ describe("the looks of the page", () => {
         }
       });
     }
+  });
+
+  test("are right in windows of all widths, with the name of a key in the header", async () => {
+    const context = await on.browser.newContext({ locale: "en-GB", timezoneId: "UTC" });
+    const signedIn = await context.newPage();
+    await pretend(signedIn);
+    const caller = { name: "operator of the loading bay", role: "admin", rights: ["recordings"] };
+    await signedIn.route("**/api/caller", (route) => route.fulfill({ json: caller }));
+    await signedIn.goto(on.service.origin);
+    await steady(signedIn);
+    const faults = [];
+    for (const [language, word] of [
+      ["en", "Cameras"],
+      ["de", "Kameras"],
+    ]) {
+      await speak(language, word, signedIn);
+      for (const view of [
+        "#/",
+        "#/cameras",
+        "#/discovery",
+        "#/recordings",
+        "#/events",
+        "#/status",
+      ]) {
+        await signedIn.evaluate((hash) => (location.hash = hash), view);
+        await signedIn
+          .locator("h1")
+          .first()
+          .waitFor({ state: "attached", ...wait });
+        for (const width of [360, 705, 820, 844, 1000, 1201, 1280]) {
+          await show(signedIn, { colorScheme: "light", width, height: 800 });
+          // Wide tables scroll in a box of their own.
+          const found = (await layoutFaults(signedIn)).filter(
+            (fault) => /overflow|outside|wider/.test(fault) && !/<table|table-box/.test(fault),
+          );
+          faults.push(...found.map((fault) => `${view}, ${language}, ${width} px: ${fault}`));
+        }
+      }
+    }
+    await context.close();
+    assert.deepEqual(faults, []);
   });
 
   test("keep the buttons above a camera in one row, also in German on a phone", async () => {

@@ -41,7 +41,9 @@ describe("the list of cameras, if the service checks the cameras,", () => {
       return (await on.service.get("cameras/dead")).reachability?.reachable === false;
     });
     for (const [locale, words] of [
-      ["en-GB", /Not reachable since .*20\d\d.*Offline/s],
+      // The format of times is that of the browser's region.
+      ["en-GB", /Not reachable since \d+ \w+ 20\d\d, \d\d:\d\d\..*Offline/s],
+      ["en-US", /Not reachable since \w+ \d+, 20\d\d, \d+:\d\d.[AP]M\..*Offline/s],
       ["de-DE", /Nicht erreichbar seit .*20\d\d.*Offline/s],
     ]) {
       const viewer = await on.visit(t, "#/cameras", { locale });

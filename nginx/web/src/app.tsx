@@ -3,7 +3,7 @@
 import { useEffect } from "preact/hooks";
 import { access, caller, hasRight, hasRole, signOut } from "./api/caller";
 import { endSession } from "./playback/permission";
-import { chooseLanguage, LANGUAGES, type Language, language, t } from "./ui/i18n";
+import { chooseLanguage, LANGUAGES, type Language, t, textLanguage } from "./ui/i18n";
 import { Icon, IconButton, type IconName } from "./ui/icons";
 import { Loaded, lazy } from "./ui/lazy";
 import { Notice } from "./ui/notice";
@@ -171,7 +171,7 @@ function Settings() {
       <IconButton icon={icon} label={t(`theme.${theme.value}`)} onClick={() => chooseTheme(next)} />
       <select
         aria-label={t("language")}
-        value={language.value}
+        value={textLanguage.value}
         onChange={(event) => void chooseLanguage(event.currentTarget.value as Language)}
       >
         {Object.entries(LANGUAGES).map(([code, source]) => (

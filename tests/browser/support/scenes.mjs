@@ -81,7 +81,7 @@ export const SCENES = {
     },
   ],
   events: [
-    "#/events",
+    "#/events?type=all",
     async (page) => {
       for (const id of [9, 5]) {
         await page.locator(`[data-event="${id}"]`).waitFor(wait);

@@ -1,5 +1,5 @@
 // Requests for cameras.
-import { get } from "./client";
+import { get, LONG_MS, remove } from "./client";
 import type { Camera, CamerasPage } from "./types";
 
 interface Range {
@@ -16,4 +16,9 @@ export function listCameras({ limit, offset = 0, search = "" }: Range): Promise<
 
 export function readCamera(id: string): Promise<Camera> {
   return get(`cameras/${encodeURIComponent(id)}`);
+}
+
+/** Deletes a camera and, unless `keepsRecordings`, its recordings, even protected ones. */
+export async function deleteCamera(id: string, keepsRecordings: boolean): Promise<void> {
+  await remove(`cameras/${id}${keepsRecordings ? "?keep=true" : ""}`, { within: LONG_MS });
 }

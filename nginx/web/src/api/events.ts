@@ -13,10 +13,31 @@ const SILENCE_MS = 40_000;
 /** Number of events in a page. */
 const PAGE = 50;
 
+/** Number of events that are requested at once if some of them are not shown. */
+const LARGE_PAGE = 200;
+/** The largest number of requests for one page of which some events are not shown. */
+const MAX_REQUESTS = 5;
+/** Number of reported events whose types the filter offers. */
+const REPORTED_EVENTS = 200;
+
+/** The filter that hides what streams do every day: begin when a viewer opens a camera, and end without viewers. */
+export const UNUSUAL = "unusual";
+const ORDINARY = new Set(["stream.started", "stream.live", "stream.stopped"]);
+/** The types and groups that the filter `UNUSUAL` shows. */
+const UNUSUAL_TYPES = [
+  "stream.stalled",
+  "stream.interrupted",
+  "stream.failed",
+  "camera",
+  "recording",
+  "storage",
+  "reported",
+];
+
 export interface EventFilter {
   /** The id of a camera; empty for all cameras. */
   camera: string;
-  /** A type or a group of types; empty for all types. */
+  /** A type, a group of types, or `UNUSUAL`; empty for all types. */
   type: string;
   /** The earliest time, as the API takes it; empty for all times. */
   from: string;
@@ -28,18 +49,49 @@ export interface EventFilter {
 function queryOf({ camera, type }: EventFilter): URLSearchParams {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries({ camera, type })) {
-    if (value) {
+    if (value && value !== UNUSUAL) {
       query.set(name, value);
     }
   }
   return query;
 }
 
+/** Returns whether an event is shown by the type of a filter with which the API cannot select it. */
+export function hasShownType(event: StoredEvent, { type }: EventFilter): boolean {
+  return type !== UNUSUAL || !ORDINARY.has(event.type);
+}
+
 /** Returns a page of the events that match the filter, the newest first; the first page without a cursor. */
-export function listEvents(filter: EventFilter, cursor: string | null): Promise<EventsPage> {
+export async function listEvents(filter: EventFilter, cursor: string | null): Promise<EventsPage> {
+  if (filter.type !== UNUSUAL) {
+    return requestEvents(filter, cursor, PAGE);
+  }
+  const first = await requestEvents(filter, cursor, LARGE_PAGE);
+  const isShown = (event: StoredEvent) => hasShownType(event, filter);
+  const events = first.events.filter(isShown);
+  let { next } = first;
+  for (let count = 1; count < MAX_REQUESTS && next && events.length < PAGE; count += 1) {
+    const page = await requestEvents(filter, next, LARGE_PAGE);
+    events.push(...page.events.filter(isShown));
+    next = page.next;
+  }
+  return { ...first, events, next: next ?? null };
+}
+
+/** Returns the types of the latest reported events. */
+export async function listReportedTypes(): Promise<string[]> {
+  const { events } = await get<EventsPage>(`events?type=reported&limit=${REPORTED_EVENTS}`);
+  return [...new Set(events.map(({ type }) => type))].sort();
+}
+
+function requestEvents(
+  filter: EventFilter,
+  cursor: string | null,
+  limit: number,
+): Promise<EventsPage> {
   const query = queryOf(filter);
   const { from, to, isUnseenOnly } = filter;
-  for (const [name, value] of Object.entries({ from, to, cursor, limit: String(PAGE) })) {
+  for (const [name, value] of Object.entries({ from, to, cursor, limit: String(limit) })) {
     if (value) {
       query.set(name, value);
     }
@@ -54,13 +106,18 @@ export async function markSeen(id: number): Promise<void> {
   await post("events/seen", { id });
 }
 
-/** Marks all events up to an id that match the camera and the type of the filter as seen. */
-export async function markAllSeen({ camera, type }: EventFilter, upTo: number): Promise<void> {
-  await post("events/seen", {
-    up_to: upTo,
-    ...(camera && { camera }),
-    ...(type && { type }),
-  });
+/** Marks all events up to an id that match the filter as seen. */
+export async function markAllSeen(filter: EventFilter, upTo: number): Promise<void> {
+  const { camera, type: chosen, from, to } = filter;
+  for (const type of chosen === UNUSUAL ? UNUSUAL_TYPES : [chosen]) {
+    await post("events/seen", {
+      up_to: upTo,
+      ...(camera && { camera }),
+      ...(type && { type }),
+      ...(from && { from }),
+      ...(to && { to }),
+    });
+  }
 }
 
 export interface Follower {

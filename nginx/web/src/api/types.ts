@@ -1,7 +1,11 @@
 // Names that the page uses for the generated types of the API.
-import type { CallerOutput } from "./schema";
+import type { CallerOutput, RecordingStatusOutput } from "./schema";
 
 export type Role = "viewer" | "user" | "admin";
+export type RecordingStatus = RecordingStatusOutput & {
+  /** The end of the recording that was requested; null if none was requested. */
+  requested_until?: string | null;
+};
 export type Caller = CallerOutput & { role: Role };
 
 export type {
@@ -35,7 +39,6 @@ export type {
   RecordedStream,
   RecordingMode,
   RecordingOptions,
-  RecordingStatusOutput as RecordingStatus,
   ScheduleEntry,
   SessionOutput as Session,
   SessionsOutput as SessionList,

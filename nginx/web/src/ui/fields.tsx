@@ -11,6 +11,7 @@ export interface FieldProps {
   maxLength?: number;
   min?: number;
   max?: number;
+  step?: string;
   pattern?: string;
   autocomplete?: string;
   autofocus?: boolean;

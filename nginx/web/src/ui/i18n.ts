@@ -26,8 +26,17 @@ export const LANGUAGES: Record<Language, Source> = {
   de: { name: "Deutsch", load: async () => (await import("../locales/de.json")).default },
 };
 
-export const language = signal<Language>("en");
+/**
+ * The language tag with which the page formats times and numbers: that of the browser for the language of the texts, such
+ * as `en-GB`.
+ */
+export const language = signal<string>("en");
+/** The language of the texts. */
+export const textLanguage = signal<Language>("en");
 const texts = signal<Texts>(en);
+
+/** A language tag with more than the language. */
+const REGIONAL = /^([a-z]{2,3})(-[A-Za-z0-9]{2,8})+$/;
 
 /** Letters of scripts that are written from right to left, and characters that change the direction. */
 const RIGHT_TO_LEFT = /[\u0590-\u08ff\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefc]/;
@@ -45,7 +54,7 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
 
 /** Returns the text in the plural form for the number `n`, which replaces the placeholder `{n}`. */
 export function plural(key: PluralKey, n: number): string {
-  const form = `${key}.${new Intl.PluralRules(language.value).select(n)}`;
+  const form = `${key}.${new Intl.PluralRules(textLanguage.value).select(n)}`;
   return t(isKey(form) ? form : `${key}.other`, { n: number(n) });
 }
 
@@ -58,9 +67,15 @@ function isLanguage(code: string): code is Language {
   return Object.hasOwn(LANGUAGES, code);
 }
 
+/** Returns the first tag of a language with a region in the browser's settings; without one, the language itself. */
+function tagOf(chosen: Language): string {
+  return navigator.languages.find((tag) => REGIONAL.exec(tag)?.[1] === chosen) ?? chosen;
+}
+
 async function setLanguage(chosen: Language): Promise<void> {
   texts.value = await LANGUAGES[chosen].load();
-  language.value = chosen;
+  language.value = tagOf(chosen);
+  textLanguage.value = chosen;
   document.documentElement.lang = chosen;
 }
 
@@ -86,7 +101,7 @@ export function number(value: number, digits = 0): string {
   });
 }
 
-/** Formats a duration in the user's language, for example: 45 s, 3 min, 2 h 5 min, 3 days. */
+/** Formats a duration in the user's language, for example: 45 s, 3 min, 2 h, 2 h 5 min, 3 days. */
 export function duration(seconds: number): string {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) {
@@ -98,7 +113,10 @@ export function duration(seconds: number): string {
   }
   const hours = Math.floor(minutes / 60);
   if (hours < 48) {
-    return t("duration.hours", { n: hours, m: minutes % 60 });
+    const rest = minutes % 60;
+    return rest === 0
+      ? t("duration.whole_hours", { n: hours })
+      : t("duration.hours", { n: hours, m: rest });
   }
   return plural("duration.days", Math.floor(hours / 24));
 }
@@ -106,6 +124,12 @@ export function duration(seconds: number): string {
 /** Formats a time of the API (RFC 3339) as date and time in the user's language and time zone. */
 export function dateTime(at: string): string {
   return new Date(at).toLocaleString(language.value, { dateStyle: "medium", timeStyle: "short" });
+}
+
+/** Formats the local time of day of a date in Unix milliseconds, such as 14:05:09 or, without seconds, 14:05. */
+export function clock(date: number, hasSeconds = true): string {
+  const timeStyle = hasSeconds ? "medium" : "short";
+  return new Date(date).toLocaleTimeString(language.value, { timeStyle });
 }
 
 /** Like `dateTime`, but with seconds. */
@@ -121,4 +145,16 @@ export function bitRate(bitsPerSecond: number): string {
 
 export function bytes(value: number): string {
   return `${number(value / 1e6, value < 1e8 ? 1 : 0)} MB`;
+}
+
+const SIZES = [
+  [1e12, "TB"],
+  [1e9, "GB"],
+  [1e6, "MB"],
+] as const;
+
+/** Formats the size of recordings in bytes in the user's language, in MB, GB or TB. */
+export function size(value: number): string {
+  const [unit, name] = SIZES.find(([each]) => value >= each) ?? [1e6, "MB"];
+  return `${number(value / unit, value / unit < 100 ? 1 : 0)} ${name}`;
 }

@@ -2,9 +2,9 @@
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 import { hasRight, hasRole } from "../../api/caller";
-import { listCameras, readCamera } from "../../api/cameras";
+import { deleteCamera, listCameras, readCamera } from "../../api/cameras";
 import { cameraChanges } from "../../api/changes";
-import { getFile, LONG_MS, remove } from "../../api/client";
+import { getFile } from "../../api/client";
 import { explain } from "../../api/explanation";
 import { type Coded, Problem } from "../../api/problem";
 import { type Reading, useReading } from "../../api/reading";
@@ -16,7 +16,7 @@ import { FailureText } from "../../ui/failure";
 import { dateTime, plural, t } from "../../ui/i18n";
 import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
-import { Confirm, Empty, Pager } from "../../ui/parts";
+import { Empty, Pager } from "../../ui/parts";
 import {
   editAddress,
   go,
@@ -29,6 +29,7 @@ import {
 import { Badge } from "../badge";
 import { type Condition, conditionOf, factsOfStream } from "../condition";
 import { ErrorAlert, report } from "../error";
+import { DeleteDialog } from "./delete";
 import { CameraForm } from "./form";
 import { Import } from "./import";
 
@@ -67,10 +68,10 @@ export function Cameras() {
   }, [list, page]);
   const { query } = place.value;
 
-  const drop = async (camera: Camera) => {
+  const drop = async (camera: Camera, keepsRecordings: boolean) => {
     setDeleted(null);
     try {
-      await remove(`cameras/${camera.id}`, { within: LONG_MS });
+      await deleteCamera(camera.id, keepsRecordings);
       cameraChanges.value += 1;
       notify(t("cameras.deleted", { name: camera.name }));
     } catch (cause) {
@@ -123,12 +124,10 @@ export function Cameras() {
         />
       )}
       {deleted && (
-        <Confirm
-          title={t("cameras.delete", { name: deleted.name })}
-          text={t("cameras.delete_text")}
-          action={t("delete")}
+        <DeleteDialog
+          camera={deleted}
           onClose={() => setDeleted(null)}
-          onConfirm={() => void drop(deleted)}
+          onDelete={(keeps) => void drop(deleted, keeps)}
         />
       )}
     </div>

@@ -1,4 +1,6 @@
 // The section of the camera form that decides when the camera is recorded.
+import { useState } from "preact/hooks";
+
 import type {
   RecordedProfiles,
   RecordingMode,
@@ -17,6 +19,9 @@ const NEW_ENTRY: ScheduleEntry = { days: WEEKDAYS.slice(0, 5), from: "18:00", to
 /** The API's defaults for the mode `events`. */
 const NEW_EVENTS = { types: ["reported"], before_seconds: 5, after_seconds: 15 };
 const MAX_DAYS = 36_500;
+const GIGABYTE = 1e9;
+/** The smallest size that the form accepts. A smaller limit would delete recordings of a few minutes. */
+const MIN_GIGABYTES = 0.1;
 
 interface RecordingSectionProps {
   /** The options; null for a new camera, which gets the default of the service. */
@@ -79,6 +84,12 @@ export function RecordingSection({ value, onChange }: RecordingSectionProps) {
             onChange={(days) => change({ keep_event_days: days })}
           />
         )}
+        {value && mode !== "off" && (
+          <Size
+            value={value.max_bytes ?? null}
+            onChange={(bytes) => change({ max_bytes: bytes })}
+          />
+        )}
       </div>
       {value && mode === "schedule" && <Schedule value={value} change={change} />}
       {value && mode === "events" && <Trigger value={value} change={change} />}
@@ -105,6 +116,32 @@ function Days({ name, label, value, onChange }: DaysProps) {
       value={value === null ? "" : String(value)}
       placeholder={t("form.recording.default")}
       onInput={(text) => onChange(text ? Number(text) : null)}
+    />
+  );
+}
+
+interface SizeProps {
+  /** Bytes; null without a limit. */
+  value: number | null;
+  onChange: (bytes: number | null) => void;
+}
+
+/** A field for the largest size of a camera's recordings in GB; empty without a limit. */
+function Size({ value, onChange }: SizeProps) {
+  const [text, setText] = useState(value === null ? "" : String(value / GIGABYTE));
+  return (
+    <Field
+      label={t("form.recording.max_size")}
+      name="max_size"
+      type="number"
+      min={MIN_GIGABYTES}
+      step="any"
+      value={text}
+      placeholder={t("form.recording.no_limit")}
+      onInput={(entered) => {
+        setText(entered);
+        onChange(entered ? Math.round(Number(entered) * GIGABYTE) : null);
+      }}
     />
   );
 }

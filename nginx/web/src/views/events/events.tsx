@@ -6,9 +6,12 @@ import { listCameras } from "../../api/cameras";
 import {
   type EventFilter,
   followEvents,
+  hasShownType,
   listEvents,
+  listReportedTypes,
   markAllSeen,
   markSeen,
+  UNUSUAL,
 } from "../../api/events";
 import { nameOf, useNames } from "../../api/names";
 import { useReading } from "../../api/reading";
@@ -20,6 +23,7 @@ import { Icon, IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Empty } from "../../ui/parts";
 import { go, isId, place, recordingsAddress, watchAddress } from "../../ui/place";
+import { userStorage } from "../../ui/storage";
 import { ErrorAlert, report } from "../error";
 import { type Listed, merge, refreshed } from "./merge";
 import { failureOfEvent, noteOf, TYPES, typeText } from "./texts";
@@ -27,16 +31,43 @@ import { failureOfEvent, noteOf, TYPES, typeText } from "./texts";
 /** Number of cameras in the filter: the API's limit. */
 const MAX_CAMERAS = 1000;
 
-/** Returns the filter in the page's address. */
+/** The type in the page's address that stands for all types. */
+const ALL = "all";
+/** The type of an event that a back end reports, as the API accepts it. */
+const REPORTED_TYPE = /^reported\.[a-z0-9]+([._-][a-z0-9]+)*$/;
+/** The key of the choice between all events and unusual ones. */
+const STORED = "events";
+/** The time before an event with which its recording begins, in milliseconds. */
+const BEFORE_MS = 5000;
+
+/** Returns the filter in the page's address. Without a type there, it has the one that was chosen last. */
 function filterOf(query: URLSearchParams): EventFilter {
   const camera = query.get("camera") ?? "";
   return {
     camera: isId(camera) ? camera : "",
-    type: TYPES.find((type) => type === query.get("type")) ?? "",
+    type: typeOf(query.get("type") ?? userStorage.getItem(STORED)),
     from: timeOf(query.get("from")),
     to: timeOf(query.get("to")),
     isUnseenOnly: query.has("unseen"),
   };
+}
+
+/** Returns the type of a filter in the form of `EventFilter`. */
+function typeOf(chosen: string | null): string {
+  if (chosen === ALL) {
+    return "";
+  }
+  const isKnown = TYPES.some((type) => type === chosen) || REPORTED_TYPE.test(chosen ?? "");
+  return isKnown && chosen ? chosen : UNUSUAL;
+}
+
+/** Changes the type of the filter. The choice between all events and unusual events is kept for later visits. */
+function changeType(type: string): void {
+  const chosen = type || ALL;
+  if (chosen === ALL || chosen === UNUSUAL) {
+    userStorage.setItem(STORED, chosen);
+  }
+  change("type", chosen);
 }
 
 /** Returns a local time of a form as the API takes it; an empty text if it is invalid. */
@@ -57,10 +88,11 @@ function change(name: string, value: string): void {
   go(text ? `#/events?${text}` : "#/events", true);
 }
 
-function matches(event: StoredEvent, { from, to, isUnseenOnly }: EventFilter): boolean {
+function matches(event: StoredEvent, filter: EventFilter): boolean {
+  const { from, to, isUnseenOnly } = filter;
   const at = Date.parse(event.at);
   const isInTime = (!from || at >= Date.parse(from)) && (!to || at < Date.parse(to));
-  return isInTime && !(isUnseenOnly && event.seen);
+  return isInTime && hasShownType(event, filter) && !(isUnseenOnly && event.seen);
 }
 
 type List = Listed<StoredEvent>;
@@ -234,9 +266,13 @@ function Filter({ filter }: { filter: EventFilter }) {
     ...cameras.map(({ id, name }): [string, string] => [id, name]),
     ...(isListed ? [] : [[camera, nameOf(camera)] as [string, string]]),
   ];
+  const reported = useReading(listReportedTypes).value ?? [];
+  const names = new Set([...reported, type].filter((each) => REPORTED_TYPE.test(each)));
   const types: [string, string][] = [
+    [UNUSUAL, t("events.unusual")],
     ["", t("events.all_types")],
-    ...TYPES.map((each): [string, string] => [each, typeOption(each)]),
+    // The group of reported events is the last one, so their names follow it.
+    ...[...TYPES, ...names].map((each): [string, string] => [each, typeOption(each)]),
   ];
   return (
     <form class="filter" onSubmit={(event) => event.preventDefault()}>
@@ -246,12 +282,7 @@ function Filter({ filter }: { filter: EventFilter }) {
         options={options}
         onChange={(value) => change("camera", value)}
       />
-      <Select
-        label={t("events.type")}
-        value={type}
-        options={types}
-        onChange={(value) => change("type", value)}
-      />
+      <Select label={t("events.type")} value={type} options={types} onChange={changeType} />
       {(["from", "to"] as const).map((name) => (
         <label class="field" key={name}>
           <span>{t(`events.${name}`)}</span>
@@ -323,7 +354,7 @@ function Row({
       {camera && hasRight("recordings") && (
         <a
           class="icon-button"
-          href={recordingsAddress([camera], Date.parse(at))}
+          href={recordingsAddress([camera], Date.parse(at) - BEFORE_MS)}
           aria-label={t("recordings.open_event", { title })}
           title={t("recordings.open_event", { title })}
         >

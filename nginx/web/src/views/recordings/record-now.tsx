@@ -4,7 +4,7 @@ import { useCallback, useState } from "preact/hooks";
 import { useReading } from "../../api/reading";
 import { recordingStatus, recordNow, stopRecordingNow } from "../../api/recordings";
 import { Select } from "../../ui/fields";
-import { duration, t } from "../../ui/i18n";
+import { clock, dateTime, duration, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Dialog } from "../../ui/parts";
@@ -18,21 +18,25 @@ export function RecordNow({ camera }: { camera: string }) {
   const read = useCallback(() => recordingStatus(camera), [camera]);
   const { value, again } = useReading(read, { every: EVERY_MS });
   const [isOpen, setOpen] = useState(false);
+  const until = value?.requested_until ?? null;
   const isRecording = value?.streams.some(({ state }) => state === "recording") ?? false;
+  const words = t(isRecording ? "recordings.recording" : "recordings.record");
+  const end = isRecording && until ? t("events.until", { time: shortTime(until) }) : "";
   return (
     <>
       <button
         type="button"
         class={isRecording ? "recording" : ""}
-        aria-label={t(isRecording ? "recordings.recording" : "recordings.record")}
+        aria-label={`${words} ${end}`.trim()}
         onClick={() => setOpen(true)}
       >
         <Icon name="record" />
-        <span class="words">{t(isRecording ? "recordings.recording" : "recordings.record")}</span>
+        <span class="words">{`${words} ${end}`.trim()}</span>
       </button>
       {isOpen && (
         <RecordDialog
           camera={camera}
+          until={until}
           problem={value?.streams.find(({ error }) => error)?.error ?? null}
           onClose={() => {
             setOpen(false);
@@ -44,14 +48,22 @@ export function RecordNow({ camera }: { camera: string }) {
   );
 }
 
+/** Formats a time of the API; without the date if it is today. */
+function shortTime(at: string): string {
+  const isToday = new Date(at).toDateString() === new Date().toDateString();
+  return isToday ? clock(Date.parse(at), false) : dateTime(at);
+}
+
 interface RecordDialogProps {
   camera: string;
+  /** The end of the recording that was requested, as the API sends it; null if none was requested. */
+  until: string | null;
   /** The reason why nothing can be stored now; null without such a reason. */
   problem: string | null;
   onClose: () => void;
 }
 
-function RecordDialog({ camera, problem, onClose }: RecordDialogProps) {
+function RecordDialog({ camera, until, problem, onClose }: RecordDialogProps) {
   const [minutes, setMinutes] = useState("5");
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
@@ -81,16 +93,19 @@ function RecordDialog({ camera, problem, onClose }: RecordDialogProps) {
           options={MINUTES.map((count): [string, string] => [String(count), duration(count * 60)])}
           onChange={setMinutes}
         />
+        {until && <p>{t("recordings.record_until", { time: dateTime(until) })}</p>}
         {problem && <p class="hint">{problem}</p>}
         <ErrorAlert error={error} />
         <div class="actions">
-          <button
-            type="button"
-            disabled={isBusy}
-            onClick={() => run(() => stopRecordingNow(camera), t("recordings.record_stopped"))}
-          >
-            {t("recordings.record_stop")}
-          </button>
+          {until && (
+            <button
+              type="button"
+              disabled={isBusy}
+              onClick={() => run(() => stopRecordingNow(camera), t("recordings.record_stopped"))}
+            >
+              {t("recordings.record_stop")}
+            </button>
+          )}
           <button type="submit" class="primary" disabled={isBusy}>
             <Icon name="record" />
             {t("recordings.record_start")}

@@ -6,7 +6,7 @@ import { nameOf } from "../../api/names";
 import { useReading } from "../../api/reading";
 import type { LogLine, LogLines, Stream } from "../../api/types";
 import { copyText } from "../../ui/browser";
-import { language, t } from "../../ui/i18n";
+import { clock, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import { Dialog } from "../../ui/parts";
@@ -14,7 +14,7 @@ import { ScrollBox } from "../../ui/scroll-box";
 import { ErrorAlert } from "../error";
 
 function format({ at, text }: LogLine): string {
-  return `${new Date(at).toLocaleTimeString(language.value)}  ${text}`;
+  return `${clock(Date.parse(at))}  ${text}`;
 }
 
 export function Log({ stream, onClose }: { stream: Stream; onClose: () => void }) {

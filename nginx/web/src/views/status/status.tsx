@@ -3,7 +3,7 @@ import { hasRight, hasRole } from "../../api/caller";
 import { get } from "../../api/client";
 import { useReading } from "../../api/reading";
 import { isReachable, streams, useStreams } from "../../api/streams";
-import type { Health, Stream } from "../../api/types";
+import type { Health, Stream, StreamState } from "../../api/types";
 import { bitRate, duration, number, t } from "../../ui/i18n";
 import { Alert } from "../../ui/parts";
 import { Sessions } from "./sessions";
@@ -11,6 +11,9 @@ import { RecordingsUsage } from "./storage";
 import { Streams } from "./streams";
 
 const EVERY_MS = 5000;
+
+/** The states of listed streams that are not active. */
+const INACTIVE: StreamState[] = ["failed", "stopped"];
 
 const readHealth = () => get<Health>("health");
 
@@ -36,7 +39,8 @@ function Summary({ health }: { health: Health | null }) {
   const sum = (of: (stream: Stream) => number | undefined) =>
     all.reduce((total, stream) => total + (of(stream) ?? 0), 0);
   const figures: [string, string][] = [
-    [t("status.streams"), number(health?.active_streams ?? 0)],
+    // The service's own number also counts the streams of cameras that the caller cannot see.
+    [t("status.streams"), number(all.filter(({ state }) => !INACTIVE.includes(state)).length)],
     [t("status.viewers"), number(sum((stream) => stream.viewers))],
     [t("status.traffic"), bitRate(sum((stream) => stream.media?.bit_rate))],
     [t("status.uptime"), health ? duration(health.uptime_seconds) : "–"],

@@ -3,7 +3,7 @@ import { nameOf, useNames } from "../../api/names";
 import { useReading } from "../../api/reading";
 import { readStorage } from "../../api/recordings";
 import type { Storage as RecordingsStorage } from "../../api/types";
-import { duration, language, number, plural, t } from "../../ui/i18n";
+import { duration, language, plural, size, t } from "../../ui/i18n";
 import { recordingsAddress } from "../../ui/place";
 import { ScrollBox } from "../../ui/scroll-box";
 import { ErrorAlert } from "../error";
@@ -12,18 +12,6 @@ const EVERY_MS = 30_000;
 /** The number of days in the chart of a camera. */
 const DAYS = 14;
 const DAY_SECONDS = 24 * 3600;
-
-const UNITS = [
-  [1e12, "TB"],
-  [1e9, "GB"],
-  [1e6, "MB"],
-] as const;
-
-/** Formats a number of bytes in the user's language, in MB, GB or TB. */
-function size(bytes: number): string {
-  const [unit, name] = UNITS.find(([each]) => bytes >= each) ?? [1e6, "MB"];
-  return `${number(bytes / unit, bytes / unit < 100 ? 1 : 0)} ${name}`;
-}
 
 export function RecordingsUsage() {
   const { value, error } = useReading(readStorage, { every: EVERY_MS });
@@ -42,7 +30,7 @@ export function RecordingsUsage() {
 }
 
 function Totals({ storage }: { storage: RecordingsStorage }) {
-  const { bytes, bytes_per_day: perDay, full_in_days: days, directories } = storage;
+  const { bytes, bytes_per_day: perDay, full_in_days: days, directories, offsite } = storage;
   return (
     <>
       <p>
@@ -61,11 +49,38 @@ function Totals({ storage }: { storage: RecordingsStorage }) {
           </li>
         ))}
       </ul>
+      {offsite && <Offsite offsite={offsite} />}
     </>
   );
 }
 
-function Cameras({ storage: { cameras } }: { storage: RecordingsStorage }) {
+type OffsiteCopies = NonNullable<RecordingsStorage["offsite"]>;
+
+/** How much is copied off-site, how much waits, and why nothing can be copied. */
+function Offsite({ offsite }: { offsite: OffsiteCopies }) {
+  const { url, bytes, waiting_bytes: waitingBytes, waiting_files: waiting, problem } = offsite;
+  return (
+    <p class="offsite">
+      {t("storage.offsite", { size: size(bytes) })}
+      {waiting > 0
+        ? ` · ${plural("storage.offsite_waiting", waiting)} (${size(waitingBytes)})`
+        : ` · ${t("storage.offsite_complete")}`}
+      <small class="detail" dir="auto">
+        {url}
+      </small>
+      {problem && (
+        <strong class="why">
+          {t("storage.offsite_problem")}
+          <small class="detail" lang="en" dir="auto">
+            {problem}
+          </small>
+        </strong>
+      )}
+    </p>
+  );
+}
+
+function Cameras({ storage: { cameras, offsite } }: { storage: RecordingsStorage }) {
   const today = Math.floor(Date.now() / 1000 / DAY_SECONDS);
   const days = Array.from({ length: DAYS }, (_, n) =>
     new Date((today - DAYS + 1 + n) * DAY_SECONDS * 1000).toISOString().slice(0, 10),
@@ -81,46 +96,54 @@ function Cameras({ storage: { cameras } }: { storage: RecordingsStorage }) {
           <tr>
             <th scope="col">{t("events.camera")}</th>
             <th scope="col">{t("storage.used")}</th>
+            {offsite && <th scope="col">{t("storage.copied")}</th>}
             <th scope="col">{t("storage.since")}</th>
             <th scope="col">{plural("storage.days", DAYS)}</th>
           </tr>
         </thead>
         <tbody>
-          {cameras.map(({ camera, is_known: isKnown, bytes, days: used }) => {
-            const byDay = new Map(used.map((each) => [each.day, each.bytes]));
-            return (
-              <tr key={`${camera} ${isKnown}`}>
-                <th scope="row" class="wide">
-                  {isKnown ? (
-                    <a href={recordingsAddress([camera])}>
-                      <bdi>{nameOf(camera)}</bdi>
-                    </a>
-                  ) : (
-                    t("storage.former", { id: camera })
+          {cameras.map(
+            ({ camera, is_known: isKnown, bytes, offsite_bytes: copied, days: used }) => {
+              const byDay = new Map(used.map((each) => [each.day, each.bytes]));
+              return (
+                <tr key={`${camera} ${isKnown}`}>
+                  <th scope="row" class="wide">
+                    {isKnown ? (
+                      <a href={recordingsAddress([camera])}>
+                        <bdi>{nameOf(camera)}</bdi>
+                      </a>
+                    ) : (
+                      t("storage.former", { id: camera })
+                    )}
+                  </th>
+                  <td class="nowrap" data-label={t("storage.used")}>
+                    {size(bytes)}
+                  </td>
+                  {offsite && (
+                    <td class="nowrap" data-label={t("storage.copied")}>
+                      {size(copied)}
+                    </td>
                   )}
-                </th>
-                <td class="nowrap" data-label={t("storage.used")}>
-                  {size(bytes)}
-                </td>
-                <td class="nowrap" data-label={t("storage.since")}>
-                  {used[0] ? ago(used[0].day) : "–"}
-                </td>
-                <td data-label={plural("storage.days", DAYS)}>
-                  <ul class="usage">
-                    {days.map((day) => (
-                      <li
-                        key={day}
-                        title={`${dayName(day)}: ${size(byDay.get(day) ?? 0)}`}
-                        style={{ height: `${((byDay.get(day) ?? 0) / largest) * 100}%` }}
-                      >
-                        <span class="unseen">{`${dayName(day)}: ${size(byDay.get(day) ?? 0)}`}</span>
-                      </li>
-                    ))}
-                  </ul>
-                </td>
-              </tr>
-            );
-          })}
+                  <td class="nowrap" data-label={t("storage.since")}>
+                    {used[0] ? ago(used[0].day) : "–"}
+                  </td>
+                  <td data-label={plural("storage.days", DAYS)}>
+                    <ul class="usage">
+                      {days.map((day) => (
+                        <li
+                          key={day}
+                          title={`${dayName(day)}: ${size(byDay.get(day) ?? 0)}`}
+                          style={{ height: `${((byDay.get(day) ?? 0) / largest) * 100}%` }}
+                        >
+                          <span class="unseen">{`${dayName(day)}: ${size(byDay.get(day) ?? 0)}`}</span>
+                        </li>
+                      ))}
+                    </ul>
+                  </td>
+                </tr>
+              );
+            },
+          )}
         </tbody>
       </table>
     </ScrollBox>
