@@ -2,10 +2,7 @@
 import type { CallerOutput, RecordingStatusOutput } from "./schema";
 
 export type Role = "viewer" | "user" | "admin";
-export type RecordingStatus = RecordingStatusOutput & {
-  /** The end of the recording that was requested; null if none was requested. */
-  requested_until?: string | null;
-};
+export type RecordingStatus = RecordingStatusOutput;
 export type Caller = CallerOutput & { role: Role };
 
 export type {
@@ -39,6 +36,7 @@ export type {
   RecordedStream,
   RecordingMode,
   RecordingOptions,
+  RecordingState,
   ScheduleEntry,
   SessionOutput as Session,
   SessionsOutput as SessionList,

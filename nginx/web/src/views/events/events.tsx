@@ -39,6 +39,8 @@ const REPORTED_TYPE = /^reported\.[a-z0-9]+([._-][a-z0-9]+)*$/;
 const STORED = "events";
 /** The time before an event with which its recording begins, in milliseconds. */
 const BEFORE_MS = 5000;
+/** The length of the time that is visible around the recording of an event, in seconds. */
+const VISIBLE_SECONDS = 600;
 
 /** Returns the filter in the page's address. Without a type there, it has the one that was chosen last. */
 function filterOf(query: URLSearchParams): EventFilter {
@@ -354,7 +356,7 @@ function Row({
       {camera && hasRight("recordings") && (
         <a
           class="icon-button"
-          href={recordingsAddress([camera], Date.parse(at) - BEFORE_MS)}
+          href={recordingsAddress([camera], Date.parse(at) - BEFORE_MS, VISIBLE_SECONDS)}
           aria-label={t("recordings.open_event", { title })}
           title={t("recordings.open_event", { title })}
         >

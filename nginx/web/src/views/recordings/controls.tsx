@@ -2,7 +2,7 @@
 import { useLayoutEffect, useState } from "preact/hooks";
 
 import { saveFile, timeForFile } from "../../ui/browser";
-import { language, t } from "../../ui/i18n";
+import { clock, language, t } from "../../ui/i18n";
 import { IconButton } from "../../ui/icons";
 import { notify } from "../../ui/notice";
 import type { Session } from "./session";
@@ -94,10 +94,9 @@ function Clock({ session: { group, scrubbed } }: { session: Session }) {
   }
   const time = new Date(date);
   const day = time.toLocaleDateString(language.value, { dateStyle: "medium" });
-  const clock = time.toLocaleTimeString(language.value, { timeStyle: "medium" });
   return (
     <time class="recorded-clock" dateTime={time.toISOString()} data-date={Math.round(date)}>
-      <span class="quiet">{day}</span> <strong>{clock}</strong>{" "}
+      <span class="quiet">{day}</span> <strong>{clock(date)}</strong>{" "}
       <span class="quiet">{zoneOf(time)}</span>
     </time>
   );

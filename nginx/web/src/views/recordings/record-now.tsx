@@ -3,6 +3,7 @@ import { useCallback, useState } from "preact/hooks";
 
 import { useReading } from "../../api/reading";
 import { recordingStatus, recordNow, stopRecordingNow } from "../../api/recordings";
+import type { RecordingState } from "../../api/types";
 import { Select } from "../../ui/fields";
 import { clock, dateTime, duration, t } from "../../ui/i18n";
 import { Icon } from "../../ui/icons";
@@ -19,8 +20,9 @@ export function RecordNow({ camera }: { camera: string }) {
   const { value, again } = useReading(read, { every: EVERY_MS });
   const [isOpen, setOpen] = useState(false);
   const until = value?.requested_until ?? null;
-  const isRecording = value?.streams.some(({ state }) => state === "recording") ?? false;
-  const words = t(isRecording ? "recordings.recording" : "recordings.record");
+  const states = value?.streams.map(({ state }) => state) ?? [];
+  const isRecording = states.includes("recording");
+  const words = wordsOf(states);
   const end = isRecording && until ? t("events.until", { time: shortTime(until) }) : "";
   return (
     <>
@@ -46,6 +48,14 @@ export function RecordNow({ camera }: { camera: string }) {
       )}
     </>
   );
+}
+
+/** Returns the words on the button. */
+function wordsOf(states: RecordingState[]): string {
+  if (states.includes("recording")) {
+    return t("recordings.recording");
+  }
+  return t(states.includes("no_signal") ? "recordings.no_signal" : "recordings.record");
 }
 
 /** Formats a time of the API; without the date if it is today. */

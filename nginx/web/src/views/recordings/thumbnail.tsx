@@ -1,7 +1,7 @@
 // The picture of the time below the pointer.
 import { useEffect, useState } from "preact/hooks";
 import { timeText } from "../../playback/recordings/source";
-import { language } from "../../ui/i18n";
+import { clock } from "../../ui/i18n";
 import type { Footage } from "./footage";
 import { isRecorded } from "./gaps";
 import { type Session, scrubbedStream } from "./session";
@@ -57,7 +57,7 @@ export function Thumbnail({ session, footage, date, x }: ThumbnailProps) {
           onError={() => setLoaded(false)}
         />
       )}
-      <span>{new Date(date).toLocaleTimeString(language.value, { timeStyle: "medium" })}</span>
+      <span>{clock(date)}</span>
     </div>
   );
 }

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import type { ActivityPart, StoredEvent } from "../../api/types";
-import { dateTimeSeconds, language, t } from "../../ui/i18n";
+import { clock, dateTimeSeconds, language, t } from "../../ui/i18n";
 import { typeText } from "../events/texts";
 import type { Footage } from "./footage";
 import { useGestures } from "./gestures";
@@ -90,11 +90,7 @@ function Scale({ view, width }: { view: View; width: number }) {
   const text = (date: number, isDay: boolean) =>
     isDay
       ? new Date(date).toLocaleDateString(language.value, { day: "numeric", month: "short" })
-      : new Date(date).toLocaleTimeString(language.value, {
-          hour: "2-digit",
-          minute: "2-digit",
-          ...(isFine && { second: "2-digit" }),
-        });
+      : clock(date, isFine);
   const marks = marksOf(view, Math.max(2, width / MARK_PIXELS)).filter(
     ({ date }) => (1 - shareOf(view, date)) * width > EDGE_PIXELS,
   );
@@ -234,7 +230,7 @@ function Playhead({ session: { group, scrubbed }, view }: { session: Session; vi
       aria-valuenow={Math.round(date / 1000)}
       aria-valuetext={dateTimeSeconds(new Date(date).toISOString())}
     >
-      <span>{new Date(date).toLocaleTimeString(language.value, { timeStyle: "medium" })}</span>
+      <span>{clock(date)}</span>
     </div>
   );
 }
