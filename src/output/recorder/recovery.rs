@@ -282,8 +282,9 @@ impl Recovery<'_> {
         let path = self.dir.path.join(name.path());
         let complete = match self.complete(&path).await? {
             Content::Whole(complete) => complete,
+            // Nothing shows that an interrupted manager has left this file, so it is not deleted.
             Content::Nothing => {
-                recovered.deleted += usize::from(delete(&path).await);
+                info!(path = %path.display(), "a file with the name of a recording has no pictures");
                 return Ok(());
             }
             Content::Unreadable => return Ok(()),
@@ -590,19 +591,7 @@ mod tests {
     async fn a_file_that_was_not_closed_is_repaired() {
         let setup = Setup::new().await;
         let (file, path) = setup.recorded.files().await.remove(4);
-        setup.forget(file.id).await;
-        let new = NewFile {
-            stream: file.stream,
-            dir: file.dir,
-            format: file.format,
-            span: file.span,
-            start_at: file.start_at,
-            decode_time: file.decode_time,
-            has_event: true,
-        };
-        let mut write = setup.recorded.database.write().await.expect("a transaction");
-        let id = write.open_file(&new).await.expect("an entry");
-        write.commit().await.expect("a commit");
+        let id = reopen(&setup, &file).await;
         let bytes = fs::read(&path).expect("a file");
         fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
 
@@ -699,14 +688,57 @@ mod tests {
         assert!(recorder.without_table().take().is_empty());
     }
 
+    /// Replaces the entry of a file by one of a file that was not closed. Returns the id.
+    async fn reopen(setup: &Setup, file: &RecordedFile) -> i64 {
+        setup.forget(file.id).await;
+        let new = NewFile {
+            stream: file.stream,
+            dir: file.dir,
+            format: file.format,
+            span: file.span,
+            start_at: file.start_at,
+            decode_time: file.decode_time,
+            has_event: true,
+        };
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        let id = write.open_file(&new).await.expect("an entry");
+        write.commit().await.expect("a commit");
+        id
+    }
+
     #[tokio::test]
-    async fn a_file_without_a_whole_fragment_is_deleted() {
+    async fn a_file_without_pictures_is_deleted_only_if_a_manager_was_writing_it() {
         let setup = Setup::new().await;
         let (file, path) = setup.recorded.files().await.remove(4);
+        let init = usize::try_from(file.init_bytes).expect("small");
+        let bytes = fs::read(&path).expect("a file");
         setup.forget(file.id).await;
-        fs::write(&path, b"\0\0\0\x10ftyp").expect("a file");
-        let deleted = Recovered { deleted: 1, ..Recovered::default() };
-        assert_eq!(setup.recover().await, deleted);
-        assert!(!path.exists());
+        for length in [0, 10, init, init + 50] {
+            fs::write(&path, &bytes[..length]).expect("a file");
+            assert_eq!(setup.recover().await, Recovered::default(), "{length} bytes");
+            assert!(path.exists());
+        }
+        for length in [0, 10, init, init + 50] {
+            fs::write(&path, &bytes[..length]).expect("a file");
+            reopen(&setup, &file).await;
+            let deleted = Recovered { deleted: 1, dropped: 1, ..Recovered::default() };
+            assert_eq!(setup.recover().await, deleted, "{length} bytes");
+            assert!(!path.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_left() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(4);
+        let mut bytes = fs::read(&path).expect("a file");
+        bytes[0] ^= 1;
+        fs::write(&path, &bytes).expect("a file");
+        setup.forget(file.id).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "without an entry");
+        assert_eq!(fs::read(&path).expect("a file"), bytes);
+        reopen(&setup, &file).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "the file was being written");
+        assert_eq!(fs::read(&path).expect("a file"), bytes);
     }
 }
