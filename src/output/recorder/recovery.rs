@@ -3,7 +3,7 @@
 //!
 //! - A file that was not closed is cut after its last whole fragment, and its entry is completed.
 //! - A file without an entry is added to the index. It is locked if its time was locked, and marked if something has
-//!   happened to the camera at its time.
+//!   happened to the camera at its time. If the index lists only a copy off-site, the file counts as local again.
 //! - An entry whose file is missing is removed, unless there is a copy off-site.
 //!
 //! This happens only in directories with the right marker. So an entry is not removed because a disk is not mounted.
@@ -17,12 +17,10 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::copies::Copies;
 use super::cutter::unix_ms;
 use super::directories::Claimed;
 use super::layout::{FileName, RecordingKey};
-use super::open_files::OpenFiles;
-use super::repair::{self, CompleteFile};
+use super::repair::{self, CompleteFile, Found};
 use super::shared::Recorder;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::from_unix_millis;
@@ -44,11 +42,11 @@ const MAX_EVENTS: u32 = 1000;
 pub(crate) struct Recovered {
     /// Files that were not closed, and are now.
     pub(crate) completed: usize,
-    /// Files that were added to the index.
+    /// Files that were added to the index, or of which it listed only the copies.
     pub(crate) adopted: usize,
     /// Entries that were removed, because their files are missing or have no whole fragment.
     pub(crate) dropped: usize,
-    /// Files that were deleted, because they have no whole fragment, or because only their copies are kept.
+    /// Files that were deleted, because a manager was interrupted before it has written a picture.
     pub(crate) deleted: usize,
 }
 
@@ -72,10 +70,9 @@ pub(crate) async fn recover(
     dir: &Claimed,
     events: &HashMap<RecordedId, CameraEvents>,
 ) -> Result<Recovered, Error> {
-    let (database, open, copies) = (recorder.database(), recorder.open_files(), recorder.copies());
-    let recovery = Recovery { database, dir, open, copies, events };
+    let recovery = Recovery { recorder, database: recorder.database(), dir, events };
     let mut recovered = Recovered::default();
-    let streams = database.recorded_streams().await.map_err(query_failed)?;
+    let streams = recorder.database().recorded_streams().await.map_err(query_failed)?;
     recovery.complete_open(&streams, &mut recovered).await?;
     recovery.compare(streams, &mut recovered).await?;
     let path = dir.path.display();
@@ -121,10 +118,9 @@ pub(crate) async fn add_tables(recorder: &Recorder) -> Result<(), Error> {
 }
 
 struct Recovery<'a> {
+    recorder: &'a Recorder,
     database: &'a Database,
     dir: &'a Claimed,
-    open: &'a OpenFiles,
-    copies: &'a Copies,
     events: &'a HashMap<RecordedId, CameraEvents>,
 }
 
@@ -155,7 +151,7 @@ impl Recovery<'_> {
                 Content::Unreadable => continue,
             };
             if let Some(complete) = complete {
-                let rule = self.copies.rule(stream.profile);
+                let rule = self.recorder.copies().rule(stream.profile);
                 let closed = closed(file.start_at, &complete, rule);
                 let mut write = self.database.write().await.map_err(query_failed)?;
                 write.close_file(file.id, &closed).await.map_err(query_failed)?;
@@ -228,11 +224,9 @@ impl Recovery<'_> {
         let rows = self.database.files_in(stream.id, self.dir.id).await.map_err(query_failed)?;
         let known: HashSet<_> = rows.iter().map(|file| (file.start_at, file.span)).collect();
         let on_disk: HashSet<_> = names.iter().map(|name| (name.start_at, name.span)).collect();
-        // The deletion of files whose copies are kept was interrupted.
         for file in rows.iter().filter(|file| !file.is_local && !file.is_open) {
             if on_disk.contains(&(file.start_at, file.span)) {
-                let path = self.dir.path.join(FileName::of(stream, file).path());
-                recovered.deleted += usize::from(delete(&path).await);
+                self.restore(stream, file, recovered).await?;
             }
         }
         let is_missing = |file: &&RecordedFile| {
@@ -267,6 +261,38 @@ impl Recovery<'_> {
         recovered.dropped += lost.len();
         let is_unknown = |name: &FileName| !known.contains(&(name.start_at, name.span));
         Ok(names.into_iter().filter(is_unknown).collect())
+    }
+
+    /// Notes that the local file of a file with a copy is there: it was copied back, or its deletion was interrupted. In the
+    /// second case, retention deletes it again if a limit still requires this.
+    async fn restore(
+        &self,
+        stream: &RecordedStream,
+        file: &RecordedFile,
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        let path = self.dir.path.join(FileName::of(stream, file).path());
+        // Otherwise, retention could delete the file in the meantime.
+        let _deleting = self.recorder.deleting().await;
+        let owned = path.clone();
+        let found = self.recorder.directories().run(self.dir, move || repair::read(&owned)).await;
+        match found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(Found::Recording(found)) if found.is_unchanged(file.bytes) => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(self.unreadable(error));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Ok(_) | Err(_) => {
+                warn!(path = %path.display(), "a recorded file differs from its copy off-site, and is left as it is");
+                return Ok(());
+            }
+        }
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        write.restore_local_file(file.id).await.map_err(query_failed)?;
+        write.commit().await.map_err(query_failed)?;
+        recovered.adopted += 1;
+        info!(path = %path.display(), "the local file of a recording with a copy off-site is there again");
+        Ok(())
     }
 
     /// Adds a file to the index.
@@ -308,7 +334,7 @@ impl Recovery<'_> {
                     has_event,
                 })
                 .await?;
-            let rule = self.copies.rule(name.key.profile);
+            let rule = self.recorder.copies().rule(name.key.profile);
             write.close_file(id, &closed(name.start_at, &complete, rule)).await?;
             write.commit().await
         };
@@ -339,7 +365,7 @@ impl Recovery<'_> {
     }
 
     fn is_being_written(&self, stream: i64, span: i64, start_at: i64) -> bool {
-        let files = self.open.get(stream);
+        let files = self.recorder.open_files().get(stream);
         files.iter().any(|(file, _)| (file.span, file.start_at) == (span, start_at))
     }
 
@@ -654,12 +680,12 @@ mod tests {
         let mut write = setup.recorded.database.write().await.expect("a transaction");
         write.forget_local_files(&[files[1].0.id]).await.expect("a change");
         write.commit().await.expect("a commit");
-        let deleted = Recovered { deleted: 1, ..Recovered::default() };
-        assert_eq!(setup.recover().await, deleted);
-        assert!(!files[1].1.exists());
+        let restored = Recovered { adopted: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, restored);
+        assert!(files[1].1.exists());
         let left = setup.recorded.files().await;
         let are_local: Vec<_> = left.iter().map(|(file, _)| file.is_local).collect();
-        assert_eq!(are_local, [false, false, true, true, true]);
+        assert_eq!(are_local, [false, true, true, true, true]);
     }
 
     #[tokio::test]
@@ -725,6 +751,32 @@ mod tests {
             assert_eq!(setup.recover().await, deleted, "{length} bytes");
             assert!(!path.exists());
         }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_copied_back_is_local_again() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(1);
+        let (database, bytes) = (&setup.recorded.database, fs::read(&path).expect("a file"));
+        let all = database.recorded_bytes().await.expect("a sum");
+        setup.recorded.copy(&file, true).await;
+        fs::remove_file(&path).expect("the file");
+        setup.recover().await;
+        let state = || async {
+            let file = database.recorded_file(file.id).await.expect("a query").expect("the file");
+            (file.is_local, file.offsite, database.recorded_bytes().await.expect("a sum"))
+        };
+        let only_copy = (false, Offsite::Stored, all - file.bytes);
+        assert_eq!(state().await, only_copy);
+        // A part of the file, as while it is being copied.
+        let part = &bytes[..bytes.len() / 2];
+        fs::write(&path, part).expect("a file");
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert_eq!((state().await, fs::read(&path).expect("a file")), (only_copy, part.to_vec()));
+        fs::write(&path, bytes).expect("a file");
+        assert_eq!(setup.recover().await, Recovered { adopted: 1, ..Recovered::default() });
+        assert!(path.exists());
+        assert_eq!(state().await, (true, Offsite::Stored, all));
     }
 
     #[tokio::test]

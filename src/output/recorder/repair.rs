@@ -104,6 +104,11 @@ pub(crate) fn read(path: &Path) -> io::Result<Found> {
 }
 
 impl FoundFile {
+    /// Returns true if the file is closed and has this size in bytes.
+    pub(crate) fn is_unchanged(&self, bytes: u64) -> bool {
+        !self.is_unfinished && self.content.bytes == bytes
+    }
+
     /// Closes the file, unless it is closed.
     pub(crate) fn close(self, path: &Path) -> io::Result<CompleteFile> {
         let Self { mut content, is_unfinished, table } = self;

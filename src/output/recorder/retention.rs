@@ -321,8 +321,8 @@ impl Retention<'_> {
         Ok(deleted)
     }
 
-    /// Deletes local files whose copies are kept. Returns their ids. The index is changed first, so that players use the
-    /// copies from then on.
+    /// Deletes local files whose copies are kept. Returns the ids of those that are gone. The index is changed first, so that
+    /// players use the copies from then on. If the manager ends in between, recovery notes that the file is still there.
     async fn leave_copies(&self, files: &[&RecordedFile]) -> Result<Vec<i64>, Error> {
         let files: Vec<_> =
             files.iter().filter(|file| self.dir_of(file).is_some()).copied().collect();
@@ -337,9 +337,18 @@ impl Retention<'_> {
         let ids = write.forget_local_files(&ids).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         let files: Vec<_> = files.into_iter().filter(|file| ids.contains(&file.id)).collect();
-        // A file that cannot be deleted now is deleted by the next recovery.
-        self.unlink_all(&files).await;
-        Ok(ids)
+        let gone = self.unlink_all(&files).await;
+        let is_left =
+            |file: &&&RecordedFile| !gone.contains(&file.id) && self.dir_of(file).is_some();
+        let left: Vec<_> = files.iter().filter(is_left).map(|file| file.id).collect();
+        if !left.is_empty() {
+            let mut write = self.recorder.database().write().await.map_err(query_failed)?;
+            for id in left {
+                write.restore_local_file(id).await.map_err(query_failed)?;
+            }
+            write.commit().await.map_err(query_failed)?;
+        }
+        Ok(gone)
     }
 
     /// Deletes local files. Returns the ids of those that are gone. If a disk does not respond, its other files are left,
