@@ -617,7 +617,7 @@ mod tests {
         tokio::time::pause();
         let comparison = dirs.compare(&claimed);
         for _ in 0..3 {
-            tokio::time::advance(HALTED - Duration::from_secs(1)).await;
+            tokio::time::advance(HALTED * 9 / 10).await;
             assert!(dirs.problems().is_empty());
             comparison.advanced.touch();
         }

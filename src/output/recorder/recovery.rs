@@ -9,7 +9,7 @@
 //! This happens only in directories with the right marker. So an entry is not removed because a disk is not mounted.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,7 +21,10 @@ use super::cutter::unix_ms;
 use super::directories::Claimed;
 use super::layout::{FileName, RecordingKey};
 use super::repair::{self, CompleteFile, Found};
+use super::retention::remove_dirs;
 use super::shared::Recorder;
+use crate::base::atomic_instant::AtomicInstant;
+use crate::base::dirs;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::from_unix_millis;
 use crate::camera::id::CameraId;
@@ -70,7 +73,9 @@ pub(crate) async fn recover(
     dir: &Claimed,
     events: &HashMap<RecordedId, CameraEvents>,
 ) -> Result<Recovered, Error> {
-    let recovery = Recovery { recorder, database: recorder.database(), dir, events };
+    let comparison = recorder.directories().compare(dir);
+    let advanced = Arc::clone(&comparison.advanced);
+    let recovery = Recovery { recorder, database: recorder.database(), dir, events, advanced };
     let mut recovered = Recovered::default();
     let streams = recorder.database().recorded_streams().await.map_err(query_failed)?;
     recovery.complete_open(&streams, &mut recovered).await?;
@@ -100,8 +105,8 @@ pub(crate) async fn add_tables(recorder: &Recorder) -> Result<(), Error> {
             recorder.without_table().add(id);
             continue;
         };
-        let path = dir.path.join(FileName::of(stream, &file).path());
-        let completed = blocking(move || repair::complete(&path)).await?;
+        let path = FileName::of(stream, &file).path();
+        let completed = blocking(move || repair::complete(&dir.path, &path)).await?;
         match completed {
             Ok(Some(complete)) if complete.bytes > file.bytes => {
                 let mut write = database.write().await.map_err(query_failed)?;
@@ -122,6 +127,8 @@ struct Recovery<'a> {
     database: &'a Database,
     dir: &'a Claimed,
     events: &'a HashMap<RecordedId, CameraEvents>,
+    /// The time at which the comparison has last advanced.
+    advanced: Arc<AtomicInstant>,
 }
 
 impl Recovery<'_> {
@@ -144,8 +151,9 @@ impl Recovery<'_> {
                 recovered.dropped += 1;
                 continue;
             }
-            let path = self.dir.path.join(FileName::of(stream, file).path());
-            let complete = match self.complete(&path).await? {
+            let name = FileName::of(stream, file);
+            let path = self.dir.path.join(name.path());
+            let complete = match self.complete(&name, Entry::Open).await? {
                 Content::Whole(complete) => Some(complete),
                 Content::Nothing => None,
                 Content::Unreadable => continue,
@@ -161,7 +169,7 @@ impl Recovery<'_> {
                 info!(path = %path.display(), cut, "a recorded file that was not closed is complete now");
             } else {
                 self.ensure_present().await?;
-                recovered.deleted += usize::from(delete(&path).await);
+                recovered.deleted += usize::from(self.delete(&name).await?);
                 self.drop_rows(&[file.id]).await?;
                 recovered.dropped += 1;
             }
@@ -189,13 +197,15 @@ impl Recovery<'_> {
         streams: Vec<RecordedStream>,
         recovered: &mut Recovered,
     ) -> Result<(), Error> {
-        let root = self.dir.path.clone();
-        let found = blocking(move || list(&root)).await?;
-        let mut found = found.map_err(|error| self.unreadable(error))?;
+        let (root, advanced) = (self.dir.path.clone(), Arc::clone(&self.advanced));
+        let listed = blocking(move || list(&root, &advanced)).await?;
+        let Listed { mut found, dirs, mut unreadable } =
+            listed.map_err(|error| self.unreadable(error))?;
+        let known: HashSet<_> = streams.iter().map(|it| RecordingKey::from(it).path()).collect();
         let mut unknown = Vec::new();
         for stream in streams {
             let names = found.remove(&RecordingKey::from(&stream)).unwrap_or_default();
-            let new = self.compare_stream(&stream, names, recovered).await?;
+            let new = self.compare_stream(&stream, names, &mut unreadable, recovered).await?;
             unknown.extend(new.into_iter().map(|name| (stream.id, name)));
         }
         for (key, names) in found {
@@ -206,6 +216,10 @@ impl Recovery<'_> {
             write.commit().await.map_err(query_failed)?;
             unknown.extend(names.into_iter().map(|name| (id, name)));
         }
+        // The directories of deleted cameras.
+        let root = self.dir.path.clone();
+        let unknown_dirs: Vec<_> = dirs.into_iter().filter(|dir| !known.contains(dir)).collect();
+        blocking(move || unknown_dirs.iter().for_each(|dir| remove_dirs(&root, dir))).await?;
         // The ids of files show the order of recording.
         unknown.sort_unstable_by_key(|(_, name)| name.start_at);
         for (stream, name) in &unknown {
@@ -219,6 +233,7 @@ impl Recovery<'_> {
         &self,
         stream: &RecordedStream,
         names: Vec<FileName>,
+        unreadable: &mut Vec<PathBuf>,
         recovered: &mut Recovered,
     ) -> Result<Vec<FileName>, Error> {
         let rows = self.database.files_in(stream.id, self.dir.id).await.map_err(query_failed)?;
@@ -234,11 +249,25 @@ impl Recovery<'_> {
         };
         let mut missing = Vec::new();
         for file in rows.iter().filter(is_missing) {
-            let path = self.dir.path.join(FileName::of(stream, file).path());
+            let path = FileName::of(stream, file).path();
+            if unreadable.iter().any(|dir| path.starts_with(dir)) {
+                continue;
+            }
             // The file may have been created after the list of files.
-            if !tokio::fs::try_exists(&path).await.map_err(|error| self.unreadable(error))? {
-                warn!(path = %path.display(), "a recorded file is missing");
-                missing.push(file);
+            let (root, name) = (self.dir.path.clone(), path.clone());
+            match self.blocking(move || dirs::exists(&root, &name)).await? {
+                Ok(true) => {}
+                Ok(false) => {
+                    warn!(path = %self.dir.path.join(&path).display(), "a recorded file is missing");
+                    missing.push(file);
+                }
+                Err(error) => {
+                    // Directories also seem to be unreadable if the disk was removed in the meantime.
+                    self.ensure_present().await?;
+                    let dir = path.parent().unwrap_or(&path);
+                    warn_unreadable(&self.dir.path.join(dir), &error);
+                    unreadable.push(dir.to_owned());
+                }
             }
         }
         if !missing.is_empty() {
@@ -271,11 +300,13 @@ impl Recovery<'_> {
         file: &RecordedFile,
         recovered: &mut Recovered,
     ) -> Result<(), Error> {
-        let path = self.dir.path.join(FileName::of(stream, file).path());
+        let (root, name) = (self.dir.path.clone(), FileName::of(stream, file).path());
+        let path = root.join(&name);
         // Otherwise, retention could delete the file in the meantime.
         let _deleting = self.recorder.deleting().await;
-        let owned = path.clone();
-        let found = self.recorder.directories().run(self.dir, move || repair::read(&owned)).await;
+        let read = move || repair::read(&root, &name);
+        let found = self.recorder.directories().run(self.dir, read).await;
+        self.advanced.touch();
         match found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
             Ok(Found::Recording(found)) if found.is_unchanged(file.bytes) => {}
             Err(error) if error.kind() == io::ErrorKind::TimedOut => {
@@ -306,7 +337,7 @@ impl Recovery<'_> {
             return Ok(());
         }
         let path = self.dir.path.join(name.path());
-        let complete = match self.complete(&path).await? {
+        let complete = match self.complete(name, Entry::Missing).await? {
             Content::Whole(complete) => complete,
             // Nothing shows that an interrupted manager has left this file, so it is not deleted.
             Content::Nothing => {
@@ -370,12 +401,23 @@ impl Recovery<'_> {
     }
 
     /// Reads and repairs a file.
-    async fn complete(&self, path: &Path) -> Result<Content, Error> {
-        let owned = path.to_owned();
-        match blocking(move || repair::complete(&owned)).await? {
-            Ok(Some(complete)) => Ok(Content::Whole(complete)),
-            Ok(None) => Ok(Content::Nothing),
+    async fn complete(&self, name: &FileName, entry: Entry) -> Result<Content, Error> {
+        let (root, name) = (self.dir.path.clone(), name.path());
+        let path = root.join(&name);
+        let complete = move || match repair::read(&root, &name)? {
+            Found::Recording(found) if entry == Entry::Missing && found.is_growing() => {
+                Err(io::ErrorKind::ResourceBusy.into())
+            }
+            Found::Recording(found) => found.close(&root, &name).map(Content::Whole),
+            Found::Empty => Ok(Content::Nothing),
+        };
+        match self.blocking(complete).await? {
+            Ok(content) => Ok(content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                self.recorder.directories().note_incomplete(self.dir);
+                Ok(Content::Unreadable)
+            }
             Err(error) => {
                 // Files also seem to be damaged if the disk was removed in the meantime.
                 self.ensure_present().await?;
@@ -383,6 +425,35 @@ impl Recovery<'_> {
                 Ok(Content::Unreadable)
             }
         }
+    }
+
+    /// Deletes a file without pictures that a manager was writing. Returns true if there was one.
+    async fn delete(&self, name: &FileName) -> Result<bool, Error> {
+        let (root, name) = (self.dir.path.clone(), name.path());
+        let path = root.join(&name);
+        Ok(match self.blocking(move || dirs::remove_file(&root, &name)).await? {
+            Ok(()) => {
+                warn!(path = %path.display(), "a recorded file without pictures was deleted");
+                true
+            }
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    warn!(path = %path.display(), %error, "cannot delete a recorded file without pictures");
+                }
+                false
+            }
+        })
+    }
+
+    /// Does work that can wait for the disk, and notes that the comparison has advanced.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.advanced.touch();
+        let done = blocking(work).await;
+        self.advanced.touch();
+        done
     }
 
     async fn drop_rows(&self, ids: &[i64]) -> Result<(), Error> {
@@ -401,6 +472,25 @@ impl Recovery<'_> {
         let detail = format!("the recordings in {} cannot be read", self.dir.path.display());
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(cause)
     }
+}
+
+/// The entry of a file in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// The file is listed as one that is being written.
+    Open,
+    /// The file is not listed.
+    Missing,
+}
+
+/// The recorded files below a directory.
+struct Listed {
+    /// The names, by stream, each list in the order of the times.
+    found: HashMap<RecordingKey, Vec<FileName>>,
+    /// The directories of the streams.
+    dirs: Vec<PathBuf>,
+    /// The directories that cannot be read. Nothing is known of the files in them.
+    unreadable: Vec<PathBuf>,
 }
 
 /// The content of a file.
@@ -428,55 +518,72 @@ fn ids_of(files: &[&RecordedFile]) -> Vec<i64> {
     files.iter().map(|file| file.id).collect()
 }
 
-/// Deletes a file that is not needed. Returns true if there was one.
-async fn delete(path: &Path) -> bool {
-    match tokio::fs::remove_file(path).await {
-        Ok(()) => {
-            warn!(path = %path.display(), "a recorded file that is not needed was deleted");
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => {
-            warn!(path = %path.display(), %error, "cannot delete a recorded file that is not needed");
-            false
-        }
-    }
-}
-
-/// Returns the names of all recorded files below `root`, by stream, each list in the order of the times.
-fn list(root: &Path) -> io::Result<HashMap<RecordingKey, Vec<FileName>>> {
-    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+/// Returns all recorded files below `root`. A directory that cannot be read hides no other files.
+fn list(root: &Path, advanced: &AtomicInstant) -> io::Result<Listed> {
+    let mut unreadable = Vec::new();
+    let mut streams = Vec::new();
     // Cameras, profiles, days and files.
     let mut level = vec![PathBuf::new()];
-    for _ in 0..4 {
+    for depth in 0..4 {
         let mut next = Vec::new();
         for dir in level {
-            let entries = match fs::read_dir(root.join(&dir)) {
-                Ok(entries) => entries,
-                // Not every entry of the level above is a directory.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
-                // Retention has deleted the directory in the meantime.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && dir != Path::new("") => {
-                    continue;
+            advanced.touch();
+            let is_root = dir == Path::new("");
+            match entries(root, &dir) {
+                Ok(entries) => {
+                    for (path, kind) in entries {
+                        if depth == 3 || kind.is_dir() {
+                            next.push(path);
+                        } else if kind.is_symlink() {
+                            let reason = io::Error::other("it is a symbolic link");
+                            warn_unreadable(&root.join(&path), &reason);
+                            unreadable.push(path);
+                        }
+                    }
                 }
-                Err(error) => return Err(error),
-            };
-            for entry in entries {
-                let path = dir.join(entry?.file_name());
-                if FileName::can_begin_with(&path) {
-                    next.push(path);
+                // Retention has deleted the directory in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_root => {}
+                Err(error) if is_root => return Err(error),
+                Err(error) => {
+                    warn_unreadable(&root.join(&dir), &error);
+                    unreadable.push(dir);
                 }
             }
         }
+        if depth == 1 {
+            streams.clone_from(&next);
+        }
         level = next;
     }
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
     for name in level.iter().filter_map(|path| FileName::parse(path)) {
         found.entry(name.key.clone()).or_default().push(name);
     }
     for names in found.values_mut() {
         names.sort_unstable_by_key(|name| (name.start_at, name.span));
     }
+    Ok(Listed { found, dirs: streams, unreadable })
+}
+
+/// Returns the entries of a directory that can be a part of the path of a recorded file.
+fn entries(root: &Path, dir: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(dir))? {
+        let entry = entry?;
+        let path = dir.join(entry.file_name());
+        if FileName::can_begin_with(&path) {
+            found.push((path, entry.file_type()?));
+        }
+    }
     Ok(found)
+}
+
+fn warn_unreadable(path: &Path, error: &io::Error) {
+    warn!(
+        path = %path.display(), %error,
+        "a directory with recordings cannot be read, and its files are left in the index; the manager compares them \
+         again after a restart"
+    );
 }
 
 async fn blocking<T: Send + 'static>(
@@ -792,5 +899,109 @@ mod tests {
         reopen(&setup, &file).await;
         assert_eq!(setup.recover().await, Recovered::default(), "the file was being written");
         assert_eq!(fs::read(&path).expect("a file"), bytes);
+    }
+
+    fn mkfifo(path: &Path) {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    }
+
+    #[tokio::test]
+    async fn a_fifo_with_the_name_of_a_recording_hinders_nothing() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        setup.forget(files[1].0.id).await;
+        setup.forget(files[2].0.id).await;
+        fs::remove_file(&files[1].1).expect("a file");
+        mkfifo(&files[1].1);
+        reopen(&setup, &files[3].0).await;
+        fs::remove_file(&files[3].1).expect("a file");
+        mkfifo(&files[3].1);
+        let recovered = tokio::time::timeout(Duration::from_secs(30), setup.recover()).await;
+        let adopted = Recovered { adopted: 1, ..Recovered::default() };
+        assert_eq!(recovered.expect("no wait"), adopted);
+        assert!(files[1].1.exists() && files[3].1.exists());
+    }
+
+    #[tokio::test]
+    async fn links_are_not_followed() {
+        let setup = Setup::new().await;
+        let outside = tempfile::tempdir().expect("a directory");
+        let (file, path) = setup.recorded.files().await.remove(4);
+        let bytes = fs::read(&path).expect("a file");
+        let part = &bytes[..bytes.len() / 2];
+        let target = outside.path().join("file.mp4");
+        fs::write(&target, part).expect("a file");
+        fs::remove_file(&path).expect("a file");
+        std::os::unix::fs::symlink(&target, &path).expect("a link");
+        setup.forget(file.id).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "without an entry");
+        reopen(&setup, &file).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "the file was being written");
+        assert_eq!(fs::read(&target).expect("a file"), part);
+        assert!(path.is_symlink());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_read_hides_no_other_files() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        let root = setup.recorded.dir();
+        // Another camera, of which nothing can be read, although the tests can run as root.
+        let link = root.join("other-00000001");
+        std::os::unix::fs::symlink(&link, &link).expect("a link");
+        setup.forget(files[1].0.id).await;
+        fs::remove_file(&files[2].1).expect("a file");
+        let recovered = Recovered { adopted: 1, dropped: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, recovered);
+        // The directory of the camera itself.
+        let stream = RecordingKey::from(&setup.recorded.stream().await);
+        let dir = root.join(stream.path()).parent().expect("a directory").to_owned();
+        let moved = setup.recorded.dir().with_extension("moved");
+        fs::rename(&dir, &moved).expect("a rename");
+        std::os::unix::fs::symlink(&dir, &dir).expect("a link");
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert_eq!(setup.recorded.files().await.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_another_program_is_writing_is_not_changed() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(4);
+        let bytes = fs::read(&path).expect("a file");
+        setup.forget(file.id).await;
+        fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
+        let arrivals = setup.recorder.directories().arrivals(&setup.dir);
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert_eq!(fs::read(&path).expect("a file"), &bytes[..bytes.len() / 2]);
+        assert_ne!(
+            setup.recorder.directories().arrivals(&setup.dir),
+            arrivals,
+            "no further attempt"
+        );
+        let past = SystemTime::now() - Duration::from_mins(1);
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("a file")
+            .set_modified(past)
+            .expect("a time");
+        assert_eq!(setup.recover().await.adopted, 1);
+    }
+
+    #[tokio::test]
+    async fn empty_directories_of_deleted_cameras_are_deleted() {
+        let setup = Setup::new().await;
+        let root = setup.recorded.dir();
+        let other = root.join("other-00000001/main/2026-11-30");
+        let with_note = root.join("other-00000002/main/2026-11-30");
+        let present =
+            root.join(RecordingKey::from(&setup.recorded.stream().await).path()).join("2026-11-30");
+        for dir in [&other, &with_note, &present] {
+            fs::create_dir_all(dir).expect("a directory");
+        }
+        fs::write(with_note.join("note.txt"), "not a recording").expect("a file");
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert!(!root.join("other-00000001").exists());
+        assert!(with_note.join("note.txt").exists() && present.exists());
     }
 }

@@ -2,13 +2,15 @@
 //!
 //! Only the heads of the fragments are read, not the media.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 
+use crate::base::dirs;
 use crate::media::mp4::frame_table::{FrameTableWriter, FramesOfTrack, is_frame_table};
 use crate::media::mp4::recorded::{
     BOX_HEAD, BoxHead, InitDescription, box_head, describe_init, fragment_frames,
@@ -21,6 +23,8 @@ const MAX_HEAD: u64 = 16 * 1024 * 1024;
 const TABLE_HEAD: usize = 24;
 /// Bytes of a fragment's head that are enough to recognise it: the head of `moof`, and that of `mfhd` in it.
 const FRAGMENT_HEAD: usize = 16;
+/// A file that has not been changed for this time is not being written any more.
+const GROWING: Duration = Duration::from_secs(10);
 /// Bytes of the head of a box whose size has 32 bits.
 const SHORT_HEAD: usize = 8;
 /// The largest file in bytes that can be without a fragment. An init segment has about a kilobyte, and the description of the
@@ -71,23 +75,26 @@ pub(crate) struct FoundFile {
     pub(crate) content: CompleteFile,
     /// True if an interrupted manager has not closed the file.
     pub(crate) is_unfinished: bool,
+    /// The time at which the file was last changed.
+    modified: SystemTime,
     table: Vec<u8>,
 }
 
-/// Reads a file. If an interrupted manager has not closed it, cuts it after its last whole fragment, and adds the table of
-/// frames. Returns `None` if the file is [`Found::Empty`]. Fails in the cases in which [`read`] fails.
-pub(crate) fn complete(path: &Path) -> io::Result<Option<CompleteFile>> {
-    match read(path)? {
-        Found::Recording(found) => found.close(path).map(Some),
+/// Reads the file `path` below `root`. If an interrupted manager has not closed it, cuts it after its last whole fragment, and
+/// adds the table of frames. Returns `None` if the file is [`Found::Empty`]. Fails in the cases in which [`read`] fails.
+pub(crate) fn complete(root: &Path, path: &Path) -> io::Result<Option<CompleteFile>> {
+    match read(root, path)? {
+        Found::Recording(found) => found.close(root, path).map(Some),
         Found::Empty => Ok(None),
     }
 }
 
-/// Reads a file, and changes nothing. Fails with `InvalidData` if no fragment can be read, and the file is not
-/// [`Found::Empty`]. If a later part is damaged, the rest of the file does not count.
-pub(crate) fn read(path: &Path) -> io::Result<Found> {
-    let file = File::open(path)?;
-    let mut reader = Reader { size: file.metadata()?.len(), file, position: 0 };
+/// Reads the file `path` below `root`, and changes nothing. Fails with `InvalidData` if no fragment can be read, and the file is
+/// not [`Found::Empty`]. If a later part is damaged, the rest of the file does not count.
+pub(crate) fn read(root: &Path, path: &Path) -> io::Result<Found> {
+    let file = dirs::open(root, path)?;
+    let metadata = file.metadata()?;
+    let mut reader = Reader { size: metadata.len(), file, position: 0 };
     let Some((init, description)) = reader.init()? else { return reader.without_fragment() };
     let timescales = (description.video_timescale, description.audio_timescale);
     let mut table = FrameTableWriter::new(timescales.0, timescales.1);
@@ -100,7 +107,8 @@ pub(crate) fn read(path: &Path) -> io::Result<Found> {
     let (bytes, frames) = (reader.size, times.frames);
     let content = CompleteFile { init, description, bytes, decode_time, frames, fragments, cut: 0 };
     let is_unfinished = !reader.has_table()? && reader.rest_is_unfinished()?;
-    Ok(Found::Recording(FoundFile { content, is_unfinished, table: table.finish() }))
+    let (modified, table) = (metadata.modified()?, table.finish());
+    Ok(Found::Recording(FoundFile { content, is_unfinished, modified, table }))
 }
 
 impl FoundFile {
@@ -109,11 +117,16 @@ impl FoundFile {
         !self.is_unfinished && self.content.bytes == bytes
     }
 
+    /// Returns true if another program may be writing the file, for example while it is copied back.
+    pub(crate) fn is_growing(&self) -> bool {
+        self.is_unfinished && self.modified.elapsed().is_ok_and(|age| age < GROWING)
+    }
+
     /// Closes the file, unless it is closed.
-    pub(crate) fn close(self, path: &Path) -> io::Result<CompleteFile> {
-        let Self { mut content, is_unfinished, table } = self;
+    pub(crate) fn close(self, root: &Path, path: &Path) -> io::Result<CompleteFile> {
+        let Self { mut content, is_unfinished, table, .. } = self;
         if is_unfinished {
-            let file = OpenOptions::new().write(true).open(path)?;
+            let file = dirs::open_to_change(root, path)?;
             let end = content.fragments.last().map_or(0, RecordedFragment::end);
             file.set_len(end)?;
             // Without free space for the table, the file can still be played.
@@ -199,7 +212,7 @@ impl Reader {
         Ok(match moof {
             Some(moof) => self.unfinished_fragment(moof)?.is_some(),
             // The media of a fragment follow its description.
-            None => !contains(&rest, b"mdat"),
+            None => !contains(&rest, *b"mdat"),
         })
     }
 
@@ -209,9 +222,7 @@ impl Reader {
         let Some(bytes) = self.read(self.position, moof.size, MAX_HEAD)? else { return Ok(None) };
         let Some(tracks) = fragment_frames(&bytes, self.position) else { return Ok(None) };
         let media = self.position + moof.size;
-        let frames = tracks.iter().flat_map(|track| &track.frames);
-        let end = frames.map(|frame| frame.offset.saturating_add(frame.size.into())).max();
-        let end = end.filter(|end| *end > self.size && *end > media);
+        let end = end_of_frames(&tracks).filter(|end| *end > self.size && *end > media);
         let mut head = [0; BOX_HEAD];
         let length = usize::try_from(self.size - media).unwrap_or(BOX_HEAD).min(BOX_HEAD);
         let Some(head) = head.get_mut(..length) else { return Ok(None) };
@@ -236,7 +247,7 @@ impl Reader {
     /// Returns true if the file ends within its init segment, as far as it exists.
     fn ends_in_init(&self) -> io::Result<bool> {
         let Some(bytes) = self.rest(MAX_EMPTY)? else { return Ok(false) };
-        if contains(&bytes, b"moof") || contains(&bytes, b"mdat") {
+        if contains(&bytes, *b"moof") || contains(&bytes, *b"mdat") {
             return Ok(false);
         }
         // The last box is the one that is not whole.
@@ -308,7 +319,10 @@ impl Reader {
         let video = tracks.first().map(|track| track.frames.as_slice()).unwrap_or_default();
         let (Some(first), Some(last)) = (video.first(), video.last()) else { return Ok(None) };
         let Ok(size) = u32::try_from(end - offset) else { return Ok(None) };
-        if !tracks.iter().flat_map(|track| &track.frames).all(is_inside) {
+        // The media end with a frame. Otherwise, their size is damaged, and may contain the next fragments.
+        if !tracks.iter().flat_map(|track| &track.frames).all(is_inside)
+            || end_of_frames(&tracks) != Some(end)
+        {
             return Ok(None);
         }
         let begin_ms = times.ms(first.decode_time);
@@ -337,11 +351,17 @@ impl Reader {
     }
 }
 
+/// Returns the position at which the last frame ends.
+fn end_of_frames(tracks: &[FramesOfTrack]) -> Option<u64> {
+    let frames = tracks.iter().flat_map(|track| &track.frames);
+    frames.map(|frame| frame.offset.saturating_add(frame.size.into())).max()
+}
+
 fn is_fragment_head(bytes: &[u8]) -> bool {
     bytes.get(4..8) == Some(b"moof") && bytes.get(12..16) == Some(b"mfhd")
 }
 
-fn contains(bytes: &[u8], name: &[u8; 4]) -> bool {
+fn contains(bytes: &[u8], name: [u8; 4]) -> bool {
     bytes.windows(name.len()).any(|window| window == name)
 }
 
@@ -354,6 +374,8 @@ mod tests {
     use crate::media::frame::testing;
     use crate::media::mp4::frame_table::read_frame_table;
     use crate::output::recorder::testing::write_file;
+
+    const FILE: &str = "file.mp4";
 
     /// Returns a file of four seconds, and the positions of its fragments' ends.
     fn recorded(dir: &Path) -> (std::path::PathBuf, Vec<u64>) {
@@ -368,7 +390,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, ends) = recorded(dir.path());
         let before = fs::read(&path).expect("a file");
-        let read = complete(&path).expect("a file").expect("fragments");
+        let read = complete(dir.path(), Path::new(FILE)).expect("a file").expect("fragments");
         assert_eq!(fs::read(&path).expect("a file"), before);
         let read_ends: Vec<_> = read.fragments.iter().map(RecordedFragment::end).collect();
         assert_eq!(read_ends, ends);
@@ -386,14 +408,15 @@ mod tests {
         let media_end = usize::try_from(*ends.last().expect("a fragment")).expect("small");
         let first_end = usize::try_from(ends[0]).expect("small");
         let table = &whole[media_end..];
-        let init = complete(&path).expect("a file").expect("fragments").init.len();
+        let init =
+            complete(dir.path(), Path::new(FILE)).expect("a file").expect("fragments").init.len();
         // Every byte of the first two fragments' heads, and some positions in the media and in the table.
         let heads = (0..init + 200).chain(first_end - 2..first_end + 900);
         let others = (0..whole.len()).step_by(997).chain(media_end - 2..whole.len());
         for length in heads.chain(others) {
             fs::write(&path, &whole[..length]).expect("a file");
             let kept = ends.iter().filter(|end| **end <= length as u64).count();
-            match complete(&path).expect("a file") {
+            match complete(dir.path(), Path::new(FILE)).expect("a file") {
                 None => assert_eq!(kept, 0, "{length} bytes"),
                 Some(read) => {
                     assert_eq!(read.fragments.len(), kept, "{length} bytes");
@@ -419,7 +442,7 @@ mod tests {
         for tail in [&[0; 5000][..], &[0xFF; 5000], b"\0\0\x01\x08moof"] {
             let damaged = [&whole[..media_end], tail].concat();
             fs::write(&path, damaged).expect("a file");
-            let read = complete(&path).expect("a file").expect("fragments");
+            let read = complete(dir.path(), Path::new(FILE)).expect("a file").expect("fragments");
             assert_eq!(read.cut, tail.len() as u64);
             assert_eq!(fs::read(&path).expect("a file"), whole);
         }
@@ -446,21 +469,23 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, ends) = recorded(dir.path());
         let closed = fs::read(&path).expect("a file");
-        let end = |index: usize| usize::try_from(ends[index]).expect("small");
-        let last = ends.len() - 1;
+        let ends: Vec<_> = ends.iter().map(|end| usize::try_from(*end).expect("small")).collect();
+        let last = ends[ends.len() - 1];
+        // Parts of the init segment, and the beginnings and ends of the heads of all fragments.
+        let media = closed.windows(4).enumerate().filter(|(_, name)| name == b"mdat");
+        let media = media.flat_map(|(at, _)| at - 12..at + 4);
+        let heads =
+            ends.iter().flat_map(|end| (0..28).chain((28..200).step_by(9)).map(move |at| end + at));
+        let init = (0..32).chain((32..1200).step_by(9));
+        let positions: Vec<_> = init.chain(heads).chain(media).collect();
         // A closed file, and files that a manager was writing when it was killed.
-        for (whole, media_end) in [
-            (&closed[..], end(last)),
-            (&closed[..end(last)], end(last)),
-            (&closed[..end(2)], end(2)),
-            (&closed[..end(0)], end(0)),
-        ] {
-            // All bytes of the init segment, and all heads of fragments.
-            let heads = ends.iter().map(|end| usize::try_from(*end).expect("small"));
-            let heads = heads.flat_map(|end| end..end + 200);
-            for damaged in damaged(whole, (0..1200).chain(heads).filter(|at| *at < media_end)) {
+        for (whole, media_end) in
+            [(&closed[..], last), (&closed[..last], last), (&closed[..ends[0]], ends[0])]
+        {
+            let positions = positions.iter().copied().filter(|at| *at < media_end);
+            for damaged in damaged(whole, positions) {
                 fs::write(&path, &damaged).expect("a file");
-                match complete(&path) {
+                match complete(dir.path(), Path::new(FILE)) {
                     Ok(read) => assert!(!read.expect("not empty").fragments.is_empty()),
                     Err(error) => assert_eq!(error.kind(), io::ErrorKind::InvalidData),
                 }
@@ -473,16 +498,16 @@ mod tests {
     #[test]
     fn a_file_whose_init_segment_is_not_readable_is_not_empty() {
         let dir = tempfile::tempdir().expect("a directory");
-        let path = dir.path().join("file.mp4");
+        let path = dir.path().join(FILE);
         for bytes in [
             &[0; 3000][..],
             &[0xFF; 3000],
             b"a text",
-            &[b"\0\0\0\x10ftyp", &[7; 70_000][..]].concat(),
+            &[b"\0\0\0\x10ftyp", &vec![7; 70_000][..]].concat(),
         ] {
             fs::write(&path, bytes).expect("a file");
             let is_short = bytes.len() < SHORT_HEAD;
-            match read(&path) {
+            match read(dir.path(), Path::new(FILE)) {
                 Ok(Found::Empty) => assert!(is_short, "{} bytes", bytes.len()),
                 Ok(Found::Recording(found)) => panic!("{found:?}"),
                 Err(error) => {
@@ -497,7 +522,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let (path, ends) = recorded(dir.path());
         let whole = fs::read(&path).expect("a file");
-        let init = complete(&path).expect("a file").expect("fragments").init.len();
+        let init =
+            complete(dir.path(), Path::new(FILE)).expect("a file").expect("fragments").init.len();
         let moov = whole.windows(4).position(|name| name == b"moov").expect("a box");
         let second_end = usize::try_from(ends[1]).expect("small");
         // A name of a box in the init segment, in the first fragment, and in the third one.
@@ -505,7 +531,7 @@ mod tests {
             let mut damaged = whole.clone();
             damaged[position] ^= 0xFF;
             fs::write(&path, &damaged).expect("a file");
-            match complete(&path) {
+            match complete(dir.path(), Path::new(FILE)) {
                 Ok(read) => {
                     let read = read.expect("fragments");
                     assert_eq!((read.fragments.len(), read.cut), (kept, 0));
