@@ -8,7 +8,7 @@
 //! | [`backoff`] | delays between attempts |
 //! | [`blocking`] | work that can wait for a disk |
 //! | [`counters`] | counters of the starts, interruptions, output and snapshots of streams |
-//! | [`dirs`] | directories below a mount point |
+//! | [`dirs`] | files and directories below a mount point, without following links |
 //! | [`fingerprint`] | fingerprints of certificates |
 //! | [`host`] | names and addresses of hosts |
 //! | [`https`] | connections to HTTP servers, with or without TLS |

@@ -235,14 +235,13 @@ impl Queue {
             }
             let name = object_name(&name);
             let Some(dir) = present.iter().find(|dir| dir.id == file.dir) else { continue };
-            let path = dir.path.join(&name);
             let job = Job {
                 database: self.recorder.database().clone(),
                 place: self.offsite.place().clone(),
                 place_id: place,
                 file: file.id,
                 name,
-                path,
+                dir: dir.path.clone(),
             };
             self.held.insert(file.id, None);
             self.uploads.spawn(async move { (job.file, job.run().await) });

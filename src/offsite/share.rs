@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::counters::OffsiteCounters;
 use super::pace::Pace;
-use crate::base::dirs::create_dirs;
+use crate::base::dirs;
 
 /// The size of the pieces in which files are written, in bytes.
 const PIECE: usize = 256 * 1024;
@@ -75,15 +75,15 @@ impl Share {
 
     /// Returns a small file as a text; `None` if there is no such file.
     pub(super) async fn text(&self, name: &str) -> io::Result<Option<String>> {
-        let path = self.path(name);
-        self.run(move || none_if_missing(fs::read_to_string(path))).await
+        let (root, name) = (Arc::clone(&self.root), name.to_owned());
+        self.run(move || none_if_missing(dirs::text(&root, name.as_ref()))).await
     }
 
     /// Creates a small file in the directory, which must exist, unless there is a file with this name.
     pub(super) async fn create(&self, name: &str, text: &str) -> io::Result<()> {
-        let (path, text) = (self.path(name), text.to_owned());
+        let (root, name, text) = (Arc::clone(&self.root), name.to_owned(), text.to_owned());
         let create = move || {
-            let file = File::create_new(path)?;
+            let file = dirs::create(&root, name.as_ref())?;
             file.write_all_at(text.as_bytes(), 0)?;
             file.sync_all()
         };
@@ -92,13 +92,12 @@ impl Share {
 
     /// Begins a copy.
     pub(super) async fn begin(&self, name: &str) -> io::Result<PartialCopy> {
-        let (root, path) = (Arc::clone(&self.root), self.path(name));
+        let (root, name, path) = (Arc::clone(&self.root), name.to_owned(), self.path(name));
         let begin = move || {
-            if let Some(parent) = path.parent().and_then(|parent| parent.strip_prefix(&*root).ok())
-            {
-                create_dirs(&root, parent)?;
-            }
-            let file = Arc::new(File::create(path.with_added_extension(PARTIAL))?);
+            let partial = Path::new(&name).with_added_extension(PARTIAL);
+            // An interrupted copy may have left it.
+            none_if_missing(dirs::remove_file(&root, &partial))?;
+            let file = Arc::new(dirs::create(&root, &partial)?);
             Ok(PartialCopy { file, path, position: 0 })
         };
         self.run(begin).await
@@ -130,25 +129,24 @@ impl Share {
 
     /// Deletes what an interrupted copy has left.
     pub(super) async fn abort(&self, name: &str) -> io::Result<()> {
-        let path = self.path(name).with_added_extension(PARTIAL);
-        self.run(move || none_if_missing(fs::remove_file(path)).map(drop)).await
+        let (root, partial) =
+            (Arc::clone(&self.root), Path::new(name).with_added_extension(PARTIAL));
+        self.run(move || none_if_missing(dirs::remove_file(&root, &partial)).map(drop)).await
     }
 
     /// Returns the size of a copy in bytes; `None` if there is no such copy.
     pub(super) async fn size(&self, name: &str) -> io::Result<Option<u64>> {
-        let path = self.path(name);
-        self.run(move || none_if_missing(fs::metadata(path).map(|it| it.len()))).await
+        let (root, name) = (Arc::clone(&self.root), name.to_owned());
+        let size = move || Ok(dirs::open(&root, name.as_ref())?.metadata()?.len());
+        self.run(move || none_if_missing(size())).await
     }
 
-    /// Deletes a copy, and its directory if that is empty. A missing copy is no error.
+    /// Deletes a copy, and its directories if they are empty. A missing copy is no error.
     pub(super) async fn delete(&self, name: &str) -> io::Result<()> {
-        let path = self.path(name);
+        let (root, name) = (Arc::clone(&self.root), PathBuf::from(name));
         let delete = move || {
-            none_if_missing(fs::remove_file(&path))?;
-            if let Some(day) = path.parent() {
-                // The directory usually contains more files.
-                drop(fs::remove_dir(day));
-            }
+            none_if_missing(dirs::remove_file(&root, &name))?;
+            dirs::remove_empty_parents(&root, &name);
             Ok(())
         };
         self.run(delete).await

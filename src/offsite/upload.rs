@@ -13,6 +13,7 @@ use super::bucket::{Bucket, PART};
 use super::place::{Place, failed};
 use super::share::Share;
 use crate::base::blocking::blocking;
+use crate::base::dirs;
 use crate::base::error::{Error, ErrorKind};
 use crate::store::db::Database;
 use crate::store::error::query_failed;
@@ -28,8 +29,8 @@ pub(super) struct Job {
     pub(super) file: i64,
     /// The name of the copy.
     pub(super) name: String,
-    /// The local file.
-    pub(super) path: PathBuf,
+    /// The directory with the local file, whose path below it is `name`.
+    pub(super) dir: PathBuf,
 }
 
 /// The reason why a copy was not made.
@@ -53,7 +54,8 @@ impl Job {
         if !self.begin(None).await? {
             return Ok(false);
         }
-        let (file, size) = open(self.path.clone()).await.map_err(UploadError::Local)?;
+        let (file, size) =
+            open(self.dir.clone(), self.name.clone()).await.map_err(UploadError::Local)?;
         match &self.place {
             Place::Bucket(bucket) if size <= PART => {
                 let bytes = read(&file, 0, size).await.map_err(UploadError::Local)?;
@@ -127,9 +129,9 @@ impl Job {
     }
 }
 
-async fn open(path: PathBuf) -> io::Result<(Arc<File>, u64)> {
+async fn open(dir: PathBuf, name: String) -> io::Result<(Arc<File>, u64)> {
     blocking(move || {
-        let file = File::open(path)?;
+        let file = dirs::open(&dir, name.as_ref())?;
         let size = file.metadata()?.len();
         Ok((Arc::new(file), size))
     })

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::base::blocking::blocking;
+use crate::base::dirs;
 use crate::offsite::bucket::BucketError;
 use crate::offsite::shared::{CopiedObject, Copy};
 
@@ -114,7 +115,7 @@ impl Reader<'_> {
         let (offset, size) = (self.offset, self.rest.min(AT_ONCE));
         let read = move || {
             let _place = place;
-            let file = open.map_or_else(|| File::open(path).map(Arc::new), Ok)?;
+            let file = open.map_or_else(|| dirs::open_file(&path).map(Arc::new), Ok)?;
             let mut bytes = vec![0; usize::try_from(size).map_err(io::Error::other)?];
             file.read_exact_at(&mut bytes, offset)?;
             Ok((file, bytes.into()))

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::time::timeout;
 use tracing::{Instrument as _, info};
 
 use super::core::Core;
@@ -30,6 +31,9 @@ const LOCKED_AT_ONCE_MS: i64 = 7 * DAY_MS;
 pub(crate) const MAX_NOW: Duration = Duration::from_hours(24);
 /// The number of whole days from which the bytes per day are estimated.
 const ESTIMATE_DAYS: i64 = 7;
+
+/// The longest time that a request waits for the free space of a disk.
+const DISK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The space that recordings use.
 #[derive(Debug)]
@@ -156,7 +160,9 @@ async fn directories(recorder: &Recorder) -> Vec<DirectoryView> {
         let responds = problem.as_ref().is_none_or(|it| it.error.kind == ErrorKind::StorageFull);
         let own = path.clone();
         let disk = tokio::task::spawn_blocking(move || responds.then(|| Disk::of(&own)).flatten());
-        views.push(DirectoryView { path, problem, disk: disk.await.ok().flatten() });
+        // The disk may have stopped responding only now.
+        let disk = timeout(DISK_PATIENCE, disk).await.ok().and_then(Result::ok).flatten();
+        views.push(DirectoryView { path, problem, disk });
     }
     views
 }

@@ -106,9 +106,10 @@ mod tests {
         for (file, fragments) in &files {
             assert_eq!((file.start_at, file.is_open), (end, false));
             end = file.end_at;
-            let path = setup.dir().join(FileName::of(stream, file).path());
+            let name = FileName::of(stream, file).path();
+            let path = setup.dir().join(&name);
             let before = fs::read(&path).expect("a file");
-            let read = repair::complete(&path).expect("a file").expect("fragments");
+            let read = repair::complete(&setup.dir(), &name).expect("a file").expect("fragments");
             assert_eq!(fs::read(&path).expect("a file"), before, "the file was complete");
             assert_eq!(&read.fragments, fragments);
             assert_eq!((read.bytes, read.frames), (file.bytes, file.frames));

@@ -5,7 +5,7 @@
 //! mounted, and recordings would fill the disk of the system.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -18,9 +18,11 @@ use tokio::time::{Instant, timeout};
 use tracing::{error, info};
 
 use super::layout::MARKER;
+use crate::base::atomic_instant::AtomicInstant;
+use crate::base::dirs;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
-use crate::base::random;
+use crate::base::{own_file, random};
 use crate::output::disk_budget::Disk;
 use crate::store::db::Database;
 use crate::store::db::recording_table::RecordingDir;
@@ -35,6 +37,9 @@ const WORK_PATIENCE: Duration =
     if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(10) };
 /// A directory counts as slow until nothing has been slow for this time.
 const SLOW_TIME: Duration = Duration::from_mins(1);
+
+/// A comparison of the index with the files of a directory that has not advanced for this time has come to a halt.
+const HALTED: Duration = Duration::from_mins(3);
 
 /// Locked while a marker is created.
 static CREATING: Mutex<()> = Mutex::new(());
@@ -52,10 +57,27 @@ pub(crate) struct Directory {
     arrivals: AtomicU64,
     /// The time at which the disk was last too slow; `None` if it has never been.
     slow_at: Mutex<Option<Instant>>,
+    /// The time at which the comparison of the index with the files has last advanced; `None` while there is no comparison.
+    comparing: Mutex<Option<Arc<AtomicInstant>>>,
     /// True while deleting files, or finding out the size of the disk, takes too long.
     hangs: Arc<AtomicBool>,
     /// The check that is running. If a disk hangs, no further check begins.
     checking: tokio::sync::Mutex<Option<JoinHandle<CheckResult>>>,
+}
+
+/// A comparison of the index with the files of a directory, which ends when this is dropped.
+pub(super) struct Comparison<'a> {
+    dir: Option<&'a Directory>,
+    /// The time at which the comparison has last advanced.
+    pub(super) advanced: Arc<AtomicInstant>,
+}
+
+impl Drop for Comparison<'_> {
+    fn drop(&mut self) {
+        if let Some(dir) = self.dir {
+            *lock(&dir.comparing) = None;
+        }
+    }
 }
 
 /// The id of a directory, and the size of its disk in bytes.
@@ -107,6 +129,7 @@ impl Directories {
                 state: Mutex::new(state),
                 arrivals: AtomicU64::new(0),
                 slow_at: Mutex::default(),
+                comparing: Mutex::default(),
                 hangs: Arc::default(),
                 checking: tokio::sync::Mutex::default(),
             }
@@ -220,6 +243,15 @@ impl Directories {
         self.0.get(dir.index).map_or(0, |dir| dir.arrivals.load(Ordering::Relaxed))
     }
 
+    /// Notes that the index is being compared with the files of a directory.
+    pub(super) fn compare(&self, dir: &Claimed) -> Comparison<'_> {
+        let (dir, advanced) = (self.0.get(dir.index), Arc::new(AtomicInstant::now()));
+        if let Some(dir) = dir {
+            *lock(&dir.comparing) = Some(Arc::clone(&advanced));
+        }
+        Comparison { dir, advanced }
+    }
+
     /// Notes that a file in the directory could not be completed, so that the index is compared with the files again.
     pub(super) fn note_incomplete(&self, dir: &Claimed) {
         if let Some(dir) = self.0.get(dir.index) {
@@ -329,15 +361,29 @@ impl Directory {
         if let Some(error) = lock(&self.state).problem() {
             return Some(Problem { path, error, is_slow: false });
         }
+        let unavailable = |detail| {
+            let error = Error::new(ErrorKind::StorageUnavailable, detail);
+            Problem { path: path.clone(), error, is_slow: true }
+        };
+        let advanced = lock(&self.comparing).clone();
+        if advanced.is_some_and(|advanced| advanced.age() > HALTED) {
+            return Some(unavailable(format!(
+                "{} has not responded for several minutes while the recordings there were compared with their index; check \
+                 the disk, and restart the manager",
+                path.display()
+            )));
+        }
         let slow_at = *lock(&self.slow_at);
-        slow_at.filter(|at| at.elapsed() < SLOW_TIME)?;
+        let is_slow = slow_at.is_some_and(|at| at.elapsed() < SLOW_TIME);
+        if !is_slow && !self.hangs.load(Ordering::Relaxed) {
+            return None;
+        }
         let detail = format!(
             "{} responds more slowly than the cameras send that are recorded there, so recordings can be incomplete; check \
              the disk, or record fewer cameras there",
             path.display()
         );
-        let error = Error::new(ErrorKind::StorageUnavailable, detail);
-        Some(Problem { path, error, is_slow: true })
+        Some(unavailable(detail))
     }
 
     fn claimed(&self) -> Option<Claimed> {
@@ -375,7 +421,7 @@ impl Directory {
 impl Claimed {
     /// Fails if the marker is not in the directory any more, for example because the disk is not mounted. Can block.
     pub(crate) fn ensure_present(&self) -> io::Result<()> {
-        let text = fs::read_to_string(self.path.join(MARKER))?;
+        let text = dirs::text(&self.path, Path::new(MARKER))?;
         if text == self.marker {
             return Ok(());
         }
@@ -389,11 +435,11 @@ fn claim(path: &Path, store: &str, is_known: bool) -> Result<String, Error> {
     let is_missing = |read: &io::Result<String>| {
         read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
-    let mut read = fs::read_to_string(&file);
+    let mut read = dirs::text(path, Path::new(MARKER));
     if is_missing(&read) && !is_known {
         // If a directory is listed twice, both checks must find the same marker.
         let _creating = lock(&CREATING);
-        read = fs::read_to_string(&file);
+        read = dirs::text(path, Path::new(MARKER));
         if is_missing(&read) {
             return create(path, &file, store);
         }
@@ -437,12 +483,7 @@ fn create(path: &Path, file: &Path, store: &str) -> Result<String, Error> {
     let write = || {
         fs::create_dir_all(path)?;
         // Neither another check at the same time, nor the manager after a power cut, must read a part of the marker.
-        let next = file.with_extension("new");
-        let mut created = fs::File::create(&next)?;
-        created.write_all(marker_text(store, &id).as_bytes())?;
-        created.sync_all()?;
-        fs::rename(&next, file)?;
-        fs::File::open(path)?.sync_all()
+        own_file::replace(file, 0o644, &marker_text(store, &id))
     };
     let failed = |error| unusable(path, "it is not writable").caused_by(error);
     write().map_err(failed)?;
@@ -550,5 +591,40 @@ mod tests {
             dirs.problems().into_iter().map(|problem| problem.error.detail).collect();
         assert!(details[0].contains("another database") && details[1].contains("twice"));
         assert_eq!(dirs.usable().len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_marker_that_is_no_file_is_refused_without_waiting() {
+        let setup = Setup::new().await;
+        let claimed = setup.check(&["a"]).await.usable().remove(0);
+        let marker = setup.path("a").join(MARKER);
+        fs::rename(&marker, setup.path("marker")).expect("a rename");
+        let mode = nix::sys::stat::Mode::S_IRWXU;
+        nix::unistd::mkfifo(&marker, mode).expect("a FIFO");
+        claimed.ensure_present().expect_err("a FIFO");
+        let problem = setup.check(&["a"]).await.problems().remove(0);
+        assert!(problem.error.detail.contains("is not readable"), "{}", problem.error);
+        fs::remove_file(&marker).expect("the FIFO");
+        std::os::unix::fs::symlink(setup.path("marker"), &marker).expect("a link");
+        claimed.ensure_present().expect_err("a link");
+    }
+
+    #[tokio::test]
+    async fn a_comparison_that_does_not_advance_is_a_problem() {
+        let setup = Setup::new().await;
+        let dirs = setup.check(&["a"]).await;
+        let claimed = dirs.usable().remove(0);
+        tokio::time::pause();
+        let comparison = dirs.compare(&claimed);
+        for _ in 0..3 {
+            tokio::time::advance(HALTED * 9 / 10).await;
+            assert!(dirs.problems().is_empty());
+            comparison.advanced.touch();
+        }
+        tokio::time::advance(HALTED + Duration::from_secs(1)).await;
+        let problem = dirs.problems().remove(0);
+        assert!(problem.is_slow && problem.error.detail.contains("compared with their index"));
+        drop(comparison);
+        assert!(dirs.problems().is_empty());
     }
 }

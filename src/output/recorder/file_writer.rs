@@ -1,6 +1,6 @@
 //! Writes one recorded file. All functions can block.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, IoSlice, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::fragmenter::{Init, MadeFragment};
 use super::open_files::OpenFile;
-use crate::base::dirs::create_dirs;
+use crate::base::dirs;
 use crate::media::mp4::frame_table::FrameTableWriter;
 use crate::media::mp4::track::VIDEO_TIMESCALE;
 use crate::store::db::fragment_list::RecordedFragment;
@@ -42,11 +42,7 @@ impl FileWriter {
         init: &Init,
         open: Arc<OpenFile>,
     ) -> io::Result<Self> {
-        if let Some(parent) = path.parent() {
-            create_dirs(root, parent)?;
-        }
-        let path = root.join(path);
-        let file = OpenOptions::new().write(true).create_new(true).open(&path)?;
+        let (file, path) = (dirs::create(root, path)?, root.join(path));
         let table = FrameTableWriter::new(VIDEO_TIMESCALE, init.audio_timescale);
         let synced_at = Instant::now();
         let mut writer = Self { path, file, position: 0, synced_at, table, open };

@@ -29,6 +29,14 @@ pub(crate) struct RecordingKey {
     pub(crate) profile: Profile,
 }
 
+impl RecordingKey {
+    /// Returns the path of the stream's files below the directory with recordings.
+    pub(crate) fn path(&self) -> PathBuf {
+        let Self { camera, identity, profile } = self;
+        Path::new(&format!("{camera}-{identity}")).join(profile.as_str())
+    }
+}
+
 impl From<&RecordedStream> for RecordingKey {
     fn from(stream: &RecordedStream) -> Self {
         let RecordedStream { camera, identity, profile, .. } = stream;
@@ -55,15 +63,11 @@ impl FileName {
 
     /// Returns the path below the directory with recordings.
     pub(crate) fn path(&self) -> PathBuf {
-        let RecordingKey { camera, identity, profile } = &self.key;
         let since = Duration::from_millis(u64::try_from(self.start_at).unwrap_or_default());
         let date = humantime::format_rfc3339_millis(UNIX_EPOCH + since).to_string();
         let (day, time) = date.trim_end_matches('Z').split_once('T').unwrap_or_default();
         let (time, span) = (time.replace(':', "-"), self.span);
-        PathBuf::from(format!("{camera}-{identity}"))
-            .join(profile.as_str())
-            .join(day)
-            .join(format!("{time}-{span}.{EXTENSION}"))
+        self.key.path().join(day).join(format!("{time}-{span}.{EXTENSION}"))
     }
 
     /// Returns true if this path below the directory with recordings can be a part of the path of a recorded file. Other

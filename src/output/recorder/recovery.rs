@@ -3,13 +3,13 @@
 //!
 //! - A file that was not closed is cut after its last whole fragment, and its entry is completed.
 //! - A file without an entry is added to the index. It is locked if its time was locked, and marked if something has
-//!   happened to the camera at its time.
+//!   happened to the camera at its time. If the index lists only a copy off-site, the file counts as local again.
 //! - An entry whose file is missing is removed, unless there is a copy off-site.
 //!
 //! This happens only in directories with the right marker. So an entry is not removed because a disk is not mounted.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
+use std::fs::{self, FileType};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +17,14 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::copies::Copies;
 use super::cutter::unix_ms;
 use super::directories::Claimed;
 use super::layout::{FileName, RecordingKey};
-use super::open_files::OpenFiles;
-use super::repair::{self, CompleteFile};
+use super::repair::{self, CompleteFile, Found};
+use super::retention::remove_dirs;
 use super::shared::Recorder;
+use crate::base::atomic_instant::AtomicInstant;
+use crate::base::dirs;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::from_unix_millis;
 use crate::camera::id::CameraId;
@@ -44,11 +45,11 @@ const MAX_EVENTS: u32 = 1000;
 pub(crate) struct Recovered {
     /// Files that were not closed, and are now.
     pub(crate) completed: usize,
-    /// Files that were added to the index.
+    /// Files that were added to the index, or of which it listed only the copies.
     pub(crate) adopted: usize,
     /// Entries that were removed, because their files are missing or have no whole fragment.
     pub(crate) dropped: usize,
-    /// Files that were deleted, because they have no whole fragment, or because only their copies are kept.
+    /// Files that were deleted, because a manager was interrupted before it has written a picture.
     pub(crate) deleted: usize,
 }
 
@@ -72,10 +73,11 @@ pub(crate) async fn recover(
     dir: &Claimed,
     events: &HashMap<RecordedId, CameraEvents>,
 ) -> Result<Recovered, Error> {
-    let (database, open, copies) = (recorder.database(), recorder.open_files(), recorder.copies());
-    let recovery = Recovery { database, dir, open, copies, events };
+    let comparison = recorder.directories().compare(dir);
+    let advanced = Arc::clone(&comparison.advanced);
+    let recovery = Recovery { recorder, database: recorder.database(), dir, events, advanced };
     let mut recovered = Recovered::default();
-    let streams = database.recorded_streams().await.map_err(query_failed)?;
+    let streams = recorder.database().recorded_streams().await.map_err(query_failed)?;
     recovery.complete_open(&streams, &mut recovered).await?;
     recovery.compare(streams, &mut recovered).await?;
     let path = dir.path.display();
@@ -103,8 +105,8 @@ pub(crate) async fn add_tables(recorder: &Recorder) -> Result<(), Error> {
             recorder.without_table().add(id);
             continue;
         };
-        let path = dir.path.join(FileName::of(stream, &file).path());
-        let completed = blocking(move || repair::complete(&path)).await?;
+        let path = FileName::of(stream, &file).path();
+        let completed = blocking(move || repair::complete(&dir.path, &path)).await?;
         match completed {
             Ok(Some(complete)) if complete.bytes > file.bytes => {
                 let mut write = database.write().await.map_err(query_failed)?;
@@ -121,11 +123,12 @@ pub(crate) async fn add_tables(recorder: &Recorder) -> Result<(), Error> {
 }
 
 struct Recovery<'a> {
+    recorder: &'a Recorder,
     database: &'a Database,
     dir: &'a Claimed,
-    open: &'a OpenFiles,
-    copies: &'a Copies,
     events: &'a HashMap<RecordedId, CameraEvents>,
+    /// The time at which the comparison has last advanced.
+    advanced: Arc<AtomicInstant>,
 }
 
 impl Recovery<'_> {
@@ -148,14 +151,15 @@ impl Recovery<'_> {
                 recovered.dropped += 1;
                 continue;
             }
-            let path = self.dir.path.join(FileName::of(stream, file).path());
-            let complete = match self.complete(&path).await? {
+            let name = FileName::of(stream, file);
+            let path = self.dir.path.join(name.path());
+            let complete = match self.complete(&name, Entry::Open).await? {
                 Content::Whole(complete) => Some(complete),
                 Content::Nothing => None,
                 Content::Unreadable => continue,
             };
             if let Some(complete) = complete {
-                let rule = self.copies.rule(stream.profile);
+                let rule = self.recorder.copies().rule(stream.profile);
                 let closed = closed(file.start_at, &complete, rule);
                 let mut write = self.database.write().await.map_err(query_failed)?;
                 write.close_file(file.id, &closed).await.map_err(query_failed)?;
@@ -165,7 +169,7 @@ impl Recovery<'_> {
                 info!(path = %path.display(), cut, "a recorded file that was not closed is complete now");
             } else {
                 self.ensure_present().await?;
-                recovered.deleted += usize::from(delete(&path).await);
+                recovered.deleted += usize::from(self.delete(&name).await?);
                 self.drop_rows(&[file.id]).await?;
                 recovered.dropped += 1;
             }
@@ -193,13 +197,15 @@ impl Recovery<'_> {
         streams: Vec<RecordedStream>,
         recovered: &mut Recovered,
     ) -> Result<(), Error> {
-        let root = self.dir.path.clone();
-        let found = blocking(move || list(&root)).await?;
-        let mut found = found.map_err(|error| self.unreadable(error))?;
+        let (root, advanced) = (self.dir.path.clone(), Arc::clone(&self.advanced));
+        let listed = blocking(move || list(&root, &advanced)).await?;
+        let Listed { mut found, dirs, mut unreadable } =
+            listed.map_err(|error| self.unreadable(error))?;
+        let known: HashSet<_> = streams.iter().map(|it| RecordingKey::from(it).path()).collect();
         let mut unknown = Vec::new();
         for stream in streams {
             let names = found.remove(&RecordingKey::from(&stream)).unwrap_or_default();
-            let new = self.compare_stream(&stream, names, recovered).await?;
+            let new = self.compare_stream(&stream, names, &mut unreadable, recovered).await?;
             unknown.extend(new.into_iter().map(|name| (stream.id, name)));
         }
         for (key, names) in found {
@@ -210,6 +216,10 @@ impl Recovery<'_> {
             write.commit().await.map_err(query_failed)?;
             unknown.extend(names.into_iter().map(|name| (id, name)));
         }
+        // The directories of deleted cameras.
+        let root = self.dir.path.clone();
+        let unknown_dirs: Vec<_> = dirs.into_iter().filter(|dir| !known.contains(dir)).collect();
+        blocking(move || unknown_dirs.iter().for_each(|dir| remove_dirs(&root, dir))).await?;
         // The ids of files show the order of recording.
         unknown.sort_unstable_by_key(|(_, name)| name.start_at);
         for (stream, name) in &unknown {
@@ -223,16 +233,15 @@ impl Recovery<'_> {
         &self,
         stream: &RecordedStream,
         names: Vec<FileName>,
+        unreadable: &mut Vec<PathBuf>,
         recovered: &mut Recovered,
     ) -> Result<Vec<FileName>, Error> {
         let rows = self.database.files_in(stream.id, self.dir.id).await.map_err(query_failed)?;
         let known: HashSet<_> = rows.iter().map(|file| (file.start_at, file.span)).collect();
         let on_disk: HashSet<_> = names.iter().map(|name| (name.start_at, name.span)).collect();
-        // The deletion of files whose copies are kept was interrupted.
         for file in rows.iter().filter(|file| !file.is_local && !file.is_open) {
             if on_disk.contains(&(file.start_at, file.span)) {
-                let path = self.dir.path.join(FileName::of(stream, file).path());
-                recovered.deleted += usize::from(delete(&path).await);
+                self.restore(stream, file, recovered).await?;
             }
         }
         let is_missing = |file: &&RecordedFile| {
@@ -240,11 +249,25 @@ impl Recovery<'_> {
         };
         let mut missing = Vec::new();
         for file in rows.iter().filter(is_missing) {
-            let path = self.dir.path.join(FileName::of(stream, file).path());
+            let path = FileName::of(stream, file).path();
+            if unreadable.iter().any(|dir| path.starts_with(dir)) {
+                continue;
+            }
             // The file may have been created after the list of files.
-            if !tokio::fs::try_exists(&path).await.map_err(|error| self.unreadable(error))? {
-                warn!(path = %path.display(), "a recorded file is missing");
-                missing.push(file);
+            let (root, name) = (self.dir.path.clone(), path.clone());
+            match self.blocking(move || dirs::exists(&root, &name)).await? {
+                Ok(true) => {}
+                Ok(false) => {
+                    warn!(path = %self.dir.path.join(&path).display(), "a recorded file is missing");
+                    missing.push(file);
+                }
+                Err(error) => {
+                    // Directories also seem to be unreadable if the disk was removed in the meantime.
+                    self.ensure_present().await?;
+                    let dir = path.parent().unwrap_or(&path);
+                    warn_unreadable(&self.dir.path.join(dir), &error);
+                    unreadable.push(dir.to_owned());
+                }
             }
         }
         if !missing.is_empty() {
@@ -269,6 +292,40 @@ impl Recovery<'_> {
         Ok(names.into_iter().filter(is_unknown).collect())
     }
 
+    /// Notes that the local file of a file with a copy is there: it was copied back, or its deletion was interrupted. In the
+    /// second case, retention deletes it again if a limit still requires this.
+    async fn restore(
+        &self,
+        stream: &RecordedStream,
+        file: &RecordedFile,
+        recovered: &mut Recovered,
+    ) -> Result<(), Error> {
+        let (root, name) = (self.dir.path.clone(), FileName::of(stream, file).path());
+        let path = root.join(&name);
+        // Otherwise, retention could delete the file in the meantime.
+        let _deleting = self.recorder.deleting().await;
+        let read = move || repair::read(&root, &name);
+        let found = self.recorder.directories().run(self.dir, read).await;
+        self.advanced.touch();
+        match found.unwrap_or_else(|| Err(io::ErrorKind::TimedOut.into())) {
+            Ok(Found::Recording(found)) if found.is_unchanged(file.bytes) => {}
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => {
+                return Err(self.unreadable(error));
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Ok(_) | Err(_) => {
+                warn!(path = %path.display(), "a recorded file differs from its copy off-site, and is left as it is");
+                return Ok(());
+            }
+        }
+        let mut write = self.database.write().await.map_err(query_failed)?;
+        write.restore_local_file(file.id).await.map_err(query_failed)?;
+        write.commit().await.map_err(query_failed)?;
+        recovered.adopted += 1;
+        info!(path = %path.display(), "the local file of a recording with a copy off-site is there again");
+        Ok(())
+    }
+
     /// Adds a file to the index.
     async fn adopt(
         &self,
@@ -280,10 +337,11 @@ impl Recovery<'_> {
             return Ok(());
         }
         let path = self.dir.path.join(name.path());
-        let complete = match self.complete(&path).await? {
+        let complete = match self.complete(name, Entry::Missing).await? {
             Content::Whole(complete) => complete,
+            // Nothing shows that an interrupted manager has left this file, so it is not deleted.
             Content::Nothing => {
-                recovered.deleted += usize::from(delete(&path).await);
+                info!(path = %path.display(), "a file with the name of a recording has no pictures");
                 return Ok(());
             }
             Content::Unreadable => return Ok(()),
@@ -307,7 +365,7 @@ impl Recovery<'_> {
                     has_event,
                 })
                 .await?;
-            let rule = self.copies.rule(name.key.profile);
+            let rule = self.recorder.copies().rule(name.key.profile);
             write.close_file(id, &closed(name.start_at, &complete, rule)).await?;
             write.commit().await
         };
@@ -338,17 +396,28 @@ impl Recovery<'_> {
     }
 
     fn is_being_written(&self, stream: i64, span: i64, start_at: i64) -> bool {
-        let files = self.open.get(stream);
+        let files = self.recorder.open_files().get(stream);
         files.iter().any(|(file, _)| (file.span, file.start_at) == (span, start_at))
     }
 
     /// Reads and repairs a file.
-    async fn complete(&self, path: &Path) -> Result<Content, Error> {
-        let owned = path.to_owned();
-        match blocking(move || repair::complete(&owned)).await? {
-            Ok(Some(complete)) => Ok(Content::Whole(complete)),
-            Ok(None) => Ok(Content::Nothing),
+    async fn complete(&self, name: &FileName, entry: Entry) -> Result<Content, Error> {
+        let (root, name) = (self.dir.path.clone(), name.path());
+        let path = root.join(&name);
+        let complete = move || match repair::read(&root, &name)? {
+            Found::Recording(found) if entry == Entry::Missing && found.is_growing() => {
+                Err(io::ErrorKind::ResourceBusy.into())
+            }
+            Found::Recording(found) => found.close(&root, &name).map(Content::Whole),
+            Found::Empty => Ok(Content::Nothing),
+        };
+        match self.blocking(complete).await? {
+            Ok(content) => Ok(content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Nothing),
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                self.recorder.directories().note_incomplete(self.dir);
+                Ok(Content::Unreadable)
+            }
             Err(error) => {
                 // Files also seem to be damaged if the disk was removed in the meantime.
                 self.ensure_present().await?;
@@ -356,6 +425,35 @@ impl Recovery<'_> {
                 Ok(Content::Unreadable)
             }
         }
+    }
+
+    /// Deletes a file without pictures that a manager was writing. Returns true if there was one.
+    async fn delete(&self, name: &FileName) -> Result<bool, Error> {
+        let (root, name) = (self.dir.path.clone(), name.path());
+        let path = root.join(&name);
+        Ok(match self.blocking(move || dirs::remove_file(&root, &name)).await? {
+            Ok(()) => {
+                warn!(path = %path.display(), "a recorded file without pictures was deleted");
+                true
+            }
+            Err(error) => {
+                if error.kind() != io::ErrorKind::NotFound {
+                    warn!(path = %path.display(), %error, "cannot delete a recorded file without pictures");
+                }
+                false
+            }
+        })
+    }
+
+    /// Does work that can wait for the disk, and notes that the comparison has advanced.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        self.advanced.touch();
+        let done = blocking(work).await;
+        self.advanced.touch();
+        done
     }
 
     async fn drop_rows(&self, ids: &[i64]) -> Result<(), Error> {
@@ -374,6 +472,25 @@ impl Recovery<'_> {
         let detail = format!("the recordings in {} cannot be read", self.dir.path.display());
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(cause)
     }
+}
+
+/// The entry of a file in the index.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entry {
+    /// The file is listed as one that is being written.
+    Open,
+    /// The file is not listed.
+    Missing,
+}
+
+/// The recorded files below a directory.
+struct Listed {
+    /// The names, by stream, each list in the order of the times.
+    found: HashMap<RecordingKey, Vec<FileName>>,
+    /// The directories of the streams.
+    dirs: Vec<PathBuf>,
+    /// The directories that cannot be read. Nothing is known of the files in them.
+    unreadable: Vec<PathBuf>,
 }
 
 /// The content of a file.
@@ -401,55 +518,72 @@ fn ids_of(files: &[&RecordedFile]) -> Vec<i64> {
     files.iter().map(|file| file.id).collect()
 }
 
-/// Deletes a file that is not needed. Returns true if there was one.
-async fn delete(path: &Path) -> bool {
-    match tokio::fs::remove_file(path).await {
-        Ok(()) => {
-            warn!(path = %path.display(), "a recorded file that is not needed was deleted");
-            true
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
-        Err(error) => {
-            warn!(path = %path.display(), %error, "cannot delete a recorded file that is not needed");
-            false
-        }
-    }
-}
-
-/// Returns the names of all recorded files below `root`, by stream, each list in the order of the times.
-fn list(root: &Path) -> io::Result<HashMap<RecordingKey, Vec<FileName>>> {
-    let mut found: HashMap<_, Vec<_>> = HashMap::new();
+/// Returns all recorded files below `root`. A directory that cannot be read hides no other files.
+fn list(root: &Path, advanced: &AtomicInstant) -> io::Result<Listed> {
+    let mut unreadable = Vec::new();
+    let mut streams = Vec::new();
     // Cameras, profiles, days and files.
     let mut level = vec![PathBuf::new()];
-    for _ in 0..4 {
+    for depth in 0..4 {
         let mut next = Vec::new();
         for dir in level {
-            let entries = match fs::read_dir(root.join(&dir)) {
-                Ok(entries) => entries,
-                // Not every entry of the level above is a directory.
-                Err(error) if error.kind() == io::ErrorKind::NotADirectory => continue,
-                // Retention has deleted the directory in the meantime.
-                Err(error) if error.kind() == io::ErrorKind::NotFound && dir != Path::new("") => {
-                    continue;
+            advanced.touch();
+            let is_root = dir == Path::new("");
+            match entries(root, &dir) {
+                Ok(entries) => {
+                    for (path, kind) in entries {
+                        if depth == 3 || kind.is_dir() {
+                            next.push(path);
+                        } else if kind.is_symlink() {
+                            let reason = io::Error::other("it is a symbolic link");
+                            warn_unreadable(&root.join(&path), &reason);
+                            unreadable.push(path);
+                        }
+                    }
                 }
-                Err(error) => return Err(error),
-            };
-            for entry in entries {
-                let path = dir.join(entry?.file_name());
-                if FileName::can_begin_with(&path) {
-                    next.push(path);
+                // Retention has deleted the directory in the meantime.
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !is_root => {}
+                Err(error) if is_root => return Err(error),
+                Err(error) => {
+                    warn_unreadable(&root.join(&dir), &error);
+                    unreadable.push(dir);
                 }
             }
         }
+        if depth == 1 {
+            streams.clone_from(&next);
+        }
         level = next;
     }
+    let mut found: HashMap<_, Vec<_>> = HashMap::new();
     for name in level.iter().filter_map(|path| FileName::parse(path)) {
         found.entry(name.key.clone()).or_default().push(name);
     }
     for names in found.values_mut() {
         names.sort_unstable_by_key(|name| (name.start_at, name.span));
     }
+    Ok(Listed { found, dirs: streams, unreadable })
+}
+
+/// Returns the entries of a directory that can be a part of the path of a recorded file.
+fn entries(root: &Path, dir: &Path) -> io::Result<Vec<(PathBuf, FileType)>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(root.join(dir))? {
+        let entry = entry?;
+        let path = dir.join(entry.file_name());
+        if FileName::can_begin_with(&path) {
+            found.push((path, entry.file_type()?));
+        }
+    }
     Ok(found)
+}
+
+fn warn_unreadable(path: &Path, error: &io::Error) {
+    warn!(
+        path = %path.display(), %error,
+        "a directory with recordings cannot be read, and its files are left in the index; the manager compares them \
+         again after a restart"
+    );
 }
 
 async fn blocking<T: Send + 'static>(
@@ -590,19 +724,7 @@ mod tests {
     async fn a_file_that_was_not_closed_is_repaired() {
         let setup = Setup::new().await;
         let (file, path) = setup.recorded.files().await.remove(4);
-        setup.forget(file.id).await;
-        let new = NewFile {
-            stream: file.stream,
-            dir: file.dir,
-            format: file.format,
-            span: file.span,
-            start_at: file.start_at,
-            decode_time: file.decode_time,
-            has_event: true,
-        };
-        let mut write = setup.recorded.database.write().await.expect("a transaction");
-        let id = write.open_file(&new).await.expect("an entry");
-        write.commit().await.expect("a commit");
+        let id = reopen(&setup, &file).await;
         let bytes = fs::read(&path).expect("a file");
         fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
 
@@ -665,12 +787,12 @@ mod tests {
         let mut write = setup.recorded.database.write().await.expect("a transaction");
         write.forget_local_files(&[files[1].0.id]).await.expect("a change");
         write.commit().await.expect("a commit");
-        let deleted = Recovered { deleted: 1, ..Recovered::default() };
-        assert_eq!(setup.recover().await, deleted);
-        assert!(!files[1].1.exists());
+        let restored = Recovered { adopted: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, restored);
+        assert!(files[1].1.exists());
         let left = setup.recorded.files().await;
         let are_local: Vec<_> = left.iter().map(|(file, _)| file.is_local).collect();
-        assert_eq!(are_local, [false, false, true, true, true]);
+        assert_eq!(are_local, [false, true, true, true, true]);
     }
 
     #[tokio::test]
@@ -699,14 +821,187 @@ mod tests {
         assert!(recorder.without_table().take().is_empty());
     }
 
+    /// Replaces the entry of a file by one of a file that was not closed. Returns the id.
+    async fn reopen(setup: &Setup, file: &RecordedFile) -> i64 {
+        setup.forget(file.id).await;
+        let new = NewFile {
+            stream: file.stream,
+            dir: file.dir,
+            format: file.format,
+            span: file.span,
+            start_at: file.start_at,
+            decode_time: file.decode_time,
+            has_event: true,
+        };
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        let id = write.open_file(&new).await.expect("an entry");
+        write.commit().await.expect("a commit");
+        id
+    }
+
     #[tokio::test]
-    async fn a_file_without_a_whole_fragment_is_deleted() {
+    async fn a_file_without_pictures_is_deleted_only_if_a_manager_was_writing_it() {
         let setup = Setup::new().await;
         let (file, path) = setup.recorded.files().await.remove(4);
+        let init = usize::try_from(file.init_bytes).expect("small");
+        let bytes = fs::read(&path).expect("a file");
         setup.forget(file.id).await;
-        fs::write(&path, b"\0\0\0\x10ftyp").expect("a file");
-        let deleted = Recovered { deleted: 1, ..Recovered::default() };
-        assert_eq!(setup.recover().await, deleted);
-        assert!(!path.exists());
+        for length in [0, 10, init, init + 50] {
+            fs::write(&path, &bytes[..length]).expect("a file");
+            assert_eq!(setup.recover().await, Recovered::default(), "{length} bytes");
+            assert!(path.exists());
+        }
+        for length in [0, 10, init, init + 50] {
+            fs::write(&path, &bytes[..length]).expect("a file");
+            reopen(&setup, &file).await;
+            let deleted = Recovered { deleted: 1, dropped: 1, ..Recovered::default() };
+            assert_eq!(setup.recover().await, deleted, "{length} bytes");
+            assert!(!path.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_copied_back_is_local_again() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(1);
+        let (database, bytes) = (&setup.recorded.database, fs::read(&path).expect("a file"));
+        let all = database.recorded_bytes().await.expect("a sum");
+        setup.recorded.copy(&file, true).await;
+        fs::remove_file(&path).expect("the file");
+        setup.recover().await;
+        let state = || async {
+            let file = database.recorded_file(file.id).await.expect("a query").expect("the file");
+            (file.is_local, file.offsite, database.recorded_bytes().await.expect("a sum"))
+        };
+        let only_copy = (false, Offsite::Stored, all - file.bytes);
+        assert_eq!(state().await, only_copy);
+        // A part of the file, as while it is being copied.
+        let part = &bytes[..bytes.len() / 2];
+        fs::write(&path, part).expect("a file");
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert_eq!((state().await, fs::read(&path).expect("a file")), (only_copy, part.to_vec()));
+        fs::write(&path, bytes).expect("a file");
+        assert_eq!(setup.recover().await, Recovered { adopted: 1, ..Recovered::default() });
+        assert!(path.exists());
+        assert_eq!(state().await, (true, Offsite::Stored, all));
+    }
+
+    #[tokio::test]
+    async fn a_damaged_file_is_left() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(4);
+        let mut bytes = fs::read(&path).expect("a file");
+        bytes[0] ^= 1;
+        fs::write(&path, &bytes).expect("a file");
+        setup.forget(file.id).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "without an entry");
+        assert_eq!(fs::read(&path).expect("a file"), bytes);
+        reopen(&setup, &file).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "the file was being written");
+        assert_eq!(fs::read(&path).expect("a file"), bytes);
+    }
+
+    fn mkfifo(path: &Path) {
+        nix::unistd::mkfifo(path, nix::sys::stat::Mode::S_IRWXU).expect("a FIFO");
+    }
+
+    #[tokio::test]
+    async fn a_fifo_with_the_name_of_a_recording_hinders_nothing() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        setup.forget(files[1].0.id).await;
+        setup.forget(files[2].0.id).await;
+        fs::remove_file(&files[1].1).expect("a file");
+        mkfifo(&files[1].1);
+        reopen(&setup, &files[3].0).await;
+        fs::remove_file(&files[3].1).expect("a file");
+        mkfifo(&files[3].1);
+        let recovered = tokio::time::timeout(Duration::from_secs(30), setup.recover()).await;
+        let adopted = Recovered { adopted: 1, ..Recovered::default() };
+        assert_eq!(recovered.expect("no wait"), adopted);
+        assert!(files[1].1.exists() && files[3].1.exists());
+    }
+
+    #[tokio::test]
+    async fn links_are_not_followed() {
+        let setup = Setup::new().await;
+        let outside = tempfile::tempdir().expect("a directory");
+        let (file, path) = setup.recorded.files().await.remove(4);
+        let bytes = fs::read(&path).expect("a file");
+        let part = &bytes[..bytes.len() / 2];
+        let target = outside.path().join("file.mp4");
+        fs::write(&target, part).expect("a file");
+        fs::remove_file(&path).expect("a file");
+        std::os::unix::fs::symlink(&target, &path).expect("a link");
+        setup.forget(file.id).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "without an entry");
+        reopen(&setup, &file).await;
+        assert_eq!(setup.recover().await, Recovered::default(), "the file was being written");
+        assert_eq!(fs::read(&target).expect("a file"), part);
+        assert!(path.is_symlink());
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_cannot_be_read_hides_no_other_files() {
+        let setup = Setup::new().await;
+        let files = setup.recorded.files().await;
+        let root = setup.recorded.dir();
+        // Another camera, of which nothing can be read, although the tests can run as root.
+        let link = root.join("other-00000001");
+        std::os::unix::fs::symlink(&link, &link).expect("a link");
+        setup.forget(files[1].0.id).await;
+        fs::remove_file(&files[2].1).expect("a file");
+        let recovered = Recovered { adopted: 1, dropped: 1, ..Recovered::default() };
+        assert_eq!(setup.recover().await, recovered);
+        // The directory of the camera itself.
+        let stream = RecordingKey::from(&setup.recorded.stream().await);
+        let dir = root.join(stream.path()).parent().expect("a directory").to_owned();
+        let moved = setup.recorded.dir().with_extension("moved");
+        fs::rename(&dir, &moved).expect("a rename");
+        std::os::unix::fs::symlink(&dir, &dir).expect("a link");
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert_eq!(setup.recorded.files().await.len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_another_program_is_writing_is_not_changed() {
+        let setup = Setup::new().await;
+        let (file, path) = setup.recorded.files().await.remove(4);
+        let bytes = fs::read(&path).expect("a file");
+        setup.forget(file.id).await;
+        fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
+        let arrivals = setup.recorder.directories().arrivals(&setup.dir);
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert_eq!(fs::read(&path).expect("a file"), &bytes[..bytes.len() / 2]);
+        assert_ne!(
+            setup.recorder.directories().arrivals(&setup.dir),
+            arrivals,
+            "no further attempt"
+        );
+        let past = SystemTime::now() - Duration::from_mins(1);
+        fs::File::options()
+            .write(true)
+            .open(&path)
+            .expect("a file")
+            .set_modified(past)
+            .expect("a time");
+        assert_eq!(setup.recover().await.adopted, 1);
+    }
+
+    #[tokio::test]
+    async fn empty_directories_of_deleted_cameras_are_deleted() {
+        let setup = Setup::new().await;
+        let root = setup.recorded.dir();
+        let other = root.join("other-00000001/main/2026-11-30");
+        let with_note = root.join("other-00000002/main/2026-11-30");
+        let present =
+            root.join(RecordingKey::from(&setup.recorded.stream().await).path()).join("2026-11-30");
+        for dir in [&other, &with_note, &present] {
+            fs::create_dir_all(dir).expect("a directory");
+        }
+        fs::write(with_note.join("note.txt"), "not a recording").expect("a file");
+        assert_eq!(setup.recover().await, Recovered::default());
+        assert!(!root.join("other-00000001").exists());
+        assert!(with_note.join("note.txt").exists() && present.exists());
     }
 }

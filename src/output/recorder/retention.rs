@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,8 +17,9 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::directories::Claimed;
-use super::layout::FileName;
+use super::layout::{FileName, RecordingKey};
 use super::shared::Recorder;
+use crate::base::dirs;
 use crate::base::error::Error;
 use crate::camera::id::CameraId;
 use crate::camera::identity_tag::IdentityTag;
@@ -159,6 +160,7 @@ impl Retention<'_> {
             write.commit().await.map_err(query_failed)?;
             if is_gone {
                 info!(camera = %stream.camera, "the recordings of a camera were deleted");
+                self.remove_dirs(stream).await;
             }
         }
         Ok(deleted)
@@ -321,8 +323,8 @@ impl Retention<'_> {
         Ok(deleted)
     }
 
-    /// Deletes local files whose copies are kept. Returns their ids. The index is changed first, so that players use the
-    /// copies from then on.
+    /// Deletes local files whose copies are kept. Returns the ids of those that are gone. The index is changed first, so that
+    /// players use the copies from then on. If the manager ends in between, recovery notes that the file is still there.
     async fn leave_copies(&self, files: &[&RecordedFile]) -> Result<Vec<i64>, Error> {
         let files: Vec<_> =
             files.iter().filter(|file| self.dir_of(file).is_some()).copied().collect();
@@ -337,9 +339,18 @@ impl Retention<'_> {
         let ids = write.forget_local_files(&ids).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         let files: Vec<_> = files.into_iter().filter(|file| ids.contains(&file.id)).collect();
-        // A file that cannot be deleted now is deleted by the next recovery.
-        self.unlink_all(&files).await;
-        Ok(ids)
+        let gone = self.unlink_all(&files).await;
+        let is_left =
+            |file: &&&RecordedFile| !gone.contains(&file.id) && self.dir_of(file).is_some();
+        let left: Vec<_> = files.iter().filter(is_left).map(|file| file.id).collect();
+        if !left.is_empty() {
+            let mut write = self.recorder.database().write().await.map_err(query_failed)?;
+            for id in left {
+                write.restore_local_file(id).await.map_err(query_failed)?;
+            }
+            write.commit().await.map_err(query_failed)?;
+        }
+        Ok(gone)
     }
 
     /// Deletes local files. Returns the ids of those that are gone. If a disk does not respond, its other files are left,
@@ -351,7 +362,7 @@ impl Retention<'_> {
             for file in files.iter().filter(|file| file.dir == dir.id) {
                 let stream = self.streams.iter().find(|stream| stream.id == file.stream);
                 if let Some(stream) = stream {
-                    let path = dir.path.join(FileName::of(stream, file).path());
+                    let path = FileName::of(stream, file).path();
                     paths.push((file.id, path, self.is_old_day(file)));
                 }
             }
@@ -374,6 +385,14 @@ impl Retention<'_> {
         gone
     }
 
+    /// Deletes the empty directories of a stream.
+    async fn remove_dirs(&self, stream: &RecordedStream) {
+        for dir in self.recorder.directories().responding() {
+            let (root, path) = (dir.path.clone(), RecordingKey::from(stream).path());
+            self.recorder.directories().run(&dir, move || remove_dirs(&root, &path)).await;
+        }
+    }
+
     fn dir_of(&self, file: &RecordedFile) -> Option<Claimed> {
         let responding = self.recorder.directories().responding();
         responding.into_iter().find(|dir| dir.id == file.dir)
@@ -391,20 +410,30 @@ impl Retention<'_> {
     }
 }
 
-/// Deletes a file, and the directory of its day if it is empty. Returns true if the file is gone. Can block.
-fn unlink(dir: &Claimed, path: &PathBuf, is_old: bool) -> bool {
-    match fs::remove_file(path) {
+/// Deletes the directories of a stream, which has this path below a directory with recordings, unless there are files in them.
+/// Can block.
+pub(super) fn remove_dirs(root: &Path, path: &Path) {
+    for day in fs::read_dir(root.join(path)).into_iter().flatten().flatten() {
+        // Only empty directories can be deleted.
+        drop(dirs::remove_dir(root, &path.join(day.file_name())));
+    }
+    dirs::remove_empty_parents(root, &path.join("day"));
+}
+
+/// Deletes the file with this path below a directory, and its directories if they are empty. Returns true if the file is
+/// gone. Can block.
+fn unlink(dir: &Claimed, path: &Path, is_old: bool) -> bool {
+    match dirs::remove_file(&dir.path, path) {
         Ok(()) => {}
         // The file also seems to be missing if the disk was removed.
         Err(error) if error.kind() == io::ErrorKind::NotFound && dir.ensure_present().is_ok() => {}
         Err(error) => {
-            warn!(path = %path.display(), %error, "cannot delete a recorded file");
+            warn!(path = %dir.path.join(path).display(), %error, "cannot delete a recorded file");
             return false;
         }
     }
-    if let Some(day) = path.parent().filter(|_| is_old) {
-        // The directory usually contains more files.
-        drop(fs::remove_dir(day));
+    if is_old {
+        dirs::remove_empty_parents(&dir.path, path);
     }
     true
 }
@@ -482,6 +511,13 @@ mod tests {
         // A shorter time for events than for others has no effect.
         assert_eq!(setup.left(&days(4, Some(1))).await, [1, 3]);
         assert_eq!(setup.left(&days(2, None)).await, [1], "the locked file");
+        let stream = setup.recorded.stream().await.id;
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        write.lock_files(stream, (0, i64::MAX), false).await.expect("no lock");
+        write.commit().await.expect("a commit");
+        assert!(setup.left(&days(2, None)).await.is_empty());
+        let left = std::fs::read_dir(setup.recorded.dir()).expect("a directory").count();
+        assert_eq!(left, 1, "an empty directory is left");
     }
 
     #[tokio::test]
@@ -520,7 +556,10 @@ mod tests {
         assert!(!is_other.expect("no change"), "another camera with the id");
         write.delete_recordings_of(&stream.camera, stream.identity).await.expect("a change");
         write.commit().await.expect("a commit");
+        let files = || std::fs::read_dir(setup.recorded.dir()).expect("a directory").count();
+        assert_eq!(files(), 2, "the marker, and the directory of the camera");
         assert!(setup.left(&AllLimits::default()).await.is_empty());
+        assert_eq!(files(), 1, "the marker");
         assert!(setup.recorded.database.recorded_streams().await.expect("streams").is_empty());
         assert!(setup.recorded.database.recorded_days().await.expect("days").is_empty());
     }

@@ -292,6 +292,19 @@ impl WriteTransaction {
         Ok(with_copy)
     }
 
+    /// Notes that the local file of a file that has a copy is there again, and counts its bytes. Has no effect if the index
+    /// does not list the file as a mere copy.
+    pub(crate) async fn restore_local_file(&mut self, id: i64) -> Result<(), sqlx::Error> {
+        let query = sqlx::query(
+            "UPDATE recorded_files SET is_local = TRUE
+             WHERE id = $1 AND NOT is_local AND NOT is_open RETURNING stream, start_at, bytes",
+        );
+        let row = query.bind(id).fetch_optional(&mut *self.connection).await?;
+        let Some(row) = row else { return Ok(()) };
+        let (stream, start_at) = (row.try_get("stream")?, row.try_get("start_at")?);
+        self.count_bytes(stream, start_at, (row.try_get("bytes")?, 1), 0).await
+    }
+
     /// Marks all recordings of a camera for deletion. Returns whether there are any.
     pub(crate) async fn delete_recordings_of(
         &mut self,
