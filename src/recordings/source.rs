@@ -15,6 +15,7 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use crate::base::blocking::blocking;
+use crate::base::storage::Storage;
 use crate::offsite::bucket::BucketError;
 use crate::offsite::shared::{CopiedObject, Copy};
 
@@ -66,6 +67,14 @@ impl Source {
     /// Returns true if each read is a request to a server.
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self, Self::Object(_))
+    }
+
+    /// Returns the kind of storage.
+    pub(crate) fn storage(&self) -> Storage {
+        match self {
+            Self::File(_) => Storage::Local,
+            Self::OnShare(_) | Self::Object(_) => Storage::Offsite,
+        }
     }
 
     /// Begins to read a range.
