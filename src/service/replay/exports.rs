@@ -27,6 +27,7 @@ use crate::recordings::body::{Content, FilePiece};
 use crate::recordings::footage::{Footage, RecordedFootage};
 use crate::recordings::source::Source;
 use crate::service::core::Core;
+use crate::service::export_places::{ExportPlace, busy};
 use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_table::RecordedFile;
 use crate::store::error::query_failed;
@@ -48,17 +49,11 @@ const MAX_MOOF: u64 = 1024 * 1024;
 /// Ticks of the video track in a millisecond.
 const TICKS_PER_MS: u64 = 90;
 
-/// The number of exports that are prepared or sent at the same time. Each holds the description of its frames, which has
-/// some megabytes for an hour.
-const MAX_EXPORTS: usize = 16;
 /// The longest time that an export waits until it is prepared.
 const PREPARED_WITHIN: Duration = Duration::from_secs(20);
 /// The longest time in which a part of a table must be read.
 const READ_WITHIN: Duration = Duration::from_secs(20);
-/// The time after which a client should repeat a request that was refused.
-const RETRY_AFTER: Duration = Duration::from_secs(10);
 
-static EXPORTING: Semaphore = Semaphore::const_new(MAX_EXPORTS);
 static PREPARING: ByStorage<Semaphore> =
     ByStorage::new(Semaphore::const_new(MAX_PREPARED), Semaphore::const_new(MAX_PREPARED));
 static DIGESTING: ByStorage<Semaphore> =
@@ -70,7 +65,7 @@ pub(crate) struct Export {
     /// The permission.
     pub(crate) permit: Permit,
     /// The place among the exports at the same time, until the export was sent.
-    pub(crate) place: SemaphorePermit<'static>,
+    pub(crate) place: ExportPlace,
     /// The bytes.
     pub(crate) content: Content,
     /// A name for the file, with the camera and the time.
@@ -97,11 +92,7 @@ pub(crate) async fn prepare(
         let detail = "to is in the future; export recordings after they were made";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
-    let busy = || {
-        let detail = "too many recordings are exported at the same time; try again later";
-        Error::new(ErrorKind::Busy, detail).retry_after(RETRY_AFTER)
-    };
-    let place = EXPORTING.try_acquire().map_err(|_| busy())?;
+    let place = core.export_places.take(&stream.permit, shown.address.unwrap_or_default())?;
     let footage = stream.footage(span).await?;
     let format = ensure_same_format(&stream.id, &footage)?;
     let database = stream.recorder.database();
