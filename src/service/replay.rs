@@ -24,6 +24,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_millis;
 use crate::base::time_span::TimeSpan;
 use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::identity::Identity;
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::record::Record;
 use crate::offsite::shared::Offsite;
@@ -43,9 +44,34 @@ pub(crate) mod playlists;
 pub(crate) mod shares;
 pub(crate) mod timeline;
 
-/// Waits until the permission for a camera's recordings has ended, for example because the camera has another owner.
-pub(crate) async fn ended(core: &Core, permit: &Permit, camera: &CameraId) {
-    live::refusal(core, permit, camera, || Ok(())).await;
+/// The permission for the recordings of a camera with one identity.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplayPermit {
+    permit: Permit,
+    camera: CameraId,
+    identity: Identity,
+}
+
+impl ReplayPermit {
+    /// Waits until the permission has ended, or until the camera has another identity, for example because it has another
+    /// owner: what was recorded before then belongs to the earlier owner, whatever the permission is limited to.
+    pub(crate) async fn ended(&self, core: &Core) {
+        tokio::select! {
+            _ = live::refusal(core, &self.permit, &self.camera, || Ok(())) => {}
+            () = self.identity_changes(core) => {}
+        }
+    }
+
+    async fn identity_changes(&self, core: &Core) {
+        loop {
+            let record = core.cameras.get(&self.camera).await;
+            let is_same = |record: Arc<Record>| record.identity() == self.identity;
+            if !record.is_ok_and(|record| record.is_some_and(is_same)) {
+                return;
+            }
+            tokio::time::sleep(live::CHECK_INTERVAL).await;
+        }
+    }
 }
 
 /// The time that a viewer requests, in UTC milliseconds. What is missing has a default.
@@ -102,6 +128,12 @@ impl PermittedStream {
         let stream = recorded_stream(&recorder, camera, &record, id.profile()).await?;
         let offsite = core.offsite.clone();
         Ok(Self { permit, id: id.clone(), record, stream, recorder, offsite })
+    }
+
+    /// Returns the permission for the recordings that were found.
+    fn replay_permit(&self) -> ReplayPermit {
+        let (permit, camera) = (self.permit.clone(), self.id.camera().clone());
+        ReplayPermit { permit, camera, identity: self.record.identity() }
     }
 
     /// Returns the span that a viewer requests, of at most `max_ms`. Fails if the permission does not cover it.

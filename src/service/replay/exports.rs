@@ -10,9 +10,8 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::{PermittedStream, RequestedTime};
+use super::{PermittedStream, ReplayPermit, RequestedTime};
 use crate::access::credentials::Credentials;
-use crate::access::permit::Permit;
 use crate::base::blocking::blocking;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::hex::hex;
@@ -63,7 +62,7 @@ static DIGESTING: ByStorage<Semaphore> =
 #[derive(Debug)]
 pub(crate) struct Export {
     /// The permission.
-    pub(crate) permit: Permit,
+    pub(crate) permit: ReplayPermit,
     /// The place among the exports at the same time, until the export was sent.
     pub(crate) place: ExportPlace,
     /// The bytes.
@@ -124,7 +123,7 @@ pub(crate) async fn prepare(
     let duration_ms = movie.duration / TICKS_PER_MS;
     let file_name = file_name(id, span);
     Ok(Export {
-        permit: stream.permit,
+        permit: stream.replay_permit(),
         place,
         content: content(movie, &sources),
         file_name,
@@ -135,15 +134,15 @@ pub(crate) async fn prepare(
 }
 
 /// Returns the SHA-256 digest of an export. Reads all recordings in it.
-pub(crate) async fn digest(export: &Export) -> Result<String, Error> {
+pub(crate) async fn digest(core: &Arc<Core>, export: &Export) -> Result<String, Error> {
     let storage = storage_of(export.content.pieces.iter().map(|piece| piece.source.as_ref()));
     let Ok(_permit) = DIGESTING.of(storage).try_acquire() else {
         let detail = "another digest is being computed; try again in a few seconds";
         let retry_after = std::time::Duration::from_secs(5);
         return Err(Error::new(ErrorKind::Busy, detail).retry_after(retry_after));
     };
-    let permit = export.permit.clone();
-    let mut bytes = export.content.clone().read(async move { permit.ended().await });
+    let (core, permit) = (Arc::clone(core), export.permit.clone());
+    let mut bytes = export.content.clone().read(async move { permit.ended(&core).await });
     let (mut digest, mut size) = (Sha256::new(), 0);
     while let Some(read) = bytes.recv().await {
         digest.update(&read);

@@ -89,6 +89,42 @@ async fn a_client_that_does_not_read_or_leaves_ends_the_export() {
     until("no file is open", || async { open() == 0 }).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_ends_when_the_camera_has_another_owner() {
+    let frames = encode(&[
+        "-i",
+        "nullsrc=s=1280x720:r=25:d=1,geq=random(1)*255:128:128",
+        "-g",
+        "25",
+        "-crf",
+        "12",
+    ]);
+    // More than the buffers of a connection.
+    let setup = Long::new(&frames, 10).await;
+    // Without API keys, the permission is not limited to an owner.
+    let mut stream = TcpStream::connect(setup.manager.address()).await.expect("a connection");
+    shrink_buffer(&stream);
+    let request = format!(
+        "GET /recordings/cam/export.mp4?{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        query(0, 10_000)
+    );
+    stream.write_all(request.as_bytes()).await.expect("a request");
+    let mut begin = vec![0; 2048];
+    let count = stream.read(&mut begin).await.expect("a response");
+    let head = String::from_utf8_lossy(&begin[..count]).to_lowercase();
+    let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next());
+    let length: usize = length.and_then(|it| it.parse().ok()).expect("a length");
+    let camera = serde_json::json!({ "owner": "44", "rtsp_link": "rtsp://127.0.0.1:9/none" });
+    let changed = setup.manager.put("/api/cameras/cam", &camera).await;
+    assert!(changed.status.is_success(), "{changed:?}");
+    // The manager checks the permission every two seconds, while the client does not read.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "the export continues");
+    assert!(rest.len() < length / 2, "{} of {length} bytes", rest.len());
+}
+
 /// Makes the buffer for received bytes as small as possible.
 fn shrink_buffer(stream: &TcpStream) {
     nix::sys::socket::setsockopt(stream, nix::sys::socket::sockopt::RcvBuf, &4096)
