@@ -145,7 +145,7 @@ async fn convert(
         file: (file.file.span, file.file.start_at),
         bytes: (needed.begin, needed.end),
     };
-    let source = permitted.location(&file.file).map(|location| location.source);
+    let source = permitted.location(&file.file).await.map(|location| location.source);
     // A kept segment needs no source.
     let storage = source.as_ref().map_or(Storage::Local, Source::storage);
     core.h264_converter.convert(key, storage, read(permitted, file, source, needed)).await

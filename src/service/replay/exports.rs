@@ -96,10 +96,10 @@ pub(crate) async fn prepare(
     let format = ensure_same_format(&stream.id, &footage)?;
     let database = stream.recorder.database();
     let format = database.recorded_format(format).await.map_err(query_failed)?;
-    let source = |file: &RecordedFootage| {
-        stream.location(&file.file).map(|location| Arc::new(location.source))
-    };
-    let sources = footage.files.iter().map(source).collect::<Result<Vec<_>, Error>>()?;
+    let mut sources = Vec::with_capacity(footage.files.len());
+    for file in &footage.files {
+        sources.push(Arc::new(stream.location(&file.file).await?.source));
+    }
     let storage = storage_of(sources.iter().map(AsRef::as_ref));
     let prepared = timeout(PREPARED_WITHIN, PREPARING.of(storage).acquire()).await;
     // The semaphore is never closed.

@@ -57,7 +57,7 @@ pub(crate) async fn find(
     between: Option<(u64, u64)>,
 ) -> Result<PermittedFile, Error> {
     let (permitted, file) = find_permitted(core, id, shown, url, between).await?;
-    let location = permitted.location(&file.file)?;
+    let location = permitted.location(&file.file).await?;
     Ok(PermittedFile { permit: permitted.replay_permit(), location })
 }
 

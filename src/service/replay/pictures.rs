@@ -71,7 +71,7 @@ pub(crate) async fn take(
         time,
         width,
     };
-    let source = permitted.location(&file.file)?.source;
+    let source = permitted.location(&file.file).await?.source;
     let (begin, size) = (first.offset, last.end().saturating_sub(first.offset));
     let storage = source.storage();
     let read = read(&permitted, file, source, (begin, size), time);
