@@ -50,6 +50,7 @@ use crate::reachability::monitor::ReachabilityMonitor;
 use crate::recordings::h264::H264Converter;
 use crate::service::checking;
 use crate::service::core::Core;
+use crate::service::export_places::ExportPlaces;
 use crate::service::keeping;
 use crate::service::live_places::LivePlaces;
 use crate::service::readiness::Readiness;
@@ -205,6 +206,7 @@ impl Service {
             offsite,
             playback,
             live_places: LivePlaces::default(),
+            export_places: ExportPlaces::default(),
             reachability,
         });
         let router = router(config, &core, &readiness, &disk_budget, &spawner);

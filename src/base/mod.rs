@@ -21,6 +21,7 @@
 //! | [`public_url`] | the address at which browsers reach the service |
 //! | [`random`] | random texts that cannot be guessed |
 //! | [`secret`] | strings that must not be shown |
+//! | [`storage`] | the kinds of storage for recordings |
 //! | [`tasks`] | waiting for several tasks, and noticing that long-lived tasks have ended |
 //! | [`time`] | Unix seconds and RFC 3339 |
 //! | [`time_span`] | a span of wall-clock time |
@@ -48,6 +49,7 @@ pub(crate) mod proc;
 pub(crate) mod public_url;
 pub(crate) mod random;
 pub(crate) mod secret;
+pub(crate) mod storage;
 pub(crate) mod tasks;
 pub(crate) mod time;
 pub(crate) mod time_span;

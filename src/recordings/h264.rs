@@ -16,6 +16,7 @@ use tracing::debug;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::kept_bytes::KeptBytes;
 use crate::base::lock::lock;
+use crate::base::storage::{ByStorage, Storage};
 use crate::child::pipes::{PipeReader, first_of, read_up_to};
 use crate::child::spawner::{self, Spawner};
 use crate::ingest::ffmpeg::args::{Shape, conversion_arguments_from};
@@ -32,7 +33,7 @@ use crate::output::samples::Samples;
 
 /// The largest number of segments that are converted at the same time; fewer on a machine with fewer processors.
 const MAX_CONVERSIONS: usize = 2;
-/// The largest number of segments that are requested at the same time, including those that wait.
+/// The largest number of segments from one kind of storage that are requested at the same time, including those that wait.
 const MAX_QUEUED: usize = 16;
 /// The longest time in which a segment must be read.
 const READ_WITHIN: Duration = Duration::from_secs(20);
@@ -93,7 +94,7 @@ struct Inner {
     shape: Shape,
     spawner: Spawner,
     conversions: Semaphore,
-    queue: Semaphore,
+    queue: ByStorage<Semaphore>,
     kept: Mutex<KeptBytes<(SegmentKey, Part)>>,
 }
 
@@ -112,23 +113,25 @@ impl H264Converter {
             shape: Shape { segment_time: KEYFRAME_DISTANCE, ..shape },
             spawner,
             conversions: Semaphore::new((processors / 2).clamp(1, MAX_CONVERSIONS)),
-            queue: Semaphore::new(MAX_QUEUED),
+            queue: ByStorage::new(Semaphore::new(MAX_QUEUED), Semaphore::new(MAX_QUEUED)),
             kept: Mutex::new(KeptBytes::new(MAX_KEPT)),
         }))
     }
 
-    /// Returns a segment: a kept one, or one that is converted from the bytes that `read` returns.
+    /// Returns a segment: a kept one, or one that is converted from the bytes that `read` returns, which
+    /// reads them from `storage`.
     ///
     /// If the future is dropped, the conversion ends.
     pub(crate) async fn convert(
         &self,
         key: SegmentKey,
+        storage: Storage,
         read: impl Future<Output = Result<RecordedSegment, Error>>,
     ) -> Result<ConvertedSegment, Error> {
         if let Some(kept) = self.kept(&key) {
             return Ok(kept);
         }
-        let _queued = self.0.queue.try_acquire().map_err(|_| busy())?;
+        let _queued = self.0.queue.of(storage).try_acquire().map_err(|_| busy())?;
         // A slow server with copies must not keep others from being converted.
         let recorded = timeout(READ_WITHIN, read).await.map_err(|_| busy())??;
         let Ok(Ok(_conversion)) = timeout(BEGINS_WITHIN, self.0.conversions.acquire()).await else {

@@ -16,6 +16,7 @@ use tracing::debug;
 
 use crate::base::blocking::blocking;
 use crate::base::dirs;
+use crate::base::storage::Storage;
 use crate::offsite::bucket::BucketError;
 use crate::offsite::shared::{CopiedObject, Copy};
 
@@ -67,6 +68,14 @@ impl Source {
     /// Returns true if each read is a request to a server.
     pub(crate) fn is_remote(&self) -> bool {
         matches!(self, Self::Object(_))
+    }
+
+    /// Returns the kind of storage.
+    pub(crate) fn storage(&self) -> Storage {
+        match self {
+            Self::File(_) => Storage::Local,
+            Self::OnShare(_) | Self::Object(_) => Storage::Offsite,
+        }
     }
 
     /// Begins to read a range.

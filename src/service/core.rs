@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::export_places::ExportPlaces;
 use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::offsite::shared::Offsite;
@@ -50,6 +51,8 @@ pub(crate) struct Core {
     pub(crate) playback: Playback,
     /// The connections that viewers keep open.
     pub(crate) live_places: LivePlaces,
+    /// The exports that are prepared or sent.
+    pub(crate) export_places: ExportPlaces,
     /// The reachability of the cameras; `None` if `CHECK_INTERVAL_SECONDS` is not set.
     pub(crate) reachability: Option<Arc<ReachabilityMonitor>>,
 }

@@ -22,7 +22,7 @@ use crate::stream::status::Status;
 use crate::stream::viewers::Viewer;
 
 /// The time between two checks of a viewer's permission. Each check also notes that the viewer is present.
-const CHECK_INTERVAL: Duration = Duration::from_secs(2);
+pub(super) const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A viewer's view of one stream. While it exists, the stream keeps running.
 #[derive(Debug)]

@@ -9,6 +9,8 @@
 //! | [`snapshots`] | requests of viewers for pictures, and pictures of running streams for camera tests |
 //! | [`live`] | viewers whose connection stays open |
 //! | [`live_places`] | the limit of such connections |
+//! | [`export_places`] | the limit of exports at the same time |
+//! | [`viewer_places`] | a limit for each viewer, for both |
 //! | [`live_pictures`] | such viewers who get continuous pictures, from the stream that costs least |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`webrtc`] | viewers who watch over WebRTC |
@@ -34,6 +36,7 @@ pub(crate) mod core;
 pub(crate) mod discovery;
 mod event_times;
 pub(crate) mod events;
+pub(crate) mod export_places;
 pub(crate) mod keeping;
 pub(crate) mod live;
 pub(crate) mod live_pictures;
@@ -48,5 +51,6 @@ pub(crate) mod snapshots;
 pub(crate) mod streams;
 #[cfg(test)]
 pub(crate) mod testing;
+mod viewer_places;
 pub(crate) mod watching;
 pub(crate) mod webrtc;

@@ -10,9 +10,11 @@
 //! | [`exports`] | exports as MP4 |
 //! | [`shares`] | share links |
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
+
+use tracing::warn;
 
 use super::core::Core;
 use super::live;
@@ -20,13 +22,16 @@ use super::permission;
 use super::streams::unknown_camera;
 use crate::access::credentials::Credentials;
 use crate::access::permit::Permit;
+use crate::base::blocking::blocking;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_millis;
 use crate::base::time_span::TimeSpan;
 use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::camera::identity::Identity;
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::record::Record;
 use crate::offsite::shared::Offsite;
+use crate::output::recorder::directories::Claimed;
 use crate::output::recorder::layout::FileName;
 use crate::output::recorder::shared::Recorder;
 use crate::recordings::footage::Footage;
@@ -43,9 +48,34 @@ pub(crate) mod playlists;
 pub(crate) mod shares;
 pub(crate) mod timeline;
 
-/// Waits until the permission for a camera's recordings has ended, for example because the camera has another owner.
-pub(crate) async fn ended(core: &Core, permit: &Permit, camera: &CameraId) {
-    live::refusal(core, permit, camera, || Ok(())).await;
+/// The permission for the recordings of a camera with one identity.
+#[derive(Debug, Clone)]
+pub(crate) struct ReplayPermit {
+    permit: Permit,
+    camera: CameraId,
+    identity: Identity,
+}
+
+impl ReplayPermit {
+    /// Waits until the permission has ended, or until the camera has another identity, for example because it has another
+    /// owner: what was recorded before then belongs to the earlier owner, whatever the permission is limited to.
+    pub(crate) async fn ended(&self, core: &Core) {
+        tokio::select! {
+            _ = live::refusal(core, &self.permit, &self.camera, || Ok(())) => {}
+            () = self.identity_changes(core) => {}
+        }
+    }
+
+    async fn identity_changes(&self, core: &Core) {
+        loop {
+            let record = core.cameras.get(&self.camera).await;
+            let is_same = |record: Arc<Record>| record.identity() == self.identity;
+            if !record.is_ok_and(|record| record.is_some_and(is_same)) {
+                return;
+            }
+            tokio::time::sleep(live::CHECK_INTERVAL).await;
+        }
+    }
 }
 
 /// The time that a viewer requests, in UTC milliseconds. What is missing has a default.
@@ -104,6 +134,12 @@ impl PermittedStream {
         Ok(Self { permit, id: id.clone(), record, stream, recorder, offsite })
     }
 
+    /// Returns the permission for the recordings that were found.
+    fn replay_permit(&self) -> ReplayPermit {
+        let (permit, camera) = (self.permit.clone(), self.id.camera().clone());
+        ReplayPermit { permit, camera, identity: self.record.identity() }
+    }
+
     /// Returns the span that a viewer requests, of at most `max_ms`. Fails if the permission does not cover it.
     pub(crate) fn span(&self, requested: RequestedTime, max_ms: i64) -> Result<TimeSpan, Error> {
         let limit = self.permit.span();
@@ -154,7 +190,7 @@ impl PermittedStream {
     }
 
     /// Returns where a file is: on its disk or, if it is not there any more, off-site. Fails if neither is available.
-    fn location(&self, file: &RecordedFile) -> Result<FileLocation, Error> {
+    async fn location(&self, file: &RecordedFile) -> Result<FileLocation, Error> {
         let camera = &self.id;
         let unavailable = |reason: &str| {
             let detail = format!("recordings of camera {camera} cannot be read: {reason}");
@@ -164,7 +200,9 @@ impl PermittedStream {
         let name = FileName::of(stream, file).path();
         if file.is_local {
             let dirs = self.recorder.directories().present();
-            if let Some(dir) = dirs.into_iter().find(|dir| dir.id == file.dir) {
+            if let Some(dir) = dirs.into_iter().find(|dir| dir.id == file.dir)
+                && !(file.offsite_place.is_some() && self.is_missing(file, &dir, &name).await)
+            {
                 let source = Source::File(dir.path.join(&name));
                 return Ok(FileLocation { local: Some((dir.index, name)), source, size: None });
             }
@@ -177,6 +215,29 @@ impl PermittedStream {
         let copy = offsite.copy(place, name.to_string_lossy().into_owned());
         let source = copy.map_err(|error| unavailable(&error.detail))?.into();
         Ok(FileLocation { local: None, source, size: Some(file.bytes) })
+    }
+
+    /// Returns whether the local file is missing, for example because someone deleted it. Players use the copy from then
+    /// on.
+    async fn is_missing(&self, file: &RecordedFile, dir: &Claimed, name: &Path) -> bool {
+        let (claimed, path) = (dir.clone(), dir.path.join(name));
+        let is_missing = move || {
+            // The file also seems to be missing if the disk was removed.
+            Ok(!path.try_exists()? && claimed.ensure_present().is_ok())
+        };
+        if !blocking(is_missing).await.unwrap_or(false) {
+            return false;
+        }
+        warn!(file = %dir.path.join(name).display(), "a recorded file is missing; its copy is used");
+        let forget = async {
+            let mut write = self.recorder.database().write().await?;
+            write.forget_local_files(&[file.id]).await?;
+            write.commit().await
+        };
+        if let Err(error) = forget.await {
+            warn!(%error, "cannot note that a recorded file is missing");
+        }
+        true
     }
 
     /// Returns the error for a time without recordings. The error reports when there are recordings, as far as the

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use super::core::Core;
+use super::export_places::ExportPlaces;
 use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::access::keys::ApiKeys;
@@ -126,6 +127,7 @@ impl Setup {
                 offsite: None,
                 playback,
                 live_places: LivePlaces::default(),
+                export_places: ExportPlaces::default(),
                 reachability: None,
             }),
             dir,

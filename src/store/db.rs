@@ -44,8 +44,6 @@ pub(crate) mod recording_table;
 pub(crate) mod recording_writes;
 pub(crate) mod session_table;
 
-use checkpoints::{MAX_FILE_BYTES, MAX_PAGES_OF_COMMITS};
-
 /// The longest time that a writer waits for the end of another process's transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// The number of connections: one for a writer, one for a checkpoint, and four for readers. Further queries wait for a free
@@ -54,6 +52,11 @@ const CONNECTIONS: u32 = 6;
 /// The number of rows that a connection's thread reads ahead. The playlist of two hours needs 130 rows. Each time that the
 /// thread waits for the reader of the rows costs milliseconds on a busy machine.
 const ROWS_AHEAD: usize = 256;
+/// The number of pages of the write-ahead log, of 4 kB each, after which a commit moves the changes into the database's file,
+/// for example during a large import. Usually, [`checkpoints`] moves them much earlier.
+const MAX_LOG_PAGES: i64 = 16_384;
+/// The largest size of the log's file in bytes, after the log has begun again at its beginning.
+const MAX_LOG_BYTES: i64 = MAX_LOG_PAGES * 4096;
 
 /// The reason why the database cannot be opened. For the operator, the message and the messages of its causes are
 /// joined in one line.
@@ -122,8 +125,8 @@ impl Database {
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Normal)
             .busy_timeout(BUSY_TIMEOUT)
-            .pragma("wal_autocheckpoint", MAX_PAGES_OF_COMMITS.to_string())
-            .pragma("journal_size_limit", MAX_FILE_BYTES.to_string())
+            .pragma("wal_autocheckpoint", MAX_LOG_PAGES.to_string())
+            .pragma("journal_size_limit", MAX_LOG_BYTES.to_string())
             .row_buffer_size(ROWS_AHEAD)
             .foreign_keys(true);
         let failed = |source| OpenError::Database { path: path.clone(), source };

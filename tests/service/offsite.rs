@@ -527,3 +527,78 @@ async fn old_copies_are_deleted() {
     let from = humantime::parse_rfc3339(&from).expect("a time");
     assert!(from > SystemTime::now() - DAY, "the deleted recording is still listed: {spans}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_does_not_respond_delays_no_local_recordings() {
+    let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Moto).await);
+    let copied = footage.add(DAY + Duration::from_mins(1), 8, 1000);
+    let local = footage.add(DAY / 2, 8, 1000);
+    let proxy = Proxy::start(&s3).await;
+    let url = proxy.url();
+    let manager = footage.start(&settings(&url, &[("RECORDINGS_KEEP_DAYS", "1")])).await;
+    until("the older local file is deleted", || async { files(&footage.dir).len() == 1 }).await;
+    proxy.set(Mode::Frozen);
+    let client = reqwest::Client::new();
+    let get = |path: String| {
+        let request = client.get(manager.url(&format!("/recordings/cam/{path}")));
+        async move { request.send().await.expect("a response").status().as_u16() }
+    };
+    let thumbnail = |from: SystemTime, number: u64| {
+        let at = text(from + Duration::from_secs(number % 8));
+        get(format!("thumbnail.jpg?at={at}&width={}", 100 + number))
+    };
+    let export = |from: SystemTime, seconds: u64| {
+        let to = text(from + Duration::from_secs(seconds));
+        get(format!("export.mp4?from={}&to={to}", text(from)))
+    };
+    let mut waiting: Vec<_> =
+        (0..16).map(|number| tokio::spawn(thumbnail(copied, number))).collect();
+    waiting.extend((1..=3).map(|seconds| tokio::spawn(export(copied, seconds))));
+    // All of them wait for the server.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let began = Instant::now();
+    assert_eq!(thumbnail(local, 0).await, 200);
+    assert_eq!(export(local, 2).await, 200);
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert!(waiting.iter().all(|request| !request.is_finished()), "the server has responded");
+    for request in waiting {
+        assert_eq!(request.await.expect("a status"), 503);
+    }
+    assert!(began.elapsed() < Duration::from_mins(1), "{:?}", began.elapsed());
+    proxy.set(Mode::Pass);
+    until("the copy is read again", || async { thumbnail(copied, 0).await == 200 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_copy_of_a_file_that_someone_has_deleted_is_played() {
+    let (footage, s3) = (Footage::new().await, S3::start(S3Kind::Moto).await);
+    let [first, second] =
+        [20, 10].map(|minutes| footage.add(Duration::from_mins(minutes), 8, 1000));
+    let endpoint = format!("http://{}", s3.address());
+    let manager = footage.start(&settings(&endpoint, &[])).await;
+    until("both files are copied", || async { copies(&s3).await.len() == 2 }).await;
+    all_copied(&manager, &s3, &files(&footage.dir)).await;
+    let dirs = footage.dir.to_str().expect("a path");
+    let nginx = Nginx::start_with_settings(&manager, &[("RECORDINGS_DIRS", dirs)]).await;
+    let get = |path: String| {
+        let request = nginx.client().get(nginx.url(&format!("/recordings/cam/{path}")));
+        async move { request.send().await.expect("a response") }
+    };
+    let (from, to) = (text(first), text(second + Duration::from_secs(8)));
+    let playlist = get(format!("stream.m3u8?from={from}&to={to}")).await;
+    let playlist = playlist.text().await.expect("a playlist");
+    let map = playlist.lines().filter_map(|line| line.strip_prefix("#EXT-X-MAP:URI=\""));
+    let mut urls: Vec<_> = map.filter_map(|line| line.split('"').next()).collect();
+    urls.dedup();
+    assert_eq!(urls.len(), 2, "{playlist}");
+    for (name, _) in files(&footage.dir) {
+        fs::remove_file(footage.dir.join(name)).expect("a file");
+    }
+    for url in urls {
+        assert_eq!(get(url.to_owned()).await.status(), 200, "{url}");
+    }
+    assert_eq!(get(format!("thumbnail.jpg?at={from}")).await.status(), 200);
+    assert_eq!(get(format!("export.mp4?from={from}&to={to}")).await.status(), 200);
+    let storage = manager.get("/api/storage").await.body;
+    assert_eq!(storage["bytes"], 0, "the missing files still count: {storage}");
+}

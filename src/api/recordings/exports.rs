@@ -12,7 +12,6 @@ use crate::api::credentials::text;
 use crate::api::reply::{self, MP4, Reply};
 use crate::api::route::Call;
 use crate::base::error::Error;
-use crate::service::replay;
 use crate::service::replay::exports::{self, Export};
 
 /// The header with the times without recordings, which are left out.
@@ -33,11 +32,10 @@ pub(super) async fn send(call: Call<'_>) -> Result<Reply, Error> {
         export.gaps.iter().take(MAX_GAPS).map(|gap| gap.to_string().replace(" to ", "/")).collect();
     let disposition = format!("attachment; filename=\"{}\"", export.file_name);
     let is_head = call.head.method == Method::HEAD;
-    let (core, camera) = (Arc::clone(&call.api.core), stream_id(&call)?.camera().clone());
-    let (permit, place) = (export.permit, export.place);
+    let (core, permit, place) = (Arc::clone(&call.api.core), export.permit, export.place);
     let ended = async move {
         let _place = place;
-        replay::ended(&core, &permit, &camera).await;
+        permit.ended(&core).await;
     };
     let mut reply = reply::range(is_head, MP4, &export.content, range, ended);
     let headers = [(ETAG, tag), (CONTENT_DISPOSITION, disposition), (GAPS, gaps.join(", "))];
@@ -52,7 +50,7 @@ pub(super) async fn send(call: Call<'_>) -> Result<Reply, Error> {
 /// Returns the size and the digest of an export.
 pub(super) async fn digest(call: Call<'_>) -> Result<Reply, Error> {
     let export = prepare(&call).await?;
-    let sha256 = exports::digest(&export).await?;
+    let sha256 = exports::digest(&call.api.core, &export).await?;
     Ok(reply::json(&DigestOutput::new(&export, sha256)))
 }
 

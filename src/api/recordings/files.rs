@@ -18,7 +18,7 @@ use crate::api::reply::{self, MP4, Reply};
 use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::recordings::file_url::{ConvertedUrl, FileUrl};
-use crate::service::replay::{self, converted, files};
+use crate::service::replay::{converted, files};
 
 /// The header with which nginx shows that it can send files.
 const CAN_SEND_FILES: (&str, &str) = ("x-sendfile-type", "X-Accel-Redirect");
@@ -49,7 +49,7 @@ pub(super) async fn send(call: Call<'_>) -> Result<Reply, Error> {
     }
     let (content, permit) = file.content().await?;
     let core = Arc::clone(&call.api.core);
-    let ended = async move { replay::ended(&core, &permit, id.camera()).await };
+    let ended = async move { permit.ended(&core).await };
     Ok(reply::range(call.head.method == Method::HEAD, MP4, &content, range, ended))
 }
 

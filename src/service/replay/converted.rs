@@ -6,6 +6,7 @@ use super::PermittedStream;
 use super::files::{find_permitted, with_fragments};
 use crate::access::credentials::Credentials;
 use crate::base::error::{Error, ErrorKind};
+use crate::base::storage::Storage;
 use crate::camera::id::StreamId;
 use crate::media::mp4::recorded::describe_init;
 use crate::recordings::file_url::ConvertedUrl;
@@ -13,6 +14,7 @@ use crate::recordings::footage::{Footage, RecordedFootage};
 use crate::recordings::h264::{ConvertedSegment, RecordedSegment, SegmentKey};
 use crate::recordings::multivariant::VideoOfPlaylist;
 use crate::recordings::segments::MAX_SEGMENT_MS;
+use crate::recordings::source::Source;
 use crate::service::core::Core;
 use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_search::RecordedFormat;
@@ -143,17 +145,20 @@ async fn convert(
         file: (file.file.span, file.file.start_at),
         bytes: (needed.begin, needed.end),
     };
-    core.h264_converter.convert(key, read(permitted, file, needed)).await
+    let source = permitted.location(&file.file).await.map(|location| location.source);
+    // A kept segment needs no source.
+    let storage = source.as_ref().map_or(Storage::Local, Source::storage);
+    core.h264_converter.convert(key, storage, read(permitted, file, source, needed)).await
 }
 
 async fn read(
     permitted: &PermittedStream,
     file: &RecordedFootage,
+    source: Result<Source, Error>,
     NeededBytes { from, begin, end }: NeededBytes,
 ) -> Result<RecordedSegment, Error> {
     let init = permitted.format(file.file.format).await?.init;
-    let source = permitted.location(&file.file)?.source;
-    let mut fragments = source.read(from, end.saturating_sub(from)).await.map_err(|error| {
+    let mut fragments = source?.read(from, end.saturating_sub(from)).await.map_err(|error| {
         let detail = format!("the recordings of camera {} cannot be read", permitted.id);
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(error)
     })?;

@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::timeout;
 
-use super::{PermittedStream, RequestedTime};
+use super::{PermittedStream, ReplayPermit, RequestedTime};
 use crate::access::credentials::Credentials;
-use crate::access::permit::Permit;
 use crate::base::blocking::blocking;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::hex::hex;
+use crate::base::storage::{ByStorage, Storage};
 use crate::base::time::{rfc3339_millis, unix_millis};
 use crate::base::time_span::TimeSpan;
 use crate::camera::id::{Profile, StreamId};
@@ -26,6 +26,7 @@ use crate::recordings::body::{Content, FilePiece};
 use crate::recordings::footage::{Footage, RecordedFootage};
 use crate::recordings::source::Source;
 use crate::service::core::Core;
+use crate::service::export_places::{ExportPlace, busy};
 use crate::store::db::fragment_list::RecordedFragment;
 use crate::store::db::recording_table::RecordedFile;
 use crate::store::error::query_failed;
@@ -34,9 +35,9 @@ use crate::store::error::query_failed;
 pub(crate) const MAX_EXPORT_MS: i64 = 24 * 60 * 60 * 1000;
 /// The time by which recordings can be ahead of the system's clock, in milliseconds.
 const AHEAD_MS: i64 = 2_000;
-/// The number of exports that are prepared at the same time. Each can need 100 MB of memory for some seconds.
+/// The number of exports from one kind of storage that are prepared at the same time. Each can need 100 MB of memory for some seconds.
 const MAX_PREPARED: usize = 2;
-/// The number of exports whose digest is computed at the same time.
+/// The number of exports from one kind of storage whose digest is computed at the same time.
 const MAX_DIGESTS: usize = 1;
 /// The number of tables of frames that are read at the same time.
 const MAX_READ: usize = 8;
@@ -47,25 +48,23 @@ const MAX_MOOF: u64 = 1024 * 1024;
 /// Ticks of the video track in a millisecond.
 const TICKS_PER_MS: u64 = 90;
 
-/// The number of exports that are prepared or sent at the same time. Each holds the description of its frames, which has
-/// some megabytes for an hour.
-const MAX_EXPORTS: usize = 16;
 /// The longest time that an export waits until it is prepared.
 const PREPARED_WITHIN: Duration = Duration::from_secs(20);
-/// The time after which a client should repeat a request that was refused.
-const RETRY_AFTER: Duration = Duration::from_secs(10);
+/// The longest time in which a part of a table must be read.
+const READ_WITHIN: Duration = Duration::from_secs(20);
 
-static EXPORTING: Semaphore = Semaphore::const_new(MAX_EXPORTS);
-static PREPARING: Semaphore = Semaphore::const_new(MAX_PREPARED);
-static DIGESTING: Semaphore = Semaphore::const_new(MAX_DIGESTS);
+static PREPARING: ByStorage<Semaphore> =
+    ByStorage::new(Semaphore::const_new(MAX_PREPARED), Semaphore::const_new(MAX_PREPARED));
+static DIGESTING: ByStorage<Semaphore> =
+    ByStorage::new(Semaphore::const_new(MAX_DIGESTS), Semaphore::const_new(MAX_DIGESTS));
 
 /// An export that is ready to be sent.
 #[derive(Debug)]
 pub(crate) struct Export {
     /// The permission.
-    pub(crate) permit: Permit,
+    pub(crate) permit: ReplayPermit,
     /// The place among the exports at the same time, until the export was sent.
-    pub(crate) place: SemaphorePermit<'static>,
+    pub(crate) place: ExportPlace,
     /// The bytes.
     pub(crate) content: Content,
     /// A name for the file, with the camera and the time.
@@ -92,22 +91,19 @@ pub(crate) async fn prepare(
         let detail = "to is in the future; export recordings after they were made";
         return Err(Error::new(ErrorKind::InvalidRequest, detail));
     }
-    let busy = || {
-        let detail = "too many recordings are exported at the same time; try again later";
-        Error::new(ErrorKind::Busy, detail).retry_after(RETRY_AFTER)
-    };
-    let place = EXPORTING.try_acquire().map_err(|_| busy())?;
-    let prepared = timeout(PREPARED_WITHIN, PREPARING.acquire()).await;
-    // The semaphore is never closed.
-    let preparing = prepared.ok().and_then(Result::ok).ok_or_else(busy)?;
+    let place = core.export_places.take(&stream.permit, shown.address.unwrap_or_default())?;
     let footage = stream.footage(span).await?;
     let format = ensure_same_format(&stream.id, &footage)?;
     let database = stream.recorder.database();
     let format = database.recorded_format(format).await.map_err(query_failed)?;
-    let source = |file: &RecordedFootage| {
-        stream.location(&file.file).map(|location| Arc::new(location.source))
-    };
-    let sources = footage.files.iter().map(source).collect::<Result<Vec<_>, Error>>()?;
+    let mut sources = Vec::with_capacity(footage.files.len());
+    for file in &footage.files {
+        sources.push(Arc::new(stream.location(&file.file).await?.source));
+    }
+    let storage = storage_of(sources.iter().map(AsRef::as_ref));
+    let prepared = timeout(PREPARED_WITHIN, PREPARING.of(storage).acquire()).await;
+    // The semaphore is never closed.
+    let preparing = prepared.ok().and_then(Result::ok).ok_or_else(busy)?;
     let failed = |error: io::Error| {
         let detail = format!("the recordings of camera {id} cannot be read");
         Error::new(ErrorKind::StorageUnavailable, detail).caused_by(error)
@@ -127,7 +123,7 @@ pub(crate) async fn prepare(
     let duration_ms = movie.duration / TICKS_PER_MS;
     let file_name = file_name(id, span);
     Ok(Export {
-        permit: stream.permit,
+        permit: stream.replay_permit(),
         place,
         content: content(movie, &sources),
         file_name,
@@ -138,14 +134,15 @@ pub(crate) async fn prepare(
 }
 
 /// Returns the SHA-256 digest of an export. Reads all recordings in it.
-pub(crate) async fn digest(export: &Export) -> Result<String, Error> {
-    let Ok(_permit) = DIGESTING.try_acquire() else {
+pub(crate) async fn digest(core: &Arc<Core>, export: &Export) -> Result<String, Error> {
+    let storage = storage_of(export.content.pieces.iter().map(|piece| piece.source.as_ref()));
+    let Ok(_permit) = DIGESTING.of(storage).try_acquire() else {
         let detail = "another digest is being computed; try again in a few seconds";
         let retry_after = std::time::Duration::from_secs(5);
         return Err(Error::new(ErrorKind::Busy, detail).retry_after(retry_after));
     };
-    let permit = export.permit.clone();
-    let mut bytes = export.content.clone().read(async move { permit.ended().await });
+    let (core, permit) = (Arc::clone(core), export.permit.clone());
+    let mut bytes = export.content.clone().read(async move { permit.ended(&core).await });
     let (mut digest, mut size) = (Sha256::new(), 0);
     while let Some(read) = bytes.recv().await {
         digest.update(&read);
@@ -156,6 +153,12 @@ pub(crate) async fn digest(export: &Export) -> Result<String, Error> {
         return Err(Error::new(ErrorKind::StorageUnavailable, detail));
     }
     Ok(hex(&digest.finalize()))
+}
+
+/// Returns the storage for which an export waits: off-site if one of its files is there.
+fn storage_of<'a>(mut sources: impl Iterator<Item = &'a Source>) -> Storage {
+    let is_offsite = sources.any(|source| source.storage() == Storage::Offsite);
+    if is_offsite { Storage::Offsite } else { Storage::Local }
 }
 
 /// Returns the name of a file with the camera and the beginning of the span, in characters that all systems permit.
@@ -241,20 +244,20 @@ async fn read_frames(source: &Source, footage: &RecordedFootage) -> io::Result<V
     let begin = footage.fragments.last().map_or(0, RecordedFragment::end);
     let size = footage.file.bytes.saturating_sub(begin);
     if !footage.file.is_open && (1..=MAX_TABLE).contains(&size) {
-        let table = source.read(begin, size).await?;
+        let table = read(source, begin, size).await?;
         if let Some(tracks) = read_frame_table(&table) {
             return Ok(tracks);
         }
     }
     let mut tracks: Vec<FramesOfTrack> = Vec::new();
     for fragment in &footage.fragments {
-        let head = source.read(fragment.offset, 8).await?;
+        let head = read(source, fragment.offset, 8).await?;
         let size = head.first_chunk().map_or(0, |size| u64::from(u32::from_be_bytes(*size)));
         let damaged = || io::Error::other("damaged fragment");
         if !(8..=MAX_MOOF.min(fragment.size.into())).contains(&size) {
             return Err(damaged());
         }
-        let moof = source.read(fragment.offset, size).await?;
+        let moof = read(source, fragment.offset, size).await?;
         for read in fragment_frames(&moof, fragment.offset).ok_or_else(damaged)? {
             match tracks.iter_mut().find(|track| track.track_id == read.track_id) {
                 Some(track) => track.frames.extend(read.frames),
@@ -263,6 +266,12 @@ async fn read_frames(source: &Source, footage: &RecordedFootage) -> io::Result<V
         }
     }
     Ok(tracks)
+}
+
+/// Reads a range of a file, for a limited time.
+async fn read(source: &Source, offset: u64, size: u64) -> io::Result<Bytes> {
+    let read = timeout(READ_WITHIN, source.read(offset, size)).await;
+    read.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
 fn content(movie: Movie, sources: &[Arc<Source>]) -> Content {

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{FileLocation, PermittedStream};
+use super::{FileLocation, PermittedStream, ReplayPermit};
 use crate::access::credentials::Credentials;
-use crate::access::permit::Permit;
 use crate::base::blocking::blocking;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time_span::TimeSpan;
@@ -21,14 +20,14 @@ use crate::store::error::query_failed;
 #[derive(Debug)]
 pub(crate) struct PermittedFile {
     /// The permission.
-    pub(crate) permit: Permit,
+    pub(crate) permit: ReplayPermit,
     /// The place of the file.
     pub(crate) location: FileLocation,
 }
 
 impl PermittedFile {
     /// Returns the bytes of the file that were written so far, and the permission.
-    pub(crate) async fn content(self) -> Result<(Content, Permit), Error> {
+    pub(crate) async fn content(self) -> Result<(Content, ReplayPermit), Error> {
         let FileLocation { source, size, .. } = self.location;
         let size = match (&source, size) {
             (Source::File(path), None) => {
@@ -58,8 +57,8 @@ pub(crate) async fn find(
     between: Option<(u64, u64)>,
 ) -> Result<PermittedFile, Error> {
     let (permitted, file) = find_permitted(core, id, shown, url, between).await?;
-    let location = permitted.location(&file.file)?;
-    Ok(PermittedFile { permit: permitted.permit, location })
+    let location = permitted.location(&file.file).await?;
+    Ok(PermittedFile { permit: permitted.replay_permit(), location })
 }
 
 /// Does the same as [`find`], and returns the file and the stream to which it belongs.

@@ -71,10 +71,11 @@ pub(crate) async fn take(
         time,
         width,
     };
-    let source = permitted.location(&file.file)?.source;
+    let source = permitted.location(&file.file).await?.source;
     let (begin, size) = (first.offset, last.end().saturating_sub(first.offset));
+    let storage = source.storage();
     let read = read(&permitted, file, source, (begin, size), time);
-    let jpeg = core.recorded_pictures.take(key, read).await?;
+    let jpeg = core.recorded_pictures.take(key, storage, read).await?;
     Ok(RecordedPicture { jpeg, taken_at: file.file.start_at.saturating_add(time) })
 }
 

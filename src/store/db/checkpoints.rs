@@ -17,10 +17,6 @@ const INTERVAL: Duration = Duration::from_secs(10);
 /// The number of pages, of 4 kB each, after which the log begins again at its beginning, and writers wait for that. The log
 /// usually does so earlier, as soon as all changes were moved and no connection reads the log.
 const MAX_PAGES: i64 = 4096;
-/// The number of pages after which a commit moves the changes, for example of a large import.
-pub(super) const MAX_PAGES_OF_COMMITS: i64 = 4 * MAX_PAGES;
-/// The largest size of the log's file in bytes, after the log has begun again.
-pub(super) const MAX_FILE_BYTES: i64 = MAX_PAGES_OF_COMMITS * 4096;
 
 impl Database {
     /// Moves changes into the database's file again and again, until the returned future is dropped.

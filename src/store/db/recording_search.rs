@@ -1,12 +1,16 @@
 //! Finding recordings by time, for playback.
 
+use std::sync::atomic::{AtomicI64, Ordering};
+
 use bytes::Bytes;
 use sqlx::Row as _;
 use sqlx::sqlite::SqliteRow;
+use tracing::warn;
 
 use super::Database;
 use super::fragment_list::{self, RecordedFragment};
 use super::recording_table::{MAX_FILE_MS, MAX_FILES, RecordedFile, file, to_u64};
+use crate::base::time::rfc3339_millis;
 
 /// The longest time by which consecutive files of a span can differ from each other, because times are rounded.
 const TOLERANCE_MS: i64 = 2;
@@ -74,7 +78,7 @@ impl Database {
         let with_fragments = |row: &SqliteRow| {
             let file = file(row)?;
             let list: Option<&[u8]> = row.try_get("fragments")?;
-            let fragments = fragments(list.unwrap_or_default(), &file)?;
+            let fragments = fragments(list.unwrap_or_default(), &file);
             Ok((file, fragments))
         };
         rows.iter().map(with_fragments).collect()
@@ -87,7 +91,7 @@ impl Database {
     ) -> Result<Vec<RecordedFragment>, sqlx::Error> {
         let query = sqlx::query_scalar("SELECT fragments FROM recorded_fragments WHERE file = $1");
         let list: Option<Vec<u8>> = query.bind(file.id).fetch_optional(&self.pool).await?;
-        fragments(&list.unwrap_or_default(), file)
+        Ok(fragments(&list.unwrap_or_default(), file))
     }
 
     /// Returns the format with this id; `None` if there is no such format.
@@ -196,10 +200,18 @@ fn format(row: &SqliteRow) -> Result<RecordedFormat, sqlx::Error> {
     })
 }
 
-/// Decodes a file's list of fragments.
-fn fragments(list: &[u8], file: &RecordedFile) -> Result<Vec<RecordedFragment>, sqlx::Error> {
-    let damaged = || sqlx::Error::Decode(format!("damaged fragments of file {}", file.id).into());
-    fragment_list::decode(list, file.init_bytes).ok_or_else(damaged)
+/// Decodes a file's list of fragments. If the list is damaged, the file has no fragments, so that the other files can
+/// still be played.
+fn fragments(list: &[u8], file: &RecordedFile) -> Vec<RecordedFragment> {
+    /// The file with a damaged list that was reported last. Players request the same times again and again.
+    static REPORTED: AtomicI64 = AtomicI64::new(0);
+    fragment_list::decode(list, file.init_bytes).unwrap_or_else(|| {
+        if REPORTED.swap(file.id, Ordering::Relaxed) != file.id {
+            let (file, begin) = (file.id, rfc3339_millis(file.start_at));
+            warn!(file, begin, "a recorded file is left out, because the database's list of its fragments is damaged");
+        }
+        Vec::new()
+    })
 }
 
 #[cfg(test)]

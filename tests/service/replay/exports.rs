@@ -69,7 +69,8 @@ async fn a_client_that_does_not_read_or_leaves_ends_the_export() {
     };
     assert_eq!(open(), 0);
     let mut streams = Vec::new();
-    for _ in 0..8 {
+    // One viewer can have four exports at the same time.
+    for is_refused in [false, false, false, false, true] {
         let mut stream = TcpStream::connect(setup.manager.address()).await.expect("a connection");
         shrink_buffer(&stream);
         let request = format!(
@@ -79,12 +80,49 @@ async fn a_client_that_does_not_read_or_leaves_ends_the_export() {
         stream.write_all(request.as_bytes()).await.expect("a request");
         let mut begin = [0; 12];
         stream.read_exact(&mut begin).await.expect("a response");
-        assert_eq!(&begin, b"HTTP/1.1 200");
+        let expected = if is_refused { b"HTTP/1.1 503" } else { b"HTTP/1.1 200" };
+        assert_eq!(&begin, expected);
         streams.push(stream);
     }
     until("the exports wait for their clients", || async { open() > 0 }).await;
     drop(streams);
     until("no file is open", || async { open() == 0 }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_export_ends_when_the_camera_has_another_owner() {
+    let frames = encode(&[
+        "-i",
+        "nullsrc=s=1280x720:r=25:d=1,geq=random(1)*255:128:128",
+        "-g",
+        "25",
+        "-crf",
+        "12",
+    ]);
+    // More than the buffers of a connection.
+    let setup = Long::new(&frames, 10).await;
+    // Without API keys, the permission is not limited to an owner.
+    let mut stream = TcpStream::connect(setup.manager.address()).await.expect("a connection");
+    shrink_buffer(&stream);
+    let request = format!(
+        "GET /recordings/cam/export.mp4?{} HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        query(0, 10_000)
+    );
+    stream.write_all(request.as_bytes()).await.expect("a request");
+    let mut begin = vec![0; 2048];
+    let count = stream.read(&mut begin).await.expect("a response");
+    let head = String::from_utf8_lossy(&begin[..count]).to_lowercase();
+    let length = head.split_once("content-length: ").and_then(|(_, rest)| rest.lines().next());
+    let length: usize = length.and_then(|it| it.parse().ok()).expect("a length");
+    let camera = serde_json::json!({ "owner": "44", "rtsp_link": "rtsp://127.0.0.1:9/none" });
+    let changed = setup.manager.put("/api/cameras/cam", &camera).await;
+    assert!(changed.status.is_success(), "{changed:?}");
+    // The manager checks the permission every two seconds, while the client does not read.
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let mut rest = Vec::new();
+    let end = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+    assert!(end.is_ok(), "the export continues");
+    assert!(rest.len() < length / 2, "{} of {length} bytes", rest.len());
 }
 
 /// Makes the buffer for received bytes as small as possible.

@@ -183,6 +183,8 @@ pub(crate) enum Mode {
     Pass,
     /// Closes all connections.
     Away,
+    /// Passes nothing on, and keeps all connections open.
+    Frozen,
     /// Answers requests with status 503.
     Busy,
     /// Closes each connection after this number of bytes of requests.
@@ -270,6 +272,10 @@ impl Shared {
         let (mut request, mut response) = (vec![0; 16 * 1024], vec![0; 16 * 1024]);
         loop {
             let check = tokio::time::sleep(Duration::from_millis(50));
+            if self.mode() == Mode::Frozen {
+                check.await;
+                continue;
+            }
             tokio::select! {
                 read = client.read(&mut request) => {
                     let count = read.unwrap_or(0);
@@ -310,7 +316,7 @@ impl Shared {
 
     fn is_cut(&self, sent: u64, received: u64) -> bool {
         match self.mode() {
-            Mode::Pass | Mode::Busy => false,
+            Mode::Pass | Mode::Frozen | Mode::Busy => false,
             Mode::Away => true,
             Mode::CutRequests(bytes) => sent > bytes,
             Mode::CutResponses(bytes) => received > bytes,

@@ -290,3 +290,17 @@ async fn locks_are_joined_and_divided() {
         assert_eq!(found, expected, "{span:?}");
     }
 }
+
+#[tokio::test]
+async fn a_damaged_list_of_fragments_hides_no_other_file() {
+    let setup = Setup::new().await;
+    let [damaged, whole] = [setup.add(1, DAY).await, setup.add(1, DAY + MINUTE).await];
+    let query = sqlx::query("UPDATE recorded_fragments SET fragments = x'FFFFFF' WHERE file = $1");
+    query.bind(damaged).execute(&setup.database.pool).await.expect("an update");
+    let files = setup.database.recorded_fragments(setup.stream, DAY, DAY + 2 * MINUTE).await;
+    let files = files.expect("files");
+    let found: Vec<_> = files.iter().map(|(file, list)| (file.id, list.len())).collect();
+    assert_eq!(found, [(damaged, 0), (whole, 2)]);
+    let of_file = setup.database.fragments_of(&files[0].0).await.expect("no fragments");
+    assert!(of_file.is_empty());
+}
