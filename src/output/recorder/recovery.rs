@@ -37,7 +37,7 @@ use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
 use crate::store::db::recording_writes::{ClosedFile, CopyRule, MAX_DELETED, NewFile};
 use crate::store::error::query_failed;
 
-/// The most events that are read to find out whether a file belongs to one.
+/// The largest number of events that are read to find out whether a file belongs to one.
 const MAX_EVENTS: u32 = 1000;
 
 /// The numbers of files that a recovery has changed.
@@ -80,6 +80,7 @@ pub(crate) async fn recover(
     let streams = recorder.database().recorded_streams().await.map_err(query_failed)?;
     recovery.complete_open(&streams, &mut recovered).await?;
     recovery.compare(streams, &mut recovered).await?;
+    recorder.directories().note_compared(dir);
     let path = dir.path.display();
     if recovered == Recovered::default() {
         info!(%path, "the index of recordings agrees with the files");
@@ -97,29 +98,50 @@ pub(crate) async fn add_tables(recorder: &Recorder) -> Result<(), Error> {
     if ids.is_empty() {
         return Ok(());
     }
-    let streams = database.recorded_streams().await.map_err(query_failed)?;
+    let streams = database.recorded_streams().await.map_err(query_failed);
+    let streams =
+        streams.inspect_err(|_| ids.iter().for_each(|id| recorder.without_table().add(*id)))?;
     while let Some(id) = ids.pop() {
-        let Some(file) = database.recorded_file(id).await.map_err(query_failed)? else { continue };
-        let stream = streams.iter().find(|stream| stream.id == file.stream);
-        let (Some(stream), Some(dir)) = (stream, recorder.directories().get(file.dir)) else {
-            recorder.without_table().add(id);
-            continue;
-        };
-        let path = FileName::of(stream, &file).path();
-        let completed = blocking(move || repair::complete(&dir.path, &path)).await?;
-        match completed {
-            Ok(Some(complete)) if complete.bytes > file.bytes => {
-                let mut write = database.write().await.map_err(query_failed)?;
-                write.resize_file(id, complete.bytes).await.map_err(query_failed)?;
-                write.commit().await.map_err(query_failed)?;
+        match add_table(recorder, &streams, id).await {
+            Ok(true) => {}
+            Ok(false) => recorder.without_table().add(id),
+            Err(error) => {
+                ids.into_iter().chain([id]).for_each(|id| recorder.without_table().add(id));
+                return Err(error);
             }
-            // Retention has deleted the file.
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Ok(Some(_)) | Err(_) => recorder.without_table().add(id),
         }
     }
     Ok(())
+}
+
+/// Adds the table of frames to a file. Returns false if this must be tried again.
+async fn add_table(
+    recorder: &Recorder,
+    streams: &[RecordedStream],
+    id: i64,
+) -> Result<bool, Error> {
+    let database = recorder.database();
+    let Some(file) = database.recorded_file(id).await.map_err(query_failed)? else {
+        return Ok(true);
+    };
+    let stream = streams.iter().find(|stream| stream.id == file.stream);
+    let (Some(stream), Some(dir)) = (stream, recorder.directories().get(file.dir)) else {
+        return Ok(false);
+    };
+    let (root, path) = (dir.path.clone(), FileName::of(stream, &file).path());
+    let completed = recorder.directories().run(&dir, move || repair::complete(&root, &path)).await;
+    match completed {
+        Some(Ok(Some(complete))) if complete.bytes > file.bytes => {
+            let mut write = database.write().await.map_err(query_failed)?;
+            write.resize_file(id, complete.bytes).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+            Ok(true)
+        }
+        // Retention has deleted the file.
+        Some(Ok(None)) => Ok(true),
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Some(Ok(Some(_)) | Err(_)) | None => Ok(false),
+    }
 }
 
 struct Recovery<'a> {
@@ -350,6 +372,10 @@ impl Recovery<'_> {
         let has_event = self.has_event(&name.key, (name.start_at, end_at)).await?;
         let put = async {
             let mut write = self.database.write().await?;
+            // The file can have been recorded, and its entry added, during this comparison.
+            if write.has_file(stream, name.start_at, name.span).await? {
+                return Ok(false);
+            }
             let CompleteFile { init, description, decode_time, .. } = &complete;
             let (digest, size) = (init_digest(init), (description.width, description.height));
             let format =
@@ -367,9 +393,12 @@ impl Recovery<'_> {
                 .await?;
             let rule = self.recorder.copies().rule(name.key.profile);
             write.close_file(id, &closed(name.start_at, &complete, rule)).await?;
-            write.commit().await
+            write.commit().await?;
+            Ok(true)
         };
-        put.await.map_err(query_failed)?;
+        if !put.await.map_err(query_failed)? {
+            return Ok(());
+        }
         recovered.adopted += 1;
         info!(path = %path.display(), "a recorded file was added to the index");
         Ok(())
@@ -978,13 +1007,14 @@ mod tests {
             arrivals,
             "no further attempt"
         );
-        let past = SystemTime::now() - Duration::from_mins(1);
-        fs::File::options()
-            .write(true)
-            .open(&path)
-            .expect("a file")
-            .set_modified(past)
-            .expect("a time");
+        let set_modified = |time| {
+            let file = fs::File::options().write(true).open(&path).expect("a file");
+            file.set_modified(time).expect("a time");
+        };
+        // The clock of a file server can be ahead.
+        set_modified(SystemTime::now() + Duration::from_secs(5));
+        assert_eq!(setup.recover().await, Recovered::default());
+        set_modified(SystemTime::now() - Duration::from_mins(1));
         assert_eq!(setup.recover().await.adopted, 1);
     }
 
