@@ -24,6 +24,7 @@ use super::repair::{self, CompleteFile, Found};
 use super::retention::remove_dirs;
 use super::shared::Recorder;
 use crate::base::atomic_instant::AtomicInstant;
+use crate::base::blocking::blocking;
 use crate::base::dirs;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::from_unix_millis;
@@ -49,7 +50,7 @@ pub(crate) struct Recovered {
     pub(crate) adopted: usize,
     /// Entries that were removed, because their files are missing or have no whole fragment.
     pub(crate) dropped: usize,
-    /// Files that were deleted, because a manager was interrupted before it has written a picture.
+    /// Files that were deleted, because a manager was interrupted before it had written a picture.
     pub(crate) deleted: usize,
 }
 
@@ -220,7 +221,7 @@ impl Recovery<'_> {
         recovered: &mut Recovered,
     ) -> Result<(), Error> {
         let (root, advanced) = (self.dir.path.clone(), Arc::clone(&self.advanced));
-        let listed = blocking(move || list(&root, &advanced)).await?;
+        let listed = blocking(move || list(&root, &advanced)).await;
         let Listed { mut found, dirs, mut unreadable } =
             listed.map_err(|error| self.unreadable(error))?;
         let known: HashSet<_> = streams.iter().map(|it| RecordingKey::from(it).path()).collect();
@@ -242,7 +243,13 @@ impl Recovery<'_> {
         // The directories of deleted cameras.
         let root = self.dir.path.clone();
         let unknown_dirs: Vec<_> = dirs.into_iter().filter(|dir| !known.contains(dir)).collect();
-        blocking(move || unknown_dirs.iter().for_each(|dir| remove_dirs(&root, dir))).await?;
+        let remove = move || {
+            for dir in &unknown_dirs {
+                remove_dirs(&root, dir);
+            }
+            Ok(())
+        };
+        self.blocking(remove).await.map_err(|error| self.unreadable(error))?;
         // The ids of files show the order of recording.
         unknown.sort_unstable_by_key(|(_, name)| name.start_at);
         for (stream, name) in &unknown {
@@ -278,7 +285,7 @@ impl Recovery<'_> {
             }
             // The file may have been created after the list of files.
             let (root, name) = (self.dir.path.clone(), path.clone());
-            match self.blocking(move || dirs::exists(&root, &name)).await? {
+            match self.blocking(move || dirs::exists(&root, &name)).await {
                 Ok(true) => {}
                 Ok(false) => {
                     warn!(path = %self.dir.path.join(&path).display(), "a recorded file is missing");
@@ -440,7 +447,7 @@ impl Recovery<'_> {
             Found::Recording(found) => found.close(&root, &name).map(Content::Whole),
             Found::Empty => Ok(Content::Nothing),
         };
-        match self.blocking(complete).await? {
+        match self.blocking(complete).await {
             Ok(content) => Ok(content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Nothing),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
@@ -460,7 +467,7 @@ impl Recovery<'_> {
     async fn delete(&self, name: &FileName) -> Result<bool, Error> {
         let (root, name) = (self.dir.path.clone(), name.path());
         let path = root.join(&name);
-        Ok(match self.blocking(move || dirs::remove_file(&root, &name)).await? {
+        Ok(match self.blocking(move || dirs::remove_file(&root, &name)).await {
             Ok(()) => {
                 warn!(path = %path.display(), "a recorded file without pictures was deleted");
                 true
@@ -477,8 +484,8 @@ impl Recovery<'_> {
     /// Does work that can wait for the disk, and notes that the comparison has advanced.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         self.advanced.touch();
         let done = blocking(work).await;
         self.advanced.touch();
@@ -493,7 +500,7 @@ impl Recovery<'_> {
 
     async fn ensure_present(&self) -> Result<(), Error> {
         let dir = self.dir.clone();
-        let present = blocking(move || dir.ensure_present()).await?;
+        let present = blocking(move || dir.ensure_present()).await;
         present.map_err(|error| self.unreadable(error))
     }
 
@@ -623,14 +630,6 @@ fn warn_unreadable(path: &Path, error: &io::Error) {
         "a directory with recordings cannot be read, and its files are left in the index; the manager compares them \
          again after a restart"
     );
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|panic| {
-        Error::new(ErrorKind::Internal, "reading recordings failed").caused_by(panic)
-    })
 }
 
 #[cfg(test)]
