@@ -235,10 +235,11 @@ mod tests {
     use super::live::testing::TestStream;
     use super::search::Attempt;
     use super::*;
+    use crate::pictures::live::form::Form;
     use crate::pictures::live::reader::testing::TestBoard;
     use crate::pictures::picture::testing;
 
-    const SPEC: PictureSpec = PictureSpec { width: Some(320), rate: 25.0 };
+    const SPEC: PictureSpec = PictureSpec { form: Form::Jpeg(Some(320)), rate: 25.0 };
 
     /// Returns a source with the pictures of this board, which never ends.
     fn source(board: &TestBoard) -> Source {

@@ -12,7 +12,7 @@ use crate::pictures::picture::{Picture, Position};
 /// The time after which a client should repeat a request whose pictures have ended.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Reads the pictures of one stream in one size. Every read returns the newest picture, so a reader that is slow gets
+/// Reads the pictures of one stream in one form. Every read returns the newest picture, so a reader that is slow gets
 /// fewer pictures. The stream's decoder runs until the last reader is dropped, and for a short time afterwards.
 #[derive(Debug)]
 pub(crate) struct PictureReader {
@@ -94,6 +94,7 @@ pub(super) fn ended() -> Error {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::super::board::Board;
+    use super::super::form::Form;
     use super::*;
     use crate::pictures::picture::testing::picture;
 
@@ -112,14 +113,14 @@ pub(crate) mod testing {
         /// Returns a reader of pictures with the full width.
         pub(crate) fn reader(&self, rate: f64) -> PictureReader {
             let interval = interval_of(rate);
-            let joined = self.0.join(None, interval).expect("an open board");
+            let joined = self.0.join(Form::Jpeg(None), interval).expect("an open board");
             let (entry, shown) = joined.expect("an entry");
             PictureReader::new(entry, shown, interval)
         }
 
         /// Shows a picture with this time of presentation.
         pub(crate) fn show(&self, time: Duration) {
-            self.0.show(None, &Arc::new(picture(time)));
+            self.0.show(Form::Jpeg(None), &Arc::new(picture(time)));
         }
     }
 }
@@ -128,6 +129,7 @@ pub(crate) mod testing {
 mod tests {
     use futures_util::FutureExt as _;
 
+    use super::super::form::Form;
     use super::testing::TestBoard;
     use super::*;
     use crate::pictures::picture;
@@ -168,7 +170,7 @@ mod tests {
         for number in 0..100 {
             let received_at = began_at + Duration::from_millis(arrival(number) * 40);
             let picture = picture::testing::picture(Duration::from_millis(number * 40));
-            board.0.show(None, &Arc::new(Picture { received_at, ..picture }));
+            board.0.show(Form::Jpeg(None), &Arc::new(Picture { received_at, ..picture }));
             let read = reader.next().now_or_never().map(|read| read.expect("a picture").position);
             assert_eq!(read, Some(picture.position), "{number}");
         }
@@ -181,7 +183,7 @@ mod tests {
         let show = |epoch, millis| {
             let position = Position { epoch, time: Duration::from_millis(millis) };
             let picture = picture::testing::picture(position.time);
-            board.0.show(None, &Arc::new(Picture { position, ..picture }));
+            board.0.show(Form::Jpeg(None), &Arc::new(Picture { position, ..picture }));
         };
         for (epoch, millis, is_due) in [
             (1, 90_000, true),
