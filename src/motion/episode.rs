@@ -7,9 +7,9 @@ use super::shrink::PIXELS;
 use super::tracker::Moving;
 
 /// The time without motion after which an event ends.
-pub const QUIET: Duration = Duration::from_secs(3);
+pub(crate) const QUIET: Duration = Duration::from_secs(3);
 /// The largest number of pictures of an event whose boxes are kept.
-pub const MAX_SAMPLES: usize = 64;
+pub(crate) const MAX_SAMPLES: usize = 64;
 /// The time between two pictures whose boxes are kept, at first. It doubles whenever there are too many.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(400);
 
@@ -31,6 +31,8 @@ pub struct Began {
     pub at: Duration,
     /// The boxes in the present picture.
     pub boxes: Vec<MotionBox>,
+    /// The part of the present picture that moved, from 0 to 1.
+    pub score: f32,
 }
 
 /// Motion that has ended.
@@ -99,7 +101,7 @@ impl Episodes {
         let began = moving.since.unwrap_or(at);
         let episode = Episode { began, ended: at, peak, samples: vec![sample] };
         self.running = Some(Running { episode, interval: SAMPLE_INTERVAL });
-        Some(Change::Began(Began { at: began, boxes: moving.boxes }))
+        Some(Change::Began(Began { at: began, boxes: moving.boxes, score: peak.score }))
     }
 
     /// Ends the event that is running.

@@ -15,12 +15,12 @@
 
 mod background;
 mod blocks;
-pub mod boxes;
-pub mod detector;
-pub mod episode;
+pub(crate) mod boxes;
+pub(crate) mod detector;
+pub(crate) mod episode;
 mod light;
-pub mod sensitivity;
-pub mod shrink;
+pub(crate) mod sensitivity;
+pub(crate) mod shrink;
 mod tone;
 mod tracker;
-pub mod zones;
+pub(crate) mod zones;

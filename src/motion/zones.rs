@@ -5,9 +5,9 @@ use std::fmt;
 use super::shrink::{HEIGHT, PIXELS, WIDTH};
 
 /// The largest number of zones of a camera.
-pub const MAX_ZONES: usize = 16;
+pub(crate) const MAX_ZONES: usize = 16;
 /// The largest number of corners of a zone.
-pub const MAX_CORNERS: usize = 32;
+pub(crate) const MAX_CORNERS: usize = 32;
 
 /// A polygon on a camera's picture. The edges can cross; the inside follows the even-odd rule.
 #[derive(Debug, Clone, PartialEq)]

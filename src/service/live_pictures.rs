@@ -22,6 +22,8 @@ use crate::stream::output::WantedOutput;
 mod search;
 mod source;
 
+pub(super) use search::has_failed_to_start;
+
 /// If the sub stream has no picture within this time, the main stream is opened as well.
 const SUB_FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// The time after a change of the stream in which older pictures are left out.

@@ -45,6 +45,8 @@ struct State {
 pub(super) struct Shown {
     /// The newest picture; `None` before the first picture.
     pub(super) picture: Option<Arc<Picture>>,
+    /// The number of pictures so far.
+    pub(super) number: u64,
     /// The last failure; `None` if there was a picture since then.
     pub(super) failure: Option<Failure>,
 }
@@ -191,6 +193,7 @@ impl Board {
                 let is_newer = last.is_none_or(|last| last.position < picture.position);
                 if is_newer {
                     shown.picture = Some(Arc::clone(picture));
+                    shown.number += 1;
                 }
                 shown.failure.take().is_some() || is_newer
             });

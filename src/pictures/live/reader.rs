@@ -23,18 +23,24 @@ pub(crate) struct PictureReader {
     last: Option<Position>,
     /// The time from which a picture is due, on the clock of the last picture's epoch; `None` if any picture is due.
     due_at: Option<Duration>,
+    /// The number of the last picture that the reader has looked at.
+    seen: u64,
+    skipped: u64,
 }
 
 impl PictureReader {
     pub(super) fn new(entry: Entry, shown: watch::Receiver<Shown>, interval: Duration) -> Self {
-        Self { entry, shown, interval, last: None, due_at: None }
+        let seen = shown.borrow().number.saturating_sub(1);
+        Self { entry, shown, interval, last: None, due_at: None, seen, skipped: 0 }
     }
 
     /// Waits for the next picture, and returns it. Fails if FFmpeg cannot decode pictures at the moment, or if the
     /// stream has ended. Can be cancelled and called again.
     pub(crate) async fn next(&mut self) -> Result<Arc<Picture>, Error> {
         loop {
-            let Shown { picture, failure } = self.shown.borrow_and_update().clone();
+            let Shown { picture, number, failure } = self.shown.borrow_and_update().clone();
+            self.skipped += number.saturating_sub(self.seen + 1);
+            self.seen = number;
             if let Some(error) = failure.as_ref().and_then(Failure::current) {
                 return Err(error);
             }
@@ -44,6 +50,11 @@ impl PictureReader {
             }
             self.shown.changed().await.map_err(|_| ended())?;
         }
+    }
+
+    /// Returns the number of pictures that newer ones have replaced before the reader looked at them.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Returns the number of pictures per second that the reader gets at most. It is lower than the wanted rate while
@@ -205,5 +216,9 @@ mod tests {
         let picture = slow.next().now_or_never().expect("a picture").expect("a picture");
         assert_eq!(picture.position.time, Duration::from_millis(99 * 40));
         assert!(slow.next().now_or_never().is_none());
+        assert_eq!(slow.skipped(), 99);
+        board.show(Duration::from_secs(4));
+        assert!(slow.next().now_or_never().is_some());
+        assert_eq!(slow.skipped(), 99);
     }
 }

@@ -177,7 +177,7 @@ fn after(error: &Error, has_failed: bool) -> Attempt {
 
 /// Returns whether a stream in this state that could not be opened has failed. Otherwise, the stream may only need more
 /// time: after a restart of the manager, for example, many streams wait to start.
-fn has_failed_to_start(state: State) -> bool {
+pub(crate) fn has_failed_to_start(state: State) -> bool {
     matches!(state, State::Failed | State::Backoff | State::Stopping(After::Fail | After::Retry))
 }
 

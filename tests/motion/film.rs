@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use motion19::motion::shrink::{self, Luma};
+use stream_manager::parts::{Luma, MOTION_PIXELS, shrink};
 
 use crate::canvas::{Area, HEIGHT, WIDTH};
 use crate::scene::{Kind, RATE, Scene};
@@ -38,41 +38,22 @@ fn file(kind: Kind, seed: u64, seconds: f32, ending: &str) -> PathBuf {
     directory.join(format!("{kind:?}-{seed}-{seconds}.{ending}"))
 }
 
-/// The use of the loop filter in decoding.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LoopFilter {
-    /// Pictures are decoded as the standard requires.
-    Used,
-    /// The loop filter is left out, which saves time and adds errors from frame to frame.
-    Skipped,
-}
-
-impl LoopFilter {
-    /// The ending of the file with pictures.
-    fn ending(self) -> &'static str {
-        match self {
-            Self::Used => "filtered",
-            Self::Skipped => "grey",
-        }
-    }
-}
-
 /// Returns the film of a scene. Encodes it if that has not been done before.
-pub fn film(kind: Kind, seed: u64, seconds: f32, filter: LoopFilter) -> Film {
+pub fn film(kind: Kind, seed: u64, seconds: f32) -> Film {
     let video = encoded(kind, seed, seconds);
-    let grey = file(kind, seed, seconds, filter.ending());
+    let grey = file(kind, seed, seconds, "grey");
     if !grey.exists() {
         let mut shrunk = Vec::new();
-        decode(&video, filter, |picture| {
+        decode(&video, |picture| {
             let luma = Luma::new(picture, WIDTH, HEIGHT).expect("a picture");
-            let mut small = vec![0; shrink::PIXELS];
-            shrink::shrink(luma, &mut small);
+            let mut small = vec![0; MOTION_PIXELS];
+            shrink(luma, &mut small);
             shrunk.extend(small);
         });
         write(&grey, &shrunk);
     }
     let bytes = fs::read(&grey).expect("pictures");
-    let pictures: Vec<_> = bytes.chunks_exact(shrink::PIXELS).map(<[u8]>::to_vec).collect();
+    let pictures: Vec<_> = bytes.chunks_exact(MOTION_PIXELS).map(<[u8]>::to_vec).collect();
     let truth = fs::read_to_string(file(kind, seed, seconds, "areas")).expect("areas");
     let areas = truth.lines().step_by(STEP).map(parse).collect();
     Film { pictures, areas }
@@ -88,8 +69,8 @@ pub fn encoded(kind: Kind, seed: u64, seconds: f32) -> PathBuf {
     let partial = file(kind, seed, seconds, "partial");
     let size = format!("{WIDTH}x{HEIGHT}");
     let rate = RATE.to_string();
-    let mut ffmpeg = Command::new("nice")
-        .args(["-n", "15", "ffmpeg", "-hide_banner", "-loglevel", "error", "-y"])
+    let mut ffmpeg = Command::new("ffmpeg")
+        .args(["-hide_banner", "-loglevel", "error", "-y"])
         .args(["-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", &rate, "-i", "pipe:0"])
         .args(["-threads", "1", "-c:v", "libx264", "-preset", "superfast", "-bf", "0"])
         .args(["-b:v", "500k", "-maxrate", "500k", "-bufsize", "500k"])
@@ -120,12 +101,11 @@ pub fn encoded(kind: Kind, seed: u64, seconds: f32) -> PathBuf {
 }
 
 /// Decodes a video, and passes on each picture, grey, with 5 pictures per second.
-pub fn decode(video: &Path, filter: LoopFilter, mut each: impl FnMut(&[u8])) {
-    let skipped = if filter == LoopFilter::Used { "none" } else { "all" };
+pub fn decode(video: &Path, mut each: impl FnMut(&[u8])) {
     let select = format!("select=not(mod(n\\,{STEP}))");
-    let mut ffmpeg = Command::new("nice")
-        .args(["-n", "15", "ffmpeg", "-hide_banner", "-loglevel", "error"])
-        .args(["-threads", "1", "-skip_loop_filter", skipped, "-i"])
+    let mut ffmpeg = Command::new("ffmpeg")
+        .args(["-hide_banner", "-loglevel", "error"])
+        .args(["-threads", "1", "-i"])
         .arg(video)
         .args([
             "-vf",
@@ -160,9 +140,4 @@ fn parse(line: &str) -> Vec<Area> {
     let numbers = areas
         .map(|area| area.split(' ').map(|n| n.parse().expect("a number")).collect::<Vec<f32>>());
     numbers.map(|n| (n[0], n[1], n[2], n[3])).collect()
-}
-
-/// Returns whether a film has been encoded and decoded before.
-pub fn is_ready(kind: Kind, seed: u64, seconds: f32) -> bool {
-    file(kind, seed, seconds, "mkv").exists()
 }

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use motion19::motion::boxes::MotionBox;
-use motion19::motion::detector::{Detector, DetectorOptions};
-use motion19::motion::episode::{Change, Episode};
-use motion19::motion::shrink::{HEIGHT, WIDTH};
+use stream_manager::parts::{
+    Change, Detector, DetectorOptions, Episode, MOTION_HEIGHT, MOTION_WIDTH, MotionBox,
+};
 
 use crate::canvas::Area;
 use crate::film::{Film, time};
@@ -25,14 +24,11 @@ pub struct Truth {
     pub begin: f32,
     /// The last time at which as much is visible.
     pub end: f32,
-    pub index: usize,
-    pub last: usize,
 }
 
 /// The comparison of one film.
 #[derive(Debug, Default)]
 pub struct Score {
-    pub seconds: f32,
     pub truths: usize,
     pub found: usize,
     pub missed: Vec<Truth>,
@@ -47,8 +43,6 @@ pub struct Score {
     pub overlaps: Vec<f32>,
     /// The part of each thing that its best box contains.
     pub contained: Vec<f32>,
-    /// Events that were reported late: picture, delay, begin.
-    pub late: Vec<(usize, f32, f32)>,
     pub events: usize,
     /// The boxes of each picture.
     pub boxes: Vec<Vec<MotionBox>>,
@@ -59,12 +53,12 @@ pub fn score(film: &Film, options: DetectorOptions, is_truth: impl Fn(&Area) -> 
     let mut detector = Detector::new(options);
     let mut reports = Vec::new();
     let mut reported = 0.0;
-    let mut score = Score { seconds: time(film.pictures.len()).as_secs_f32(), ..Score::default() };
+    let mut score = Score::default();
     let areas: Vec<Vec<Area>> =
         film.areas.iter().map(|areas| areas.iter().copied().filter(&is_truth).collect()).collect();
     for (index, picture) in film.pictures.iter().enumerate() {
         let mut boxes = Vec::new();
-        match detector.push(picture, WIDTH, HEIGHT, time(index)) {
+        match detector.push(picture, MOTION_WIDTH, MOTION_HEIGHT, time(index)) {
             Some(Change::Began(began)) => {
                 reported = time(index).as_secs_f32();
                 boxes = began.boxes;
@@ -100,13 +94,6 @@ pub fn score(film: &Film, options: DetectorOptions, is_truth: impl Fn(&Area) -> 
             score.found += 1;
             if seconds(event.episode.began) > truth.begin - 1.0 {
                 score.delays.push((event.reported - truth.begin).max(0.0));
-                if event.reported - truth.begin > 0.45 {
-                    score.late.push((
-                        truth.index,
-                        event.reported - truth.begin,
-                        seconds(event.episode.began) - truth.begin,
-                    ));
-                }
                 score.begins.push(seconds(event.episode.began) - truth.begin);
             }
             let last = reports.iter().rfind(|report| {
@@ -130,7 +117,10 @@ pub fn score(film: &Film, options: DetectorOptions, is_truth: impl Fn(&Area) -> 
 
 fn truths(areas: &[Vec<Area>]) -> Vec<Truth> {
     let pixels = |areas: &[Area]| {
-        areas.iter().map(|a| (a.2 - a.0) * (a.3 - a.1) * (WIDTH * HEIGHT) as f32).sum::<f32>()
+        areas
+            .iter()
+            .map(|a| (a.2 - a.0) * (a.3 - a.1) * (MOTION_WIDTH * MOTION_HEIGHT) as f32)
+            .sum::<f32>()
     };
     let mut truths = Vec::new();
     let mut index = 0;
@@ -143,14 +133,9 @@ fn truths(areas: &[Vec<Area>]) -> Vec<Truth> {
         let run = &areas[index..index + length];
         let most = run.iter().map(|areas| pixels(areas)).fold(0.0, f32::max);
         let enough = |areas: &Vec<Area>| pixels(areas) >= (most / 4.0).min(48.0);
-        let first = index + run.iter().position(enough).unwrap();
-        let last = index + run.iter().rposition(enough).unwrap();
-        truths.push(Truth {
-            begin: time(first).as_secs_f32(),
-            end: time(last).as_secs_f32(),
-            index: first,
-            last,
-        });
+        let first = index + run.iter().position(enough).expect("a picture");
+        let last = index + run.iter().rposition(enough).expect("a picture");
+        truths.push(Truth { begin: time(first).as_secs_f32(), end: time(last).as_secs_f32() });
         index += length;
     }
     truths
@@ -180,7 +165,6 @@ pub fn quantile(values: &[f32], part: f32) -> f32 {
 impl Score {
     /// Adds another film.
     pub fn add(&mut self, other: Self) {
-        self.seconds += other.seconds;
         self.truths += other.truths;
         self.found += other.found;
         self.events += other.events;
@@ -191,41 +175,5 @@ impl Score {
         self.ends.extend(other.ends);
         self.overlaps.extend(other.overlaps);
         self.contained.extend(other.contained);
-    }
-
-    /// Returns one line.
-    pub fn line(&self) -> String {
-        let q = |values: &[f32]| {
-            format!(
-                "{:.1}/{:.1}/{:.1}",
-                quantile(values, 0.5),
-                quantile(values, 0.95),
-                quantile(values, 1.0)
-            )
-        };
-        let share = |values: &[f32], limit: f32| {
-            100.0 * values.iter().filter(|&&v| v >= limit).count() as f32
-                / values.len().max(1) as f32
-        };
-        format!(
-            "{:5.1} min, false {:2}, found {}/{}, events {}, delay {} <=.5 {:.0}%, begin {:.1}..{:.1}, end {:.1}/{:.1}/{:.1}, iou p50 {:.2} p10 {:.2}, iou>=.3 {:.0}%, contain p50 {:.2} p10 {:.2}",
-            self.seconds / 60.0,
-            self.false_events.len(),
-            self.found,
-            self.truths,
-            self.events,
-            q(&self.delays),
-            100.0 - share(&self.delays, 0.55),
-            quantile(&self.begins, 0.0),
-            quantile(&self.begins, 1.0),
-            quantile(&self.ends, 0.05),
-            quantile(&self.ends, 0.5),
-            quantile(&self.ends, 0.95),
-            quantile(&self.overlaps, 0.5),
-            quantile(&self.overlaps, 0.1),
-            share(&self.overlaps, 0.3),
-            quantile(&self.contained, 0.5),
-            quantile(&self.contained, 0.1),
-        )
     }
 }
