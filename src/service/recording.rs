@@ -15,6 +15,7 @@ use tracing::{debug, warn};
 use super::core::Core;
 use super::event_times::{EventTime, EventTimes};
 use super::keeping;
+use crate::analysis::shared::Analyses;
 use crate::base::age_clock::AgeClock;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::from_unix_millis;
@@ -22,6 +23,7 @@ use crate::camera::id::{Profile, StreamId};
 use crate::camera::identity_tag::IdentityTag;
 use crate::camera::recording::{RecordingMode, Schedule};
 use crate::events::bus::EventReceiver;
+use crate::events::kinds::MOTION;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};
 use crate::output::recorder::cutter::{Clocks, unix_ms};
 use crate::output::recorder::directories::Problem;
@@ -42,6 +44,10 @@ const RETRY: Duration = Duration::from_secs(5);
 const MAX_RESUMED: u32 = 1000;
 /// The time between two attempts to start a stream.
 const START_INTERVAL: Duration = Duration::from_secs(2);
+
+/// The least time after a picture with motion for which a camera is recorded, so that the recording does not end between two
+/// pictures.
+const AFTER_MOTION: Duration = Duration::from_secs(2);
 
 /// The recording of one stream.
 struct Job {
@@ -312,6 +318,24 @@ async fn resume_events(
     Ok(())
 }
 
+/// Returns the beginning and the end of the recording because of events; `None` if there are none now. Motion counts even if
+/// its event could not be stored.
+fn event_time(
+    camera: &RecordedCamera,
+    times: &EventTimes,
+    analyses: &Analyses,
+    now: SystemTime,
+) -> Option<(SystemTime, SystemTime)> {
+    let motion = || {
+        let (began, last) = analyses.moved(&camera.id)?;
+        let (begin, end) = camera.options.events.recorded_time(MOTION, began, Some(last))?;
+        Some((begin, end.max(last.checked_add(AFTER_MOTION)?)))
+    };
+    let all = [times.of(&camera.id), motion()].into_iter().flatten();
+    let present = all.filter(|(_, end)| *end > now);
+    present.reduce(|one, other| (one.0.min(other.0), one.1.max(other.1)))
+}
+
 /// Returns what is to be recorded of a camera.
 fn demand(watched: &Watched, event: Option<(SystemTime, SystemTime)>, now: SystemTime) -> Demand {
     let Watched { camera, schedule } = watched;
@@ -340,7 +364,7 @@ fn follow(
     let mut wanted = HashMap::new();
     for one in watched {
         let camera = &one.camera;
-        let demand = demand(one, times.of(&camera.id), now);
+        let demand = demand(one, event_time(camera, times, &core.analyses, now), now);
         if demand == Demand::Off {
             continue;
         }
@@ -414,6 +438,31 @@ mod tests {
         let (identity, profiles) = (Identity::default(), vec![Profile::Main]);
         let camera = RecordedCamera { id, identity, options, record_until, profiles };
         Watched { camera, schedule }
+    }
+
+    #[tokio::test]
+    async fn a_camera_is_recorded_while_motion_continues() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let (analyses, now) = (Analyses::default(), at(100));
+        let time = |types: &str, after: u64, times: &EventTimes| {
+            let json = format!(
+                r#"{{"mode": "events",
+                    "events": {{"types": ["{types}"], "before_seconds": 5, "after_seconds": {after}}}}}"#
+            );
+            event_time(&watched(&json, None).camera, times, &analyses, now)
+        };
+        let (id, mut times) = (CameraId::parse("cam").expect("an id"), EventTimes::default());
+        let camera = analyses.begin(&id);
+        assert_eq!(time("motion", 10, &times), None);
+        camera.set(|status| status.moved = Some((at(60), at(99))));
+        assert_eq!(time("motion", 10, &times), Some((at(55), at(109))));
+        assert_eq!(time("motion", 0, &times), Some((at(55), at(101))), "until the next picture");
+        assert_eq!(time("reported", 10, &times), None);
+        let event = EventTime { number: None, begin: at(40), end: at(105) };
+        times.add(&id, event, now, Duration::ZERO);
+        assert_eq!(time("motion", 10, &times), Some((at(40), at(109))));
+        camera.set(|status| status.moved = Some((at(60), at(70))));
+        assert_eq!(time("motion", 10, &times), Some((at(40), at(105))));
     }
 
     #[test]

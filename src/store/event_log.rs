@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`writer`] | the task that stores events |
 //! | [`shared`] | what the log and this task share |
-//! | [`report`] | events that back ends report |
+//! | [`report`] | events that back ends report, and motion |
 //! | [`retention`] | deleting old events |
 //!
 //! Only the task of [`writer`] adds and changes events, apart from marking them as seen. It numbers events and their
@@ -24,6 +24,7 @@ use crate::camera::id::CameraId;
 use crate::events::bus::Bus;
 use crate::events::counters::EventCounters;
 use crate::events::journal::Journal;
+use crate::events::kinds::MOTION;
 use report::{Report, Reported};
 use shared::{PendingReport, Shared};
 use writer::Writer;
@@ -59,6 +60,10 @@ impl EventLog {
         limits: EventLimits,
         ended_tasks: &EndedTasks,
     ) -> Result<(Self, WriterEnd), sqlx::Error> {
+        // An earlier manager was killed while something moved.
+        let mut write = database.write().await?;
+        write.end_open_events(MOTION).await?;
+        write.commit().await?;
         let numbers = database.event_log().await?;
         let (reports, receiver) = mpsc::channel(MAX_REPORTS);
         let shared = Arc::new(Shared {
@@ -139,7 +144,7 @@ impl EventLog {
         rows.map_err(query_failed)
     }
 
-    /// Stores an event that a back end has reported, and publishes it.
+    /// Stores an event that a back end has reported, or motion, and publishes it.
     pub(crate) async fn report(&self, report: Report) -> Result<Reported, Error> {
         let (send, result) = oneshot::channel();
         let pending = PendingReport { report, result: send };

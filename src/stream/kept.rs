@@ -1,11 +1,11 @@
 //! The kept streams, which run without viewers: the main streams of cameras with the option `keep: always`, and the
-//! streams that are recorded, except the streams that a client has stopped.
+//! streams that are recorded or analysed, except the streams that a client has stopped.
 //!
 //! Supervisors check at every event whether their stream is kept, so that a change takes effect at once. The lock
 //! is held while a kept stream is created. So a client's stop at the same time either prevents the creation, or
 //! ends the stream that was created.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex};
 
 use crate::base::lock::lock;
@@ -16,29 +16,21 @@ use crate::camera::id::StreamId;
 pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
 
 /// A reason to keep a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum KeepReason {
     /// The camera has `keep: always`.
     Option,
     /// The stream is recorded.
     Recording,
+    /// The stream's pictures are analysed.
+    Analysis,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 struct Keeping {
-    by_option: bool,
-    by_recording: bool,
+    reasons: BTreeSet<KeepReason>,
     /// True if a client has stopped the stream. After its next start, it is kept again.
     is_stopped: bool,
-}
-
-impl Keeping {
-    fn reason(&mut self, reason: KeepReason) -> &mut bool {
-        match reason {
-            KeepReason::Option => &mut self.by_option,
-            KeepReason::Recording => &mut self.by_recording,
-        }
-    }
 }
 
 impl KeptStreams {
@@ -47,15 +39,15 @@ impl KeptStreams {
     pub(super) fn add(&self, id: &StreamId, reason: KeepReason) -> bool {
         let mut all = lock(&self.0);
         let keeping = all.entry(id.clone()).or_default();
-        !std::mem::replace(keeping.reason(reason), true) && !keeping.is_stopped
+        keeping.reasons.insert(reason) && !keeping.is_stopped
     }
 
     /// Removes a reason to keep a stream.
     pub(super) fn remove(&self, id: &StreamId, reason: KeepReason) {
         let mut all = lock(&self.0);
         if let Some(keeping) = all.get_mut(id) {
-            *keeping.reason(reason) = false;
-            if !keeping.by_option && !keeping.by_recording {
+            keeping.reasons.remove(&reason);
+            if keeping.reasons.is_empty() {
                 all.remove(id);
             }
         }
@@ -76,7 +68,7 @@ impl KeptStreams {
             keeping.is_stopped = false;
         }
         if let Some(reason) = reason {
-            *all.entry(id.clone()).or_default().reason(reason) = true;
+            all.entry(id.clone()).or_default().reasons.insert(reason);
         }
     }
 

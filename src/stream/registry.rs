@@ -227,6 +227,11 @@ impl Registry {
         self.set_reason(id, KeepReason::Recording, is_recorded)
     }
 
+    /// Sets whether a stream's pictures are analysed. Such a stream is kept, unless a client has stopped it.
+    pub(crate) fn set_analysed(&self, id: &StreamId, is_analysed: bool) {
+        self.set_reason(id, KeepReason::Analysis, is_analysed);
+    }
+
     fn set_reason(&self, id: &StreamId, reason: KeepReason, has_reason: bool) -> bool {
         if has_reason {
             return self.0.kept.add(id, reason);

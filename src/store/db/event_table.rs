@@ -248,6 +248,33 @@ impl WriteTransaction {
         query.fetch_optional(&mut *self.connection).await?.as_ref().map(event_row).transpose()
     }
 
+    /// Returns the event with this number; `None` if there is no such event.
+    pub(crate) async fn event(&mut self, id: i64) -> Result<Option<EventRow>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM events WHERE id = $1").bind(id);
+        query.fetch_optional(&mut *self.connection).await?.as_ref().map(event_row).transpose()
+    }
+
+    /// Sets the end, the details and the number of the last change of an event.
+    pub(crate) async fn change_event(&mut self, row: &EventRow) -> Result<(), sqlx::Error> {
+        let query =
+            sqlx::query("UPDATE events SET until = $2, data = $3, change = $4 WHERE id = $1");
+        let query = query.bind(row.id).bind(row.until).bind(&row.data).bind(row.change);
+        query.execute(&mut *self.connection).await.map(drop)
+    }
+
+    /// Ends the events of a type that have no end, with their beginning as the end. The last number that was used for an
+    /// event or a change becomes greater.
+    pub(crate) async fn end_open_events(&mut self, kind: &str) -> Result<(), sqlx::Error> {
+        let query = sqlx::query_as("SELECT id, at FROM events WHERE topic = $1 AND until IS NULL");
+        let open: Vec<(i64, i64)> = query.bind(kind).fetch_all(&mut *self.connection).await?;
+        let mut last = self.event_log().await?.last;
+        for (id, at) in open {
+            last += 1;
+            self.end_event(id, at, last).await?;
+        }
+        self.set_last_event(last).await
+    }
+
     /// Sets the end of an event. `change` is the number of this change.
     pub(crate) async fn end_event(
         &mut self,

@@ -1,4 +1,4 @@
-//! Events that back ends report: storing them once, adding their end, and their limit.
+//! Events that back ends report, and motion: storing them once, adding their end, and their limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::CameraId;
 use crate::camera::identity::Identity;
+use crate::events::kinds::MOTION;
 use crate::events::{Event, EventKind, ReportedEvent, Subject};
 use crate::store::db::WriteTransaction;
 use crate::store::db::event_table::EventRow;
@@ -22,17 +23,19 @@ const WINDOW: Duration = Duration::from_hours(1);
 /// The number of cameras after which the ones without recent events are forgotten.
 const MANY_CAMERAS: usize = 1000;
 
-/// An event that a back end reports. Times are in Unix milliseconds.
+/// An event that a back end reports, or motion. Times are in Unix milliseconds.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     /// The camera.
     pub(crate) camera: CameraId,
     /// Which camera of which owner has the id.
     pub(crate) identity: Identity,
-    /// The type, which begins with `reported.`.
+    /// The type, which begins with `reported.`, or is [`MOTION`].
     pub(crate) kind: String,
     /// The id that the back end has given to the event; `None` if each report is a new event.
     pub(crate) id: Option<String>,
+    /// The number of the stored event that gets this end and these details; `None` if it is not known.
+    pub(crate) number: Option<i64>,
     /// The time of the event, or of its beginning.
     pub(crate) at: i64,
     /// The end of the event; `None` if the event has no duration, or has not ended yet.
@@ -118,7 +121,13 @@ impl Report {
         {
             return self.update(known, write, last).await;
         }
-        if let Err(error) = rates.ensure_below_limit(&self.camera, incarnation) {
+        if let Some(number) = self.number {
+            return self.replace(number, write, last).await;
+        }
+        // Motion cannot have too many events, because each of them ends only after a pause.
+        if self.kind != MOTION
+            && let Err(error) = rates.ensure_below_limit(&self.camera, incarnation)
+        {
             return Ok(Err(error));
         }
         if self.until.is_some_and(|until| end_after(self.at, until).is_none()) {
@@ -144,6 +153,24 @@ impl Report {
         };
         write.add_event(&row).await?;
         Ok(Ok(Reported { row, effect: Effect::Added }))
+    }
+
+    /// Sets the end and the details of the event with this number.
+    async fn replace(
+        &self,
+        number: i64,
+        write: &mut WriteTransaction,
+        last: &mut i64,
+    ) -> Result<Result<Reported, Error>, sqlx::Error> {
+        let Some(mut row) = write.event(number).await? else {
+            let detail = "the event was deleted before it ended";
+            return Ok(Err(Error::new(ErrorKind::InvalidRequest, detail)));
+        };
+        *last += 1;
+        (row.until, row.change) = (self.until, *last);
+        row.data = Value::Object(self.data.as_ref().clone()).to_string();
+        write.change_event(&row).await?;
+        Ok(Ok(Reported { row, effect: Effect::Ended }))
     }
 
     /// Adds the end of a known event.

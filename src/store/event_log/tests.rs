@@ -15,6 +15,7 @@ use crate::camera::source::Source;
 use crate::camera::source_spec::SourceSpec;
 use crate::events::StreamEventKind::{Live, Stalled};
 use crate::events::bus::EventReceiver;
+use crate::events::kinds::MOTION;
 use crate::events::testing::stream_event;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind, StreamEventKind};
 use crate::store::Cameras;
@@ -86,6 +87,7 @@ impl Setup {
             identity: self.camera.identity(),
             kind: "reported.door".to_owned(),
             id: id.map(str::to_owned),
+            number: None,
             at,
             until: None,
             label: Some("Door".to_owned()),
@@ -273,6 +275,40 @@ async fn a_flapping_camera_stores_twenty_events_of_a_type_within_an_hour() {
 }
 
 #[tokio::test]
+async fn motion_gets_its_end_and_details_and_ends_with_the_manager() {
+    let setup = Setup::new().await;
+    let mut published = setup.log.bus().subscribe();
+    let motion = |at| Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let (first, second) = (now() - 20_000, now() - 5000);
+    let begun = setup.log.report(motion(first)).await.expect("motion").row;
+    assert_eq!((begun.kind.as_str(), begun.until), ("motion", None));
+    let data = serde_json::Map::from_iter([("peak".to_owned(), 0.5.into())]);
+    let (number, until) = (Some(begun.id), Some(first + 7000));
+    let end = Report { number, until, data: Arc::new(data), ..motion(first) };
+    let ended = setup.log.report(end).await.expect("motion").row;
+    assert_eq!((ended.id, ended.at, ended.until), (begun.id, first, until));
+    assert_eq!((ended.data.as_str(), ended.change), (r#"{"peak":0.5}"#, 2));
+    for is_over in [false, true] {
+        let event = published.next().await.expect("nothing is lost").expect("an event");
+        let EventKind::Reported(event) = &event.kind else { panic!("another event") };
+        assert_eq!((event.name.as_str(), event.until.is_some()), ("motion", is_over));
+    }
+    let gone = Report { number: Some(99), ..motion(first) };
+    setup.log.report(gone).await.expect_err("the event was deleted");
+
+    let open = setup.log.report(motion(second)).await.expect("motion").row;
+    let door = setup.log.report(setup.report(None, second)).await.expect("a report").row;
+    let setup = setup.restart().await;
+    let rows = setup.all().await;
+    let ends = |id| rows.iter().find(|row| row.id == id).map(|row| (row.until, row.change));
+    assert_eq!(ends(open.id), Some((Some(second), 5)), "the manager was killed");
+    assert_eq!(ends(ended.id), Some((until, 2)));
+    assert_eq!(ends(door.id), Some((None, door.change)));
+    let next = setup.log.report(setup.report(None, second)).await.expect("a report").row;
+    assert_eq!(next.id, 6, "no number is used twice");
+}
+
+#[tokio::test]
 async fn a_report_with_a_known_id_adds_no_event_but_can_add_the_end() {
     let setup = Setup::new().await;
     let mut published = setup.log.bus().subscribe();
@@ -451,6 +487,7 @@ async fn events_that_cannot_be_stored_at_the_end_are_counted() {
         identity: Identity::default(),
         kind: "reported.door".to_owned(),
         id: None,
+        number: None,
         at: now(),
         until: None,
         label: None,

@@ -19,6 +19,7 @@ use crate::base::error::Error;
 use crate::base::tasks::EndedTasks;
 use crate::base::time::unix_millis;
 use crate::events::journal::Journal;
+use crate::events::kinds::MOTION;
 use crate::events::{Event, Subject};
 use crate::store::db::WriteTransaction;
 use crate::store::db::event_table::EventRow;
@@ -225,7 +226,9 @@ impl Writer {
         let PendingReport { report, result: to } = pending;
         if let Ok(Reported { row, effect }) = &result {
             if *effect == Effect::Added {
-                self.rates.count(&report.camera, report.identity.incarnation);
+                if report.kind != MOTION {
+                    self.rates.count(&report.camera, report.identity.incarnation);
+                }
             }
             if *effect != Effect::Unchanged {
                 self.shared.bus.announce(Arc::new(report.event(row)));

@@ -1,0 +1,18 @@
+//! The analysis of cameras' pictures: motion in front of a camera becomes an event. Runs nothing until a camera has the
+//! option `motion`.
+//!
+//! | Module | Owns |
+//! |---|---|
+//! | `clock` | the times of pictures on one clock |
+//! | [`watcher`] | finding motion in the pictures of one stream |
+//! | [`report`] | storing motion as events |
+//! | [`shared`] | what is known about the analysed cameras |
+//! | [`counters`] | metrics |
+//!
+//! `crate::motion` detects motion, and `crate::service::analysing` decides which streams are analysed.
+
+mod clock;
+pub(crate) mod counters;
+pub(crate) mod report;
+pub(crate) mod shared;
+pub(crate) mod watcher;

@@ -1,0 +1,122 @@
+//! What is known about the analysed cameras.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tracing::warn;
+
+use super::counters::{AnalysisCounters, CountedCamera};
+use crate::base::error::Error;
+use crate::base::lock::lock;
+use crate::camera::id::{CameraId, Profile};
+use crate::motion::boxes::MotionBox;
+
+/// The longest time that the end of the manager waits for the ends of events.
+const ENDS_WITHIN: Duration = Duration::from_secs(4);
+
+/// The analysed cameras. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Analyses(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    cameras: Mutex<HashMap<CameraId, AnalysisStatus>>,
+    counters: AnalysisCounters,
+    /// The number of cameras that are analysed.
+    active: watch::Sender<usize>,
+}
+
+/// The state of a camera's analysis.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct AnalysisStatus {
+    /// The stream whose pictures are analysed; `None` while there are no pictures.
+    pub(crate) profile: Option<Profile>,
+    /// The time at which the frame of the last analysed picture arrived.
+    pub(crate) received_at: Option<Instant>,
+    /// The boxes in the last picture.
+    pub(crate) boxes: Vec<MotionBox>,
+    /// True while motion continues.
+    pub(crate) is_moving: bool,
+    /// The times of the first and the last picture of the last motion; `None` if nothing has moved since the analysis began.
+    pub(crate) moved: Option<(SystemTime, SystemTime)>,
+    /// The reason why there are no pictures.
+    pub(crate) error: Option<Error>,
+}
+
+/// A camera that is analysed until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Analysis {
+    of: Analyses,
+    camera: CameraId,
+    _counted: CountedCamera,
+}
+
+impl Analyses {
+    /// Returns the counters.
+    pub(crate) fn counters(&self) -> &AnalysisCounters {
+        &self.0.counters
+    }
+
+    /// Notes that a camera is analysed.
+    pub(crate) fn begin(&self, camera: &CameraId) -> Analysis {
+        self.0.active.send_modify(|count| *count += 1);
+        lock(&self.0.cameras).insert(camera.clone(), AnalysisStatus::default());
+        Analysis { of: self.clone(), camera: camera.clone(), _counted: self.0.counters.camera() }
+    }
+
+    /// Returns the state of a camera's analysis; `None` if the camera is not analysed.
+    pub(crate) fn status(&self, camera: &CameraId) -> Option<AnalysisStatus> {
+        lock(&self.0.cameras).get(camera).cloned()
+    }
+
+    /// Returns the times of the first and the last picture of the last motion in front of a camera; `None` if nothing has
+    /// moved since the analysis began.
+    pub(crate) fn moved(&self, camera: &CameraId) -> Option<(SystemTime, SystemTime)> {
+        lock(&self.0.cameras).get(camera)?.moved
+    }
+
+    /// Waits a limited time until no camera is analysed, and all events are reported. All analyses must be ending.
+    pub(crate) async fn finish(&self) {
+        let mut active = self.0.active.subscribe();
+        if timeout(ENDS_WITHIN, active.wait_for(|count| *count == 0)).await.is_err() {
+            warn!("some events about motion have no end; the next start of the manager adds it");
+        }
+    }
+}
+
+impl Analysis {
+    /// Changes the state.
+    pub(crate) fn set(&self, change: impl FnOnce(&mut AnalysisStatus)) {
+        if let Some(status) = lock(&self.of.0.cameras).get_mut(&self.camera) {
+            change(status);
+        }
+    }
+}
+
+impl Drop for Analysis {
+    fn drop(&mut self) {
+        lock(&self.of.0.cameras).remove(&self.camera);
+        self.of.0.active.send_modify(|count| *count -= 1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_camera_is_known_as_long_as_it_is_analysed() {
+        let (analyses, id) = (Analyses::default(), CameraId::parse("cam").expect("an id"));
+        let camera = analyses.begin(&id);
+        assert_eq!(analyses.moved(&id), None);
+        let times = (SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + ENDS_WITHIN);
+        camera.set(|status| status.moved = Some(times));
+        assert_eq!(analyses.moved(&id), Some(times));
+        drop(camera);
+        assert!(analyses.moved(&id).is_none() && analyses.status(&id).is_none());
+        analyses.finish().await;
+    }
+}

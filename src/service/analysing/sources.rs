@@ -1,0 +1,270 @@
+//! The choice of the stream whose pictures are analysed. Decoding costs by far the most, so the sub stream is used if the
+//! camera has one, and the main stream as long as the sub stream fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
+use tracing::{Instrument as _, debug};
+
+use crate::base::backoff::Exponential;
+use crate::base::error::{Error, ErrorKind};
+use crate::camera::id::{CameraId, Profile, StreamId};
+use crate::pictures::live::form::Form;
+use crate::pictures::live::reader::PictureReader;
+use crate::pictures::live::{PictureSpec, SubStream};
+use crate::pictures::picture::Picture;
+use crate::service::core::Core;
+use crate::service::keeping;
+use crate::service::live_pictures::has_failed_to_start;
+use crate::store::AnalysedCamera;
+use crate::stream::handle::StreamHandle;
+use crate::stream::interest::{Interest, Purpose};
+use crate::stream::registry::Registry;
+
+/// The analysed pictures. Twice as many would find motion 0.1 s earlier, and cost up to twice the processor time.
+const SPEC: PictureSpec = PictureSpec { form: Form::Grey, rate: 5.0 };
+/// The time between two checks of a stream without pictures.
+const CHECK: Duration = Duration::from_secs(1);
+/// The time after which a stream is without pictures.
+const MISSING_AFTER: Duration = Duration::from_secs(3);
+/// The time that a sub stream has for its first picture while the main stream is used.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The time between two attempts to open a stream.
+const OPEN_INTERVAL: Duration = Duration::from_secs(2);
+/// The pauses before the sub stream is tried again. A camera that permits only one connection refuses each attempt.
+const SUB_PAUSES: Exponential =
+    Exponential { first: Duration::from_mins(3), ceiling: Duration::from_mins(20) };
+
+/// What happens next.
+pub(super) enum Next {
+    /// There is a picture.
+    Picture {
+        /// The stream of the picture.
+        profile: Profile,
+        picture: Arc<Picture>,
+        /// The number of pictures that were skipped before this one, because the analysis was too slow.
+        skipped: u64,
+    },
+    /// There are no pictures at the moment, for this reason, if it is known.
+    Without(Option<Error>),
+}
+
+/// The streams of one camera.
+pub(super) struct Sources {
+    core: Arc<Core>,
+    camera: CameraId,
+    has_main: bool,
+    has_sub: bool,
+    current: Option<Source>,
+    /// The time from which a stream can be opened.
+    open_at: Instant,
+    /// The search for pictures of the sub stream while the main stream is used.
+    search: JoinSet<Result<(Source, Arc<Picture>), Error>>,
+    /// The time from which the sub stream is tried.
+    sub_at: Instant,
+    /// The number of failures of the sub stream since its last picture.
+    failures: u32,
+    checks: Interval,
+}
+
+/// The pictures of one stream. While this value exists, the stream keeps running.
+struct Source {
+    profile: Profile,
+    stream: StreamHandle,
+    reader: PictureReader,
+    /// The number of pictures that were skipped, as far as it was reported.
+    skipped: u64,
+    /// The time of the last picture, or of the beginning.
+    picture_at: Instant,
+    _interest: Interest,
+    _kept: Kept,
+}
+
+/// Keeps a stream until this value is dropped.
+struct Kept(Registry, StreamId);
+
+impl Kept {
+    fn new(registry: &Registry, id: &StreamId) -> Self {
+        registry.set_analysed(id, true);
+        Self(registry.clone(), id.clone())
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.0.set_analysed(&self.1, false);
+    }
+}
+
+impl Sources {
+    /// Creates the choice between the streams of a camera. Opens no stream yet.
+    pub(super) fn new(core: &Arc<Core>, camera: &AnalysedCamera) -> Self {
+        let has = |wanted| camera.sources.iter().any(|(profile, _)| *profile == wanted);
+        let mut checks = interval(CHECK);
+        checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let now = Instant::now();
+        Self {
+            core: Arc::clone(core),
+            camera: camera.id.clone(),
+            has_main: has(Profile::Main),
+            has_sub: has(Profile::Sub),
+            current: None,
+            open_at: now,
+            search: JoinSet::new(),
+            sub_at: now,
+            failures: 0,
+            checks,
+        }
+    }
+
+    /// Waits for the next picture, or until it is clear that there are none. Can be cancelled and called again.
+    pub(super) async fn next(&mut self) -> Next {
+        loop {
+            let is_search_due = self.is_search_due();
+            let Some(current) = &mut self.current else {
+                sleep_until(self.open_at).await;
+                self.open_at = Instant::now() + OPEN_INTERVAL;
+                match open(&self.core, &self.id(self.choice())).await {
+                    Ok(source) => self.current = Some(source),
+                    Err(error) => return Next::Without(Some(error)),
+                }
+                continue;
+            };
+            tokio::select! {
+                read = current.reader.next() => match read {
+                    Ok(picture) => return self.note(picture),
+                    Err(error) => return self.fail(error),
+                },
+                () = current.stream.ending() => self.current = None,
+                _ = self.checks.tick() => {
+                    if let Some(next) = self.check() {
+                        return next;
+                    }
+                }
+                Some(found) = self.search.join_next() => match found {
+                    Ok(Ok((source, picture))) => {
+                        self.current = Some(source);
+                        return self.note(picture);
+                    }
+                    Ok(Err(error)) => self.fail_sub(&error),
+                    Err(panic) => {
+                        let error = Error::new(ErrorKind::Internal, "the search failed");
+                        self.fail_sub(&error.caused_by(panic));
+                    }
+                },
+                () = sleep_until(self.sub_at), if is_search_due => self.begin_search(),
+            }
+        }
+    }
+
+    fn id(&self, profile: Profile) -> StreamId {
+        StreamId::new(self.camera.clone(), profile)
+    }
+
+    /// Returns the stream to open.
+    fn choice(&self) -> Profile {
+        let is_sub = self.has_sub && (!self.has_main || Instant::now() >= self.sub_at);
+        let has_failed = || self.core.pictures.known(&self.id(Profile::Sub));
+        if is_sub && (!self.has_main || has_failed() != Some(SubStream::Failed)) {
+            return Profile::Sub;
+        }
+        Profile::Main
+    }
+
+    fn is_search_due(&self) -> bool {
+        let is_main = |source: &Source| source.profile == Profile::Main;
+        self.has_sub && self.search.is_empty() && self.current.as_ref().is_some_and(is_main)
+    }
+
+    fn begin_search(&mut self) {
+        let (core, id) = (Arc::clone(&self.core), self.id(Profile::Sub));
+        if core.pictures.known(&id) == Some(SubStream::Failed) {
+            // A viewer has just tried it.
+            self.sub_at = Instant::now() + SUB_PAUSES.delay(self.failures);
+            return;
+        }
+        self.search.spawn(async move { first_picture(&core, &id).await }.in_current_span());
+    }
+
+    fn note(&mut self, picture: Arc<Picture>) -> Next {
+        let Some(current) = &mut self.current else { return Next::Without(None) };
+        let all = current.reader.skipped();
+        let skipped = all - std::mem::replace(&mut current.skipped, all);
+        current.picture_at = Instant::now();
+        if current.profile == Profile::Sub {
+            self.failures = 0;
+        }
+        Next::Picture { profile: current.profile, picture, skipped }
+    }
+
+    /// Closes a stream that has no pictures for this reason.
+    fn fail(&mut self, error: Error) -> Next {
+        let is_sub = self.current.take().is_some_and(|source| source.profile == Profile::Sub);
+        if is_sub && error.kind != ErrorKind::StreamEnded {
+            self.fail_sub(&error);
+        }
+        Next::Without(Some(error))
+    }
+
+    /// Notes that the sub stream has failed. The main stream is used for a while.
+    fn fail_sub(&mut self, error: &Error) {
+        debug!(camera = %self.camera, %error, "the sub stream cannot be analysed");
+        self.core.pictures.learn(&self.id(Profile::Sub), SubStream::Failed);
+        self.sub_at = Instant::now() + SUB_PAUSES.delay(self.failures);
+        self.failures = self.failures.saturating_add(1);
+        self.open_at = Instant::now();
+    }
+
+    /// Returns what follows if the current stream has had no picture for some time.
+    fn check(&mut self) -> Option<Next> {
+        let current = self.current.as_ref()?;
+        let missing_for = current.picture_at.elapsed();
+        let has_failed = has_failed_to_start(current.stream.state());
+        let error = current.stream.status().last_error.map(|(error, _)| error);
+        let is_sub = current.profile == Profile::Sub && self.has_main;
+        let is_missing = missing_for >= MISSING_AFTER;
+        // A stream that waits to be started has not failed: after a restart of the manager, many streams wait.
+        if is_sub && has_failed && is_missing {
+            let error = error.unwrap_or_else(too_late);
+            return Some(self.fail(error));
+        }
+        is_missing.then_some(Next::Without(error))
+    }
+}
+
+/// Opens a stream. Starts it if it is not running.
+async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
+    let kept = Kept::new(&core.registry, id);
+    keeping::start(core, id).await?;
+    let running = core.registry.get(id).filter(|stream| !stream.is_ending());
+    let stream = running.ok_or_else(|| {
+        let detail =
+            "the stream was stopped; motion is detected again when a client starts the stream";
+        Error::new(ErrorKind::Stopped, detail)
+    })?;
+    let interest = stream.interest(Purpose::Analysis);
+    let reader = core.pictures.read(&stream, SPEC)?;
+    let (profile, picture_at) = (id.profile(), Instant::now());
+    Ok(Source { profile, stream, reader, skipped: 0, picture_at, _interest: interest, _kept: kept })
+}
+
+/// Opens the sub stream, and waits for its first picture, for a limited time.
+async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<(Source, Arc<Picture>), Error> {
+    let mut source = open(core, id).await?;
+    let first = async {
+        tokio::select! {
+            picture = source.reader.next() => picture,
+            () = source.stream.ending() => Err(too_late()),
+        }
+    };
+    let picture = timeout(PATIENCE, first).await.unwrap_or_else(|_| Err(too_late()))?;
+    Ok((source, picture))
+}
+
+fn too_late() -> Error {
+    let seconds = PATIENCE.as_secs();
+    let detail = format!("the camera's sub stream had no picture within {seconds} s");
+    Error::new(ErrorKind::SourceTimeout, detail)
+}

@@ -1,0 +1,112 @@
+//! The analysis of one camera.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::sources::{Next, Sources};
+use crate::analysis::report::MotionReporter;
+use crate::analysis::shared::Analysis;
+use crate::analysis::watcher::{Motion, PAUSE, Watcher};
+use crate::camera::id::Profile;
+use crate::pictures::picture::Picture;
+use crate::service::core::Core;
+use crate::store::AnalysedCamera;
+
+/// The analysis of a camera with certain options.
+struct Task<'a> {
+    core: &'a Arc<Core>,
+    camera: &'a AnalysedCamera,
+    analysis: Analysis,
+    reporter: MotionReporter,
+    watcher: Watcher,
+    /// The stream of the last picture.
+    profile: Option<Profile>,
+    /// The time of the last picture.
+    picture_at: Instant,
+}
+
+/// Analyses a camera until the sender of `camera` is dropped. With each change of the camera, the analysis begins again.
+pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<AnalysedCamera>>) {
+    loop {
+        let now = Arc::clone(&camera.borrow_and_update());
+        let mut task = Task {
+            core: &core,
+            camera: &now,
+            analysis: core.analyses.begin(&now.id),
+            reporter: MotionReporter::new(core.events.clone(), AnalysedCamera::clone(&now)),
+            watcher: Watcher::new(&now.motion),
+            profile: None,
+            picture_at: Instant::now(),
+        };
+        let is_over = task.run(&mut camera).await;
+        task.finish().await;
+        if is_over {
+            return;
+        }
+    }
+}
+
+impl Task<'_> {
+    /// Analyses pictures until the camera has changed. Returns true if the analysis is over.
+    async fn run(&mut self, camera: &mut watch::Receiver<Arc<AnalysedCamera>>) -> bool {
+        let mut sources = Sources::new(self.core, self.camera);
+        loop {
+            tokio::select! {
+                changed = camera.changed() => return changed.is_err(),
+                next = sources.next() => match next {
+                    Next::Picture { profile, picture, skipped } => {
+                        self.take(profile, &picture, skipped).await;
+                    }
+                    Next::Without(error) => self.analysis.set(|status| {
+                        (status.profile, status.error) = (None, error);
+                        status.boxes.clear();
+                    }),
+                },
+                // Motion does not last as long as the camera is away.
+                () = sleep_until(self.picture_at + PAUSE), if self.watcher.is_moving() => {
+                    self.finish().await;
+                }
+            }
+            self.reporter.retry().await;
+        }
+    }
+
+    async fn take(&mut self, profile: Profile, picture: &Picture, skipped: u64) {
+        self.picture_at = Instant::now();
+        if self.profile.replace(profile).is_some_and(|last| last != profile) {
+            // The pictures of the other stream look different.
+            self.finish().await;
+            self.watcher = Watcher::new(&self.camera.motion);
+        }
+        let motion = self.watcher.push(picture);
+        self.core.analyses.counters().analysed(picture.age(), skipped);
+        self.analysis.set(|status| {
+            status.profile = Some(profile);
+            status.received_at = Some(picture.received_at);
+            status.error = None;
+            status.boxes.clear();
+            status.boxes.extend_from_slice(self.watcher.boxes());
+            if !status.boxes.is_empty() {
+                let before = status.moved.map(|(began_at, _)| began_at);
+                let new = motion.as_ref().map(|motion| motion.began_at);
+                let began_at = new.or(before).unwrap_or(picture.taken_at);
+                status.moved = Some((began_at, picture.taken_at));
+            }
+        });
+        self.note(motion).await;
+    }
+
+    /// Ends motion that has not ended.
+    async fn finish(&mut self) {
+        let motion = self.watcher.finish();
+        self.note(motion).await;
+    }
+
+    async fn note(&mut self, motion: Option<Motion>) {
+        let Some(motion) = motion else { return };
+        self.analysis.set(|status| status.is_moving = motion.ended_at.is_none());
+        self.reporter.report(motion).await;
+    }
+}
