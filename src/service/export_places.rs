@@ -56,10 +56,10 @@ impl ExportPlaces {
             let detail = "this viewer already downloads as many exports as possible; wait until one has ended";
             Error::new(ErrorKind::Busy, detail).retry_after(RETRY_AFTER)
         };
-        let _at_address = self.at_address.take(&user, address).ok_or_else(own)?;
-        let _of_user = self.of_user.take(&user, "").ok_or_else(own)?;
-        let _of_all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| busy())?;
-        Ok(ExportPlace { _of_all, _of_user, _at_address })
+        let at_address = self.at_address.take(&user, address).ok_or_else(own)?;
+        let of_user = self.of_user.take(&user, "").ok_or_else(own)?;
+        let of_all = Arc::clone(&self.all).try_acquire_owned().map_err(|_| busy())?;
+        Ok(ExportPlace { _of_all: of_all, _of_user: of_user, _at_address: at_address })
     }
 }
 

@@ -328,8 +328,8 @@ fn event_time(
 ) -> Option<(SystemTime, SystemTime)> {
     let motion = || {
         let (began, last) = analyses.moved(&camera.id)?;
-        let (begin, end) = camera.options.events.recorded_time(MOTION, began, Some(last))?;
-        Some((begin, end.max(last.checked_add(AFTER_MOTION)?)))
+        let (from, to) = camera.options.events.recorded_time(MOTION, began, Some(last))?;
+        Some((from, to.max(last.checked_add(AFTER_MOTION)?)))
     };
     let all = [times.of(&camera.id), motion()].into_iter().flatten();
     let present = all.filter(|(_, end)| *end > now);

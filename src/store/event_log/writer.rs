@@ -225,10 +225,8 @@ impl Writer {
     fn finish_report(&mut self, pending: PendingReport, result: Result<Reported, Error>) {
         let PendingReport { report, result: to } = pending;
         if let Ok(Reported { row, effect }) = &result {
-            if *effect == Effect::Added {
-                if report.kind != MOTION {
-                    self.rates.count(&report.camera, report.identity.incarnation);
-                }
+            if *effect == Effect::Added && report.kind != MOTION {
+                self.rates.count(&report.camera, report.identity.incarnation);
             }
             if *effect != Effect::Unchanged {
                 self.shared.bus.announce(Arc::new(report.event(row)));
