@@ -23,8 +23,8 @@ RECEIVE_BUFFER = 64 * 1024 * 1024
 SO_RCVBUFFORCE = 33
 
 PICTURE = "testsrc2=size={size}:rate={rate},noise=alls=9:allf=t"
-# A dark box crosses a grey wall in the first seconds. Nothing moves for the rest of the time, apart from
-# noise.
+# A dark box crosses a grey wall in the first seconds. Nothing moves for the rest of the time,
+# apart from noise.
 WALK = (
     "color=c=0x909090:size={size}:rate={rate}[wall];color=c=0x202020:size=40x80:rate={rate}[box];"
     "[wall][box]overlay=x='if(between(t,3,5),(t-3)*140,-100)':y=60,noise=alls=9:allf=t"
