@@ -403,7 +403,7 @@ async fn record(
 ) {
     let RecordingKey { camera, profile, .. } = &target.key;
     let id = StreamId::new(camera.clone(), *profile);
-    core.registry.set_recorded(&id, true);
+    let _hold = core.registry.hold(&id);
     while *demand.borrow() != Demand::Off && demand.has_changed().is_ok() {
         let running = core.registry.get(&id).filter(|stream| !stream.is_ending());
         if let Some(stream) = running {
@@ -420,7 +420,6 @@ async fn record(
             drop(tokio::time::timeout(START_INTERVAL, off).await);
         }
     }
-    core.registry.set_recorded(&id, false);
     recorder.set_status(&target.key, None);
 }
 

@@ -41,7 +41,7 @@ mod backoff;
 mod deadlines;
 pub(crate) mod handle;
 pub(crate) mod interest;
-mod kept;
+pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod output;
 mod output_slot;

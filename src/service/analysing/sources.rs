@@ -21,7 +21,7 @@ use crate::service::live_pictures::has_failed_to_start;
 use crate::store::AnalysedCamera;
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
-use crate::stream::registry::Registry;
+use crate::stream::kept::Hold;
 
 /// The analysed pictures. Twice as many would find motion 0.1 s earlier, and cost up to twice the processor time.
 const SPEC: PictureSpec = PictureSpec { form: Form::Grey, rate: 5.0 };
@@ -79,23 +79,7 @@ struct Source {
     /// The time of the last picture, or of the beginning.
     picture_at: Instant,
     _interest: Interest,
-    _kept: Kept,
-}
-
-/// Keeps a stream until this value is dropped.
-struct Kept(Registry, StreamId);
-
-impl Kept {
-    fn new(registry: &Registry, id: &StreamId) -> Self {
-        registry.set_analysed(id, true);
-        Self(registry.clone(), id.clone())
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.0.set_analysed(&self.1, false);
-    }
+    _hold: Hold,
 }
 
 impl Sources {
@@ -236,7 +220,7 @@ impl Sources {
 
 /// Opens a stream. Starts it if it is not running.
 async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
-    let kept = Kept::new(&core.registry, id);
+    let hold = core.registry.hold(id);
     keeping::start(core, id).await?;
     let running = core.registry.get(id).filter(|stream| !stream.is_ending());
     let stream = running.ok_or_else(|| {
@@ -247,7 +231,7 @@ async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
     let interest = stream.interest(Purpose::Analysis);
     let reader = core.pictures.read(&stream, SPEC)?;
     let (profile, picture_at) = (id.profile(), Instant::now());
-    Ok(Source { profile, stream, reader, skipped: 0, picture_at, _interest: interest, _kept: kept })
+    Ok(Source { profile, stream, reader, skipped: 0, picture_at, _interest: interest, _hold: hold })
 }
 
 /// Opens the sub stream, and waits for its first picture, for a limited time.
