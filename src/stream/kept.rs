@@ -105,6 +105,13 @@ impl KeptStreams {
     }
 }
 
+impl Hold {
+    /// Returns the stream.
+    pub(crate) fn id(&self) -> &StreamId {
+        &self.id
+    }
+}
+
 impl Drop for Hold {
     fn drop(&mut self) {
         self.of.change(&self.id, |keeping| keeping.holds -= 1);

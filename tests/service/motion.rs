@@ -1,7 +1,7 @@
 //! Motion in front of cameras: events, the choice of the stream, recordings, and failures of the decoder.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -194,6 +194,40 @@ async fn motion_is_found_in_the_main_stream_while_the_sub_stream_fails() {
     until("something moves", || async { motion(&manager, "cam").await["moving"] == true }).await;
     let status = motion(&manager, "cam").await;
     assert_eq!((&status["profile"], &status["error"]), (&json!("main"), &Value::Null), "{status}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_stream_is_not_analysed_until_its_next_start() {
+    let camera = RawCamera::start(WALK).await;
+    let manager = Manager::start(&[]).await;
+    let with = |sensitivity: u8| {
+        let motion = json!({ "source": "pictures", "sensitivity": sensitivity });
+        json!({ "rtsp_link": camera.link(), "motion": motion })
+    };
+    let is_analysed = async || motion(&manager, "cam").await["profile"] == "main";
+    put(&manager, "cam", with(50)).await;
+    until("there are pictures", || async { is_analysed().await }).await;
+    manager.stop_stream("cam").await;
+    // Another option does not start the stream.
+    for sensitivity in [50, 60] {
+        put(&manager, "cam", with(sensitivity)).await;
+        until("the reason is known", || async {
+            let error = motion(&manager, "cam").await["error"].clone();
+            error.as_str().is_some_and(|error| error.contains("was stopped"))
+        })
+        .await;
+        let began = Instant::now();
+        // The analysis tries again every two seconds.
+        while began.elapsed() < Duration::from_secs(3) {
+            assert_eq!(manager.status("cam").await["state"], "stopped");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    assert_eq!(camera.connections(), 1);
+    let started = manager.post("/api/cameras/cam/stream/start", &json!({})).await;
+    assert_eq!(started.status, 200, "{started:?}");
+    until("there are pictures again", || async { is_analysed().await }).await;
+    assert_eq!(camera.connections(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,10 +58,13 @@ pub(super) struct Sources {
     has_main: bool,
     has_sub: bool,
     current: Option<Source>,
+    /// The reasons to keep the streams that are analysed. One outlasts the end of its stream, so that a stream that a client has
+    /// stopped stays stopped.
+    holds: Vec<Hold>,
     /// The time from which a stream can be opened.
     open_at: Instant,
     /// The search for pictures of the sub stream while the main stream is used.
-    search: JoinSet<Result<(Source, Arc<Picture>), Error>>,
+    search: JoinSet<Result<Found, Error>>,
     /// The time from which the sub stream is tried.
     sub_at: Instant,
     /// The number of failures of the sub stream since its last picture.
@@ -69,7 +72,10 @@ pub(super) struct Sources {
     checks: Interval,
 }
 
-/// The pictures of one stream. While this value exists, the stream keeps running.
+/// A stream with its first picture, and the reason to keep it.
+type Found = (Hold, Source, Arc<Picture>);
+
+/// The pictures of one stream.
 struct Source {
     profile: Profile,
     stream: StreamHandle,
@@ -79,13 +85,14 @@ struct Source {
     /// The time of the last picture, or of the beginning.
     picture_at: Instant,
     _interest: Interest,
-    _hold: Hold,
 }
 
 impl Sources {
-    /// Creates the choice between the streams of a camera. Opens no stream yet.
-    pub(super) fn new(core: &Arc<Core>, camera: &AnalysedCamera) -> Self {
+    /// Creates the choice between the streams of a camera. Opens no stream yet. `holds` are those of the camera's analysis
+    /// before its last change.
+    pub(super) fn new(core: &Arc<Core>, camera: &AnalysedCamera, mut holds: Vec<Hold>) -> Self {
         let has = |wanted| camera.sources.iter().any(|(profile, _)| *profile == wanted);
+        holds.retain(|hold| has(hold.id().profile()));
         let mut checks = interval(CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
@@ -95,12 +102,18 @@ impl Sources {
             has_main: has(Profile::Main),
             has_sub: has(Profile::Sub),
             current: None,
+            holds,
             open_at: now,
             search: JoinSet::new(),
             sub_at: now,
             failures: 0,
             checks,
         }
+    }
+
+    /// Ends the analysis, but keeps its streams as long as the returned value exists.
+    pub(super) fn into_holds(self) -> Vec<Hold> {
+        self.holds
     }
 
     /// Waits for the next picture, or until it is clear that there are none. Can be cancelled and called again.
@@ -110,7 +123,11 @@ impl Sources {
             let Some(current) = &mut self.current else {
                 sleep_until(self.open_at).await;
                 self.open_at = Instant::now() + OPEN_INTERVAL;
-                match open(&self.core, &self.id(self.choice())).await {
+                let id = self.id(self.choice());
+                if !self.holds.iter().any(|hold| *hold.id() == id) {
+                    self.holds.push(self.core.registry.hold(&id));
+                }
+                match open(&self.core, &id).await {
                     Ok(source) => self.current = Some(source),
                     Err(error) => return Next::Without(Some(error)),
                 }
@@ -128,7 +145,8 @@ impl Sources {
                     }
                 }
                 Some(found) = self.search.join_next() => match found {
-                    Ok(Ok((source, picture))) => {
+                    Ok(Ok((hold, source, picture))) => {
+                        self.holds.push(hold);
                         self.current = Some(source);
                         return self.note(picture);
                     }
@@ -177,10 +195,12 @@ impl Sources {
         let all = current.reader.skipped();
         let skipped = all - std::mem::replace(&mut current.skipped, all);
         current.picture_at = Instant::now();
-        if current.profile == Profile::Sub {
+        let profile = current.profile;
+        self.holds.retain(|hold| hold.id().profile() == profile);
+        if profile == Profile::Sub {
             self.failures = 0;
         }
-        Next::Picture { profile: current.profile, picture, skipped }
+        Next::Picture { profile, picture, skipped }
     }
 
     /// Closes a stream that has no pictures for this reason.
@@ -199,6 +219,8 @@ impl Sources {
         self.sub_at = Instant::now() + SUB_PAUSES.delay(self.failures);
         self.failures = self.failures.saturating_add(1);
         self.open_at = Instant::now();
+        // The camera may permit only one connection.
+        self.holds.retain(|hold| !self.has_main || hold.id().profile() != Profile::Sub);
     }
 
     /// Returns what follows if the current stream has had no picture for some time.
@@ -218,9 +240,8 @@ impl Sources {
     }
 }
 
-/// Opens a stream. Starts it if it is not running.
+/// Opens a stream for which there is a hold. Starts it if it is not running.
 async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
-    let hold = core.registry.hold(id);
     keeping::start(core, id).await?;
     let running = core.registry.get(id).filter(|stream| !stream.is_ending());
     let stream = running.ok_or_else(|| {
@@ -231,11 +252,12 @@ async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
     let interest = stream.interest(Purpose::Analysis);
     let reader = core.pictures.read(&stream, SPEC)?;
     let (profile, picture_at) = (id.profile(), Instant::now());
-    Ok(Source { profile, stream, reader, skipped: 0, picture_at, _interest: interest, _hold: hold })
+    Ok(Source { profile, stream, reader, skipped: 0, picture_at, _interest: interest })
 }
 
 /// Opens the sub stream, and waits for its first picture, for a limited time.
-async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<(Source, Arc<Picture>), Error> {
+async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<Found, Error> {
+    let hold = core.registry.hold(id);
     let mut source = open(core, id).await?;
     let first = async {
         tokio::select! {
@@ -244,7 +266,7 @@ async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<(Source, Arc<P
         }
     };
     let picture = timeout(PATIENCE, first).await.unwrap_or_else(|_| Err(too_late()))?;
-    Ok((source, picture))
+    Ok((hold, source, picture))
 }
 
 fn too_late() -> Error {

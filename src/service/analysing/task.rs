@@ -13,6 +13,7 @@ use crate::camera::id::Profile;
 use crate::pictures::picture::Picture;
 use crate::service::core::Core;
 use crate::store::AnalysedCamera;
+use crate::stream::kept::Hold;
 
 /// The analysis of a camera with certain options.
 struct Task<'a> {
@@ -29,6 +30,7 @@ struct Task<'a> {
 
 /// Analyses a camera until the sender of `camera` is dropped. With each change of the camera, the analysis begins again.
 pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<AnalysedCamera>>) {
+    let mut holds = Vec::new();
     loop {
         let now = Arc::clone(&camera.borrow_and_update());
         let mut task = Task {
@@ -40,7 +42,7 @@ pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<Analyse
             profile: None,
             picture_at: Instant::now(),
         };
-        let is_over = task.run(&mut camera).await;
+        let is_over = task.run(&mut camera, &mut holds).await;
         task.finish().await;
         if is_over {
             return;
@@ -49,12 +51,20 @@ pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<Analyse
 }
 
 impl Task<'_> {
-    /// Analyses pictures until the camera has changed. Returns true if the analysis is over.
-    async fn run(&mut self, camera: &mut watch::Receiver<Arc<AnalysedCamera>>) -> bool {
-        let mut sources = Sources::new(self.core, self.camera);
+    /// Analyses pictures until the camera has changed. Returns true if the analysis is over. `holds` keep the streams from one
+    /// analysis of the camera to the next.
+    async fn run(
+        &mut self,
+        camera: &mut watch::Receiver<Arc<AnalysedCamera>>,
+        holds: &mut Vec<Hold>,
+    ) -> bool {
+        let mut sources = Sources::new(self.core, self.camera, std::mem::take(holds));
         loop {
             tokio::select! {
-                changed = camera.changed() => return changed.is_err(),
+                changed = camera.changed() => {
+                    *holds = sources.into_holds();
+                    return changed.is_err();
+                }
                 next = sources.next() => match next {
                     Next::Picture { profile, picture, skipped } => {
                         self.take(profile, &picture, skipped).await;
