@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::sources::{Next, Sources};
 use crate::analysis::report::MotionReporter;
-use crate::analysis::shared::Analysis;
+use crate::analysis::shared::{Analysis, AnalysisStatus};
 use crate::analysis::watcher::{Motion, PAUSE, Watcher};
 use crate::camera::id::Profile;
 use crate::pictures::picture::Picture;
@@ -19,7 +19,7 @@ use crate::stream::kept::Hold;
 struct Task<'a> {
     core: &'a Arc<Core>,
     camera: &'a AnalysedCamera,
-    analysis: Analysis,
+    analysis: &'a Analysis,
     reporter: MotionReporter,
     watcher: Watcher,
     /// The stream of the last picture.
@@ -31,12 +31,18 @@ struct Task<'a> {
 /// Analyses a camera until the sender of `camera` is dropped. With each change of the camera, the analysis begins again.
 pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<AnalysedCamera>>) {
     let mut holds = Vec::new();
+    let id = camera.borrow().id.clone();
+    let analysis = core.analyses.begin(&id);
     loop {
         let now = Arc::clone(&camera.borrow_and_update());
+        // The recording of motion in front of the camera continues.
+        analysis.set(|status| {
+            *status = AnalysisStatus { moved: status.moved, ..AnalysisStatus::default() };
+        });
         let mut task = Task {
             core: &core,
             camera: &now,
-            analysis: core.analyses.begin(&now.id),
+            analysis: &analysis,
             reporter: MotionReporter::new(core.events.clone(), AnalysedCamera::clone(&now)),
             watcher: Watcher::new(&now.motion),
             profile: None,
