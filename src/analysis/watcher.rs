@@ -48,6 +48,9 @@ pub(crate) struct Watcher {
 struct Open {
     began: Duration,
     began_at: SystemTime,
+    /// The time of the last picture that shows the motion. It is noted at once, because the wall clock can jump before the end
+    /// is reported.
+    last_at: SystemTime,
     boxes: Vec<MotionBox>,
 }
 
@@ -75,11 +78,13 @@ impl Watcher {
             Change::Began(began) => {
                 let (began_at, boxes) = (self.clock.date(began.at), reported(&began.boxes));
                 self.boxes = began.boxes;
-                self.open = Some(Open { began: began.at, began_at, boxes: boxes.clone() });
+                let last_at = picture.taken_at;
+                self.open = Some(Open { began: began.at, began_at, last_at, boxes: boxes.clone() });
                 Some(Motion { began_at, ended_at: None, boxes, peak: began.score })
             }
             Change::Moved(boxes) => {
                 let open = self.open.as_mut()?;
+                open.last_at = picture.taken_at;
                 if area(&boxes) > area(&open.boxes) {
                     open.boxes = reported(&boxes);
                 }
@@ -110,9 +115,9 @@ impl Watcher {
     }
 
     fn end(&mut self, episode: &Episode) -> Option<Motion> {
-        let Open { began_at, boxes, .. } = self.open.take()?;
-        let ended_at = self.clock.date(episode.ended).max(began_at);
-        Some(Motion { began_at, ended_at: Some(ended_at), boxes, peak: episode.peak.score })
+        let Open { began_at, last_at, boxes, .. } = self.open.take()?;
+        let ended_at = Some(last_at.max(began_at));
+        Some(Motion { began_at, ended_at, boxes, peak: episode.peak.score })
     }
 }
 
@@ -196,6 +201,27 @@ mod tests {
         // The detector gets used to the box, which comes back every six seconds, so it does not see it in each picture.
         assert!((seconds(first) - 320.0).abs() <= 10.0, "{motions:?}");
         assert!(seconds(motions[2].began_at) - seconds(first) <= 10.0, "{motions:?}");
+    }
+
+    #[tokio::test]
+    async fn the_end_is_right_after_a_jump_of_the_wall_clock() {
+        let mut watcher = Watcher::new(&MotionOptions::default());
+        // The wall clock jumps three seconds after the last motion.
+        let jump = |picture: Picture| {
+            let hour = Duration::from_hours(1);
+            let is_later = picture.position.time >= Duration::from_secs(27);
+            let taken_at = picture.taken_at + if is_later { hour } else { Duration::ZERO };
+            Picture { taken_at, ..picture }
+        };
+        let x = |index: u64| usize::try_from(index * 16 % 500).expect("small");
+        let x = |index: u64| (100..120).contains(&index).then(|| x(index));
+        let pictures = (0..200).map(|index| jump(picture(index, x(index))));
+        let motions: Vec<_> = pictures.filter_map(|picture| watcher.push(&picture)).collect();
+        let times = motions.iter().map(|it| (seconds(it.began_at), it.ended_at.map(seconds)));
+        let [(began, None), (_, Some(ended))] = times.collect::<Vec<_>>()[..] else {
+            panic!("{motions:?}")
+        };
+        assert!((began - 20.0).abs() < 0.6 && (ended - 24.0).abs() < 0.6, "{motions:?}");
     }
 
     #[tokio::test]
