@@ -74,6 +74,10 @@ impl Watcher {
         let size = |size: u32| usize::try_from(size).unwrap_or_default();
         let change = self.detector.push(&picture.data, size(width), size(height), at);
         self.boxes.clear();
+        let is_long = |open: &Open| at.saturating_sub(open.began) >= LONGEST;
+        if change.is_none() && self.open.as_ref().is_some_and(is_long) {
+            return self.finish();
+        }
         match change? {
             Change::Began(began) => {
                 let (began_at, boxes) = (self.clock.date(began.at), reported(&began.boxes));
@@ -88,9 +92,9 @@ impl Watcher {
                 if area(&boxes) > area(&open.boxes) {
                     open.boxes = reported(&boxes);
                 }
-                let is_long = at.saturating_sub(open.began) >= LONGEST;
+                let is_over = is_long(open);
                 self.boxes = boxes;
-                if is_long { self.finish() } else { None }
+                if is_over { self.finish() } else { None }
             }
             Change::Ended(episode) => self.end(&episode),
         }
@@ -201,6 +205,18 @@ mod tests {
         // The detector gets used to the box, which comes back every six seconds, so it does not see it in each picture.
         assert!((seconds(first) - 320.0).abs() <= 10.0, "{motions:?}");
         assert!(seconds(motions[2].began_at) - seconds(first) <= 10.0, "{motions:?}");
+    }
+
+    #[tokio::test]
+    async fn no_event_is_longer_than_the_longest_one() {
+        let mut watcher = Watcher::new(&MotionOptions::default());
+        // Two of seven seconds. After five minutes, there is a pause.
+        let motions = motions(&mut watcher, 1900, |index| index >= 100 && index % 35 < 10);
+        let lasted = |motion: &Motion| {
+            motion.ended_at.map(|ended| seconds(ended) - seconds(motion.began_at))
+        };
+        let first = motions.iter().find_map(lasted).expect("an end");
+        assert!((290.0..=300.5).contains(&first), "{first} s");
     }
 
     #[tokio::test]
