@@ -4,6 +4,7 @@
 //! | Module | Owns |
 //! |---|---|
 //! | `clock` | the times of pictures on one clock |
+//! | [`pauses`] | the pauses that separate events |
 //! | [`watcher`] | finding motion in the pictures of one stream |
 //! | [`report`] | storing motion as events |
 //! | [`shared`] | what is known about the analysed cameras |
@@ -13,6 +14,7 @@
 
 mod clock;
 pub(crate) mod counters;
+pub(crate) mod pauses;
 pub(crate) mod report;
 pub(crate) mod shared;
 pub(crate) mod watcher;

@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::clock::PictureClock;
+use super::pauses::{PAUSE, Pauses};
 use crate::camera::motion::MotionOptions;
 use crate::motion::boxes::MotionBox;
 use crate::motion::detector::{Detector, DetectorOptions};
@@ -11,9 +12,6 @@ use crate::motion::zones::ZoneMask;
 use crate::pictures::live::form::grey_size;
 use crate::pictures::picture::Picture;
 
-/// Motion that pauses for less than this time is one event. An event for each car of a busy street would hide all other
-/// events.
-pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 /// The longest event. If the motion continues, another event begins, so that a tree in the wind does not hide what comes
 /// later.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -33,11 +31,13 @@ pub(crate) struct Motion {
     pub(crate) peak: f32,
 }
 
-/// Watches the pictures of one stream.
+/// Watches the pictures of one camera.
 #[derive(Debug)]
 pub(crate) struct Watcher {
+    options: DetectorOptions,
     detector: Detector,
     clock: PictureClock,
+    pauses: Pauses,
     /// The boxes in the last picture.
     boxes: Vec<MotionBox>,
     /// The motion that has not ended.
@@ -63,8 +63,23 @@ impl Watcher {
             zones: options.mask().unwrap_or_else(|_| ZoneMask::whole()),
             quiet: PAUSE,
         };
-        let (detector, clock) = (Detector::new(options), PictureClock::default());
-        Self { detector, clock, boxes: Vec::new(), open: None }
+        Self {
+            detector: Detector::new(options.clone()),
+            options,
+            clock: PictureClock::default(),
+            pauses: Pauses::default(),
+            boxes: Vec::new(),
+            open: None,
+        }
+    }
+
+    /// Learns again what the camera usually shows, because the next pictures are those of another stream. Motion must have been
+    /// ended with [`Watcher::finish`].
+    pub(crate) fn restart(&mut self) {
+        self.detector = Detector::new(self.options.clone());
+        self.clock = PictureClock::default();
+        self.boxes.clear();
+        self.open = None;
     }
 
     /// Takes a grey picture. Returns motion that has begun or ended.
@@ -82,6 +97,7 @@ impl Watcher {
             Change::Began(began) => {
                 let (began_at, boxes) = (self.clock.date(began.at), reported(&began.boxes));
                 self.boxes = began.boxes;
+                self.detector.set_quiet(self.pauses.begin(picture.received_at));
                 let last_at = picture.taken_at;
                 self.open = Some(Open { began: began.at, began_at, last_at, boxes: boxes.clone() });
                 Some(Motion { began_at, ended_at: None, boxes, peak: began.score })
@@ -144,6 +160,8 @@ fn area(boxes: &[MotionBox]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
     use crate::pictures::picture::{Position, testing};
 
@@ -205,6 +223,20 @@ mod tests {
         // The detector gets used to the box, which comes back every six seconds, so it does not see it in each picture.
         assert!((seconds(first) - 320.0).abs() <= 10.0, "{motions:?}");
         assert!(seconds(motions[2].began_at) - seconds(first) <= 10.0, "{motions:?}");
+    }
+
+    #[tokio::test]
+    async fn a_camera_with_many_events_gets_longer_pauses() {
+        for (events, count) in [(0, 4), (62, 1)] {
+            let mut watcher = Watcher::new(&MotionOptions::default());
+            for _ in 0..events {
+                watcher.pauses.begin(Instant::now());
+            }
+            // From 20 to 24 s, and from 36 to 40 s.
+            let moves = |index| [100..120, 180..200].iter().any(|span| span.contains(&index));
+            let motions = motions(&mut watcher, 300, moves);
+            assert_eq!(motions.len(), count, "after {events} events: {motions:?}");
+        }
     }
 
     #[tokio::test]

@@ -137,6 +137,11 @@ impl Detector {
         self.episodes.push(moving, at)
     }
 
+    /// Changes the time without motion after which an event ends, the running one as well.
+    pub fn set_quiet(&mut self, quiet: Duration) {
+        self.episodes.set_quiet(quiet);
+    }
+
     /// Ends the event that is running. For a camera that has no more pictures.
     pub fn finish(&mut self) -> Option<Change> {
         self.tracker.clear();

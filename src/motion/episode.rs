@@ -85,6 +85,11 @@ impl Episodes {
         Self { quiet, running: None }
     }
 
+    /// Changes the time without motion after which an event ends.
+    pub(super) fn set_quiet(&mut self, quiet: Duration) {
+        self.quiet = quiet;
+    }
+
     /// Takes what moves in a picture.
     pub(super) fn push(&mut self, moving: Moving, at: Duration) -> Option<Change> {
         if moving.boxes.is_empty() {

@@ -6,9 +6,10 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::sources::{Next, Sources};
+use crate::analysis::pauses::PAUSE;
 use crate::analysis::report::MotionReporter;
 use crate::analysis::shared::{Analysis, AnalysisStatus};
-use crate::analysis::watcher::{Motion, PAUSE, Watcher};
+use crate::analysis::watcher::{Motion, Watcher};
 use crate::camera::id::Profile;
 use crate::pictures::picture::Picture;
 use crate::service::core::Core;
@@ -94,7 +95,7 @@ impl Task<'_> {
         if self.profile.replace(profile).is_some_and(|last| last != profile) {
             // The pictures of the other stream look different.
             self.finish().await;
-            self.watcher = Watcher::new(&self.camera.motion);
+            self.watcher.restart();
         }
         let motion = self.watcher.push(picture);
         self.core.analyses.counters().analysed(picture.age(), skipped);

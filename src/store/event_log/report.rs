@@ -124,7 +124,7 @@ impl Report {
         if let Some(number) = self.number {
             return self.replace(number, write, last).await;
         }
-        // Motion cannot have too many events, because each of them ends only after a pause.
+        // Motion cannot have too many events, because `crate::analysis` prolongs the pauses between them.
         if self.kind != MOTION
             && let Err(error) = rates.ensure_below_limit(&self.camera, incarnation)
         {
