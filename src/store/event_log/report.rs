@@ -34,7 +34,8 @@ pub(crate) struct Report {
     pub(crate) kind: String,
     /// The id that the back end has given to the event; `None` if each report is a new event.
     pub(crate) id: Option<String>,
-    /// The number of the stored event that gets this end and these details; `None` if it is not known.
+    /// The number of the stored event that gets this end and these details; `None` if it is not known. If this event was
+    /// deleted in the meantime, the report is a new event.
     pub(crate) number: Option<i64>,
     /// The time of the event, or of its beginning.
     pub(crate) at: i64,
@@ -121,8 +122,10 @@ impl Report {
         {
             return self.update(known, write, last).await;
         }
-        if let Some(number) = self.number {
-            return self.replace(number, write, last).await;
+        if let Some(number) = self.number
+            && let Some(known) = write.event(number).await?
+        {
+            return self.replace(known, write, last).await.map(Ok);
         }
         // Motion cannot have too many events, because `crate::analysis` prolongs the pauses between them.
         if self.kind != MOTION
@@ -155,22 +158,18 @@ impl Report {
         Ok(Ok(Reported { row, effect: Effect::Added }))
     }
 
-    /// Sets the end and the details of the event with this number.
+    /// Sets the end and the details of a known event.
     async fn replace(
         &self,
-        number: i64,
+        mut row: EventRow,
         write: &mut WriteTransaction,
         last: &mut i64,
-    ) -> Result<Result<Reported, Error>, sqlx::Error> {
-        let Some(mut row) = write.event(number).await? else {
-            let detail = "the event was deleted before it ended";
-            return Ok(Err(Error::new(ErrorKind::InvalidRequest, detail)));
-        };
+    ) -> Result<Reported, sqlx::Error> {
         *last += 1;
         (row.until, row.change) = (self.until, *last);
         row.data = Value::Object(self.data.as_ref().clone()).to_string();
         write.change_event(&row).await?;
-        Ok(Ok(Reported { row, effect: Effect::Ended }))
+        Ok(Reported { row, effect: Effect::Ended })
     }
 
     /// Adds the end of a known event.

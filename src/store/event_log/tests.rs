@@ -293,8 +293,6 @@ async fn motion_gets_its_end_and_details_and_ends_with_the_manager() {
         let EventKind::Reported(event) = &event.kind else { panic!("another event") };
         assert_eq!((event.name.as_str(), event.until.is_some()), ("motion", is_over));
     }
-    let gone = Report { number: Some(99), ..motion(first) };
-    setup.log.report(gone).await.expect_err("the event was deleted");
 
     let open = setup.log.report(motion(second)).await.expect("motion").row;
     let door = setup.log.report(setup.report(None, second)).await.expect("a report").row;
@@ -306,6 +304,21 @@ async fn motion_gets_its_end_and_details_and_ends_with_the_manager() {
     assert_eq!(ends(door.id), Some((None, door.change)));
     let next = setup.log.report(setup.report(None, second)).await.expect("a report").row;
     assert_eq!(next.id, 6, "no number is used twice");
+}
+
+#[tokio::test]
+async fn motion_whose_event_was_deleted_is_stored_again() {
+    let setup = Setup::new().await;
+    let at = now() - 20_000;
+    let motion = || Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let begun = setup.log.report(motion()).await.expect("motion").row;
+    let mut write = setup.cameras.database().write().await.expect("a transaction");
+    write.delete_events(&[begun.id]).await.expect("a deletion");
+    write.commit().await.expect("a commit");
+    let end = Report { number: Some(begun.id), until: Some(at + 5000), ..motion() };
+    let ended = setup.log.report(end).await.expect("motion");
+    assert_eq!((ended.effect, ended.row.at), (Effect::Added, at));
+    assert_eq!(setup.all().await, [ended.row]);
 }
 
 #[tokio::test]
