@@ -6,7 +6,8 @@
 //! | `clock` | the times of pictures on one clock |
 //! | [`pauses`] | the pauses that separate events |
 //! | [`watcher`] | finding motion in the pictures of one stream |
-//! | [`report`] | storing motion as events |
+//! | [`report`] | storing motion as events, in the background |
+//! | `queue` | the motion that waits to be stored |
 //! | [`shared`] | what is known about the analysed cameras |
 //! | [`counters`] | metrics |
 //!
@@ -15,6 +16,7 @@
 mod clock;
 pub(crate) mod counters;
 pub(crate) mod pauses;
+mod queue;
 pub(crate) mod report;
 pub(crate) mod shared;
 pub(crate) mod watcher;

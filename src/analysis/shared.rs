@@ -25,8 +25,8 @@ pub(crate) struct Analyses(Arc<Inner>);
 struct Inner {
     cameras: Mutex<HashMap<CameraId, Status>>,
     counters: AnalysisCounters,
-    /// The number of cameras that are analysed.
-    active: watch::Sender<usize>,
+    /// The number of analyses, and of tasks that store motion.
+    unfinished: watch::Sender<usize>,
 }
 
 /// The state of a camera's analysis, which the analysis changes.
@@ -49,6 +49,10 @@ pub(crate) struct AnalysisStatus {
     pub(crate) error: Option<Error>,
 }
 
+/// An analysis that has not ended, or a task that stores its motion. The end of the manager waits until this value is dropped.
+#[derive(Debug)]
+pub(crate) struct Unfinished(Analyses);
+
 /// A camera that is analysed until this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Analysis {
@@ -56,6 +60,7 @@ pub(crate) struct Analysis {
     camera: CameraId,
     status: Status,
     _counted: CountedCamera,
+    _unfinished: Unfinished,
 }
 
 impl Analyses {
@@ -66,11 +71,17 @@ impl Analyses {
 
     /// Notes that a camera is analysed. Replaces the state of an analysis that is ending.
     pub(crate) fn begin(&self, camera: &CameraId) -> Analysis {
-        self.0.active.send_modify(|count| *count += 1);
         let status = Status::default();
         lock(&self.0.cameras).insert(camera.clone(), Arc::clone(&status));
         let (camera, counted) = (camera.clone(), self.0.counters.camera());
-        Analysis { of: self.clone(), camera, status, _counted: counted }
+        let unfinished = self.unfinished();
+        Analysis { of: self.clone(), camera, status, _counted: counted, _unfinished: unfinished }
+    }
+
+    /// Returns a value for which the end of the manager waits.
+    pub(crate) fn unfinished(&self) -> Unfinished {
+        self.0.unfinished.send_modify(|count| *count += 1);
+        Unfinished(self.clone())
     }
 
     /// Returns the state of a camera's analysis; `None` if the camera is not analysed.
@@ -92,8 +103,8 @@ impl Analyses {
 
     /// Waits a limited time until no camera is analysed, and all events are reported. All analyses must be ending.
     pub(crate) async fn finish(&self) {
-        let mut active = self.0.active.subscribe();
-        if timeout(ENDS_WITHIN, active.wait_for(|count| *count == 0)).await.is_err() {
+        let mut unfinished = self.0.unfinished.subscribe();
+        if timeout(ENDS_WITHIN, unfinished.wait_for(|count| *count == 0)).await.is_err() {
             warn!("some events about motion have no end; the next start of the manager adds it");
         }
     }
@@ -113,8 +124,12 @@ impl Drop for Analysis {
         if cameras.get(&self.camera).is_some_and(|status| Arc::ptr_eq(status, &self.status)) {
             cameras.remove(&self.camera);
         }
-        drop(cameras);
-        self.of.0.active.send_modify(|count| *count -= 1);
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.0.unfinished.send_modify(|count| *count -= 1);
     }
 }
 

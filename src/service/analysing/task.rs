@@ -21,7 +21,7 @@ struct Task<'a> {
     core: &'a Arc<Core>,
     camera: &'a AnalysedCamera,
     analysis: &'a Analysis,
-    reporter: MotionReporter,
+    reporter: &'a MotionReporter,
     watcher: Watcher,
     /// The stream of the last picture.
     profile: Option<Profile>,
@@ -34,6 +34,8 @@ pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<Analyse
     let mut holds = Vec::new();
     let id = camera.borrow().id.clone();
     let analysis = core.analyses.begin(&id);
+    let unfinished = core.analyses.unfinished();
+    let reporter = MotionReporter::start(core.events.clone(), id, unfinished);
     loop {
         let now = Arc::clone(&camera.borrow_and_update());
         // The recording of motion in front of the camera continues.
@@ -44,13 +46,13 @@ pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<Analyse
             core: &core,
             camera: &now,
             analysis: &analysis,
-            reporter: MotionReporter::new(core.events.clone(), AnalysedCamera::clone(&now)),
+            reporter: &reporter,
             watcher: Watcher::new(&now.motion),
             profile: None,
             picture_at: Instant::now(),
         };
         let is_over = task.run(&mut camera, &mut holds).await;
-        task.finish().await;
+        task.finish();
         if is_over {
             return;
         }
@@ -74,7 +76,7 @@ impl Task<'_> {
                 }
                 next = sources.next() => match next {
                     Next::Picture { profile, picture, skipped } => {
-                        self.take(profile, &picture, skipped).await;
+                        self.take(profile, &picture, skipped);
                     }
                     Next::Without(error) => self.analysis.set(|status| {
                         (status.profile, status.error) = (None, error);
@@ -83,18 +85,17 @@ impl Task<'_> {
                 },
                 // Motion does not last as long as the camera is away.
                 () = sleep_until(self.picture_at + PAUSE), if self.watcher.is_moving() => {
-                    self.finish().await;
+                    self.finish();
                 }
             }
-            self.reporter.retry().await;
         }
     }
 
-    async fn take(&mut self, profile: Profile, picture: &Picture, skipped: u64) {
+    fn take(&mut self, profile: Profile, picture: &Picture, skipped: u64) {
         self.picture_at = Instant::now();
         if self.profile.replace(profile).is_some_and(|last| last != profile) {
             // The pictures of the other stream look different.
-            self.finish().await;
+            self.finish();
             self.watcher.restart();
         }
         let motion = self.watcher.push(picture);
@@ -112,18 +113,18 @@ impl Task<'_> {
                 status.moved = Some((began_at, picture.taken_at));
             }
         });
-        self.note(motion).await;
+        self.note(motion);
     }
 
     /// Ends motion that has not ended.
-    async fn finish(&mut self) {
+    fn finish(&mut self) {
         let motion = self.watcher.finish();
-        self.note(motion).await;
+        self.note(motion);
     }
 
-    async fn note(&mut self, motion: Option<Motion>) {
+    fn note(&mut self, motion: Option<Motion>) {
         let Some(motion) = motion else { return };
         self.analysis.set(|status| status.is_moving = motion.ended_at.is_none());
-        self.reporter.report(motion).await;
+        self.reporter.report(&self.camera.identity, motion);
     }
 }

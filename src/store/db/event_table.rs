@@ -163,18 +163,25 @@ impl Database {
         query.bind(limit).fetch_all(&self.pool).await
     }
 
-    /// Makes every later insert of an event fail until [`Database::accept_events`] is called.
+    /// Makes every later insert and change of an event fail until [`Database::accept_events`] is called.
     #[cfg(test)]
     pub(crate) async fn refuse_events(&self) {
-        let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON events
-             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
-        sqlx::query(trigger).execute(&self.pool).await.expect("a trigger");
+        for trigger in [
+            "CREATE TRIGGER refuse BEFORE INSERT ON events
+             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+            "CREATE TRIGGER refuse_changes BEFORE UPDATE ON events
+             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+        ] {
+            sqlx::query(trigger).execute(&self.pool).await.expect("a trigger");
+        }
     }
 
     /// Ends the effect of [`Database::refuse_events`].
     #[cfg(test)]
     pub(crate) async fn accept_events(&self) {
-        sqlx::query("DROP TRIGGER refuse").execute(&self.pool).await.expect("a trigger");
+        for trigger in ["DROP TRIGGER refuse", "DROP TRIGGER refuse_changes"] {
+            sqlx::query(trigger).execute(&self.pool).await.expect("a trigger");
+        }
     }
 }
 
