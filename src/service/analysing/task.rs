@@ -109,8 +109,10 @@ impl Task<'_> {
             if !status.boxes.is_empty() {
                 let before = status.moved.map(|(began_at, _)| began_at);
                 let new = motion.as_ref().map(|motion| motion.began_at);
-                let began_at = new.or(before).unwrap_or(picture.taken_at);
-                status.moved = Some((began_at, picture.taken_at));
+                let last = picture.taken_at;
+                // The wall clock can jump back.
+                let began_at = new.or(before).map_or(last, |began_at| began_at.min(last));
+                status.moved = Some((began_at, last));
             }
         });
         self.note(motion);
