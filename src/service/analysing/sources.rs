@@ -12,16 +12,17 @@ use crate::base::backoff::Exponential;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::pictures::live::form::Form;
-use crate::pictures::live::reader::PictureReader;
+use crate::pictures::live::reader::{PictureReader, ended};
 use crate::pictures::live::{PictureSpec, SubStream};
 use crate::pictures::picture::Picture;
 use crate::service::core::Core;
 use crate::service::keeping;
-use crate::service::live_pictures::has_failed_to_start;
+use crate::service::live_pictures::{has_failed_to_start, is_failure_of_stream};
 use crate::store::AnalysedCamera;
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
 use crate::stream::kept::Hold;
+use crate::stream::state::State;
 
 /// The analysed pictures. Twice as many would find motion 0.1 s earlier, and cost up to twice the processor time.
 const SPEC: PictureSpec = PictureSpec { form: Form::Grey, rate: 5.0 };
@@ -33,7 +34,10 @@ const MISSING_AFTER: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The time between two attempts to open a stream.
 const OPEN_INTERVAL: Duration = Duration::from_secs(2);
-/// The pauses before the sub stream is tried again. A camera that permits only one connection refuses each attempt.
+/// The pause before the sub stream is tried again if it has not failed, but waits to start, for example.
+const SUB_AGAIN: Duration = Duration::from_secs(30);
+/// The pauses before the sub stream is tried again after a failure. A camera that permits only one connection refuses each
+/// attempt.
 const SUB_PAUSES: Exponential =
     Exponential { first: Duration::from_mins(3), ceiling: Duration::from_mins(20) };
 
@@ -64,7 +68,7 @@ pub(super) struct Sources {
     /// The time from which a stream can be opened.
     open_at: Instant,
     /// The search for pictures of the sub stream while the main stream is used.
-    search: JoinSet<Result<Found, Error>>,
+    search: JoinSet<Result<Found, Missing>>,
     /// The time from which the sub stream is tried.
     sub_at: Instant,
     /// The number of failures of the sub stream since its last picture.
@@ -74,6 +78,13 @@ pub(super) struct Sources {
 
 /// A stream with its first picture, and the reason to keep it.
 type Found = (Hold, Source, Arc<Picture>);
+
+/// The reason why the sub stream has no picture.
+struct Missing {
+    error: Error,
+    /// True if the stream has failed, and does not only need more time.
+    has_failed: bool,
+}
 
 /// The pictures of one stream.
 struct Source {
@@ -150,10 +161,10 @@ impl Sources {
                         self.current = Some(source);
                         return self.note(picture);
                     }
-                    Ok(Err(error)) => self.fail_sub(&error),
+                    Ok(Err(Missing { error, has_failed })) => self.fail_sub(&error, has_failed),
                     Err(panic) => {
                         let error = Error::new(ErrorKind::Internal, "the search failed");
-                        self.fail_sub(&error.caused_by(panic));
+                        self.fail_sub(&error.caused_by(panic), false);
                     }
                 },
                 () = sleep_until(self.sub_at), if is_search_due => self.begin_search(),
@@ -207,18 +218,26 @@ impl Sources {
     fn fail(&mut self, error: Error) -> Next {
         let is_sub = self.current.take().is_some_and(|source| source.profile == Profile::Sub);
         if is_sub && error.kind != ErrorKind::StreamEnded {
-            self.fail_sub(&error);
+            self.fail_sub(&error, true);
         }
         Next::Without(Some(error))
     }
 
-    /// Notes that the sub stream has failed. The main stream is used for a while.
-    fn fail_sub(&mut self, error: &Error) {
-        debug!(camera = %self.camera, %error, "the sub stream cannot be analysed");
-        self.core.pictures.learn(&self.id(Profile::Sub), SubStream::Failed);
-        self.sub_at = Instant::now() + SUB_PAUSES.delay(self.failures);
-        self.failures = self.failures.saturating_add(1);
-        self.open_at = Instant::now();
+    /// Notes that the sub stream has no pictures. The main stream is used for a while. If the sub stream has failed, viewers do
+    /// not use it either for a while.
+    fn fail_sub(&mut self, error: &Error, has_failed: bool) {
+        let has_failed = has_failed && is_failure_of_stream(error.kind);
+        debug!(camera = %self.camera, %error, has_failed, "the sub stream cannot be analysed");
+        let pause = if has_failed {
+            self.core.pictures.learn(&self.id(Profile::Sub), SubStream::Failed);
+            let earlier = self.failures;
+            self.failures = earlier.saturating_add(1);
+            SUB_PAUSES.delay(earlier)
+        } else {
+            SUB_AGAIN
+        };
+        let now = Instant::now();
+        (self.sub_at, self.open_at) = (now + pause, now);
         // The camera may permit only one connection.
         self.holds.retain(|hold| !self.has_main || hold.id().profile() != Profile::Sub);
     }
@@ -256,21 +275,77 @@ async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
 }
 
 /// Opens the sub stream, and waits for its first picture, for a limited time.
-async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<Found, Error> {
+async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<Found, Missing> {
     let hold = core.registry.hold(id);
-    let mut source = open(core, id).await?;
+    let opened = open(core, id).await;
+    let mut source = opened.map_err(|error| Missing { error, has_failed: false })?;
     let first = async {
         tokio::select! {
             picture = source.reader.next() => picture,
-            () = source.stream.ending() => Err(too_late()),
+            () = source.stream.ending() => Err(ended()),
         }
     };
-    let picture = timeout(PATIENCE, first).await.unwrap_or_else(|_| Err(too_late()))?;
-    Ok((hold, source, picture))
+    let first = timeout(PATIENCE, first).await.unwrap_or_else(|_| Err(too_late()));
+    match first {
+        Ok(picture) => Ok((hold, source, picture)),
+        Err(error) => {
+            // After a restart of the manager, many streams wait to start.
+            let has_failed = source.stream.state() != State::Starting;
+            Err(Missing { error, has_failed })
+        }
+    }
 }
 
 fn too_late() -> Error {
     let seconds = PATIENCE.as_secs();
     let detail = format!("the camera's sub stream had no picture within {seconds} s");
     Error::new(ErrorKind::SourceTimeout, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::identity::Identity;
+    use crate::camera::motion::MotionOptions;
+    use crate::camera::source::Source as Link;
+    use crate::service::testing::Setup;
+
+    #[tokio::test]
+    async fn only_a_failure_of_the_sub_stream_concerns_its_viewers() {
+        let setup = Setup::new("boss:admin:boss-secret-0001").await;
+        let link = || Link::parse("rtsp://cam/a").expect("a link");
+        let camera = AnalysedCamera {
+            id: CameraId::parse("cam").expect("an id"),
+            identity: Identity::default(),
+            motion: MotionOptions::default(),
+            sources: vec![(Profile::Main, link()), (Profile::Sub, link())],
+        };
+        let mut sources = Sources::new(&setup.core, &camera, Vec::new());
+        let sub = sources.id(Profile::Sub);
+        assert_eq!(sources.choice(), Profile::Sub);
+        for (kind, has_failed) in [
+            (ErrorKind::Stopped, true),
+            (ErrorKind::TooManyStreams, true),
+            (ErrorKind::ShuttingDown, true),
+            (ErrorKind::StorageUnavailable, true),
+            (ErrorKind::SourceTimeout, false),
+        ] {
+            sources.fail_sub(&Error::new(kind, "no picture"), has_failed);
+            assert_eq!(setup.core.pictures.known(&sub), None, "{kind:?}");
+            assert_eq!((sources.choice(), sources.failures), (Profile::Main, 0), "{kind:?}");
+            assert!(sources.sub_at <= Instant::now() + SUB_AGAIN, "{kind:?}");
+        }
+        sources.fail_sub(&Error::new(ErrorKind::SourceBusy, "no picture"), true);
+        assert_eq!(setup.core.pictures.known(&sub), Some(SubStream::Failed));
+        assert!(sources.sub_at > Instant::now() + SUB_AGAIN);
+    }
+
+    #[tokio::test]
+    async fn a_sub_stream_that_cannot_be_opened_has_not_failed() {
+        let setup = Setup::new("boss:admin:boss-secret-0001").await;
+        let id = StreamId::parse("cam~sub").expect("an id");
+        // The camera does not exist.
+        let missing = first_picture(&setup.core, &id).await.err().expect("no picture");
+        assert!(!missing.has_failed, "{}", missing.error);
+    }
 }
