@@ -37,6 +37,9 @@ type Status = Arc<Mutex<AnalysisStatus>>;
 pub(crate) struct AnalysisStatus {
     /// The stream whose pictures are analysed; `None` while there are no pictures.
     pub(crate) profile: Option<Profile>,
+    /// The largest number of pictures per second that are analysed; `None` while there are no pictures. It is lower while the
+    /// machine is too busy.
+    pub(crate) rate: Option<f64>,
     /// The time at which the frame of the last analysed picture arrived.
     pub(crate) received_at: Option<Instant>,
     /// The boxes in the last picture.

@@ -104,6 +104,8 @@ async fn motion_in_the_sub_stream_is_one_event() {
     assert!((2.5..12.0).contains(&seconds(requested_at, at)), "{begun}");
     assert_eq!((&status["profile"], &status["moving"]), (&json!("sub"), &json!(true)), "{status}");
     assert!(status["picture_age_seconds"].as_f64().expect("an age") < 5.0, "{status}");
+    let rate = status["pictures_per_second"].as_f64().expect("a rate");
+    assert!(rate > 0.0 && rate <= 5.0, "{status}");
 
     let ended = events.next().await.expect("the end").data;
     assert_eq!((&ended["id"], &ended["at"]), (&begun["id"], &begun["at"]), "{ended}");

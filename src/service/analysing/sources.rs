@@ -50,6 +50,8 @@ pub(super) enum Next {
         picture: Arc<Picture>,
         /// The number of pictures that were skipped before this one, because the analysis was too slow.
         skipped: u64,
+        /// The largest number of pictures per second at the moment. It is lower while the machine is too busy to decode them.
+        rate: f64,
     },
     /// There are no pictures at the moment, for this reason, if it is known.
     Without(Option<Error>),
@@ -206,12 +208,12 @@ impl Sources {
         let all = current.reader.skipped();
         let skipped = all - std::mem::replace(&mut current.skipped, all);
         current.picture_at = Instant::now();
-        let profile = current.profile;
+        let (profile, rate) = (current.profile, current.reader.rate());
         self.holds.retain(|hold| hold.id().profile() == profile);
         if profile == Profile::Sub {
             self.failures = 0;
         }
-        Next::Picture { profile, picture, skipped }
+        Next::Picture { profile, picture, skipped, rate }
     }
 
     /// Closes a stream that has no pictures for this reason.

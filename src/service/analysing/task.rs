@@ -75,11 +75,12 @@ impl Task<'_> {
                     return changed.is_err();
                 }
                 next = sources.next() => match next {
-                    Next::Picture { profile, picture, skipped } => {
+                    Next::Picture { profile, picture, skipped, rate } => {
                         self.take(profile, &picture, skipped);
+                        self.analysis.set(|status| status.rate = Some(rate));
                     }
                     Next::Without(error) => self.analysis.set(|status| {
-                        (status.profile, status.error) = (None, error);
+                        (status.profile, status.rate, status.error) = (None, None, error);
                         status.boxes.clear();
                     }),
                 },
