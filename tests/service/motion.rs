@@ -235,23 +235,30 @@ async fn a_stopped_stream_is_not_analysed_until_its_next_start() {
 #[tokio::test(flavor = "multi_thread")]
 async fn motion_ends_with_the_manager() {
     let camera = RawCamera::start(WALK).await;
-    let mut manager = Manager::start(&[]).await;
+    let receiver = Receiver::start(&[]).await;
+    let url = receiver.url("/hooks");
+    let settings = [("WEBHOOK_URL", url.as_str())];
+    let mut manager = Manager::start(&settings).await;
     let options = json!({ "rtsp_link": camera.link(), "motion": { "source": "pictures" } });
     put(&manager, "cam", options).await;
     until("something moves", || is_moving(&manager)).await;
     manager.signal(Signal::SIGTERM);
     assert_eq!(manager.exit_code().await, 0);
-    let mut manager = manager.start_again(&[]).await;
+    let mut manager = manager.start_again(&settings).await;
     let event = stored(&manager, "type=motion").await.remove(0);
     assert!(seconds(time(&event["at"]), time(&event["until"])) > 0.0, "{event}");
     // The stream has started again, so the box moves again after three seconds.
     until("something moves", || is_moving(&manager)).await;
     manager.signal(Signal::SIGKILL);
     manager.exit_code().await;
-    let manager = manager.start_again(&[]).await;
+    let manager = manager.start_again(&settings).await;
     let events = stored(&manager, "type=motion").await;
     assert_eq!(events.len(), 2, "{events:?}");
     assert_eq!(events[0]["until"], events[0]["at"], "the end is not known");
+    let is_end = |webhook: &Value| {
+        webhook["event"] == events[0]["id"] && webhook["until"] == events[0]["until"]
+    };
+    until("the end is sent", || async { webhooks(&receiver).iter().any(is_end) }).await;
 }
 
 /// Returns whether the last motion has not ended.

@@ -269,17 +269,23 @@ impl WriteTransaction {
         query.execute(&mut *self.connection).await.map(drop)
     }
 
-    /// Ends the events of a type that have no end, with their beginning as the end. The last number that was used for an
-    /// event or a change becomes greater.
-    pub(crate) async fn end_open_events(&mut self, kind: &str) -> Result<(), sqlx::Error> {
-        let query = sqlx::query_as("SELECT id, at FROM events WHERE topic = $1 AND until IS NULL");
-        let open: Vec<(i64, i64)> = query.bind(kind).fetch_all(&mut *self.connection).await?;
+    /// Ends the events of a type that have no end, with their beginning as the end, and returns them. The last number that was
+    /// used for an event or a change becomes greater.
+    pub(crate) async fn end_open_events(
+        &mut self,
+        kind: &str,
+    ) -> Result<Vec<EventRow>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM events WHERE topic = $1 AND until IS NULL");
+        let open = query.bind(kind).fetch_all(&mut *self.connection).await?;
         let mut last = self.event_log().await?.last;
-        for (id, at) in open {
+        let mut ended = rows(&open)?;
+        for row in &mut ended {
             last += 1;
-            self.end_event(id, at, last).await?;
+            (row.until, row.change) = (Some(row.at), last);
+            self.end_event(row.id, row.at, last).await?;
         }
-        self.set_last_event(last).await
+        self.set_last_event(last).await?;
+        Ok(ended)
     }
 
     /// Sets the end of an event. `change` is the number of this change.

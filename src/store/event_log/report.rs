@@ -199,21 +199,21 @@ impl Report {
         (row.until, row.change) = (Some(until), *last);
         Ok(Ok(Reported { row, effect: Effect::Ended }))
     }
+}
 
-    /// Returns the event for subscribers, after it was stored as `row`.
-    pub(super) fn event(&self, row: &EventRow) -> Event {
-        let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
-        Event {
-            at: time(row.at),
-            subject: Some(Subject::camera(self.camera.clone(), self.identity.clone())),
-            kind: EventKind::Reported(ReportedEvent {
-                number: row.id,
-                name: row.kind.clone(),
-                until: row.until.map(time),
-                label: row.label.clone(),
-                data: Arc::new(serde_json::from_str(&row.data).unwrap_or_default()),
-            }),
-        }
+/// Returns the event for subscribers that is stored as `row`.
+pub(super) fn event(row: &EventRow, camera: CameraId, identity: Identity) -> Event {
+    let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
+    Event {
+        at: time(row.at),
+        subject: Some(Subject::camera(camera, identity)),
+        kind: EventKind::Reported(ReportedEvent {
+            number: row.id,
+            name: row.kind.clone(),
+            until: row.until.map(time),
+            label: row.label.clone(),
+            data: Arc::new(serde_json::from_str(&row.data).unwrap_or_default()),
+        }),
     }
 }
 

@@ -307,6 +307,23 @@ async fn motion_gets_its_end_and_details_and_ends_with_the_manager() {
 }
 
 #[tokio::test]
+async fn the_end_of_motion_that_the_start_adds_is_published() {
+    let setup = Setup::new().await;
+    let motion = Report { kind: MOTION.to_owned(), ..setup.report(None, now() - 5000) };
+    let open = setup.log.report(motion).await.expect("motion").row;
+    setup.writer.finish().await;
+    let (bus, journal) = Bus::with_journal();
+    let mut published = bus.subscribe();
+    let database = setup.cameras.database().clone();
+    let started = EventLog::start(database, bus, journal, LIMITS, &EndedTasks::default()).await;
+    let (_log, _writer) = started.expect("a log");
+    let event = published.try_next().expect("nothing is lost").expect("an event");
+    let EventKind::Reported(reported) = &event.kind else { panic!("{event:?}") };
+    assert_eq!((reported.number, reported.until), (open.id, Some(event.at)));
+    assert_eq!(event.camera().map(CameraId::as_str), Some("cam"));
+}
+
+#[tokio::test]
 async fn motion_whose_event_was_deleted_is_stored_again() {
     let setup = Setup::new().await;
     let at = now() - 20_000;
