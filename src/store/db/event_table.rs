@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::{Database, WriteTransaction};
+use crate::events::kinds::MOTION;
 
 /// The cameras of events `e` as `c`, and the condition that an event is visible.
 const VISIBLE: &str = "
@@ -20,6 +21,10 @@ const LASTING_EVENTS: &str = "events AS e INDEXED BY events_by_end";
 /// The events as `e`, read in the order of their last changes. Without statistics, SQLite would rather read all events of
 /// an owner or camera.
 const BY_CHANGE: &str = "events AS e INDEXED BY events_by_change";
+
+/// The longest time for which motion can have no end, in milliseconds. It usually ends within five minutes, but its end may
+/// have to wait for the database.
+const LONGEST_MOTION: i64 = 3_600_000;
 
 /// A row of the table of events. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,17 +143,23 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<EventRow>, sqlx::Error> {
         let camera = EventFilter { camera: Some(camera.to_owned()), ..EventFilter::default() };
-        // Two queries, because one for both kinds of events would read all events before `to`.
+        // Three queries, because one for all kinds of events would read all events before `to`.
         let mut begun_before = select(LASTING_EVENTS, &camera);
         begun_before.push(" AND e.until >= ").push_bind(from).push(" AND e.at < ").push_bind(from);
         let mut begun_in_span = select(EVENTS, &camera);
         begun_in_span.push(" AND e.at >= ").push_bind(from).push(" AND e.at < ").push_bind(to);
+        // Events of other types without an end have no duration.
+        let motion = EventFilter { kind: Some(MOTION.to_owned()), ..camera.clone() };
+        let mut continuing = select(EVENTS, &motion);
+        continuing.push(" AND e.until IS NULL AND e.at < ").push_bind(from);
+        continuing.push(" AND e.at >= ").push_bind(from.saturating_sub(LONGEST_MOTION));
         let mut found = Vec::new();
-        for mut query in [begun_before, begun_in_span] {
+        for mut query in [begun_before, continuing, begun_in_span] {
             query.push(" AND e.owner IS ").push_bind(owner);
             query.push(" ORDER BY e.at, e.id LIMIT ").push_bind(limit);
             found.extend(rows(&query.build().fetch_all(&self.pool).await?)?);
         }
+        found.sort_by_key(|row| (row.at, row.id));
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
     }

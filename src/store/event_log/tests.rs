@@ -239,6 +239,26 @@ async fn events_in_a_span_of_time_include_those_that_began_before_it() {
 }
 
 #[tokio::test]
+async fn motion_that_has_not_ended_is_found_in_later_spans() {
+    let setup = Setup::new().await;
+    let at = now() - HOUR / 2;
+    let motion = Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let motion = setup.log.report(motion).await.expect("motion").row;
+    for (id, until) in [("a", None), ("b", Some(at + 60_000))] {
+        let report = Report { until, ..setup.report(Some(id), at - 1000) };
+        setup.log.report(report).await.expect("a report");
+    }
+    let camera = (&setup.camera.id, setup.camera.owner.as_deref());
+    let later = async |begin| {
+        let found = setup.log.in_span(camera, (at + begin, at + HOUR), 10).await;
+        ids(&found.expect("events"))
+    };
+    assert_eq!(later(10_000).await, [3, motion.id]);
+    assert_eq!(later(120_000).await, [motion.id]);
+    assert_eq!(later(-10_000).await, [2, 3, motion.id]);
+}
+
+#[tokio::test]
 async fn a_flapping_camera_stores_twenty_events_of_a_type_within_an_hour() {
     let setup = Setup::new().await;
     let first = now() - 3 * HOUR;
