@@ -1,5 +1,5 @@
-//! The analysis of cameras' pictures: motion in front of a camera becomes an event. Runs nothing until a camera has the
-//! option `motion`.
+//! The analysis of cameras' pictures: motion in front of a camera becomes an event. Runs nothing until the option `motion` of
+//! a camera has the source `pictures`.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -104,11 +104,12 @@ impl Analyses {
         Some(read(&status))
     }
 
-    /// Waits a limited time until no camera is analysed, and all events are reported. All analyses must be ending.
+    /// Waits until all analyses have ended and their motion is stored, for a limited time. The caller must have ended the
+    /// analyses.
     pub(crate) async fn finish(&self) {
         let mut unfinished = self.0.unfinished.subscribe();
         if timeout(ENDS_WITHIN, unfinished.wait_for(|count| *count == 0)).await.is_err() {
-            warn!("some events about motion have no end; the next start of the manager adds it");
+            warn!("some events about motion have no end; the next start of the manager ends them");
         }
     }
 }
