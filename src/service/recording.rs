@@ -40,7 +40,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const UPKEEP: Duration = Duration::from_secs(10);
 /// The time after which cameras are read again if the database could not be read.
 const RETRY: Duration = Duration::from_secs(5);
-/// The most events of a camera whose recordings continue after a restart.
+/// The largest number of events of a camera whose recordings continue after a restart.
 const MAX_RESUMED: u32 = 1000;
 /// The time between two attempts to start a stream.
 const START_INTERVAL: Duration = Duration::from_secs(2);
