@@ -15,13 +15,14 @@ use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;
 use super::numbers::StreamNumbers;
-use super::rows::{self, NOT_RECORDED, Rows, to_text};
+use super::rows::{self, NO_MOTION, NOT_RECORDED, Rows, to_text};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{from_unix_millis, to_i64, unix_millis, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::identity::{Identity, new_incarnation};
 use crate::camera::identity_tag::IdentityTag;
+use crate::camera::motion::{MotionOptions, MotionSource};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, OptionChanges};
 use crate::camera::record::Record;
@@ -68,6 +69,19 @@ impl RecordedCamera {
     pub(crate) fn has(&self, profile: Profile) -> bool {
         self.profiles.contains(&profile)
     }
+}
+
+/// A camera whose pictures are analysed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AnalysedCamera {
+    /// The camera's id.
+    pub(crate) id: CameraId,
+    /// Which camera of which owner it is.
+    pub(crate) identity: Identity,
+    /// The options of the detection of motion.
+    pub(crate) motion: MotionOptions,
+    /// The sources of the streams that the camera has.
+    pub(crate) sources: Vec<(Profile, Source)>,
 }
 
 /// The effect of a change.
@@ -143,6 +157,26 @@ impl Cameras {
     pub(crate) async fn record_until(&self, id: &CameraId) -> Result<Option<SystemTime>, Error> {
         let until = self.database.record_until(id.as_str()).await.map_err(query_failed)?;
         Ok(until.map(from_unix_millis))
+    }
+
+    /// Returns the cameras whose pictures are analysed.
+    pub(crate) async fn analysed(&self) -> Result<Vec<AnalysedCamera>, Error> {
+        let rows = self.database.cameras_with_motion(NO_MOTION).await.map_err(query_failed)?;
+        let mut analysed = Vec::new();
+        for row in &rows {
+            let record = self.rows.record(row)?;
+            if record.motion.source == MotionSource::Off {
+                continue;
+            }
+            let source = |profile| Some((profile, record.spec.source(profile)?.clone()));
+            analysed.push(AnalysedCamera {
+                identity: record.identity(),
+                sources: [Profile::Main, Profile::Sub].into_iter().filter_map(source).collect(),
+                id: record.id,
+                motion: record.motion,
+            });
+        }
+        Ok(analysed)
     }
 
     /// Records a camera until this time in any case. With `None`, only its options decide. Returns whether the camera
