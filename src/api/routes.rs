@@ -2,8 +2,8 @@
 
 use super::route::Row;
 use super::{
-    aliases, cameras, discovery, events, media, metrics, recorder, recordings, sessions, streams,
-    system,
+    aliases, cameras, discovery, events, media, metrics, push, recorder, recordings, sessions,
+    streams, system,
 };
 
 /// Returns all rows, in the order of the documentation.
@@ -16,6 +16,7 @@ pub(crate) fn all() -> Vec<Row> {
         recorder::routes(),
         recordings::routes(),
         sessions::routes(),
+        push::routes(),
         media::routes(),
         system::routes(),
         metrics::routes(),

@@ -16,6 +16,7 @@ use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::recorder::copies::Copies;
 use crate::output::recorder::retention;
 use crate::output::webrtc::running::WebRtcSettings;
+use crate::push::PushSettings;
 use crate::store::db::recording_writes::CopyRule;
 use crate::store::event_log::EventLimits;
 use crate::stream::limits::Limits;
@@ -23,6 +24,14 @@ use crate::webhooks::WebhookSettings;
 
 pub(super) fn webhooks(config: &Config) -> WebhookSettings {
     WebhookSettings { url: config.webhook_url.clone(), secret: config.webhook_secret.clone() }
+}
+
+pub(super) fn push(config: &Config) -> PushSettings {
+    let page = || config.public_url.is_https().then(|| config.public_url.url("/"));
+    PushSettings {
+        contact: config.push_contact.clone().or_else(page),
+        allow_nets: config.push_allow_nets.clone(),
+    }
 }
 
 pub(super) fn events(config: &Config) -> EventLimits {

@@ -209,6 +209,21 @@ pub(super) fn server_url() -> Kind<String> {
     Kind { is_secret: true, ..kind }
 }
 
+/// Allows addresses at which people can be reached: `mailto:` with an e-mail address, or an `https` URL.
+pub(super) fn contact() -> Kind<String> {
+    Kind::new("mailto:ADDRESS, or an https URL", |text| {
+        let url = Url::parse(text).ok()?;
+        let is_usable = match url.scheme() {
+            "mailto" => url.path().split_once('@').is_some_and(|(user, host)| {
+                !user.is_empty() && !host.is_empty() && !host.contains('@')
+            }),
+            "https" => url.has_host(),
+            _ => false,
+        };
+        is_usable.then(|| text.to_owned())
+    })
+}
+
 /// Allows IP addresses. IPv6 addresses may be in brackets.
 pub(super) fn ip_address() -> Kind<IpAddr> {
     Kind::new("an IP address", |text| {
@@ -384,6 +399,19 @@ mod tests {
         assert_eq!(parse(""), Some(0));
         for text in ["0.0.0.0", "::", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "x"] {
             assert_eq!(parse(&format!("192.168.1.10,{text}")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn contacts_are_e_mail_addresses_and_https_urls() {
+        let parse = |text: &str| contact().parse(text).ok();
+        for text in ["mailto:ops@example.com", "https://example.com/contact"] {
+            assert_eq!(parse(text).as_deref(), Some(text));
+        }
+        for text in
+            ["ops@example.com", "mailto:ops", "mailto:@example.com", "http://example.com", "x"]
+        {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 

@@ -1,0 +1,280 @@
+//! The queue of notifications: their order, retries, and dropping those that cannot be delivered. Notifications of one
+//! subscription are sent one after the other, those of different subscriptions at the same time.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep, timeout};
+use tracing::{debug, error, info};
+
+use super::client::{Outcome, Post};
+use super::counters::PushCounters;
+use super::notification::Notification;
+use super::permission::Permission;
+use super::servers::Servers;
+use super::subscription::Subscription;
+use super::subscriptions::SubscriptionMap;
+use crate::base::backoff::Exponential;
+use crate::events::Event;
+use crate::webhooks::report::{Problem, Report};
+
+/// The largest number of notifications of all subscriptions that are waiting or being sent. Each takes about a kilobyte.
+const MAX_QUEUED: usize = 10_000;
+/// The largest number of notifications of one subscription that are waiting. If there are more, the oldest are dropped.
+const MAX_WAITING: usize = 20;
+/// The time within which a push server must accept a notification.
+const RESPOND_WITHIN: Duration = Duration::from_secs(10);
+/// The duration of an attempt above which the push server counts as slow, whatever the reason is: a look-up of the name, the
+/// connection, or the response.
+const SLOW: Duration = Duration::from_secs(3);
+/// The largest number of attempts to deliver one notification.
+const MAX_ATTEMPTS: u32 = 8;
+/// The largest age of a notification at which an attempt to deliver it begins.
+const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
+/// The time from an event to the acceptance of its notification above which the notification counts as late.
+const LATE: Duration = Duration::from_secs(1);
+
+/// The pauses between attempts to deliver one notification. With `Retry-After` the push server can request a longer pause.
+const PAUSES: Exponential =
+    Exponential { first: Duration::from_secs(1), ceiling: Duration::from_mins(1) };
+
+/// A notification that is waiting or being sent.
+struct Message {
+    event: Arc<Event>,
+    notification: Notification,
+    since: Instant,
+    attempts: u32,
+}
+
+/// A finished attempt: the id of the subscription, the message, and the outcome. Without an outcome, nothing was sent,
+/// because the holder of the subscription cannot see the event any more.
+pub(super) struct Attempt(String, Message, Option<Outcome>);
+
+/// The queue of notifications that have not been delivered yet.
+pub(super) struct Queue<S, R> {
+    sender: Arc<S>,
+    permission: Arc<R>,
+    servers: Servers,
+    counters: PushCounters,
+    /// The present subscriptions.
+    all: watch::Receiver<Arc<SubscriptionMap>>,
+    /// For each subscription with a notification in delivery: the notifications that wait until that one is delivered or
+    /// dropped.
+    lanes: HashMap<String, VecDeque<Message>>,
+    attempts: JoinSet<Attempt>,
+    queued: usize,
+    report: Report,
+}
+
+impl Message {
+    fn is_too_old(&self) -> bool {
+        self.since.elapsed() > GIVE_UP_AFTER
+    }
+}
+
+impl<S: Post, R: Permission> Queue<S, R> {
+    /// Creates a queue that sends notifications with `sender`.
+    pub(super) fn new(
+        sender: Arc<S>,
+        permission: Arc<R>,
+        servers: Servers,
+        counters: PushCounters,
+        all: watch::Receiver<Arc<SubscriptionMap>>,
+    ) -> Self {
+        Self {
+            sender,
+            permission,
+            servers,
+            counters,
+            all,
+            lanes: HashMap::new(),
+            attempts: JoinSet::new(),
+            queued: 0,
+            report: Report::new("push servers"),
+        }
+    }
+
+    /// Adds the notification of an event.
+    pub(super) fn push(
+        &mut self,
+        to: &Arc<Subscription>,
+        event: Arc<Event>,
+        notification: Notification,
+    ) {
+        if self.queued >= MAX_QUEUED {
+            return self.note_missed(1);
+        }
+        self.queued += 1;
+        let message = Message { event, notification, since: Instant::now(), attempts: 0 };
+        let Some(waiting) = self.lanes.get_mut(&to.id) else {
+            self.lanes.insert(to.id.clone(), VecDeque::new());
+            return self.attempt(Arc::clone(to), message, Duration::ZERO);
+        };
+        waiting.push_back(message);
+        if waiting.len() > MAX_WAITING {
+            waiting.pop_front();
+            self.queued -= 1;
+            self.note_missed(1);
+        }
+    }
+
+    /// Notes that notifications were dropped, because too many were waiting.
+    pub(super) fn note_missed(&mut self, count: u64) {
+        self.drop_for(Problem::QueueFull, count, "too many notifications are waiting to be sent");
+    }
+
+    /// Logs problems, if it is time to do so.
+    pub(super) fn log_if_due(&mut self) {
+        self.report.log_if_due();
+    }
+
+    /// Waits for the end of an attempt. Returns `None` if there is none in progress. Can be cancelled without losing an
+    /// attempt, which the caller must pass to [`Queue::finish`].
+    pub(super) async fn next(&mut self) -> Option<Result<Attempt, JoinError>> {
+        self.attempts.join_next().await
+    }
+
+    /// Handles the end of an attempt. Returns the id of the subscription to delete, if the push server does not know the
+    /// subscription any more.
+    pub(super) fn finish(&mut self, attempt: Result<Attempt, JoinError>) -> Option<String> {
+        let Attempt(id, message, outcome) = match attempt {
+            Ok(attempt) => attempt,
+            // Cannot happen, because code that may panic runs in a separate task.
+            Err(error) => {
+                error!(%error, "an attempt to deliver a push notification failed");
+                return None;
+            }
+        };
+        let to = self.all.borrow().get(&id).cloned();
+        let Some(to) = to else {
+            self.drop_lane(&id);
+            return None;
+        };
+        match outcome {
+            None => {}
+            Some(Outcome::Delivered) => {
+                let took = message.since.elapsed();
+                self.counters.delivered(took > LATE);
+                let took_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+                debug!(subscription = id, took_ms, "push notification delivered");
+            }
+            Some(Outcome::Gone) => {
+                let server = to.browser.server();
+                info!(
+                    subscription = id,
+                    server,
+                    "the push server does not know a subscription any more, so it is deleted"
+                );
+                self.drop_lane(&id);
+                return Some(id);
+            }
+            Some(Outcome::Refused(cause)) => {
+                self.drop_for(Problem::Refused, 1, &with_server(&to, &cause));
+            }
+            Some(Outcome::Retry { cause, after }) => {
+                let cause = with_server(&to, &cause);
+                if let Some(pause) = pause(&message, after) {
+                    self.report.note(Problem::FailedAttempt, 1, &cause);
+                    self.attempt(to, message, pause);
+                    return None;
+                }
+                self.drop_for(Problem::GivenUp, 1, &cause);
+            }
+        }
+        self.continue_with(&to);
+        None
+    }
+
+    fn drop_for(&mut self, problem: Problem, count: u64, cause: &str) {
+        self.counters.dropped(count);
+        self.report.note(problem, count, cause);
+    }
+
+    /// Drops the waiting notifications of a subscription that does not exist any more.
+    fn drop_lane(&mut self, id: &str) {
+        let waiting = self.lanes.remove(id).map_or(0, |waiting| waiting.len());
+        self.queued -= waiting + 1;
+    }
+
+    /// Sends the next notification of a subscription after one was delivered or dropped.
+    fn continue_with(&mut self, to: &Arc<Subscription>) {
+        self.queued -= 1;
+        let waiting = self.lanes.get_mut(&to.id);
+        if let Some(message) = waiting.and_then(VecDeque::pop_front) {
+            return self.attempt(Arc::clone(to), message, Duration::ZERO);
+        }
+        self.lanes.remove(&to.id);
+    }
+
+    /// Starts the next attempt to deliver a notification after `delay`, in the background.
+    fn attempt(&mut self, to: Arc<Subscription>, mut message: Message, delay: Duration) {
+        message.attempts += 1;
+        let (sender, permission) = (Arc::clone(&self.sender), Arc::clone(&self.permission));
+        let (servers, all) = (self.servers.clone(), self.all.clone());
+        self.attempts.spawn(async move {
+            sleep(delay).await;
+            let slot = servers.slot(to.browser.server()).await;
+            let id = to.id.clone();
+            if message.is_too_old() {
+                let cause = "the notification became too old before it could be sent".to_owned();
+                return Attempt(id, message, Some(Outcome::Retry { cause, after: None }));
+            }
+            // The subscription may have been deleted or changed in the meantime.
+            let present = all.borrow().get(&id).cloned();
+            let Some(to) = present else { return Attempt(id, message, None) };
+            // The first attempt follows the check of all subscriptions, except after a wait.
+            let needs_check = message.attempts > 1 || message.since.elapsed() > LATE;
+            if needs_check && !is_permitted(permission.as_ref(), &message.event, &to).await {
+                return Attempt(id, message, None);
+            }
+            let (outcome, is_quick) = send(sender, to, message.notification.clone()).await;
+            slot.set_quick(is_quick);
+            Attempt(id, message, Some(outcome))
+        });
+    }
+}
+
+/// Makes one attempt, in time. Returns the outcome, and whether the push server was quick. The attempt runs in a separate task,
+/// so that a panic fails only this attempt, and does not block the subscription's other notifications forever.
+pub(super) async fn send<S: Post>(
+    sender: Arc<S>,
+    to: Arc<Subscription>,
+    notification: Notification,
+) -> (Outcome, bool) {
+    let began = Instant::now();
+    let post = async move { sender.post(&to, &notification).await };
+    let sent = tokio::spawn(async move { timeout(RESPOND_WITHIN, post).await });
+    let cause = match sent.await {
+        Ok(Ok(outcome)) => return (outcome, began.elapsed() < SLOW),
+        Ok(Err(_)) => {
+            format!("the push server did not respond within {} s", RESPOND_WITHIN.as_secs())
+        }
+        Err(_) => "an internal error of the manager".to_owned(),
+    };
+    (Outcome::Retry { cause, after: None }, began.elapsed() < SLOW)
+}
+
+async fn is_permitted(permission: &impl Permission, event: &Event, to: &Arc<Subscription>) -> bool {
+    let permitted = permission.permitted(event, vec![Arc::clone(to)]).await;
+    // If the database fails, the notification is dropped.
+    permitted.is_ok_and(|permitted| !permitted.subscriptions.is_empty())
+}
+
+/// Returns the pause before the next attempt; `None` if there is no further attempt. `after` is the pause that the push server
+/// requested.
+fn pause(message: &Message, after: Option<Duration>) -> Option<Duration> {
+    let pause = PAUSES.delay(message.attempts - 1).max(after.unwrap_or_default());
+    let is_over = message.attempts >= MAX_ATTEMPTS
+        || message.since.elapsed().saturating_add(pause) > GIVE_UP_AFTER;
+    (!is_over).then_some(pause)
+}
+
+fn with_server(to: &Subscription, cause: &str) -> String {
+    format!("{}: {cause}", to.browser.server())
+}
+
+#[cfg(test)]
+mod tests;
