@@ -259,7 +259,6 @@ mod tests {
         for (host, is_refused) in [
             ("localhost", true),
             ("LocalHost", true),
-            ("localhost.", true),
             ("127.0.0.1", true),
             ("[::1]", true),
             ("[::ffff:127.0.0.1]", true),
