@@ -217,7 +217,7 @@ pub(super) fn contact() -> Kind<String> {
             "mailto" => url.path().split_once('@').is_some_and(|(user, host)| {
                 !user.is_empty() && !host.is_empty() && !host.contains('@')
             }),
-            "https" => url.has_host(),
+            "https" => url.username().is_empty() && url.password().is_none(),
             _ => false,
         };
         is_usable.then(|| text.to_owned())
@@ -408,9 +408,14 @@ mod tests {
         for text in ["mailto:ops@example.com", "https://example.com/contact"] {
             assert_eq!(parse(text).as_deref(), Some(text));
         }
-        for text in
-            ["ops@example.com", "mailto:ops", "mailto:@example.com", "http://example.com", "x"]
-        {
+        for text in [
+            "ops@example.com",
+            "mailto:ops",
+            "mailto:@example.com",
+            "http://example.com",
+            "https://",
+            "x",
+        ] {
             assert_eq!(parse(text), None, "{text}");
         }
     }
