@@ -12,6 +12,7 @@ use crate::access::Access;
 use crate::access::admin_key::{AdminKey, AdminKeyError};
 use crate::access::keys::ApiKeys;
 use crate::access::rights::Right;
+use crate::analysis::shared::Analyses;
 use crate::api::context::Api;
 use crate::api::metrics::exporter::Exporter;
 use crate::api::route::Table;
@@ -50,6 +51,7 @@ use crate::push::subscription::Holder;
 use crate::push::{Push, PushError};
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::recordings::h264::H264Converter;
+use crate::service::analysing;
 use crate::service::checking;
 use crate::service::core::Core;
 use crate::service::export_places::ExportPlaces;
@@ -164,13 +166,14 @@ impl Service {
         let ingest = make_ingest(config, spawner.clone());
         let (bus, journal) = Bus::with_journal();
         let ended_tasks = EndedTasks::default();
+        // The start of the log of events publishes events.
+        let webhooks = Webhooks::start(&settings::webhooks(config), &bus, &ended_tasks)
+            .map_err(StartError::part)?;
         let (database, limits) = (cameras.database().clone(), settings::events(config));
         let opened = EventLog::start(database, bus.clone(), journal, limits, &ended_tasks).await;
         let (events, event_writer) = opened
             .map_err(StoreError::from)
             .map_err(StartError::database(StoreError::is_unusable))?;
-        let webhooks = Webhooks::start(&settings::webhooks(config), &bus, &ended_tasks)
-            .map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
         let monitor = || Arc::new(ReachabilityMonitor::new(bus.clone()));
         let reachability = config.check_interval.map(|_| monitor());
@@ -205,6 +208,7 @@ impl Service {
                 spawner.clone(),
             ),
             pictures,
+            analyses: Analyses::default(),
             events,
             recorder,
             offsite,
@@ -266,6 +270,7 @@ impl Service {
         // Tells the viewers, while the sockets still work.
         core.webrtc.shutdown().await;
         drop(tasks);
+        core.analyses.finish().await;
         // Ends all streams: callers that wait for a stream get 503, FFmpeg processes are reaped, and all files are
         // deleted except those with which the playlists can continue after a restart.
         core.registry.shutdown().await;
@@ -294,6 +299,7 @@ fn start_tasks(
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(ended.watch("starts of kept streams", keeping::run(Arc::clone(core))));
+    tasks.spawn(ended.watch("detection of motion", analysing::run(Arc::clone(core))));
     let reaper = reaper::run(core.registry.clone(), config.cleanup_interval);
     tasks.spawn(ended.watch("ends of idle streams", reaper));
     tasks.spawn(ended.watch("monitoring of the disk of STREAM_DIR", disk_budget.watch()));
@@ -502,7 +508,8 @@ fn router(
             table.labels(),
         )
         .with_offsite(core.offsite.as_ref().map(Offsite::counters))
-        .with_push(core.push.counters()),
+        .with_push(core.push.counters())
+        .with_analysis(core.analyses.counters()),
         config.public_url.clone(),
     );
     let api = api.with_ice_servers(settings::ice_servers(config));

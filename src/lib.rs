@@ -23,7 +23,7 @@
 //! | subscribers of events | [`webhooks`], [`push`] |
 //! | recordings, for players; their copies in other places | [`offsite`], [`recordings`] |
 //! | outputs, which serve streams | [`output`] |
-//! | pictures | [`pictures`] |
+//! | pictures, and their analysis | [`pictures`], [`analysis`] |
 //! | the lifecycle of streams | [`stream`] |
 //! | ingests, which receive video from cameras | [`ingest`] |
 //! | settings, events, checks and discovery of cameras, camera store, access | [`config`], [`events`], [`reachability`], [`onvif`], [`store`], [`access`], [`playback`] |
@@ -31,12 +31,14 @@
 //! | cameras from files of other systems | [`imports`] |
 //! | descriptions of cameras | [`camera`] |
 //! | child processes | [`child`] |
+//! | detection of motion in pictures, without I/O | [`motion`] |
 //! | basics | [`base`] |
 //!
 //! `main` only calls [`cli`]. `reference` renders the reference documentation, and is compiled only for
 //! tests.
 
 mod access;
+mod analysis;
 mod api;
 mod app;
 mod base;
@@ -50,6 +52,7 @@ pub mod fuzzing;
 mod imports;
 mod ingest;
 mod media;
+mod motion;
 mod offsite;
 mod onvif;
 mod output;

@@ -40,6 +40,14 @@ pub use crate::media::opus::OpusConfig;
 pub use crate::media::parameter_set::picture::PictureParameters;
 pub use crate::media::parameter_set::sets::ParameterSets;
 pub use crate::media::rendition::RenditionDemuxer;
+pub use crate::motion::boxes::MotionBox;
+pub use crate::motion::detector::{Detector, DetectorOptions};
+pub use crate::motion::episode::{Began, Change, Episode, Peak, Sample as MotionSample};
+pub use crate::motion::sensitivity::Sensitivity;
+pub use crate::motion::shrink::{
+    HEIGHT as MOTION_HEIGHT, Luma, PIXELS as MOTION_PIXELS, WIDTH as MOTION_WIDTH, shrink,
+};
+pub use crate::motion::zones::{Zone, ZoneEffect, ZoneError, ZoneMask};
 pub use crate::output::disk_budget::DiskBudget;
 pub use crate::output::hls::cutter::SegmentPolicy;
 pub use crate::output::hls::layout::Layout;

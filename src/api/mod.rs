@@ -38,6 +38,7 @@ mod form;
 mod input;
 pub(crate) mod media;
 pub(crate) mod metrics;
+pub(crate) mod motion;
 pub(crate) mod openapi;
 mod operation;
 pub(crate) mod push;

@@ -2,8 +2,8 @@
 
 use super::route::Row;
 use super::{
-    aliases, cameras, discovery, events, media, metrics, push, recorder, recordings, sessions,
-    streams, system,
+    aliases, cameras, discovery, events, media, metrics, motion, push, recorder, recordings,
+    sessions, streams, system,
 };
 
 /// Returns all rows, in the order of the documentation.
@@ -13,6 +13,7 @@ pub(crate) fn all() -> Vec<Row> {
         cameras::routes(),
         discovery::routes(),
         events::routes(),
+        motion::routes(),
         recorder::routes(),
         recordings::routes(),
         sessions::routes(),

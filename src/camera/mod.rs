@@ -16,6 +16,7 @@
 //! | [`plan`] | how a camera is ingested, and the lessons of failed runs |
 //! | [`presets`] | RTSP ports and paths of cameras, by vendor |
 //! | [`source_spec`] | the source of a camera as the operator entered it: as links, or as address and paths |
+//! | [`motion`] | the options of the detection of motion |
 //! | [`record`] | a camera as the camera store keeps it |
 //! | [`recording`] | when a camera is recorded |
 //! | [`identity_tag`] | the short form of an identity, for names of directories |
@@ -37,6 +38,7 @@ pub(crate) mod id;
 pub(crate) mod identity;
 pub(crate) mod identity_tag;
 pub(crate) mod link;
+pub(crate) mod motion;
 pub(crate) mod networks;
 pub(crate) mod numbers;
 pub(crate) mod onvif_address;

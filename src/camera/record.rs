@@ -2,13 +2,14 @@
 
 use crate::camera::id::CameraId;
 use crate::camera::identity::Identity;
+use crate::camera::motion::MotionOptions;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::recording::RecordingOptions;
 use crate::camera::source_spec::SourceSpec;
 
 /// A camera as the camera store keeps it. Contains secrets, so there is no `Debug`.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq)]
 pub(crate) struct Record {
     /// The id.
     pub id: CameraId,
@@ -26,7 +27,9 @@ pub(crate) struct Record {
     pub keep: KeepOption,
     /// When the camera is recorded.
     pub recording: RecordingOptions,
-    /// True if the camera's video is to be analysed. The manager only keeps this value for back ends.
+    /// How motion in front of the camera is detected.
+    pub motion: MotionOptions,
+    /// True if back ends are to analyse the camera's video. The manager only keeps this value for them.
     pub analytics: bool,
     /// A random number that was chosen when the camera was added.
     pub incarnation: i64,
@@ -48,6 +51,7 @@ impl Record {
             options: StreamOptions::default(),
             keep: KeepOption::default(),
             recording: RecordingOptions::default(),
+            motion: MotionOptions::default(),
             analytics: false,
             incarnation: 0,
             created_at: 0,

@@ -2,6 +2,8 @@
 
 /// The beginning of the types of events that a back end reports.
 pub(crate) const REPORTED: &str = "reported";
+/// The type of the event that something moves in front of a camera.
+pub(crate) const MOTION: &str = "motion";
 
 /// Declares the types of one group of events, each with its name.
 macro_rules! event_types {
@@ -48,12 +50,12 @@ event_types! {
         /// options.
         Live "stream.live"
         /// The picture of a live stream did not advance for `STALE_TIMEOUT_SECONDS`, or FFmpeg ended because the
-        /// camera had stopped sending. The manager keeps reconnecting while the stream has viewers, if it is recorded,
-        /// or if it is the main stream of a camera with `keep: always`.
+        /// camera had stopped sending. The manager keeps reconnecting while the stream has viewers, if it is recorded
+        /// or analysed, or if it is the main stream of a camera with `keep: always`.
         Stalled "stream.stalled"
         /// A live stream was interrupted, and `stream.stalled` does not apply; or reconnecting failed with
         /// another error code than before. The manager keeps reconnecting while the stream has viewers, if it is
-        /// recorded, or if it is the main stream of a camera with `keep: always`. If the first start of such a main stream fails, this
+        /// recorded or analysed, or if it is the main stream of a camera with `keep: always`. If the first start of such a main stream fails, this
         /// event is sent as well.
         Interrupted "stream.interrupted"
         /// The stream could not be started. The manager does not retry until a client starts the stream, or
@@ -93,11 +95,12 @@ event_types! {
 }
 
 /// The names of the types, by group, except the types of reported events.
-const GROUPS: [&[&str]; 4] = [
+const GROUPS: [&[&str]; 5] = [
     StreamEventKind::NAMES,
     CameraEventKind::NAMES,
     RecordingEventKind::NAMES,
     StorageEventKind::NAMES,
+    &[MOTION],
 ];
 
 /// Returns the names of all types, except the types of reported events.
@@ -119,11 +122,20 @@ mod tests {
 
     #[test]
     fn names_of_types_and_of_their_groups_are_known() {
-        for name in ["stream.live", "stream", "camera", "storage.full", "reported", "reported.door"]
-        {
+        for name in [
+            "stream.live",
+            "stream",
+            "camera",
+            "storage.full",
+            "reported",
+            "reported.door",
+            "motion",
+        ] {
             assert!(is_known(name), "{name}");
         }
-        for name in ["", "stream.", "live", "streams", "stream.live.", "door", "reporteddoor"] {
+        for name in
+            ["", "stream.", "live", "streams", "stream.live.", "door", "reporteddoor", "motion."]
+        {
             assert!(!is_known(name), "{name}");
         }
     }

@@ -61,7 +61,7 @@ pub(crate) enum EventKind {
     Recording(RecordingEvent),
     /// A change of a directory for recordings. There is no subject.
     Storage(StorageEvent),
-    /// An event that a back end has reported. It was stored before it is published.
+    /// An event that a back end has reported, or motion. It was stored before it is published.
     Reported(ReportedEvent),
 }
 
@@ -107,15 +107,15 @@ pub(crate) struct StorageEvent {
     pub(crate) error: Option<Error>,
 }
 
-/// An event that a back end has reported.
+/// An event that a back end has reported, or motion.
 #[derive(Debug, Clone)]
 pub(crate) struct ReportedEvent {
     /// The number of the event in the store.
     pub(crate) number: i64,
-    /// The type: `reported.` and the type that the back end has chosen.
+    /// The type: `reported.` and the type that the back end has chosen, or [`kinds::MOTION`].
     pub(crate) name: String,
-    /// The end of the event; `None` if the event has no duration, or has not ended yet. If the back end adds the end
-    /// later, the event is published again.
+    /// The end of the event; `None` if the event has no duration, or has not ended yet. If the end is added later, the
+    /// event is published again.
     pub(crate) until: Option<SystemTime>,
     /// The text for people.
     pub(crate) label: Option<String>,

@@ -9,7 +9,7 @@ use super::camera::{Ids, ImportedCamera, is_link};
 use super::model::{Import, ImportError, MAX_LINES};
 
 /// The names of the columns: the fields of a camera in the API.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 19] = [
     "id",
     "name",
     "owner",
@@ -28,9 +28,12 @@ const COLUMNS: [&str; 18] = [
     "transport",
     "keep",
     "recording",
+    "motion",
 ];
 /// The values of the column `recording`. The mode `schedule` needs times, for which a table has no place.
 const RECORDINGS: [&str; 3] = ["off", "continuous", "events"];
+/// The values of the column `motion`.
+const MOTIONS: [&str; 2] = ["off", "pictures"];
 /// Other names of columns.
 const ALIASES: [(&str, &str); 9] = [
     ("camera_id", "id"),
@@ -147,6 +150,11 @@ fn row(
                 let mode = RECORDINGS.into_iter().find(|mode| value.eq_ignore_ascii_case(mode));
                 json!({ "mode": mode.ok_or(ImportError::Csv { line, problem })? })
             }
+            "motion" => {
+                let problem = "has a motion that is not off or pictures; add zones later";
+                let source = MOTIONS.into_iter().find(|source| value.eq_ignore_ascii_case(source));
+                json!({ "source": source.ok_or(ImportError::Csv { line, problem })? })
+            }
             "name" if is_link(value) => {
                 let problem = "has a link instead of a name";
                 return Err(ImportError::Csv { line, problem });
@@ -210,6 +218,14 @@ mod tests {
         assert!(!import.cameras[1].fields.contains_key("recording"));
         let error = read("url,recording\nrtsp://192.0.2.8/1,schedule\n").err().expect("no times");
         assert!(error.to_string().contains("off, continuous or events"), "{error}");
+    }
+
+    #[test]
+    fn the_column_motion_has_the_source() {
+        let import = read("url,motion\nrtsp://192.0.2.8/1,Pictures\n").expect("cameras");
+        assert_eq!(import.cameras[0].fields["motion"], json!({ "source": "pictures" }));
+        let error = read("url,motion\nrtsp://192.0.2.8/1,on\n").err().expect("no source");
+        assert!(error.to_string().contains("off or pictures"), "{error}");
     }
 
     #[test]

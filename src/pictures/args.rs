@@ -100,7 +100,9 @@ mod tests {
             ("filter", "scale"),
             ("filter", "format"),
             ("encoder", "mjpeg"),
+            ("encoder", "rawvideo"),
             ("muxer", "image2pipe"),
+            ("muxer", "nut"),
             ("protocol", "pipe"),
         ];
         for component in needed {

@@ -49,18 +49,18 @@ impl Kept {
     /// Returns whether this picture serves requests for `width`. A picture of the full width serves
     /// requests for its own width and for any greater one.
     fn has_width(&self, width: Option<u32>) -> bool {
-        let is_enough = |width| self.width.is_none() && self.picture.full_width <= width;
+        let is_enough = |width| self.width.is_none() && self.picture.full_size.0 <= width;
         self.width == width || width.is_some_and(is_enough)
     }
 
     /// Returns the size of the JPEG in bytes.
     fn size(&self) -> usize {
-        self.picture.jpeg.len()
+        self.picture.data.len()
     }
 
     /// Returns the difference between the width of this picture and `width`, in pixels.
     fn distance(&self, width: Option<u32>) -> u32 {
-        let pixels = |width: Option<u32>| width.unwrap_or(self.picture.full_width);
+        let pixels = |width: Option<u32>| width.unwrap_or(self.picture.full_size.0);
         pixels(self.width).abs_diff(pixels(width))
     }
 }
@@ -70,7 +70,7 @@ impl KeptPictures {
     /// pictures that were used least recently.
     pub(super) fn put(&mut self, key: PictureKey, source: Source, picture: Arc<Picture>) {
         self.uses += 1;
-        self.bytes += picture.jpeg.len();
+        self.bytes += picture.data.len();
         let kept = self.streams.entry(key.id).or_default();
         if let Some(place) = kept.iter().position(|it| it.width == key.width) {
             self.bytes -= kept.remove(place).size();
@@ -159,7 +159,12 @@ mod tests {
     fn picture(bytes: usize) -> Arc<Picture> {
         let jpeg = vec![0; bytes].into();
         let taken_at = SystemTime::now();
-        Arc::new(Picture { jpeg, taken_at, full_width: 1280, ..testing::picture(Duration::ZERO) })
+        Arc::new(Picture {
+            data: jpeg,
+            taken_at,
+            full_size: (1280, 720),
+            ..testing::picture(Duration::ZERO)
+        })
     }
 
     #[test]
@@ -209,7 +214,7 @@ mod tests {
             (None, Some(3), 3),
         ] {
             let key = key("cam", width);
-            let size = |picture: Option<Arc<Picture>>| picture.map(|it| it.jpeg.len());
+            let size = |picture: Option<Arc<Picture>>| picture.map(|it| it.data.len());
             assert_eq!(size(kept.get(&key, &source)), exact, "{width:?}");
             assert_eq!(size(kept.nearest(&key, &source)), Some(nearest), "{width:?}");
         }

@@ -1,12 +1,12 @@
 //! Continuous pictures of running streams. All consumers of a stream share one decoder: an FFmpeg that starts with the
-//! first consumer, and ends a few seconds after the last one. Each picture is decoded once, encoded once for each size,
+//! first consumer, and ends a few seconds after the last one. Each picture is decoded once, encoded once for each form,
 //! and shared.
 //!
 //! | Module | Owns |
 //! |---|---|
 //! | [`reader`] | a consumer's position |
-//! | `board` | the sizes and rates that consumers want, and the newest pictures |
-//! | `width` | the wanted widths that are one size |
+//! | `board` | the forms and rates that consumers want, and the newest pictures |
+//! | [`form`] | the forms of pictures, and the wanted forms that are one output |
 //! | `supervisor` | starting, replacing and ending the decoder of one stream |
 //! | `plan` | the decision which decoders run |
 //! | `start_limit` | fewer starts for a client that requests ever other sizes, or a camera that changes its video |
@@ -34,12 +34,14 @@ use crate::pictures::decoder::Decoder;
 use crate::stream::handle::StreamHandle;
 use board::Board;
 use decoding::DecodedStream;
+use form::Form;
 use reader::{PictureReader, interval_of};
 
 mod args;
 mod board;
 mod child;
 mod decoding;
+pub(crate) mod form;
 mod load;
 mod loop_filter;
 mod plan;
@@ -49,13 +51,12 @@ mod selection;
 mod sink;
 mod start_limit;
 mod supervisor;
-mod width;
 
 /// The pictures that a consumer wants.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct PictureSpec {
-    /// Greatest width in pixels; `None` for the width of the camera's picture. Pictures are never enlarged.
-    pub(crate) width: Option<u32>,
+    /// The form. Pictures are never enlarged.
+    pub(crate) form: Form,
     /// The largest number of pictures per second.
     pub(crate) rate: f64,
 }
@@ -100,8 +101,8 @@ impl Pictures {
         }))
     }
 
-    /// Returns a reader of a stream's pictures. Starts the stream's decoder if necessary. Fails if too many different
-    /// widths of the stream's pictures are wanted. The caller has to keep the stream running.
+    /// Returns a reader of a stream's pictures. Starts the stream's decoder if necessary. Fails if JPEGs of too many
+    /// different widths are wanted. The caller has to keep the stream running.
     pub(crate) fn read(
         &self,
         stream: &StreamHandle,
@@ -110,7 +111,7 @@ impl Pictures {
         let interval = interval_of(spec.rate);
         let mut streams = lock(&self.0.streams);
         let running = streams.get(stream.id()).filter(|it| it.stream.is_same(stream));
-        let joined = running.and_then(|running| running.board.join(spec.width, interval));
+        let joined = running.and_then(|running| running.board.join(spec.form, interval));
         let (entry, shown) = if let Some(joined) = joined {
             joined?
         } else {
@@ -121,7 +122,7 @@ impl Pictures {
                 counters: self.0.counters.clone(),
             };
             decoded.note_full_width();
-            let Some(joined) = decoded.board.join(spec.width, interval) else {
+            let Some(joined) = decoded.board.join(spec.form, interval) else {
                 return Err(reader::ended());
             };
             streams.insert(stream.id().clone(), decoded.clone());

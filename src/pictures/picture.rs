@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use crate::media::frame::Frame;
 
-/// A picture of a camera, as a JPEG.
+/// A picture of a camera.
 #[derive(Debug)]
 pub(crate) struct Picture {
-    /// The JPEG.
-    pub(crate) jpeg: Bytes,
-    /// Width of the camera's picture in pixels. The JPEG may be narrower.
-    pub(crate) full_width: u32,
+    /// The JPEG, or the grey values of a picture of the form [`Grey`](crate::pictures::live::form::Form::Grey).
+    pub(crate) data: Bytes,
+    /// Width and height of the camera's picture in pixels. The picture may be smaller.
+    pub(crate) full_size: (u32, u32),
     /// The position of the picture in its stream.
     pub(crate) position: Position,
     /// The time at which the picture's frame arrived.
@@ -53,8 +53,8 @@ pub(crate) mod testing {
     /// Returns a picture that is shown at this time of epoch 1, and that has just arrived.
     pub(crate) fn picture(time: Duration) -> Picture {
         Picture {
-            jpeg: Bytes::from_static(b"jpeg"),
-            full_width: 640,
+            data: Bytes::from_static(b"jpeg"),
+            full_size: (640, 360),
             position: Position { epoch: 1, time },
             received_at: Instant::now(),
             taken_at: SystemTime::UNIX_EPOCH + time,

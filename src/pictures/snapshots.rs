@@ -208,10 +208,10 @@ impl Snapshots {
         let began_at = Instant::now();
         let Frame { received_at, taken_at, ref format, .. } = *newest;
         let position = Position::of(&newest);
-        let full_width = format.picture.width.into();
-        let jpeg = self.0.decoder.decode(frames, wanted.key.width, full_width).await?;
+        let full_size = (format.picture.width.into(), format.picture.height.into());
+        let data = self.0.decoder.decode(frames, wanted.key.width, full_size.0).await?;
         self.0.counters.snapshot_taken(began_at.elapsed());
-        Ok(Arc::new(Picture { jpeg, full_width, position, received_at, taken_at }))
+        Ok(Arc::new(Picture { data, full_size, position, received_at, taken_at }))
     }
 }
 

@@ -12,6 +12,7 @@ use super::subscription::Subscription;
 use crate::base::error::ErrorKind;
 use crate::base::time::{rfc3339_millis, unix_millis};
 use crate::camera::id::CameraId;
+use crate::events::kinds::MOTION;
 use crate::events::{
     CameraEventKind, Event, EventKind, RecordingEventKind, StorageEventKind, StreamEventKind,
 };
@@ -158,11 +159,19 @@ fn text_of(event: &Event) -> (String, Urgency) {
             return (format!("{text}: {}", event.directory), urgency);
         }
         EventKind::Reported(event) => {
-            let kind = event.name.split_once('.').map_or("", |(_, kind)| kind);
-            return (event.label.clone().unwrap_or_else(|| kind.to_owned()), High);
+            return (event.label.clone().unwrap_or_else(|| text_of_type(&event.name)), High);
         }
     };
     (text.to_owned(), urgency)
+}
+
+/// Returns the text of an event without a label that was stored before it was published.
+fn text_of_type(name: &str) -> String {
+    match name.split_once('.') {
+        Some((_, kind)) => kind.to_owned(),
+        None if name == MOTION => "Something moves".to_owned(),
+        None => name.to_owned(),
+    }
 }
 
 fn shortened(text: &str) -> String {
@@ -240,17 +249,23 @@ mod tests {
         assert_eq!(shown["body"], "The disk for recordings can be used again: /recordings");
         assert_eq!((&shown["camera"], &shown["url"]), (&Value::Null, &json!("#/events")));
         assert_eq!(notification.urgency, Urgency::Normal);
-        let reported = |label: Option<&str>| {
-            of_camera(EventKind::Reported(ReportedEvent {
+        let reported = |name: &str, label: Option<&str>| {
+            let event = of_camera(EventKind::Reported(ReportedEvent {
                 number: 9,
-                name: "reported.door".to_owned(),
+                name: name.to_owned(),
                 until: None,
                 label: label.map(str::to_owned),
                 data: Arc::new(Map::new()),
-            }))
+            }));
+            content(&event, None, true).0
         };
-        assert_eq!(content(&reported(Some("Anna")), None, true).0["body"], "Anna");
-        assert_eq!(content(&reported(None), None, true).0["body"], "door");
+        assert_eq!(reported("reported.door", Some("Anna"))["body"], "Anna");
+        assert_eq!(reported("reported.door", None)["body"], "door");
+        let motion = reported(MOTION, None);
+        assert_eq!(
+            (&motion["type"], &motion["body"], &motion["tag"]),
+            (&json!("motion"), &json!("Something moves"), &json!("front motion"))
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use nix::unistd::Pid;
 use tokio::time::timeout;
 
 use super::{GENERATED, code_list, head, row};
+use crate::analysis::counters::AnalysisCounters;
 use crate::api::metrics::exporter::Exporter;
 use crate::api::metrics::text::plain;
 use crate::api::route::Table;
@@ -127,7 +128,8 @@ fn scrape() -> String {
             Table::new(routes::all()).labels(),
         )
         .with_offsite(Some(&OffsiteCounters::default()))
-        .with_push(&PushCounters::default());
+        .with_push(&PushCounters::default())
+        .with_analysis(&AnalysisCounters::default());
         exporter.set_ready("ffmpeg", true);
         let log = &stream.shared().process_log;
         let used = async {

@@ -6,6 +6,7 @@ use tracing::warn;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::secret::Secret;
 use crate::camera::id::CameraId;
+use crate::camera::motion::MotionOptions;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::presets::{self, Preset};
@@ -21,7 +22,7 @@ const MAX_TEXT: usize = 200;
 
 /// A camera as a caller describes it. Some fields that are left out keep their known values: the source, the
 /// password if the device stays the same, the confirmed certificate if the ONVIF service stays the same,
-/// `analytics` and `recording`. All other fields that are left out get their defaults. Contains secrets, so the type has no
+/// `analytics`, `recording` and `motion`. All other fields that are left out get their defaults. Contains secrets, so the type has no
 /// `Debug`.
 #[derive(Clone, Default)]
 pub(crate) struct CameraChange {
@@ -40,6 +41,8 @@ pub(crate) struct CameraChange {
     pub(crate) analytics: Option<bool>,
     /// When the camera is recorded; `None` keeps the known value. A new camera gets the value of a setting.
     pub(crate) recording: Option<RecordingOptions>,
+    /// How motion in front of the camera is detected; `None` keeps the known value.
+    pub(crate) motion: Option<MotionOptions>,
     /// The source of the camera's streams.
     pub(crate) source: SourceChange,
 }
@@ -134,6 +137,10 @@ impl CameraChange {
                 known.map_or_else(|| cameras.default_recording(), |known| known.recording.clone())
             }
         };
+        if let Some(motion) = &self.motion {
+            motion.ensure_usable()?;
+        }
+        let known_motion = || known.map(|known| known.motion.clone()).unwrap_or_default();
         let (created_at, updated_at) =
             known.map_or((0, 0), |known| (known.created_at, known.updated_at));
         Ok(Record {
@@ -147,6 +154,7 @@ impl CameraChange {
             options: self.options,
             keep: self.keep,
             recording,
+            motion: self.motion.unwrap_or_else(known_motion),
             analytics: self.analytics.unwrap_or(known.is_some_and(|known| known.analytics)),
             id: id.clone(),
             // The store sets it, like the times.

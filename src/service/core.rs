@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::export_places::ExportPlaces;
 use super::live_places::LivePlaces;
 use crate::access::Access;
+use crate::analysis::shared::Analyses;
 use crate::offsite::shared::Offsite;
 use crate::output::hls::output::Hls;
 use crate::output::recorder::shared::Recorder;
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) snapshots: Snapshots,
     /// The continuous pictures of the streams.
     pub(crate) pictures: Pictures,
+    /// The cameras whose pictures are analysed.
+    pub(crate) analyses: Analyses,
     /// The stored events.
     pub(crate) events: EventLog,
     /// The pictures of recordings.

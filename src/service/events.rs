@@ -162,6 +162,7 @@ pub(crate) async fn report(
         identity: record.identity(),
         kind: format!("{}.{}", kinds::REPORTED, new.kind),
         id: new.id,
+        number: None,
         at: unix_millis(at),
         until: new.until.map(|until| {
             let until = unix_millis(until);

@@ -22,6 +22,8 @@ use crate::stream::output::WantedOutput;
 mod search;
 mod source;
 
+pub(super) use search::{has_failed_to_start, is_failure_of_stream};
+
 /// If the sub stream has no picture within this time, the main stream is opened as well.
 const SUB_FIRST_WITHIN: Duration = Duration::from_secs(1);
 /// The time after a change of the stream in which older pictures are left out.
@@ -235,10 +237,11 @@ mod tests {
     use super::live::testing::TestStream;
     use super::search::Attempt;
     use super::*;
+    use crate::pictures::live::form::Form;
     use crate::pictures::live::reader::testing::TestBoard;
     use crate::pictures::picture::testing;
 
-    const SPEC: PictureSpec = PictureSpec { width: Some(320), rate: 25.0 };
+    const SPEC: PictureSpec = PictureSpec { form: Form::Jpeg(Some(320)), rate: 25.0 };
 
     /// Returns a source with the pictures of this board, which never ends.
     fn source(board: &TestBoard) -> Source {

@@ -19,6 +19,7 @@
 //! | [`certificate`] | the check of the certificate of a camera's ONVIF service |
 //! | [`keeping`] | ensuring that the main streams of cameras with `keep: always` are running |
 //! | [`recording`] | which streams are recorded, and the deletion of old recordings |
+//! | [`analysing`] | which streams are analysed for motion |
 //! | [`recorded`] | the space of recordings, protecting and deleting them, and recording a camera now |
 //! | [`event_times`] | the times for which cameras are recorded because of events |
 //! | [`replay`] | requests of viewers for what was recorded |
@@ -29,6 +30,7 @@
 //! | [`push`] | subscribing to push notifications, and which subscribers can see an event |
 //! | [`readiness`] | whether the service can do its work |
 
+pub(crate) mod analysing;
 pub(crate) mod camera_change;
 pub(crate) mod cameras;
 mod certificate;

@@ -119,7 +119,7 @@ pub(super) async fn of_running(
             None => None,
             Some(audio) => Some(audio_codec(audio)?.to_owned()),
         },
-        jpeg: picture.jpeg.to_vec(),
+        jpeg: picture.data.to_vec(),
         took: began_at.elapsed(),
     })
 }

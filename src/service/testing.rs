@@ -10,6 +10,7 @@ use super::export_places::ExportPlaces;
 use super::live_places::LivePlaces;
 use crate::access::Access;
 use crate::access::keys::ApiKeys;
+use crate::analysis::shared::Analyses;
 use crate::base::counters::Counters;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
@@ -127,6 +128,7 @@ impl Setup {
                 recorded_pictures,
                 h264_converter: H264Converter::new("ffmpeg".into(), shape, spawner),
                 pictures,
+                analyses: Analyses::default(),
                 events,
                 recorder: None,
                 offsite: None,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use dashmap::DashMap;
 use tokio::sync::watch;
@@ -15,14 +15,15 @@ use super::error::{StoreError, query_failed};
 use super::key_files::open_sealer;
 use super::lock_file::lock_database;
 use super::numbers::StreamNumbers;
-use super::rows::{self, NOT_RECORDED, Rows, to_text};
+use super::rows::{self, NO_MOTION, NOT_RECORDED, Rows, to_text};
 use super::seal::Sealer;
 use crate::base::error::{Error, ErrorKind};
-use crate::base::time::{to_i64, unix_millis, unix_now};
+use crate::base::time::{from_unix_millis, to_i64, unix_millis, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::identity::{Identity, new_incarnation};
 use crate::camera::identity_tag::IdentityTag;
+use crate::camera::motion::{MotionOptions, MotionSource};
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, OptionChanges};
 use crate::camera::record::Record;
@@ -69,6 +70,19 @@ impl RecordedCamera {
     pub(crate) fn has(&self, profile: Profile) -> bool {
         self.profiles.contains(&profile)
     }
+}
+
+/// A camera whose pictures are analysed.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct AnalysedCamera {
+    /// The camera's id.
+    pub(crate) id: CameraId,
+    /// Which camera of which owner it is.
+    pub(crate) identity: Identity,
+    /// The options of the detection of motion.
+    pub(crate) motion: MotionOptions,
+    /// The sources of the streams that the camera has.
+    pub(crate) sources: Vec<(Profile, Source)>,
 }
 
 /// The effect of a change.
@@ -133,7 +147,7 @@ impl Cameras {
                 profiles: [Profile::Main, Profile::Sub].into_iter().filter(has).collect(),
                 id: record.id,
                 options: record.recording,
-                record_until: time_of(row.record_until),
+                record_until: row.record_until.map(from_unix_millis),
             })
         };
         rows.iter().map(camera).collect()
@@ -143,7 +157,27 @@ impl Cameras {
     /// requested.
     pub(crate) async fn record_until(&self, id: &CameraId) -> Result<Option<SystemTime>, Error> {
         let until = self.database.record_until(id.as_str()).await.map_err(query_failed)?;
-        Ok(time_of(until))
+        Ok(until.map(from_unix_millis))
+    }
+
+    /// Returns the cameras whose pictures are analysed.
+    pub(crate) async fn analysed(&self) -> Result<Vec<AnalysedCamera>, Error> {
+        let rows = self.database.cameras_with_motion(NO_MOTION).await.map_err(query_failed)?;
+        let mut analysed = Vec::new();
+        for row in &rows {
+            let record = self.rows.record(row)?;
+            if record.motion.source == MotionSource::Off {
+                continue;
+            }
+            let source = |profile| Some((profile, record.spec.source(profile)?.clone()));
+            analysed.push(AnalysedCamera {
+                identity: record.identity(),
+                sources: [Profile::Main, Profile::Sub].into_iter().filter_map(source).collect(),
+                id: record.id,
+                motion: record.motion,
+            });
+        }
+        Ok(analysed)
     }
 
     /// Records a camera until this time in any case. With `None`, only its options decide. Returns whether the camera
@@ -503,12 +537,6 @@ impl Cameras {
         }
         Some(known.clone())
     }
-}
-
-/// Converts a time in UTC milliseconds.
-fn time_of(ms: Option<i64>) -> Option<SystemTime> {
-    let ms = u64::try_from(ms?).ok()?;
-    Some(UNIX_EPOCH + Duration::from_millis(ms))
 }
 
 /// Returns whether the given source or options differ from the camera's source or options.

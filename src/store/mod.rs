@@ -31,7 +31,7 @@ pub(crate) mod rotate;
 pub(crate) mod rows;
 pub(crate) mod seal;
 
-pub(crate) use cameras::{Cameras, Change, RecordedCamera};
+pub(crate) use cameras::{AnalysedCamera, Cameras, Change, RecordedCamera};
 pub(crate) use error::StoreError;
 pub(crate) use event_log::EventLog;
 pub(crate) use rotate::rotate_key;

@@ -13,12 +13,13 @@ use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::StreamOptions;
 use crate::camera::origin::Origin;
 use crate::camera::record::Record;
-use crate::camera::recording::RecordingOptions;
 use crate::camera::source::Source;
 use crate::camera::source_spec::SourceSpec;
 
 /// The stored form of the default options for recordings.
 pub(super) const NOT_RECORDED: &str = r#"{"mode":"off"}"#;
+/// The stored form of the default options for motion.
+pub(super) const NO_MOTION: &str = r#"{"source":"off"}"#;
 
 /// Converts cameras to rows and back, and seals and opens their sources with one key.
 #[derive(Clone)]
@@ -73,6 +74,7 @@ impl Rows {
                 keep: from_text(&row.keep)?,
                 analytics: row.analytics,
                 recording: serde_json::from_str(&row.recording).ok()?,
+                motion: serde_json::from_str(&row.motion).ok()?,
                 id: id.clone(),
                 name: row.name.clone(),
                 owner: row.owner.clone(),
@@ -105,7 +107,8 @@ impl Rows {
             transport: to_text(options.transport),
             keep: to_text(record.keep),
             analytics: record.analytics,
-            recording: recording_text(&record.recording),
+            recording: stored(&record.recording, NOT_RECORDED),
+            motion: stored(&record.motion, NO_MOTION),
             record_until: None,
             source: self.sealed(record)?,
             incarnation: record.incarnation,
@@ -115,12 +118,12 @@ impl Rows {
     }
 }
 
-/// Returns the stored form of a camera's options for recordings.
-fn recording_text(options: &RecordingOptions) -> String {
-    if *options == RecordingOptions::default() {
-        return NOT_RECORDED.to_owned();
+/// Returns the stored form of a camera's options; `default` for the default options.
+fn stored<T: Default + PartialEq + Serialize>(options: &T, default: &str) -> String {
+    if *options == T::default() {
+        return default.to_owned();
     }
-    serde_json::to_string(options).unwrap_or_else(|_| NOT_RECORDED.to_owned())
+    serde_json::to_string(options).unwrap_or_else(|_| default.to_owned())
 }
 
 /// Returns the ONVIF service with this URL and the fingerprint of its confirmed certificate; `None` if one of them is

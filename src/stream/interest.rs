@@ -26,6 +26,8 @@ pub(crate) enum Purpose {
     View,
     /// The stream is recorded.
     Recording,
+    /// The stream's pictures are analysed.
+    Analysis,
 }
 
 impl Purpose {
@@ -33,7 +35,7 @@ impl Purpose {
     pub(super) fn wanted_output(self) -> WantedOutput {
         match self {
             Self::Start(wanted) => wanted,
-            Self::Snapshot | Self::View | Self::Recording => WantedOutput::None,
+            Self::Snapshot | Self::View | Self::Recording | Self::Analysis => WantedOutput::None,
         }
     }
 }

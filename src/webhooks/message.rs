@@ -35,11 +35,11 @@ pub(crate) struct EventOutput<'a> {
     reason: Option<StopReason>,
     /// The error that led to the event; null without an error.
     error: Option<EventErrorOutput<'a>>,
-    /// The number of the event in `/api/events`; only in events that a back end has reported.
+    /// The number of the event in `/api/events`; only in motion, and in events that a back end has reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     event: Option<i64>,
-    /// End of the event, in UTC; only in events that a back end has reported with an end.
+    /// End of the event, in UTC; only in motion that has ended, and in events that a back end has reported with an end.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, format = "date-time")]
     until: Option<String>,
@@ -47,7 +47,7 @@ pub(crate) struct EventOutput<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     label: Option<&'a str>,
-    /// Details; only in events about recordings and directories, and in events that a back end has reported.
+    /// Details; only in events about recordings and directories, in motion, and in events that a back end has reported.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Object>)]
     data: Option<Map<String, Value>>,

@@ -23,6 +23,12 @@ RECEIVE_BUFFER = 64 * 1024 * 1024
 SO_RCVBUFFORCE = 33
 
 PICTURE = "testsrc2=size={size}:rate={rate},noise=alls=9:allf=t"
+# A dark box crosses a grey wall in the first seconds. Nothing moves for the rest of the time,
+# apart from noise.
+WALK = (
+    "color=c=0x909090:size={size}:rate={rate}[wall];color=c=0x202020:size=40x80:rate={rate}[box];"
+    "[wall][box]overlay=x='if(between(t,3,5),(t-3)*140,-100)':y=60,noise=alls=9:allf=t"
+)
 TONE = "sine=frequency=440:sample_rate={rate}"
 H264 = (
     "-c:v libx264 -preset veryfast -threads 1 -bf 0 -g 50 -x264-params repeat-headers=1 "
@@ -46,9 +52,12 @@ VIDEOS = {
     "h264-interlaced": H264 + "-pix_fmt yuv420p -flags +ilme+ildct+global_header",
     "hevc": "-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=50:bframes=0:"
     "repeat-headers=1 -flags +global_header -pix_fmt yuv420p",
+    "h264-walk": H264 + "-pix_fmt yuv420p",
     "mpeg4": "-flags +global_header -c:v mpeg4 -g 50 -q:v 6",
     "mjpeg": "-c:v mjpeg -huffman default -pix_fmt yuvj420p -q:v 6",
 }
+# The pictures and the duration in seconds of videos that do not show the usual pictures.
+SCENES = {"h264-walk": (WALK, 16)}
 # The sample rate and the options of FFmpeg for each sound.
 AUDIOS = {
     "pcmu": (8000, "-c:a pcm_mulaw"),
@@ -98,8 +107,9 @@ class Recording:
 
 def video(name, size="320x192", rate=25):
     """Return a recording of a video in VIDEOS."""
-    source = ["-f", "lavfi", "-i", PICTURE.format(size=size, rate=rate), "-t", str(SECONDS)]
-    return recorded("video", [*source, *VIDEOS[name].split()])
+    picture, seconds = SCENES.get(name, (PICTURE, SECONDS))
+    source = ["-f", "lavfi", "-i", picture.format(size=size, rate=rate), "-t", str(seconds)]
+    return recorded("video", [*source, *VIDEOS[name].split()], seconds)
 
 
 def audio(name):
@@ -138,9 +148,9 @@ def ac3():
     return Recording("audio", 97, rate, lines, tuple(packets), len(frames) * samples)
 
 
-def recorded(kind, options):
+def recorded(kind, options, seconds=SECONDS):
     """Return the recording of a track with these FFmpeg options. Make it if necessary."""
-    key = hashlib.sha256(repr((kind, options, SECONDS)).encode()).hexdigest()[:16]
+    key = hashlib.sha256(repr((kind, options, seconds)).encode()).hexdigest()[:16]
     CACHE.mkdir(parents=True, exist_ok=True)
     path = CACHE / f"{key}.pickle"
     # Cameras that start at the same time make a recording only once.
@@ -148,12 +158,12 @@ def recorded(kind, options):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
             new = path.with_suffix(".new")
-            new.write_bytes(pickle.dumps(record(kind, options)))
+            new.write_bytes(pickle.dumps(record(kind, options, seconds)))
             new.rename(path)
     return pickle.loads(path.read_bytes())
 
 
-def record(kind, options):
+def record(kind, options, seconds):
     """Make FFmpeg send a track to a socket. Return the recording of the packets that arrive."""
     with tempfile.TemporaryDirectory() as folder, socket.socket(type=socket.SOCK_DGRAM) as sink:
         sdp = Path(folder) / "sdp"
@@ -163,7 +173,7 @@ def record(kind, options):
             sink.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         sink.bind(("127.0.0.1", 0))
         target = f"rtp://127.0.0.1:{sink.getsockname()[1]}?pkt_size=1400"
-        command = ["ffmpeg", "-v", "error", "-y", *options, "-t", str(SECONDS), "-strict", "-2"]
+        command = ["ffmpeg", "-v", "error", "-y", *options, "-t", str(seconds), "-strict", "-2"]
         subprocess.run([*command, "-f", "rtp", "-sdp_file", sdp, target], check=True)
         sink.setblocking(False)
         datagrams = []
@@ -172,10 +182,10 @@ def record(kind, options):
                 datagrams.append(sink.recv(65536))
             except BlockingIOError:
                 break
-        return recording(kind, sdp.read_text(), datagrams)
+        return recording(kind, sdp.read_text(), datagrams, seconds)
 
 
-def recording(kind, sdp, datagrams):
+def recording(kind, sdp, datagrams, seconds):
     """Return the recording of a track from its SDP and its packets."""
     packets, numbers, first = [], [], None
     payload_type = int(re.search(r"^m=\w+ \d+ \S+ (\d+)", sdp, re.M)[1])
@@ -198,7 +208,7 @@ def recording(kind, sdp, datagrams):
     attributes = tuple(it for it in section if it.startswith("a=") and "control" not in it)
     rates = re.search(r"^a=rtpmap:\d+ [^/]+/(\d+)", sdp, re.M)
     clock = int(rates[1]) if rates else STATIC_CLOCKS[payload_type]
-    return Recording(kind, payload_type, clock, attributes, tuple(packets), SECONDS * clock)
+    return Recording(kind, payload_type, clock, attributes, tuple(packets), seconds * clock)
 
 
 def schedule(track):

@@ -31,6 +31,7 @@ mod media;
 mod metrics;
 mod mjpeg;
 mod monitoring;
+mod motion;
 mod offsite;
 mod onvif;
 mod outputs;

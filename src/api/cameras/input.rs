@@ -16,6 +16,7 @@ use crate::api::wire::{
 };
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile};
+use crate::camera::motion::MotionOptions;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{
     AudioOption, KeepOption, StreamOptions, TransportOption, VideoOption,
@@ -31,7 +32,7 @@ const MAX_ONVIF: usize = 1000;
 /// whole source is left out, a known camera keeps its source. If the source was given with an `ip`, and `ip`,
 /// `port` and `username` stay the same, a password that is left out is kept, too. If `onvif` stays the same, an
 /// `onvif_certificate` that is left out is kept. An `analytics` that is left out is kept,
-/// and so is a `recording`.
+/// and so are `recording` and `motion`.
 // Paths may contain secrets too, so the type has no `Debug`.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -98,8 +99,11 @@ pub(crate) struct CameraInput {
     /// When the camera is recorded. By default, a known camera keeps its value, and a new camera gets the mode of the
     /// setting `RECORDINGS_DEFAULT`.
     recording: Option<RecordingOptions>,
-    /// Whether the camera's video is to be analysed. By default, a known camera keeps its value, and a new camera
-    /// gets false. The manager keeps this value for back ends, but does not analyse video.
+    /// How motion in front of the camera is detected. By default, a known camera keeps its value, and for a new camera,
+    /// motion is not detected.
+    motion: Option<MotionOptions>,
+    /// Whether back ends are to analyse the camera's video. By default, a known camera keeps its value, and a new camera
+    /// gets false. The manager only keeps this value for back ends; `motion` does not depend on it.
     #[serde(default, alias = "enable_analytics", deserialize_with = "optional_flag")]
     analytics: Option<bool>,
     /// The sealed source from an export, as an alternative to URLs.
@@ -118,6 +122,7 @@ impl CameraInput {
             keep: self.keep,
             analytics: self.analytics,
             recording: self.recording.clone(),
+            motion: self.motion.clone(),
             name: self.name.clone(),
             owner: self.owner.clone(),
             source: self.source()?,

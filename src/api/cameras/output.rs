@@ -11,6 +11,7 @@ use crate::api::wire::seconds;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::rfc3339;
 use crate::camera::id::{Profile, StreamId};
+use crate::camera::motion::MotionOptions;
 use crate::camera::onvif_address::OnvifAddress;
 use crate::camera::options::{KeepOption, StreamOptions};
 use crate::camera::presets::Preset;
@@ -62,7 +63,9 @@ pub(crate) struct CameraOutput {
     keep: KeepOption,
     /// When the camera is recorded.
     recording: RecordingOptions,
-    /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
+    /// How motion in front of the camera is detected.
+    motion: MotionOptions,
+    /// Whether back ends are to analyse the camera's video. The manager only keeps this value for them.
     analytics: bool,
     /// Whether the camera can be reached; null if `CHECK_INTERVAL_SECONDS` is not set, or if the camera has not
     /// been checked yet at its present address.
@@ -149,6 +152,7 @@ impl CameraOutput {
             options: record.options,
             keep: record.keep,
             recording: record.recording.clone(),
+            motion: record.motion.clone(),
             analytics: record.analytics,
             reachability: monitor
                 .and_then(|monitor| monitor.get(&record.id, record.spec.first()))
@@ -237,7 +241,9 @@ pub(crate) struct ExportOutput {
     keep: KeepOption,
     /// When the camera is recorded.
     recording: RecordingOptions,
-    /// Whether the camera's video is to be analysed. The manager keeps this value for back ends.
+    /// How motion in front of the camera is detected.
+    motion: MotionOptions,
+    /// Whether back ends are to analyse the camera's video. The manager only keeps this value for them.
     analytics: bool,
     /// The camera's encrypted source, which only a manager with the same key (`SOURCE_KEY` or the key file)
     /// can open.
@@ -255,6 +261,7 @@ impl ExportOutput {
             options: record.options,
             keep: record.keep,
             recording: record.recording.clone(),
+            motion: record.motion.clone(),
             analytics: record.analytics,
             sealed: BASE64.encode(cameras.sealed(record)?),
         })

@@ -13,6 +13,7 @@ use crate::api::websocket::handshake::Handshake;
 use crate::base::error::Error;
 use crate::camera::id::StreamId;
 use crate::pictures::live::PictureSpec;
+use crate::pictures::live::form::Form;
 use crate::service::live_pictures;
 
 pub(in crate::api) mod multipart;
@@ -58,7 +59,7 @@ impl MjpegInput {
     }
 
     fn spec(self) -> PictureSpec {
-        PictureSpec { width: self.width, rate: self.fps.into() }
+        PictureSpec { form: Form::Jpeg(self.width), rate: self.fps.into() }
     }
 }
 

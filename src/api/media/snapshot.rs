@@ -96,7 +96,7 @@ pub(super) async fn get(call: Call<'_>) -> Result<Reply, Error> {
 
 /// Returns the response with a picture. Caches must not store the response, because the picture is private.
 pub(in crate::api) fn response(picture: &Picture) -> Reply {
-    let mut reply = reply::with_body(StatusCode::OK, JPEG, picture.jpeg.clone());
+    let mut reply = reply::with_body(StatusCode::OK, JPEG, picture.data.clone());
     let headers = reply.headers_mut();
     headers.insert(AGE, HeaderValue::from(picture.age().as_secs()));
     // The date of a frame may be slightly ahead of the clock, but `Last-Modified` must not be in the

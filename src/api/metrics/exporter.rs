@@ -12,6 +12,7 @@ use super::process::ProcessCollector;
 use super::reachability::ReachabilityCollector;
 use super::requests::{RequestMetrics, RouteLabels};
 use super::streams::StreamsCollector;
+use crate::analysis::counters::AnalysisCounters;
 use crate::base::log_writer;
 use crate::events::counters::EventCounters;
 use crate::offsite::counters::OffsiteCounters;
@@ -89,6 +90,12 @@ impl Exporter {
     /// Adds the metrics of push notifications.
     pub(crate) fn with_push(mut self, push: &PushCounters) -> Self {
         push.register(self.registry.sub_registry_with_prefix(PREFIX));
+        self
+    }
+
+    /// Adds the metrics of the analysis of pictures.
+    pub(crate) fn with_analysis(mut self, analysis: &AnalysisCounters) -> Self {
+        analysis.register(self.registry.sub_registry_with_prefix(PREFIX));
         self
     }
 

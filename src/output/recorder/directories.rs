@@ -32,7 +32,7 @@ use crate::store::error::query_failed;
 const ID_LENGTH: usize = 16;
 /// The longest time that a check waits for a directory.
 const CHECK_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest time that deleting a group of files waits for a disk.
+/// The longest time that work in a directory, such as deleting a group of files, waits for its disk.
 const WORK_PATIENCE: Duration =
     if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(10) };
 /// A directory counts as slow until nothing has been slow for this time.

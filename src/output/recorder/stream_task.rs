@@ -111,12 +111,12 @@ pub(crate) async fn run(
         preroll: PreRoll::new(recorder.preroll(), Duration::ZERO),
         retry_at: None,
     };
-    let mut next_look = Instant::now();
+    let mut read_at = Instant::now();
     loop {
         let is_ending = tokio::select! {
             () = stream.ending() => true,
             changed = demand.changed() => changed.is_err(),
-            () = sleep_until(next_look) => false,
+            () = sleep_until(read_at) => false,
         };
         let now = if is_ending { Demand::Off } else { *demand.borrow_and_update() };
         // The frames so far belong to the recording even if it ends now.
@@ -125,13 +125,13 @@ pub(crate) async fn run(
             break;
         }
         let fragment_ends_at = task.session.as_ref().and_then(Session::fragment_ends_at);
-        next_look = look_after(Instant::now(), fragment_ends_at);
+        read_at = next_read(Instant::now(), fragment_ends_at);
     }
     task.end_session().await;
 }
 
 /// Returns the time of the next read of the hub after one at `now`.
-fn look_after(now: Instant, fragment_ends_at: Option<Instant>) -> Instant {
+fn next_read(now: Instant, fragment_ends_at: Option<Instant>) -> Instant {
     let complete_at = fragment_ends_at.map(|at| at + FRAME_DELAY).filter(|at| *at > now);
     complete_at.map_or(now + BATCH, |at| at.min(now + BATCH))
 }
@@ -312,7 +312,7 @@ mod tests {
         let began = Instant::now();
         let now = began + Duration::from_secs(5);
         let look_in = |ends_at: Option<u64>| {
-            look_after(now, ends_at.map(|at| began + Duration::from_millis(at))) - now
+            next_read(now, ends_at.map(|at| began + Duration::from_millis(at))) - now
         };
         assert_eq!(look_in(None), BATCH);
         assert_eq!(look_in(Some(5900)), BATCH);

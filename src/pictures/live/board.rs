@@ -1,4 +1,4 @@
-//! The board of one stream: readers note the sizes and rates that they want, and get the newest picture of their size.
+//! The board of one stream: readers note the forms and rates that they want, and get the newest picture of their form.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -6,9 +6,9 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use super::form::Form;
 use super::load::{Load, Reduction};
 use super::selection::MAX_SIZES;
-use super::width::{Width, made};
 use crate::base::error::{Error, ErrorKind};
 use crate::base::lock::lock;
 use crate::pictures::picture::Picture;
@@ -20,36 +20,38 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Board {
     state: Mutex<State>,
-    /// Notifies the stream's decoder that the wanted sizes have changed.
+    /// Notifies the stream's decoder that the wanted forms have changed.
     pub(super) changed: Notify,
 }
 
 #[derive(Debug)]
 struct State {
-    /// The wanted sizes. Several of them can be the same size of [`made`] pictures.
-    sizes: Vec<Size>,
+    /// The wanted forms. Several of them can be the same form of [`made`](Form::made) pictures.
+    wanted: Vec<Wanted>,
     /// Width of the camera's picture in pixels; the largest number while it is not known.
     full_width: u32,
     /// The time between two keyframes, if it is known.
     keyframe_distance: Option<Duration>,
     load: Load,
-    /// The last failures by the width of the made pictures, until the decoder tries again.
-    failures: Vec<(Width, Failure)>,
+    /// The last failures by the form of the made pictures, until the decoder tries again.
+    failures: Vec<(Form, Failure)>,
     last_reader: u64,
     /// True if no reader can join any more, because the stream's decoder has ended.
     is_closed: bool,
 }
 
-/// What the readers of one size see.
+/// What the readers of one form see.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shown {
     /// The newest picture; `None` before the first picture.
     pub(super) picture: Option<Arc<Picture>>,
+    /// The number of pictures so far.
+    pub(super) number: u64,
     /// The last failure; `None` if there was a picture since then.
     pub(super) failure: Option<Failure>,
 }
 
-/// The reason why there are no pictures of one size at the moment.
+/// The reason why there are no pictures of one form at the moment.
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     error: Error,
@@ -57,10 +59,10 @@ pub(super) struct Failure {
     until: Instant,
 }
 
-/// The pictures of one wanted width, and the readers that want them.
+/// The pictures of one wanted form, and the readers that want them.
 #[derive(Debug)]
-struct Size {
-    width: Width,
+struct Wanted {
+    form: Form,
     shown: watch::Sender<Shown>,
     readers: Vec<Wish>,
 }
@@ -79,7 +81,7 @@ struct Wish {
 #[derive(Debug)]
 pub(super) struct Entry {
     board: Arc<Board>,
-    width: Width,
+    form: Form,
     reader: u64,
 }
 
@@ -87,7 +89,7 @@ impl Board {
     /// Creates a board without readers.
     pub(super) fn new() -> Self {
         let state = State {
-            sizes: Vec::new(),
+            wanted: Vec::new(),
             full_width: u32::MAX,
             keyframe_distance: None,
             load: Load::default(),
@@ -98,11 +100,11 @@ impl Board {
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
 
-    /// Adds a reader of pictures with this width and with this distance between two pictures. Returns `None` if the
-    /// stream's decoder has ended. Fails if too many other sizes are wanted.
+    /// Adds a reader of pictures with this form and with this distance between two pictures. Returns `None` if the
+    /// stream's decoder has ended. Fails if JPEGs of too many other sizes are wanted.
     pub(super) fn join(
         self: &Arc<Self>,
-        width: Width,
+        form: Form,
         interval: Duration,
     ) -> Option<Result<(Entry, watch::Receiver<Shown>), Error>> {
         let mut state = lock(&self.state);
@@ -112,21 +114,22 @@ impl Board {
         state.last_reader += 1;
         let reader = state.last_reader;
         let wish = Wish { reader, requested: interval, adapted: interval };
-        let shown = if let Some(size) = state.sizes.iter_mut().find(|size| size.width == width) {
-            size.readers.push(wish);
-            size.shown.subscribe()
+        let shown = if let Some(wanted) = state.wanted.iter_mut().find(|wanted| wanted.form == form)
+        {
+            wanted.readers.push(wish);
+            wanted.shown.subscribe()
         } else {
-            let first = match state.first_shown(width) {
+            let first = match state.first_shown(form) {
                 Ok(first) => first,
                 Err(error) => return Some(Err(error)),
             };
             let (shown, receiver) = watch::channel(first);
-            state.sizes.push(Size { width, shown, readers: vec![wish] });
+            state.wanted.push(Wanted { form, shown, readers: vec![wish] });
             receiver
         };
         drop(state);
         self.changed.notify_one();
-        let entry = Entry { board: Arc::clone(self), width, reader };
+        let entry = Entry { board: Arc::clone(self), form, reader };
         Some(Ok((entry, shown)))
     }
 
@@ -140,23 +143,27 @@ impl Board {
         lock(&self.state).keyframe_distance = distance;
     }
 
-    /// Returns the widths of the pictures to make for all readers, at most [`MAX_SIZES`]. If the camera's picture has become
-    /// larger, there can be more sizes than that. The readers of the other sizes get an error.
-    pub(super) fn widths(&self) -> Vec<Width> {
-        let mut widths = lock(&self.state).made_widths();
-        if widths.len() > MAX_SIZES {
-            let until = Instant::now() + RETRY_AFTER;
-            for width in widths.split_off(MAX_SIZES) {
-                self.fail(width, &too_many_sizes(&widths), until);
-            }
+    /// Returns the forms of the pictures to make for all readers, at most [`MAX_SIZES`] of them JPEGs. If the camera's
+    /// picture has become larger, JPEGs of more sizes can be wanted. The readers of the other sizes get an error.
+    pub(super) fn forms(&self) -> Vec<Form> {
+        let mut jpegs = 0;
+        let is_made = |form: &Form| {
+            jpegs += usize::from(form.is_jpeg());
+            !form.is_jpeg() || jpegs <= MAX_SIZES
+        };
+        let all = lock(&self.state).made_forms();
+        let (forms, refused): (Vec<_>, Vec<_>) = all.into_iter().partition(is_made);
+        let until = Instant::now() + RETRY_AFTER;
+        for form in refused {
+            self.fail(form, &too_many_sizes(&forms), until);
         }
-        widths
+        forms
     }
 
     /// Returns true, and refuses further readers, if there are no readers.
     pub(super) fn close_if_unused(&self) -> bool {
         let mut state = lock(&self.state);
-        state.is_closed |= state.sizes.is_empty();
+        state.is_closed |= state.wanted.is_empty();
         state.is_closed
     }
 
@@ -164,45 +171,46 @@ impl Board {
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.is_closed = true;
-        state.sizes.clear();
+        state.wanted.clear();
     }
 
-    /// Returns the shortest distance between two pictures that a reader of pictures with this made width wants, with the
+    /// Returns the shortest distance between two pictures that a reader of pictures with this made form wants, with the
     /// reduction; `None` without readers. `full` is the width of the camera's picture.
-    pub(super) fn interval(&self, width: Width, full: u32) -> Option<Duration> {
-        lock(&self.state).interval(width, full)
+    pub(super) fn interval(&self, form: Form, full: u32) -> Option<Duration> {
+        lock(&self.state).interval(form, full)
     }
 
-    /// Passes a picture to the readers of this made width, unless they have got this picture or a newer one. Ends their
+    /// Passes a picture to the readers of this made form, unless they have got this picture or a newer one. Ends their
     /// failure.
-    pub(super) fn show(&self, width: Width, picture: &Arc<Picture>) {
+    pub(super) fn show(&self, form: Form, picture: &Arc<Picture>) {
         let mut state = lock(&self.state);
-        state.failures.retain(|(failed, _)| *failed != width);
-        for size in &state.sizes {
-            if made(size.width, picture.full_width) != width {
+        state.failures.retain(|(failed, _)| *failed != form);
+        for wanted in &state.wanted {
+            if wanted.form.made(picture.full_size.0) != form {
                 continue;
             }
-            size.shown.send_if_modified(|shown| {
+            wanted.shown.send_if_modified(|shown| {
                 let last = shown.picture.as_ref();
                 let is_newer = last.is_none_or(|last| last.position < picture.position);
                 if is_newer {
                     shown.picture = Some(Arc::clone(picture));
+                    shown.number += 1;
                 }
                 shown.failure.take().is_some() || is_newer
             });
         }
     }
 
-    /// Reports a failure to the readers of this made width, and to readers that join until the decoder tries again.
-    pub(super) fn fail(&self, width: Width, error: &Error, until: Instant) {
+    /// Reports a failure to the readers of this made form, and to readers that join until the decoder tries again.
+    pub(super) fn fail(&self, form: Form, error: &Error, until: Instant) {
         let failure = Failure { error: error.clone(), until };
         let mut state = lock(&self.state);
         let now = Instant::now();
-        state.failures.retain(|(failed, failure)| *failed != width && failure.until > now);
-        state.failures.push((width, failure.clone()));
+        state.failures.retain(|(failed, failure)| *failed != form && failure.until > now);
+        state.failures.push((form, failure.clone()));
         let full = state.full_width;
-        for size in state.sizes.iter().filter(|size| made(size.width, full) == width) {
-            size.shown.send_modify(|shown| shown.failure = Some(failure.clone()));
+        for wanted in state.wanted.iter().filter(|wanted| wanted.form.made(full) == form) {
+            wanted.shown.send_modify(|shown| shown.failure = Some(failure.clone()));
         }
     }
 
@@ -223,37 +231,37 @@ impl Board {
 }
 
 impl State {
-    /// Returns the different widths of the pictures to make.
-    fn made_widths(&self) -> Vec<Width> {
-        let mut widths = Vec::new();
-        for size in &self.sizes {
-            let width = made(size.width, self.full_width);
-            if !widths.contains(&width) {
-                widths.push(width);
+    /// Returns the different forms of the pictures to make.
+    fn made_forms(&self) -> Vec<Form> {
+        let mut forms = Vec::new();
+        for wanted in &self.wanted {
+            let form = wanted.form.made(self.full_width);
+            if !forms.contains(&form) {
+                forms.push(form);
             }
         }
-        widths
+        forms
     }
 
-    /// Returns what the first reader of a wanted width sees. Fails if the width is one size too many.
-    fn first_shown(&self, width: Width) -> Result<Shown, Error> {
+    /// Returns what the first reader of a wanted form sees. Fails if it is a JPEG of one size too many.
+    fn first_shown(&self, form: Form) -> Result<Shown, Error> {
         let full = self.full_width;
-        let width = made(width, full);
-        if let Some(same) = self.sizes.iter().find(|size| made(size.width, full) == width) {
+        let form = form.made(full);
+        if let Some(same) = self.wanted.iter().find(|wanted| wanted.form.made(full) == form) {
             return Ok(same.shown.borrow().clone());
         }
-        let widths = self.made_widths();
-        if widths.len() >= MAX_SIZES {
-            return Err(too_many_sizes(&widths));
+        let forms = self.made_forms();
+        if form.is_jpeg() && forms.iter().filter(|form| form.is_jpeg()).count() >= MAX_SIZES {
+            return Err(too_many_sizes(&forms));
         }
-        let failure = self.failures.iter().find(|(failed, _)| *failed == width);
-        Ok(Shown { picture: None, failure: failure.map(|(_, failure)| failure.clone()) })
+        let failure = self.failures.iter().find(|(failed, _)| *failed == form);
+        Ok(Shown { failure: failure.map(|(_, failure)| failure.clone()), ..Shown::default() })
     }
 
-    fn interval(&self, width: Width, full: u32) -> Option<Duration> {
+    fn interval(&self, form: Form, full: u32) -> Option<Duration> {
         let divisor = self.load.reduction().divisor();
-        let sizes = self.sizes.iter().filter(|size| made(size.width, full) == width);
-        let wishes = sizes.flat_map(|size| &size.readers);
+        let wanted = self.wanted.iter().filter(|wanted| wanted.form.made(full) == form);
+        let wishes = wanted.flat_map(|wanted| &wanted.readers);
         wishes.map(|wish| wish.adapted.max(wish.requested * divisor)).min()
     }
 }
@@ -270,19 +278,19 @@ impl Entry {
     /// while the machine is too busy.
     pub(super) fn interval(&self) -> Duration {
         let state = lock(&self.board.state);
-        let wishes = state.sizes.iter().flat_map(|size| &size.readers);
+        let wishes = state.wanted.iter().flat_map(|wanted| &wanted.readers);
         let wish = wishes.into_iter().find(|wish| wish.reader == self.reader);
         let full = state.full_width;
-        let of_size = state.interval(made(self.width, full), full);
+        let of_form = state.interval(self.form.made(full), full);
         let of_keyframes = state.keyframe_distance.filter(|_| state.load.is_keyframes_only());
-        let all = [wish.map(|wish| wish.adapted), of_size, of_keyframes];
+        let all = [wish.map(|wish| wish.adapted), of_form, of_keyframes];
         all.into_iter().flatten().max().unwrap_or_default()
     }
 
     /// Changes the distance between two pictures that the reader can take.
     pub(super) fn set_interval(&self, interval: Duration) {
         let mut state = lock(&self.board.state);
-        let mut wishes = state.sizes.iter_mut().flat_map(|size| &mut size.readers);
+        let mut wishes = state.wanted.iter_mut().flat_map(|wanted| &mut wanted.readers);
         if let Some(wish) = wishes.find(|wish| wish.reader == self.reader) {
             wish.adapted = interval;
         }
@@ -292,18 +300,21 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut state = lock(&self.board.state);
-        if let Some(size) = state.sizes.iter_mut().find(|size| size.width == self.width) {
-            size.readers.retain(|wish| wish.reader != self.reader);
+        if let Some(wanted) = state.wanted.iter_mut().find(|wanted| wanted.form == self.form) {
+            wanted.readers.retain(|wish| wish.reader != self.reader);
         }
-        state.sizes.retain(|size| !size.readers.is_empty());
+        state.wanted.retain(|wanted| !wanted.readers.is_empty());
         drop(state);
         self.board.changed.notify_one();
     }
 }
 
-fn too_many_sizes(widths: &[Width]) -> Error {
-    let text = |width: &Width| width.map_or_else(|| "none".to_owned(), |w| w.to_string());
-    let widths = widths.iter().map(text).collect::<Vec<_>>().join(", ");
+fn too_many_sizes(forms: &[Form]) -> Error {
+    let text = |form: &Form| match form {
+        Form::Jpeg(width) => Some(width.map_or_else(|| "none".to_owned(), |w| w.to_string())),
+        Form::Grey => None,
+    };
+    let widths = forms.iter().filter_map(text).collect::<Vec<_>>().join(", ");
     let detail = format!(
         "pictures of this stream are requested in {MAX_SIZES} widths already; request one of these values of width: \
          {widths}"
@@ -318,6 +329,7 @@ mod tests {
 
     const RATE: Duration = Duration::from_millis(100);
     const FULL: u32 = 640;
+    const FULL_SIZE: Form = Form::Jpeg(None);
 
     fn board() -> Arc<Board> {
         let board = Board::new();
@@ -327,19 +339,19 @@ mod tests {
 
     fn join(
         board: &Arc<Board>,
-        width: Width,
+        form: Form,
         interval: Duration,
     ) -> Result<(Entry, watch::Receiver<Shown>), Error> {
-        board.join(width, interval).expect("an open board")
+        board.join(form, interval).expect("an open board")
     }
 
     #[tokio::test]
     async fn readers_of_one_size_share_the_shortest_interval() {
         let board = board();
-        let (fast, _shown) = join(&board, Some(320), RATE).expect("an entry");
-        let (slow, _other) = join(&board, Some(321), RATE * 10).expect("an entry");
-        let interval = || board.interval(Some(320), FULL);
-        assert_eq!(board.widths(), [Some(320)]);
+        let (fast, _shown) = join(&board, Form::Jpeg(Some(320)), RATE).expect("an entry");
+        let (slow, _other) = join(&board, Form::Jpeg(Some(321)), RATE * 10).expect("an entry");
+        let interval = || board.interval(Form::Jpeg(Some(320)), FULL);
+        assert_eq!(board.forms(), [Form::Jpeg(Some(320))]);
         assert_eq!(interval(), Some(RATE));
         fast.set_interval(RATE * 2);
         assert_eq!(interval(), Some(RATE * 2));
@@ -349,21 +361,21 @@ mod tests {
         drop(slow);
         assert_eq!(interval(), None);
         assert!(board.close_if_unused());
-        assert!(board.join(None, RATE).is_none());
+        assert!(board.join(FULL_SIZE, RATE).is_none());
     }
 
     #[tokio::test]
     async fn the_reported_interval_is_the_one_that_a_reader_gets() {
         let board = board();
-        let (fast, _shown) = join(&board, None, RATE).expect("an entry");
-        let (slow, _other) = join(&board, None, RATE * 10).expect("an entry");
+        let (fast, _shown) = join(&board, FULL_SIZE, RATE).expect("an entry");
+        let (slow, _other) = join(&board, FULL_SIZE, RATE * 10).expect("an entry");
         board.note_loss();
         board.note_loss();
-        assert_eq!(board.interval(None, FULL), Some(RATE * 4), "the machine is too busy");
+        assert_eq!(board.interval(FULL_SIZE, FULL), Some(RATE * 4), "the machine is too busy");
         assert_eq!((fast.interval(), slow.interval()), (RATE * 4, RATE * 10));
         // The client can take fewer pictures than it gets: that is no reason for even fewer.
         fast.set_interval(RATE * 5);
-        assert_eq!(board.interval(None, FULL), Some(RATE * 5));
+        assert_eq!(board.interval(FULL_SIZE, FULL), Some(RATE * 5));
         assert_eq!((fast.interval(), slow.interval()), (RATE * 5, RATE * 10));
         board.note_loss();
         board.note_loss();
@@ -374,19 +386,24 @@ mod tests {
     #[tokio::test]
     async fn the_number_of_sizes_is_limited() {
         let board = board();
-        let width = |n: usize| u32::try_from(100 + 2 * n).ok();
-        let entries: Vec<_> = (0..MAX_SIZES).map(|n| join(&board, width(n), RATE)).collect();
-        let error = join(&board, None, RATE).expect_err("too many widths");
+        let form = |n: usize| Form::Jpeg(u32::try_from(100 + 2 * n).ok());
+        let entries: Vec<_> = (0..MAX_SIZES).map(|n| join(&board, form(n), RATE)).collect();
+        let error = join(&board, FULL_SIZE, RATE).expect_err("too many sizes");
         assert!(error.detail.contains("width: 100, 102,"), "{error}");
-        let same: Vec<_> = (0..MAX_SIZES).map(|n| join(&board, width(n), RATE)).collect();
-        let (_same, _shown) = join(&board, Some(101), RATE).expect("it is the size of 100");
+        let (grey, _grey) = join(&board, Form::Grey, RATE).expect("a grey picture is no JPEG");
+        assert_eq!(board.forms().len(), MAX_SIZES + 1);
+        drop(grey);
+        let same: Vec<_> = (0..MAX_SIZES).map(|n| join(&board, form(n), RATE)).collect();
+        let (_same, _shown) =
+            join(&board, Form::Jpeg(Some(101)), RATE).expect("it is the size of 100");
         drop((entries, same));
 
-        let wide = [640, 660, 680, 700, 720, 740, 760].map(|width| join(&board, Some(width), RATE));
+        let wide = [640, 660, 680, 700, 720, 740, 760]
+            .map(|width| join(&board, Form::Jpeg(Some(width)), RATE));
         let mut shown = wide.map(|joined| joined.expect("one size"));
-        assert_eq!(board.widths(), [Some(100), None]);
+        assert_eq!(board.forms(), [Form::Jpeg(Some(100)), FULL_SIZE]);
         board.note_full_width(1280);
-        assert_eq!(board.widths().len(), MAX_SIZES);
+        assert_eq!(board.forms().len(), MAX_SIZES);
         let refused = |shown: &Shown| shown.failure.as_ref().and_then(Failure::current).is_some();
         let count = shown.iter_mut().filter(|(_, shown)| refused(&shown.borrow())).count();
         assert_eq!(count, 2, "the camera's picture is larger, and there are eight sizes now");
@@ -395,28 +412,28 @@ mod tests {
     #[tokio::test]
     async fn a_failure_concerns_one_size_until_there_is_a_picture() {
         let board = board();
-        let (_entry, shown) = join(&board, Some(100), RATE).expect("an entry");
-        let (_other, other) = join(&board, Some(200), RATE).expect("an entry");
+        let (_entry, shown) = join(&board, Form::Jpeg(Some(100)), RATE).expect("an entry");
+        let (_other, other) = join(&board, Form::Jpeg(Some(200)), RATE).expect("an entry");
         let now = Instant::now();
         let error = Error::new(ErrorKind::Internal, "a failure");
         let failure = |shown: &watch::Receiver<Shown>| {
             shown.borrow().failure.as_ref().and_then(Failure::current)
         };
-        board.fail(Some(100), &error, now);
+        board.fail(Form::Jpeg(Some(100)), &error, now);
         assert!(failure(&shown).is_none(), "the decoder has tried again");
-        board.fail(Some(100), &error, now + RATE * 1000);
-        board.fail(Some(300), &error, now + RATE * 1000);
+        board.fail(Form::Jpeg(Some(100)), &error, now + RATE * 1000);
+        board.fail(Form::Jpeg(Some(300)), &error, now + RATE * 1000);
         assert!(failure(&shown).is_some() && failure(&other).is_none());
-        let (_late, late) = join(&board, Some(300), RATE).expect("an entry");
+        let (_late, late) = join(&board, Form::Jpeg(Some(300)), RATE).expect("an entry");
         assert!(failure(&late).is_some(), "a reader who joins gets the error as well");
-        board.show(Some(100), &Arc::new(testing::picture(RATE)));
+        board.show(Form::Jpeg(Some(100)), &Arc::new(testing::picture(RATE)));
         assert!(failure(&shown).is_none() && failure(&late).is_some());
     }
 
     #[tokio::test]
     async fn an_older_picture_never_replaces_a_newer_one() {
         let board = board();
-        let (_entry, shown) = join(&board, Some(700), RATE).expect("an entry");
+        let (_entry, shown) = join(&board, Form::Jpeg(Some(700)), RATE).expect("an entry");
         // The second picture was decoded before the first one, but is shown after it.
         for (epoch, time, expected) in
             [(1, 2, (1, 2)), (1, 3, (1, 3)), (1, 1, (1, 3)), (2, 1, (2, 1))]
@@ -424,8 +441,8 @@ mod tests {
             let position = |(epoch, time)| Position { epoch, time: RATE * time };
             let picture = Picture { position: position((epoch, time)), ..testing::picture(RATE) };
             let received_at = picture.received_at - RATE * time;
-            board.show(None, &Arc::new(Picture { received_at, ..picture }));
-            board.show(Some(99), &Arc::new(testing::picture(RATE * 100)));
+            board.show(FULL_SIZE, &Arc::new(Picture { received_at, ..picture }));
+            board.show(Form::Jpeg(Some(99)), &Arc::new(testing::picture(RATE * 100)));
             let last = shown.borrow().picture.as_ref().map(|picture| picture.position);
             assert_eq!(last, Some(position(expected)));
         }

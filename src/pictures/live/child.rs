@@ -212,8 +212,8 @@ async fn read(pipe: pipe::Receiver, index: usize, sink: Arc<Sink>) -> Option<Err
                 Ok(Some(NutItem::Packet(packet))) => {
                     let time = time_base.map(|base: TimeBase| base.time(packet.pts));
                     // The buffer is shared by several pictures, so that a kept picture would keep all of them.
-                    let jpeg = packet.data.to_vec().into();
-                    if !time.is_some_and(|time| sink.take(index, time, jpeg)) {
+                    let picture = packet.data.to_vec().into();
+                    if !time.is_some_and(|time| sink.take(index, time, picture)) {
                         return Some(failure("FFmpeg wrote an invalid picture"));
                     }
                 }

@@ -1,6 +1,6 @@
 //! Decodes the pictures of a stream, from a keyframe until the properties of the video change. If a camera changes the
 //! size of its picture again and again, decoding continues, and the pictures keep their size. The JPEGs of a camera that
-//! sends Motion JPEG need no FFmpeg, unless they have to be scaled.
+//! sends Motion JPEG need no FFmpeg, unless they have to be scaled or converted to grey pictures.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use super::args;
+use super::args::{self, Manner};
 use super::board::Board;
 use super::child::{DecoderChild, Progress};
+use super::form::Form;
 use super::selection::Selection;
 use super::sink::Sink;
-use super::width::{Width, made};
 use crate::base::counters::Counters;
 use crate::base::error::Error;
 use crate::media::codec::VideoCodec;
@@ -43,6 +43,9 @@ const CATCHES_UP_WITHIN: Duration = Duration::from_secs(4);
 /// If decoding keeps the size of the pictures, the time after which another size of the camera's picture replaces it.
 const SETTLES_AFTER: Duration = Duration::from_mins(1);
 
+/// The form of the pictures that a camera with Motion JPEG sends itself.
+const COPIED: Form = Form::Jpeg(None);
+
 /// The reason why decoding has ended. FFmpeg has been reaped.
 #[derive(Debug)]
 pub(super) enum End {
@@ -57,18 +60,9 @@ pub(super) enum End {
     /// FFmpeg has failed.
     Failed {
         error: Error,
-        /// The widths of which FFmpeg has made no picture.
-        without: Vec<Width>,
+        /// The forms of which FFmpeg has made no picture.
+        without: Vec<Form>,
     },
-}
-
-/// The manner in which pictures are decoded.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Manner {
-    /// True if the loop filter is left out.
-    pub(super) skips_loop_filter: bool,
-    /// True if the pictures keep their size when the camera changes the size of its picture.
-    pub(super) keeps_size: bool,
 }
 
 /// The stream whose pictures are decoded, and what is needed for it. Cheap to clone.
@@ -95,8 +89,8 @@ struct Decoding {
     stream: StreamHandle,
     sink: Arc<Sink>,
     format: Arc<Format>,
-    /// The width of each output, and the selection of the output's frames.
-    outputs: Vec<(Width, Selection)>,
+    /// The form of each output, and the selection of the output's frames.
+    outputs: Vec<(Form, Selection)>,
     /// Width of the camera's picture in pixels.
     full_width: u32,
     keeps_size: bool,
@@ -125,12 +119,12 @@ impl DecodedStream {
         }
     }
 
-    /// Decodes pictures of these widths, until `ending` resolves or there is another reason to end. Calls `on_first` when
-    /// each size has a picture.
+    /// Decodes pictures of these forms, until `ending` resolves or there is another reason to end. Calls `on_first` when
+    /// each form has a picture.
     pub(super) async fn decode(
         self,
         from: ReadFrom,
-        widths: Vec<Width>,
+        forms: Vec<Form>,
         manner: Manner,
         mut ending: oneshot::Receiver<()>,
         on_first: impl FnOnce() + Send,
@@ -141,14 +135,13 @@ impl DecodedStream {
             _ = &mut ending => None,
         };
         let Some(first) = first else { return End::Stopped };
-        let (mut decoding, scaled) = Decoding::new(&self, &first, &widths, manner.keeps_size);
+        let (mut decoding, scaled) = Decoding::new(&self, &first, &forms, manner.keeps_size);
         let log = &self.stream.shared().process_log;
         let mut child = None;
         if !scaled.is_empty() {
             let sink = Arc::clone(&decoding.sink);
             let log = Arc::clone(log).writer(first.format.epoch);
-            let arguments =
-                args::arguments(&scaled, manner.skips_loop_filter, decoding.kept_size());
+            let arguments = args::arguments(&scaled, manner, decoding.full_size());
             match DecoderChild::start(&self.decoder, arguments, &first, sink, log).await {
                 Ok(started) => child = Some(started),
                 Err(error) => return End::Failed { error, without: scaled },
@@ -208,32 +201,33 @@ async fn next_keyframe(frames: &mut HubReader) -> Option<Arc<Frame>> {
 }
 
 impl Decoding {
-    /// Prepares the decoding of a stream from `first` on. Also returns the widths of FFmpeg's outputs.
+    /// Prepares the decoding of a stream from `first` on. Also returns the forms of FFmpeg's outputs.
     fn new(
         of: &DecodedStream,
         first: &Frame,
-        widths: &[Width],
+        forms: &[Form],
         keeps_size: bool,
-    ) -> (Self, Vec<Width>) {
+    ) -> (Self, Vec<Form>) {
         let full_width = u32::from(first.format.picture.width);
         if keeps_size {
             of.board.note_full_width(full_width);
         }
         let is_jpeg = first.format.codec() == VideoCodec::Mjpeg;
-        let mut all: Vec<Width> = Vec::new();
+        let mut all: Vec<Form> = Vec::new();
         // The full width comes last, so that the output whose pictures are the frames follows FFmpeg's outputs.
-        let mut sorted: Vec<_> = widths.iter().map(|width| made(*width, full_width)).collect();
-        sorted.sort_by_key(Option::is_none);
-        for width in sorted {
-            if !all.contains(&width) {
-                all.push(width);
+        let mut sorted: Vec<_> = forms.iter().map(|form| form.made(full_width)).collect();
+        sorted.sort_by_key(|form| *form == COPIED);
+        for form in sorted {
+            if !all.contains(&form) {
+                all.push(form);
             }
         }
-        let is_copied = is_jpeg && !keeps_size && all.last() == Some(&None);
+        let is_copied = is_jpeg && !keeps_size && all.last() == Some(&COPIED);
         let copied = is_copied.then(|| all.len() - 1);
-        let outputs = all.iter().map(|width| (*width, Selection::default())).collect();
+        let outputs = all.iter().map(|form| (*form, Selection::default())).collect();
         all.truncate(copied.unwrap_or(all.len()));
-        let sink = Sink::new(Arc::clone(&of.board), all.clone(), full_width, of.counters.clone());
+        let full_size = (full_width, first.format.picture.height.into());
+        let sink = Sink::new(Arc::clone(&of.board), all.clone(), full_size, of.counters.clone());
         let decoding = Self {
             board: Arc::clone(&of.board),
             stream: of.stream.clone(),
@@ -311,9 +305,9 @@ impl Decoding {
         let marked = self.select(&frame, is_newest);
         let copied = self.copied.filter(|index| marked & 1 << index != 0);
         if copied.is_some()
-            && let Some(picture) = picture_of(&frame, self.full_width)
+            && let Some(picture) = picture_of(&frame, self.full_size())
         {
-            self.sink.copy(None, picture);
+            self.sink.copy(COPIED, picture);
         }
         if let Some(child) = child {
             let shows_load = self.has_caught_up || self.began_at.elapsed() > CATCHES_UP_WITHIN;
@@ -323,11 +317,9 @@ impl Decoding {
         Step::Next
     }
 
-    /// Returns the size of the pictures with the full width, in pixels, if it stays the same when the size of the camera's
-    /// picture changes; otherwise `None`.
-    fn kept_size(&self) -> Option<(u32, u32)> {
-        let height = self.format.picture.height.into();
-        self.keeps_size.then_some((self.full_width, height))
+    /// Returns the size of the pictures with the full width, in pixels.
+    fn full_size(&self) -> (u32, u32) {
+        (self.full_width, self.format.picture.height.into())
     }
 
     /// Returns whether the frame needs another FFmpeg: `Some(true)` if only the size of the picture is the reason. FFmpeg
@@ -357,8 +349,8 @@ impl Decoding {
         }
         let frame_distance = self.stream.shared().hub.frame_distance();
         let mut marked = 0;
-        for (index, (width, selection)) in self.outputs.iter_mut().enumerate() {
-            let interval = self.board.interval(*width, self.full_width);
+        for (index, (form, selection)) in self.outputs.iter_mut().enumerate() {
+            let interval = self.board.interval(*form, self.full_width);
             let takes =
                 |interval| selection.takes(frame.presentation_time, interval, frame_distance);
             if interval.is_some_and(takes) {
@@ -382,10 +374,10 @@ async fn progress(child: Option<&mut DecoderChild>) -> Progress {
 
 /// Returns the picture of a frame that is a JPEG; `None` if its end is missing, because the camera or the network has lost
 /// a part of it.
-fn picture_of(frame: &Frame, full_width: u32) -> Option<Picture> {
+fn picture_of(frame: &Frame, full_size: (u32, u32)) -> Option<Picture> {
     jpeg::is_complete(&frame.data).then(|| Picture {
-        jpeg: frame.data.clone(),
-        full_width,
+        data: frame.data.clone(),
+        full_size,
         position: Position::of(frame),
         received_at: frame.received_at,
         taken_at: frame.taken_at,
@@ -403,10 +395,10 @@ mod tests {
     fn only_complete_jpegs_are_passed_on() {
         let frame = testing::video(&testing::format(7), true, 40, 40);
         let picture = |data: &'static [u8]| {
-            picture_of(&Frame { data: Bytes::from_static(data), ..frame.clone() }, 640)
+            picture_of(&Frame { data: Bytes::from_static(data), ..frame.clone() }, (640, 360))
         };
         let complete = picture(b"\xff\xd8\xff\xda\x00\x02data\xff\xd9").expect("a picture");
-        assert_eq!((complete.jpeg.len(), complete.full_width), (12, 640));
+        assert_eq!((complete.data.len(), complete.full_size), (12, (640, 360)));
         assert_eq!(complete.position, Position { epoch: 7, time: Duration::from_millis(40) });
         assert!(picture(b"\xff\xd8\xff\xda\x00\x02data").is_none());
     }

@@ -1,20 +1,20 @@
 //! Decides which decoders of one stream run. Pure.
 //!
-//! A decoder makes pictures of the sizes that were wanted when it started. If another size is wanted, a second decoder
-//! starts with all sizes. The first decoder continues until the second one has made a picture of each size, so that no
+//! A decoder makes pictures of the forms that were wanted when it started. If another form is wanted, a second decoder
+//! starts with all forms. The first decoder continues until the second one has made a picture of each form, so that no
 //! reader's pictures stop.
 //!
-//! A size of which a decoder has made no picture before it failed is under suspicion: other sizes start without it, and it
-//! is then tried alone. So a size that cannot be made fails for its own readers only.
+//! A form of which a decoder has made no picture before it failed is under suspicion: other forms start without it, and it
+//! is then tried alone. So a form that cannot be made fails for its own readers only.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::decoding::End;
+use super::form::Form;
 use super::loop_filter::LoopFilter;
 use super::start_limit::StartLimit;
-use super::width::Width;
 use crate::base::backoff::Exponential;
 use crate::base::error::Error;
 use crate::media::hub::ReadFrom;
@@ -22,7 +22,7 @@ use crate::media::hub::ReadFrom;
 /// The pauses before a decoder starts again after a failure. The first restart is immediate.
 const RESTARTS: Exponential =
     Exponential { first: Duration::from_millis(500), ceiling: Duration::from_secs(30) };
-/// The number of failures without a picture of a size after which the readers of this size get the error.
+/// The number of failures without a picture of a form after which the readers of this form get the error.
 const FRUITLESS: u32 = 3;
 /// The number of failures, with pictures in between, after which readers get the error, because the pauses have become
 /// long.
@@ -32,7 +32,7 @@ const FAILURES: u32 = 6;
 const PROVEN_AFTER: Duration = Duration::from_secs(30);
 /// The time that the next decoder has for its first pictures before yet another one can replace it.
 const REPLACED_AFTER: Duration = Duration::from_secs(6);
-/// The time after which the failures of a size that is not wanted any more are forgotten.
+/// The time after which the failures of a form that is not wanted any more are forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 /// A decoder to start.
@@ -40,16 +40,16 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 pub(super) struct Start {
     pub(super) number: u64,
     pub(super) from: ReadFrom,
-    pub(super) widths: Vec<Width>,
+    pub(super) forms: Vec<Form>,
     pub(super) skips_loop_filter: bool,
     /// True if the pictures keep their size when the camera changes the size of its picture.
     pub(super) keeps_size: bool,
 }
 
-/// An error for the readers of one size.
+/// An error for the readers of one form.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) width: Width,
+    pub(super) form: Form,
     pub(super) error: Error,
     /// The time at which the next decoder starts.
     pub(super) until: Instant,
@@ -59,19 +59,19 @@ pub(super) struct Refusal {
 #[derive(Debug)]
 struct Running {
     number: u64,
-    widths: Vec<Width>,
+    forms: Vec<Form>,
     skips_loop_filter: bool,
     started_at: Instant,
     /// The time of its first pictures.
     shown_at: Option<Instant>,
 }
 
-/// A size of which no picture could be made.
+/// A form of which no picture could be made.
 #[derive(Debug)]
 struct Suspect {
-    width: Width,
+    form: Form,
     failures: u32,
-    /// The time before which no decoder starts with this size.
+    /// The time before which no decoder starts with this form.
     starts_at: Instant,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Plan {
     next: Option<Running>,
     from: ReadFrom,
     loop_filter: LoopFilter,
-    /// The limit of starts because other sizes are wanted.
+    /// The limit of starts because other forms are wanted.
     limit: StartLimit,
     /// The limit of starts because the video has changed. A camera that changes its video again and again would otherwise
     /// keep the machine busy with starts.
@@ -124,18 +124,19 @@ impl Plan {
     /// if it is known.
     pub(super) fn start(
         &mut self,
-        wanted: &[Width],
+        wanted: &[Form],
         gop: Option<f64>,
         now: Instant,
     ) -> Option<Start> {
         let is_new = self.current.is_none();
-        let skips_loop_filter = self.loop_filter.is_skipped(gop, is_new, now);
+        let is_needed = wanted.contains(&Form::Grey);
+        let skips_loop_filter = self.loop_filter.is_skipped(gop, is_needed, is_new, now);
         let is_starting =
             |next: &Running| now.saturating_duration_since(next.started_at) < REPLACED_AFTER;
         if now < self.starts_at || self.next.as_ref().is_some_and(is_starting) {
             return None;
         }
-        let served = self.current.as_ref().map(|it| &it.widths[..]).unwrap_or_default();
+        let served = self.current.as_ref().map(|it| &it.forms[..]).unwrap_or_default();
         let added = self.added(wanted, served, now);
         let current = self.current.as_ref();
         let is_outdated = current.is_some_and(|it| it.skips_loop_filter != skips_loop_filter);
@@ -148,16 +149,16 @@ impl Plan {
             }
             self.limit.note_start(now);
         }
-        let mut widths: Vec<_> = wanted.iter().filter(|it| served.contains(it)).copied().collect();
-        widths.extend(added);
-        if widths.is_empty() {
+        let mut forms: Vec<_> = wanted.iter().filter(|it| served.contains(it)).copied().collect();
+        forms.extend(added);
+        if forms.is_empty() {
             return None;
         }
         self.last_number += 1;
         let number = self.last_number;
         let running = Running {
             number,
-            widths: widths.clone(),
+            forms: forms.clone(),
             skips_loop_filter,
             started_at: now,
             shown_at: None,
@@ -168,20 +169,20 @@ impl Plan {
             self.next = Some(running);
         }
         let from = std::mem::replace(&mut self.from, ReadFrom::LastKeyframe);
-        Some(Start { number, from, widths, skips_loop_filter, keeps_size: self.keeps_size })
+        Some(Start { number, from, forms, skips_loop_filter, keeps_size: self.keeps_size })
     }
 
-    /// Returns the wanted sizes that are not served, and that a decoder can try now: the ones without suspicion, or else one
+    /// Returns the wanted forms that are not served, and that a decoder can try now: the ones without suspicion, or else one
     /// of the others.
-    fn added(&self, wanted: &[Width], served: &[Width], now: Instant) -> Vec<Width> {
-        let missing = || wanted.iter().copied().filter(|width| !served.contains(width));
-        let suspect = |width: Width| self.suspects.iter().find(|it| it.width == width);
-        let trusted: Vec<_> = missing().filter(|width| suspect(*width).is_none()).collect();
+    fn added(&self, wanted: &[Form], served: &[Form], now: Instant) -> Vec<Form> {
+        let missing = || wanted.iter().copied().filter(|form| !served.contains(form));
+        let suspect = |form: Form| self.suspects.iter().find(|it| it.form == form);
+        let trusted: Vec<_> = missing().filter(|form| suspect(*form).is_none()).collect();
         if !trusted.is_empty() {
             return trusted;
         }
         let due = missing().filter_map(suspect).filter(|it| it.starts_at <= now);
-        due.min_by_key(|it| (it.failures, it.starts_at)).map(|it| it.width).into_iter().collect()
+        due.min_by_key(|it| (it.failures, it.starts_at)).map(|it| it.form).into_iter().collect()
     }
 
     /// Returns the earliest time after `now` at which [`Plan::start`] may return another result.
@@ -202,7 +203,7 @@ impl Plan {
         self.current.iter().chain(&self.next).any(|it| it.number == number)
     }
 
-    /// Notes that a decoder has made its first picture of each size. If it is the next decoder, it replaces the current
+    /// Notes that a decoder has made its first picture of each form. If it is the next decoder, it replaces the current
     /// one.
     pub(super) fn note_pictures(&mut self, number: u64, now: Instant) {
         self.next.take_if(|next| next.number == number).into_iter().for_each(|next| {
@@ -210,7 +211,7 @@ impl Plan {
         });
         if let Some(shown) = self.current.as_mut().filter(|it| it.number == number) {
             shown.shown_at = Some(now);
-            self.suspects.retain(|it| !shown.widths.contains(&it.width));
+            self.suspects.retain(|it| !shown.forms.contains(&it.form));
         }
     }
 
@@ -265,24 +266,24 @@ impl Plan {
         self.starts_at = self.starts_at.max(self.restarts.possible_at());
     }
 
-    /// Notes the failure of a decoder that has made no pictures of the widths in `without`.
+    /// Notes the failure of a decoder that has made no pictures of the forms in `without`.
     fn note_failure(
         &mut self,
         ended: &Running,
         error: &Error,
-        without: &[Width],
+        without: &[Form],
         now: Instant,
     ) -> Vec<Refusal> {
-        let served = self.current.as_ref().map(|it| it.widths.clone()).unwrap_or_default();
-        let refusal = |width, until| Refusal { width, error: error.clone(), until };
+        let served = self.current.as_ref().map(|it| it.forms.clone()).unwrap_or_default();
+        let refusal = |form, until| Refusal { form, error: error.clone(), until };
         let mut refusals = Vec::new();
         let mut is_explained = false;
         self.suspects.retain(|it| now < it.starts_at + FORGOTTEN_AFTER);
-        for width in without.iter().copied().filter(|width| !served.contains(width)) {
+        for form in without.iter().copied().filter(|form| !served.contains(form)) {
             is_explained = true;
-            let (failures, starts_at) = self.suspect(width, now);
+            let (failures, starts_at) = self.suspect(form, now);
             if failures >= FRUITLESS {
-                refusals.push(refusal(width, starts_at));
+                refusals.push(refusal(form, starts_at));
             }
         }
         if is_explained && ended.shown_at.is_none() {
@@ -296,17 +297,17 @@ impl Plan {
         self.failures = self.failures.saturating_add(1);
         if self.failures >= FAILURES && self.current.is_none() {
             let until = self.starts_at;
-            refusals.extend(ended.widths.iter().map(|width| refusal(*width, until)));
+            refusals.extend(ended.forms.iter().map(|form| refusal(*form, until)));
         }
         refusals
     }
 
-    /// Notes that a decoder has failed without a picture of this size. Returns the number of such failures, and the time at
-    /// which the size is tried again.
-    fn suspect(&mut self, width: Width, now: Instant) -> (u32, Instant) {
-        let earlier = self.suspects.iter().position(|it| it.width == width);
+    /// Notes that a decoder has failed without a picture of this form. Returns the number of such failures, and the time at
+    /// which the form is tried again.
+    fn suspect(&mut self, form: Form, now: Instant) -> (u32, Instant) {
+        let earlier = self.suspects.iter().position(|it| it.form == form);
         let earlier = earlier.map_or(0, |index| self.suspects.swap_remove(index).failures);
-        let suspect = Suspect { width, failures: earlier + 1, starts_at: now + pause(earlier) };
+        let suspect = Suspect { form, failures: earlier + 1, starts_at: now + pause(earlier) };
         let result = (suspect.failures, suspect.starts_at);
         self.suspects.push(suspect);
         result
@@ -323,15 +324,15 @@ mod tests {
     use super::*;
     use crate::base::error::ErrorKind;
 
-    const FULL: Width = None;
-    const SMALL: Width = Some(320);
-    const BAD: Width = Some(16);
+    const FULL: Form = Form::Jpeg(None);
+    const SMALL: Form = Form::Jpeg(Some(320));
+    const BAD: Form = Form::Jpeg(Some(16));
 
     struct Test {
         plan: Plan,
         now: Instant,
         starts: Vec<Start>,
-        refusals: Vec<(Width, u64)>,
+        refusals: Vec<(Form, u64)>,
         began_at: Instant,
     }
 
@@ -342,59 +343,59 @@ mod tests {
             Self { plan, now, starts: Vec::new(), refusals: Vec::new(), began_at: now }
         }
 
-        /// Lets `millis` pass. A decoder that starts ends at once if `is_good` returns false for one of its sizes.
+        /// Lets `millis` pass. A decoder that starts ends at once if `is_good` returns false for one of its forms.
         /// Otherwise, it makes pictures.
-        fn pass(&mut self, millis: u64, wanted: &[Width], is_good: impl Fn(Width) -> bool) {
+        fn pass(&mut self, millis: u64, wanted: &[Form], is_good: impl Fn(Form) -> bool) {
             for _ in 0..millis / 10 {
                 self.now += Duration::from_millis(10);
                 let Some(start) = self.plan.start(wanted, None, self.now) else { continue };
-                let widths = start.widths.clone();
-                if widths.iter().all(|width| is_good(*width)) {
+                let forms = start.forms.clone();
+                if forms.iter().all(|form| is_good(*form)) {
                     self.plan.note_pictures(start.number, self.now);
                 } else {
-                    self.fail(start.number, &widths);
+                    self.fail(start.number, &forms);
                 }
                 self.starts.push(start);
             }
         }
 
-        fn fail(&mut self, number: u64, without: &[Width]) {
+        fn fail(&mut self, number: u64, without: &[Form]) {
             let error = Error::new(ErrorKind::Internal, "FFmpeg failed");
             let end = End::Failed { error, without: without.to_vec() };
             let second = self.now.duration_since(self.began_at).as_secs();
             for refusal in self.plan.note_end(number, end, self.now) {
                 assert!(refusal.until >= self.now);
-                self.refusals.push((refusal.width, second));
+                self.refusals.push((refusal.form, second));
             }
         }
 
-        fn current(&self) -> Option<&[Width]> {
-            self.plan.current.as_ref().map(|it| &it.widths[..])
+        fn current(&self) -> Option<&[Form]> {
+            self.plan.current.as_ref().map(|it| &it.forms[..])
         }
     }
 
     #[tokio::test]
-    async fn a_size_that_cannot_be_made_fails_alone() {
+    async fn a_form_that_cannot_be_made_fails_alone() {
         for wanted in [[BAD, FULL, SMALL], [FULL, BAD, SMALL], [SMALL, FULL, BAD]] {
             let mut test = Test::new();
-            test.pass(20_000, &wanted, |width| width != BAD);
+            test.pass(20_000, &wanted, |form| form != BAD);
             let mut current = test.current().expect("a decoder").to_vec();
             current.sort_unstable();
             assert_eq!(current, [FULL, SMALL]);
             assert!(!test.refusals.is_empty());
-            assert!(test.refusals.iter().all(|(width, _)| *width == BAD), "{:?}", test.refusals);
+            assert!(test.refusals.iter().all(|(form, _)| *form == BAD), "{:?}", test.refusals);
             assert!(test.refusals[0].1 <= 5, "{:?}", test.refusals);
             assert!(test.starts.len() <= 12, "{} starts", test.starts.len());
         }
     }
 
     #[tokio::test]
-    async fn a_new_size_that_cannot_be_made_does_not_end_the_current_decoder() {
+    async fn a_new_form_that_cannot_be_made_does_not_end_the_current_decoder() {
         let mut test = Test::new();
         test.pass(1000, &[FULL], |_| true);
-        test.pass(30_000, &[FULL, BAD], |width| width != BAD);
+        test.pass(30_000, &[FULL, BAD], |form| form != BAD);
         assert!(test.plan.continues(1), "{:?}", test.starts);
-        assert!(test.refusals.iter().all(|(width, _)| *width == BAD), "{:?}", test.refusals);
+        assert!(test.refusals.iter().all(|(form, _)| *form == BAD), "{:?}", test.refusals);
         test.pass(60_000, &[FULL, BAD], |_| true);
         assert_eq!(test.current(), Some(&[FULL, BAD][..]), "it can be made after all");
     }
@@ -434,7 +435,7 @@ mod tests {
         test.plan.note_pictures(first.number, test.now);
         let wanted = [FULL, SMALL];
         let second = test.plan.start(&wanted, None, test.now).expect("another decoder");
-        assert_eq!(second.widths, wanted);
+        assert_eq!(second.forms, wanted);
         assert!(test.plan.start(&[FULL, SMALL, BAD], None, test.now).is_none(), "one at a time");
         assert!(test.plan.continues(first.number) && test.plan.continues(second.number));
         test.plan.note_pictures(second.number, test.now);
@@ -454,8 +455,9 @@ mod tests {
     #[tokio::test]
     async fn a_client_that_requests_ever_other_widths_does_not_start_many_decoders() {
         let mut test = Test::new();
-        for width in 0..600 {
-            test.pass(100, &[FULL, Some(100 + 2 * width)], |_| true);
+        for number in 0..600 {
+            let other = Form::Jpeg(Some(100 + 2 * number));
+            test.pass(100, &[FULL, other], |_| true);
         }
         assert!(test.starts.len() <= 7 + 30, "{} starts in a minute", test.starts.len());
         assert!(test.starts.len() > 20, "the client still gets pictures");
@@ -501,6 +503,26 @@ mod tests {
             assert_eq!(test.plan.keeps_size(), keeps_size, "every {seconds} s");
             assert!(!keeps_size || starts <= 15, "{starts} starts");
         }
+    }
+
+    #[tokio::test]
+    async fn the_loop_filter_is_used_for_grey_pictures() {
+        let mut test = Test::new();
+        let first = test.plan.start(&[SMALL], Some(50.0), test.now).expect("a decoder");
+        assert!(first.skips_loop_filter);
+        test.plan.note_pictures(first.number, test.now);
+        let both = [SMALL, Form::Grey];
+        let second = test.plan.start(&both, Some(50.0), test.now).expect("another decoder");
+        assert!(!second.skips_loop_filter);
+        assert_eq!(second.forms, both);
+        test.plan.note_pictures(second.number, test.now);
+        test.now += Duration::from_mins(1);
+        assert!(test.plan.start(&both, Some(50.0), test.now).is_none());
+        // No grey pictures are wanted any more. They may be wanted again soon.
+        assert!(test.plan.start(&[SMALL], Some(50.0), test.now).is_none());
+        test.now += Duration::from_secs(10);
+        let third = test.plan.start(&[SMALL], Some(50.0), test.now).expect("a third decoder");
+        assert!(third.skips_loop_filter);
     }
 
     #[tokio::test]

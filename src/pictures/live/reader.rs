@@ -12,7 +12,7 @@ use crate::pictures::picture::{Picture, Position};
 /// The time after which a client should repeat a request whose pictures have ended.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// Reads the pictures of one stream in one size. Every read returns the newest picture, so a reader that is slow gets
+/// Reads the pictures of one stream in one form. Every read returns the newest picture, so a reader that is slow gets
 /// fewer pictures. The stream's decoder runs until the last reader is dropped, and for a short time afterwards.
 #[derive(Debug)]
 pub(crate) struct PictureReader {
@@ -23,18 +23,24 @@ pub(crate) struct PictureReader {
     last: Option<Position>,
     /// The time from which a picture is due, on the clock of the last picture's epoch; `None` if any picture is due.
     due_at: Option<Duration>,
+    /// The number of the last picture that the reader has looked at.
+    seen: u64,
+    skipped: u64,
 }
 
 impl PictureReader {
     pub(super) fn new(entry: Entry, shown: watch::Receiver<Shown>, interval: Duration) -> Self {
-        Self { entry, shown, interval, last: None, due_at: None }
+        let seen = shown.borrow().number.saturating_sub(1);
+        Self { entry, shown, interval, last: None, due_at: None, seen, skipped: 0 }
     }
 
     /// Waits for the next picture, and returns it. Fails if FFmpeg cannot decode pictures at the moment, or if the
     /// stream has ended. Can be cancelled and called again.
     pub(crate) async fn next(&mut self) -> Result<Arc<Picture>, Error> {
         loop {
-            let Shown { picture, failure } = self.shown.borrow_and_update().clone();
+            let Shown { picture, number, failure } = self.shown.borrow_and_update().clone();
+            self.skipped += number.saturating_sub(self.seen + 1);
+            self.seen = number;
             if let Some(error) = failure.as_ref().and_then(Failure::current) {
                 return Err(error);
             }
@@ -44,6 +50,11 @@ impl PictureReader {
             }
             self.shown.changed().await.map_err(|_| ended())?;
         }
+    }
+
+    /// Returns the number of pictures that newer ones have replaced before the reader looked at them.
+    pub(crate) fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Returns the number of pictures per second that the reader gets at most. It is lower than the wanted rate while
@@ -86,7 +97,7 @@ pub(super) fn interval_of(rate: f64) -> Duration {
 }
 
 /// Returns the error for a stream that has ended.
-pub(super) fn ended() -> Error {
+pub(crate) fn ended() -> Error {
     let detail = "the stream has ended; try again in a second";
     Error::new(ErrorKind::StreamEnded, detail).retry_after(RETRY_AFTER)
 }
@@ -94,6 +105,7 @@ pub(super) fn ended() -> Error {
 #[cfg(test)]
 pub(crate) mod testing {
     use super::super::board::Board;
+    use super::super::form::Form;
     use super::*;
     use crate::pictures::picture::testing::picture;
 
@@ -112,14 +124,14 @@ pub(crate) mod testing {
         /// Returns a reader of pictures with the full width.
         pub(crate) fn reader(&self, rate: f64) -> PictureReader {
             let interval = interval_of(rate);
-            let joined = self.0.join(None, interval).expect("an open board");
+            let joined = self.0.join(Form::Jpeg(None), interval).expect("an open board");
             let (entry, shown) = joined.expect("an entry");
             PictureReader::new(entry, shown, interval)
         }
 
         /// Shows a picture with this time of presentation.
         pub(crate) fn show(&self, time: Duration) {
-            self.0.show(None, &Arc::new(picture(time)));
+            self.0.show(Form::Jpeg(None), &Arc::new(picture(time)));
         }
     }
 }
@@ -128,6 +140,7 @@ pub(crate) mod testing {
 mod tests {
     use futures_util::FutureExt as _;
 
+    use super::super::form::Form;
     use super::testing::TestBoard;
     use super::*;
     use crate::pictures::picture;
@@ -168,7 +181,7 @@ mod tests {
         for number in 0..100 {
             let received_at = began_at + Duration::from_millis(arrival(number) * 40);
             let picture = picture::testing::picture(Duration::from_millis(number * 40));
-            board.0.show(None, &Arc::new(Picture { received_at, ..picture }));
+            board.0.show(Form::Jpeg(None), &Arc::new(Picture { received_at, ..picture }));
             let read = reader.next().now_or_never().map(|read| read.expect("a picture").position);
             assert_eq!(read, Some(picture.position), "{number}");
         }
@@ -181,7 +194,7 @@ mod tests {
         let show = |epoch, millis| {
             let position = Position { epoch, time: Duration::from_millis(millis) };
             let picture = picture::testing::picture(position.time);
-            board.0.show(None, &Arc::new(Picture { position, ..picture }));
+            board.0.show(Form::Jpeg(None), &Arc::new(Picture { position, ..picture }));
         };
         for (epoch, millis, is_due) in [
             (1, 90_000, true),
@@ -203,5 +216,9 @@ mod tests {
         let picture = slow.next().now_or_never().expect("a picture").expect("a picture");
         assert_eq!(picture.position.time, Duration::from_millis(99 * 40));
         assert!(slow.next().now_or_never().is_none());
+        assert_eq!(slow.skipped(), 99);
+        board.show(Duration::from_secs(4));
+        assert!(slow.next().now_or_never().is_some());
+        assert_eq!(slow.skipped(), 99);
     }
 }

@@ -1,19 +1,21 @@
 //! The selection of the frames that become pictures. Pure.
 //!
 //! FFmpeg has to decode all frames, because each frame builds on earlier ones, but only some of them become pictures.
-//! The manager selects them, and marks a selected frame in the frame's time: each size has one bit, which is set if
-//! the frame becomes a picture of this size. So neither a change of a rate nor a load that is too high needs another
+//! The manager selects them, and marks a selected frame in the frame's time: each output has one bit, which is set if
+//! the frame becomes a picture of this output. So neither a change of a rate nor a load that is too high needs another
 //! FFmpeg.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-/// The largest number of sizes of one FFmpeg.
+/// The largest number of sizes of JPEGs of one FFmpeg.
 pub(super) const MAX_SIZES: usize = 6;
+/// The largest number of outputs of one FFmpeg: the JPEGs and the grey pictures.
+const MAX_OUTPUTS: usize = MAX_SIZES + 1;
 
 /// The times of frames, in ticks of the stream to FFmpeg, are rounded down to multiples of this number. The rest has
-/// one bit for each size.
-const TIME_STEP: u64 = 1 << MAX_SIZES;
+/// one bit for each output.
+const TIME_STEP: u64 = 1 << MAX_OUTPUTS;
 
 /// If the wanted distance between two pictures is at most this multiple of the distance between two frames, each frame
 /// becomes a picture. Otherwise, the small variations of the frames' times would cost many pictures.
@@ -22,17 +24,17 @@ const EACH_FRAME: f64 = 1.1;
 /// The number of intervals that are remembered: more than the number of frames by which B-frames are reordered.
 const REMEMBERED: usize = 32;
 
-/// Returns the time of a frame with the marks of the sizes in `marked`, a set of bits.
+/// Returns the time of a frame with the marks of the outputs in `marked`, a set of bits.
 pub(super) fn marked_time(time: u64, marked: u64) -> u64 {
     time - time % TIME_STEP + marked % TIME_STEP
 }
 
-/// Returns FFmpeg's expression that selects the frames that are marked for the size with this index.
+/// Returns FFmpeg's expression that selects the frames that are marked for the output with this index.
 pub(super) fn expression(index: usize) -> String {
     format!("mod(floor(pts/{})\\,2)", 1_u64 << index)
 }
 
-/// Selects the frames of one size: the first frame of each interval.
+/// Selects the frames of one output: the first frame of each interval.
 ///
 /// Frames come in the order in which they are decoded. With B-frames, that is not the order in which they are shown,
 /// so several of the last intervals are remembered.
@@ -109,8 +111,8 @@ mod tests {
 
     #[test]
     fn a_time_carries_the_marks() {
-        assert_eq!(marked_time(1_000_001, 0), 1_000_000);
+        assert_eq!(marked_time(1_000_001, 0), 999_936);
         assert_eq!(marked_time(130, 0b101), 133);
-        assert_eq!(marked_time(130, u64::MAX), 191, "there are only six marks");
+        assert_eq!(marked_time(130, u64::MAX), 255, "there are only seven marks");
     }
 }

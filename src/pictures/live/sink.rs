@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::board::Board;
+use super::form::{Form, grey_size};
 use super::reordering::Reordering;
-use super::width::Width;
 use crate::base::counters::Counters;
 use crate::base::lock::lock;
 use crate::media::frame::Frame;
@@ -28,10 +28,10 @@ const MAX_WAITING: usize = 256;
 #[derive(Debug)]
 pub(super) struct Sink {
     board: Arc<Board>,
-    /// The widths of FFmpeg's outputs.
-    outputs: Vec<Width>,
-    /// Width of the camera's picture in pixels.
-    full_width: u32,
+    /// The forms of FFmpeg's outputs.
+    outputs: Vec<Form>,
+    /// Size of the camera's picture in pixels.
+    full_size: (u32, u32),
     state: Mutex<State>,
     /// True once each output that had to make a picture at first has made it.
     has_shown: watch::Sender<bool>,
@@ -71,16 +71,16 @@ struct Waiting {
 }
 
 impl Sink {
-    /// Creates the destination of an FFmpeg whose outputs have these widths. `full_width` is the width of the camera's
+    /// Creates the destination of an FFmpeg whose outputs have these forms. `full_size` is the size of the camera's
     /// picture.
     pub(super) fn new(
         board: Arc<Board>,
-        outputs: Vec<Width>,
-        full_width: u32,
+        outputs: Vec<Form>,
+        full_size: (u32, u32),
         counters: Counters,
     ) -> Self {
         let has_shown = watch::Sender::new(false);
-        Self { board, outputs, full_width, state: Mutex::default(), has_shown, counters }
+        Self { board, outputs, full_size, state: Mutex::default(), has_shown, counters }
     }
 
     /// Returns the number of FFmpeg's outputs.
@@ -94,12 +94,12 @@ impl Sink {
         self.has_shown.subscribe()
     }
 
-    /// Returns the widths of the outputs that have made no picture.
-    pub(super) fn without_picture(&self) -> Vec<Width> {
+    /// Returns the forms of the outputs that have made no picture.
+    pub(super) fn without_picture(&self) -> Vec<Form> {
         let shown = lock(&self.state).shown;
         let is_missing = |index: usize| shown & bit(index) == 0;
         let outputs = self.outputs.iter().enumerate();
-        outputs.filter(|(index, _)| is_missing(*index)).map(|(_, width)| *width).collect()
+        outputs.filter(|(index, _)| is_missing(*index)).map(|(_, form)| *form).collect()
     }
 
     /// Notes a frame that FFmpeg is about to get, with its time in the stream to FFmpeg, and with one bit for each
@@ -152,9 +152,17 @@ impl Sink {
     }
 
     /// Takes a picture from the output with this index. `time` is its time in the stream to FFmpeg, as far as FFmpeg's
-    /// time base is precise. Returns false if it is not a JPEG.
-    pub(super) fn take(&self, output: usize, time: Duration, jpeg: Bytes) -> bool {
-        if !jpeg.starts_with(&JPEG_START) || !jpeg.ends_with(&JPEG_END) {
+    /// time base is precise. Returns false if it does not have the output's form.
+    pub(super) fn take(&self, output: usize, time: Duration, data: Bytes) -> bool {
+        let Some(form) = self.outputs.get(output).copied() else { return false };
+        let is_valid = match form {
+            Form::Jpeg(_) => data.starts_with(&JPEG_START) && data.ends_with(&JPEG_END),
+            Form::Grey => {
+                let (width, height) = grey_size(self.full_size);
+                u64::from(width) * u64::from(height) == data.len() as u64
+            }
+        };
+        if !is_valid {
             return false;
         }
         let Some(frame) = self.frame_of(output, time) else { return true };
@@ -163,30 +171,30 @@ impl Sink {
             self.board.note_delay(delay);
         }
         let picture = Picture {
-            jpeg,
-            full_width: self.full_width,
+            data,
+            full_size: self.full_size,
             position: frame.position,
             received_at: frame.received_at,
             taken_at: frame.taken_at,
         };
-        if let Some(width) = self.outputs.get(output) {
-            self.show(*width, picture);
-        }
+        self.show(form, picture);
         self.note_shown(bit(output));
         true
     }
 
-    /// Passes on a picture of this width that needs no FFmpeg.
-    pub(super) fn copy(&self, width: Width, picture: Picture) {
-        self.show(width, picture);
+    /// Passes on a picture of this form that needs no FFmpeg.
+    pub(super) fn copy(&self, form: Form, picture: Picture) {
+        self.show(form, picture);
         if self.outputs.is_empty() {
             self.note_shown(0);
         }
     }
 
-    fn show(&self, width: Width, picture: Picture) {
-        self.board.show(width, &Arc::new(picture));
-        self.counters.live_picture();
+    fn show(&self, form: Form, picture: Picture) {
+        self.board.show(form, &Arc::new(picture));
+        if form.is_jpeg() {
+            self.counters.live_picture();
+        }
     }
 
     fn note_shown(&self, output: u64) {
@@ -228,13 +236,15 @@ mod tests {
     use crate::media::parameter_set::picture::PictureParameters;
 
     const JPEG: &[u8] = &[0xff, 0xd8, 0, 0xff, 0xd9];
+    const FULL: Form = Form::Jpeg(None);
+    const SMALL: Form = Form::Jpeg(Some(8));
 
     fn millis(time: u64) -> Duration {
         Duration::from_millis(time)
     }
 
-    fn sink(board: &Arc<Board>, outputs: &[Width]) -> Sink {
-        Sink::new(Arc::clone(board), outputs.to_vec(), 640, Counters::default())
+    fn sink(board: &Arc<Board>, outputs: &[Form]) -> Sink {
+        Sink::new(Arc::clone(board), outputs.to_vec(), (640, 360), Counters::default())
     }
 
     /// Returns the description of a stream that announces this number of reordered frames.
@@ -259,8 +269,8 @@ mod tests {
     async fn a_picture_gets_the_dates_of_its_frame() {
         let board = Arc::new(Board::new());
         let (_entry, newest) =
-            board.join(None, millis(100)).expect("an open board").expect("an entry");
-        let sink = sink(&board, &[None, Some(8)]);
+            board.join(FULL, millis(100)).expect("an open board").expect("an entry");
+        let sink = sink(&board, &[FULL, SMALL]);
         let format = format(0);
         for time in [0, 40, 80] {
             expect(&sink, &format, time, 0b11);
@@ -272,7 +282,7 @@ mod tests {
         assert_eq!(shown.position, Position { epoch: 7, time: millis(40) });
         assert_eq!(lock(&sink.state).waiting.len(), 3, "the other output has no picture yet");
         assert!(!*sink.has_shown().borrow(), "the other output has no picture yet");
-        assert_eq!(sink.without_picture(), [Some(8)]);
+        assert_eq!(sink.without_picture(), [SMALL]);
         assert!(sink.take(1, millis(80), JPEG.into()));
         assert!(*sink.has_shown().borrow());
         assert_eq!(lock(&sink.state).waiting.len(), 1, "earlier frames have no pictures any more");
@@ -282,20 +292,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_grey_picture_has_one_byte_for_each_pixel() {
+        let board = Arc::new(Board::new());
+        let sink = sink(&board, &[SMALL, Form::Grey]);
+        expect(&sink, &format(0), 40, 0b10);
+        assert!(!sink.take(1, millis(40), JPEG.into()));
+        assert!(!sink.take(1, millis(40), vec![7; 640 * 359].into()));
+        assert!(sink.take(1, millis(40), vec![7; 640 * 360].into()));
+        assert!(!sink.take(2, millis(40), JPEG.into()), "there is no such output");
+        assert_eq!(sink.without_picture(), [SMALL]);
+    }
+
+    #[tokio::test]
     async fn a_picture_that_needs_no_ffmpeg_proves_nothing_about_ffmpeg() {
         let board = Arc::new(Board::new());
         let picture = || crate::pictures::picture::testing::picture(millis(40));
-        let both = sink(&board, &[Some(320)]);
-        both.copy(None, picture());
+        let both = sink(&board, &[SMALL]);
+        both.copy(FULL, picture());
         expect(&both, &format(0), 40, 1);
-        both.copy(None, picture());
+        both.copy(FULL, picture());
         assert!(!*both.has_shown().borrow());
-        assert_eq!(both.without_picture(), [Some(320)]);
+        assert_eq!(both.without_picture(), [SMALL]);
         assert!(both.take(0, millis(40), JPEG.into()));
         assert!(*both.has_shown().borrow());
 
         let copies = sink(&board, &[]);
-        copies.copy(None, picture());
+        copies.copy(FULL, picture());
         assert!(*copies.has_shown().borrow(), "there is no FFmpeg");
     }
 
@@ -303,13 +325,13 @@ mod tests {
     async fn a_frame_that_ffmpeg_has_to_hold_back_is_not_due() {
         let board = Arc::new(Board::new());
         let (ordered, reordered) = (format(0), format(1));
-        let plain = sink(&board, &[None]);
+        let plain = sink(&board, &[FULL]);
         let began_at = Instant::now();
         expect(&plain, &ordered, 0, 1);
         assert_eq!(plain.waiting_since(), Some(began_at));
 
         // I0 P120 B40 B80 P240 B160: FFmpeg writes P120 only after B80, and needs one more frame to be sure of that.
-        let sink = sink(&board, &[None]);
+        let sink = sink(&board, &[FULL]);
         for (time, outputs, expected) in [
             (0, 0, None),
             (120, 1, None),
@@ -330,7 +352,7 @@ mod tests {
     async fn the_delay_by_reordering_is_no_load() {
         let board = Arc::new(Board::new());
         let reordered = format(2);
-        let sink = sink(&board, &[None]);
+        let sink = sink(&board, &[FULL]);
         // One frame per second: each picture is at least two seconds old when FFmpeg writes it.
         for second in 0..30 {
             expect(&sink, &reordered, second * 1000, 1);

@@ -8,9 +8,10 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::{Instant, sleep_until};
 use tracing::{Instrument as _, debug, warn};
 
-use super::decoding::{DecodedStream, End, Manner};
+use super::args::Manner;
+use super::decoding::{DecodedStream, End};
+use super::form::Form;
 use super::plan::{Plan, Start};
-use super::width::Width;
 use crate::base::error::{Error, ErrorKind, chain};
 
 /// The time without readers after which the decoder ends.
@@ -23,7 +24,7 @@ const CHECKS_AFTER: Duration = Duration::from_secs(5);
 /// A decoder that runs.
 struct Running {
     number: u64,
-    widths: Vec<Width>,
+    forms: Vec<Form>,
     /// Dropping it ends the decoder.
     stop: Option<oneshot::Sender<()>>,
 }
@@ -56,9 +57,9 @@ pub(super) async fn run(of: &DecodedStream) {
         if !supervisor.plan.keeps_size() {
             of.note_full_width();
         }
-        let widths = of.board.widths();
+        let forms = of.board.forms();
         let now = Instant::now();
-        if widths.is_empty() {
+        if forms.is_empty() {
             let is_over = now >= *unused_since.get_or_insert(now) + ENDS_AFTER;
             // After a failure, the pause also applies to the next readers.
             if is_over && !supervisor.plan.is_pausing(now) && of.board.close_if_unused() {
@@ -66,7 +67,7 @@ pub(super) async fn run(of: &DecodedStream) {
             }
         } else {
             unused_since = None;
-            supervisor.start(&widths, now);
+            supervisor.start(&forms, now);
         }
         let ends_at = unused_since.map(|since| since + ENDS_AFTER).filter(|time| *time > now);
         let times = [ends_at, supervisor.plan.next_check(now), Some(now + CHECKS_AFTER)];
@@ -87,13 +88,13 @@ pub(super) async fn run(of: &DecodedStream) {
 
 impl Supervisor<'_> {
     /// Starts a decoder if the plan says so.
-    fn start(&mut self, widths: &[Width], now: Instant) {
-        let Some(start) = self.plan.start(widths, self.of.gop(), now) else { return };
+    fn start(&mut self, forms: &[Form], now: Instant) {
+        let Some(start) = self.plan.start(forms, self.of.gop(), now) else { return };
         debug!(?start, "a decoder of pictures starts");
-        let Start { number, from, widths, skips_loop_filter, keeps_size } = start;
+        let Start { number, from, forms, skips_loop_filter, keeps_size } = start;
         let (stop, stopped) = oneshot::channel();
         let (of, first_pictures) = (self.of.clone(), self.first_pictures.clone());
-        let made = widths.clone();
+        let made = forms.clone();
         let decode = async move {
             let on_first = || {
                 // Fails if the supervisor has ended.
@@ -103,7 +104,7 @@ impl Supervisor<'_> {
             of.decode(from, made, manner, stopped, on_first).await
         };
         let task = self.tasks.spawn(decode.in_current_span()).id();
-        self.running.insert(task, Running { number, widths, stop: Some(stop) });
+        self.running.insert(task, Running { number, forms, stop: Some(stop) });
         self.stop_replaced();
     }
 
@@ -124,7 +125,7 @@ impl Supervisor<'_> {
     fn note_end(&mut self, ended: Result<(task::Id, End), JoinError>) {
         let task = ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task);
         let Some(running) = self.running.remove(&task) else { return };
-        let end = end_of(ended, running.widths);
+        let end = end_of(ended, running.forms);
         if let End::Failed { error, without } = &end {
             self.of.counters.picture_decoder_failed(error.kind);
             let (camera, cause) = (self.of.stream.id(), chain(error));
@@ -139,7 +140,7 @@ impl Supervisor<'_> {
         for refusal in refusals {
             // The cause was logged, so the readers need not log it.
             let error = Error { source: None, ..refusal.error.retry_after(RETRY_AFTER) };
-            self.of.board.fail(refusal.width, &error, refusal.until);
+            self.of.board.fail(refusal.form, &error, refusal.until);
         }
     }
 }
@@ -151,14 +152,14 @@ fn unsteady() -> Error {
     Error::new(ErrorKind::SourceUnsupported, detail)
 }
 
-/// Returns the end of a decoder with these widths. A decoder whose task has panicked has failed; its FFmpeg was killed
+/// Returns the end of a decoder with these forms. A decoder whose task has panicked has failed; its FFmpeg was killed
 /// with the task.
-fn end_of(ended: Result<(task::Id, End), JoinError>, widths: Vec<Width>) -> End {
+fn end_of(ended: Result<(task::Id, End), JoinError>, forms: Vec<Form>) -> End {
     ended.map_or_else(
         |panic| {
             let detail = "pictures cannot be decoded: the manager's decoder failed unexpectedly";
             let error = Error::new(ErrorKind::Internal, detail).caused_by(panic);
-            End::Failed { error, without: widths }
+            End::Failed { error, without: forms }
         },
         |(_, end)| end,
     )
@@ -175,9 +176,9 @@ mod tests {
         let ended = tasks.join_next_with_id().await.expect("a task");
         let ended = ended.map(|(task, ())| (task, End::Stopped));
         assert_eq!(ended.as_ref().map_or_else(JoinError::id, |(task, _)| *task), task);
-        let End::Failed { error, without } = end_of(ended, vec![None]) else {
+        let End::Failed { error, without } = end_of(ended, vec![Form::Jpeg(None)]) else {
             panic!("no failure")
         };
-        assert_eq!((error.kind, without), (ErrorKind::Internal, vec![None]));
+        assert_eq!((error.kind, without), (ErrorKind::Internal, vec![Form::Jpeg(None)]));
     }
 }

@@ -60,7 +60,9 @@ impl Search {
         spec: PictureSpec,
     ) -> Result<Self, Error> {
         let is_main = main.id().profile() == Profile::Main;
-        let Some(width) = spec.width.filter(|_| is_main) else { return Ok(Self::default()) };
+        let Some(width) = spec.form.needed_width().filter(|_| is_main) else {
+            return Ok(Self::default());
+        };
         let sub = main.of_profile(Profile::Sub);
         let known = core.pictures.known(sub.id());
         let is_too_small = matches!(known, Some(SubStream::Width(known)) if known < width);
@@ -175,12 +177,12 @@ fn after(error: &Error, has_failed: bool) -> Attempt {
 
 /// Returns whether a stream in this state that could not be opened has failed. Otherwise, the stream may only need more
 /// time: after a restart of the manager, for example, many streams wait to start.
-fn has_failed_to_start(state: State) -> bool {
+pub(crate) fn has_failed_to_start(state: State) -> bool {
     matches!(state, State::Failed | State::Backoff | State::Stopping(After::Fail | After::Retry))
 }
 
 /// Returns whether an error is a failure of the stream, so that other viewers would get it as well.
-fn is_failure_of_stream(kind: ErrorKind) -> bool {
+pub(crate) fn is_failure_of_stream(kind: ErrorKind) -> bool {
     !matches!(
         kind,
         ErrorKind::Unauthorized
@@ -190,7 +192,9 @@ fn is_failure_of_stream(kind: ErrorKind) -> bool {
             | ErrorKind::TooManyStarts
             | ErrorKind::UnknownCamera
             | ErrorKind::ShuttingDown
+            | ErrorKind::Stopped
             | ErrorKind::StreamEnded
+            | ErrorKind::StorageUnavailable
             | ErrorKind::Busy
     )
 }
@@ -200,7 +204,7 @@ fn has_width(core: &Core, stream: &StreamHandle, spec: PictureSpec) -> bool {
     let flow = stream.shared().hub.flow();
     let Some(width) = flow.map(|flow| u32::from(flow.format.picture.width)) else { return false };
     core.pictures.learn(stream.id(), SubStream::Width(width));
-    spec.width.is_some_and(|wanted| wanted <= width)
+    spec.form.needed_width().is_some_and(|needed| needed <= width)
 }
 
 #[cfg(test)]
@@ -213,6 +217,8 @@ mod tests {
         assert!(is_failure_of_stream(ErrorKind::Internal));
         assert!(!is_failure_of_stream(ErrorKind::Forbidden));
         assert!(!is_failure_of_stream(ErrorKind::TooManyViewers));
+        assert!(!is_failure_of_stream(ErrorKind::Stopped));
+        assert!(!is_failure_of_stream(ErrorKind::StorageUnavailable));
     }
 
     #[test]

@@ -32,6 +32,8 @@ pub(crate) struct CameraRow {
     pub analytics: bool,
     /// When the camera is recorded, as JSON.
     pub recording: String,
+    /// How motion in front of the camera is detected, as JSON.
+    pub motion: String,
     /// The time until which the camera is recorded whatever `recording` is, in UTC milliseconds. It is changed only by
     /// [`WriteTransaction::set_record_until`].
     pub record_until: Option<i64>,
@@ -135,6 +137,15 @@ impl Database {
         Ok(query.bind(id).fetch_optional(&self.pool).await?.flatten())
     }
 
+    /// Returns the cameras that have options for motion other than `off`.
+    pub(crate) async fn cameras_with_motion(
+        &self,
+        off: &str,
+    ) -> Result<Vec<CameraRow>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM cameras WHERE motion <> $1 ORDER BY id").bind(off);
+        query.fetch_all(&self.pool).await?.iter().map(row).collect()
+    }
+
     /// Makes every later commit that updates a camera fail.
     #[cfg(test)]
     pub(crate) async fn fail_commits(&self) {
@@ -177,21 +188,23 @@ impl WriteTransaction {
             "INSERT INTO cameras
                 (id, name, owner, host, video, audio, transport, source, created_at, updated_at,
                  onvif, keep, onvif_certificate, analytics, incarnation,
-                 recording)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
+                 recording, motion)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
              ON CONFLICT (id) DO UPDATE SET
                 name = excluded.name, owner = excluded.owner, host = excluded.host,
                 video = excluded.video, audio = excluded.audio, transport = excluded.transport,
                 source = excluded.source, updated_at = excluded.updated_at,
                 onvif = excluded.onvif, keep = excluded.keep,
                 onvif_certificate = excluded.onvif_certificate,
-                analytics = excluded.analytics, recording = excluded.recording",
+                analytics = excluded.analytics, recording = excluded.recording,
+                motion = excluded.motion",
         );
         let query = query.bind(&row.id).bind(&row.name).bind(&row.owner).bind(&row.host);
         let query = query.bind(&row.video).bind(&row.audio).bind(&row.transport);
         let query = query.bind(&row.source).bind(row.created_at).bind(row.updated_at);
         let query = query.bind(&row.onvif).bind(&row.keep).bind(&row.onvif_certificate);
         let query = query.bind(row.analytics).bind(row.incarnation).bind(&row.recording);
+        let query = query.bind(&row.motion);
         query.execute(&mut *self.connection).await.map(drop)
     }
 
@@ -235,6 +248,7 @@ fn row(row: &SqliteRow) -> Result<CameraRow, sqlx::Error> {
         transport: row.try_get("transport")?,
         keep: row.try_get("keep")?,
         recording: row.try_get("recording")?,
+        motion: row.try_get("motion")?,
         record_until: row.try_get("record_until")?,
         source: row.try_get("source")?,
         incarnation: row.try_get("incarnation")?,

@@ -1,4 +1,4 @@
-//! Events that back ends report: storing them once, adding their end, and their limit.
+//! Events that back ends report, and motion: storing them once, adding their end, and their limit.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::CameraId;
 use crate::camera::identity::Identity;
+use crate::events::kinds::MOTION;
 use crate::events::{Event, EventKind, ReportedEvent, Subject};
 use crate::store::db::WriteTransaction;
 use crate::store::db::event_table::EventRow;
@@ -22,17 +23,20 @@ const WINDOW: Duration = Duration::from_hours(1);
 /// The number of cameras after which the ones without recent events are forgotten.
 const MANY_CAMERAS: usize = 1000;
 
-/// An event that a back end reports. Times are in Unix milliseconds.
+/// An event that a back end reports, or motion. Times are in Unix milliseconds.
 #[derive(Debug, Clone)]
 pub(crate) struct Report {
     /// The camera.
     pub(crate) camera: CameraId,
     /// Which camera of which owner has the id.
     pub(crate) identity: Identity,
-    /// The type, which begins with `reported.`.
+    /// The type, which begins with `reported.`, or is [`MOTION`].
     pub(crate) kind: String,
     /// The id that the back end has given to the event; `None` if each report is a new event.
     pub(crate) id: Option<String>,
+    /// The number of the stored event that gets this end and these details; `None` if it is not known. If this event was
+    /// deleted in the meantime, the report is a new event.
+    pub(crate) number: Option<i64>,
     /// The time of the event, or of its beginning.
     pub(crate) at: i64,
     /// The end of the event; `None` if the event has no duration, or has not ended yet.
@@ -118,7 +122,15 @@ impl Report {
         {
             return self.update(known, write, last).await;
         }
-        if let Err(error) = rates.ensure_below_limit(&self.camera, incarnation) {
+        if let Some(number) = self.number
+            && let Some(known) = write.event(number).await?
+        {
+            return self.replace(known, write, last).await.map(Ok);
+        }
+        // Motion cannot have too many events, because `crate::analysis` prolongs the pauses between them.
+        if self.kind != MOTION
+            && let Err(error) = rates.ensure_below_limit(&self.camera, incarnation)
+        {
             return Ok(Err(error));
         }
         if self.until.is_some_and(|until| end_after(self.at, until).is_none()) {
@@ -144,6 +156,20 @@ impl Report {
         };
         write.add_event(&row).await?;
         Ok(Ok(Reported { row, effect: Effect::Added }))
+    }
+
+    /// Sets the end and the details of a known event.
+    async fn replace(
+        &self,
+        mut row: EventRow,
+        write: &mut WriteTransaction,
+        last: &mut i64,
+    ) -> Result<Reported, sqlx::Error> {
+        *last += 1;
+        (row.until, row.change) = (self.until, *last);
+        row.data = Value::Object(self.data.as_ref().clone()).to_string();
+        write.change_event(&row).await?;
+        Ok(Reported { row, effect: Effect::Ended })
     }
 
     /// Adds the end of a known event.
@@ -173,21 +199,21 @@ impl Report {
         (row.until, row.change) = (Some(until), *last);
         Ok(Ok(Reported { row, effect: Effect::Ended }))
     }
+}
 
-    /// Returns the event for subscribers, after it was stored as `row`.
-    pub(super) fn event(&self, row: &EventRow) -> Event {
-        let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
-        Event {
-            at: time(row.at),
-            subject: Some(Subject::camera(self.camera.clone(), self.identity.clone())),
-            kind: EventKind::Reported(ReportedEvent {
-                number: row.id,
-                name: row.kind.clone(),
-                until: row.until.map(time),
-                label: row.label.clone(),
-                data: Arc::new(serde_json::from_str(&row.data).unwrap_or_default()),
-            }),
-        }
+/// Returns the event for subscribers that is stored as `row`.
+pub(super) fn event(row: &EventRow, camera: CameraId, identity: Identity) -> Event {
+    let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
+    Event {
+        at: time(row.at),
+        subject: Some(Subject::camera(camera, identity)),
+        kind: EventKind::Reported(ReportedEvent {
+            number: row.id,
+            name: row.kind.clone(),
+            until: row.until.map(time),
+            label: row.label.clone(),
+            data: Arc::new(serde_json::from_str(&row.data).unwrap_or_default()),
+        }),
     }
 }
 

@@ -15,6 +15,7 @@ use crate::camera::source::Source;
 use crate::camera::source_spec::SourceSpec;
 use crate::events::StreamEventKind::{Live, Stalled};
 use crate::events::bus::EventReceiver;
+use crate::events::kinds::MOTION;
 use crate::events::testing::stream_event;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind, StreamEventKind};
 use crate::store::Cameras;
@@ -86,6 +87,7 @@ impl Setup {
             identity: self.camera.identity(),
             kind: "reported.door".to_owned(),
             id: id.map(str::to_owned),
+            number: None,
             at,
             until: None,
             label: Some("Door".to_owned()),
@@ -237,6 +239,26 @@ async fn events_in_a_span_of_time_include_those_that_began_before_it() {
 }
 
 #[tokio::test]
+async fn motion_that_has_not_ended_is_found_in_later_spans() {
+    let setup = Setup::new().await;
+    let at = now() - HOUR / 2;
+    let motion = Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let motion = setup.log.report(motion).await.expect("motion").row;
+    for (id, until) in [("a", None), ("b", Some(at + 60_000))] {
+        let report = Report { until, ..setup.report(Some(id), at - 1000) };
+        setup.log.report(report).await.expect("a report");
+    }
+    let camera = (&setup.camera.id, setup.camera.owner.as_deref());
+    let later = async |begin| {
+        let found = setup.log.in_span(camera, (at + begin, at + HOUR), 10).await;
+        ids(&found.expect("events"))
+    };
+    assert_eq!(later(10_000).await, [3, motion.id]);
+    assert_eq!(later(120_000).await, [motion.id]);
+    assert_eq!(later(-10_000).await, [2, 3, motion.id]);
+}
+
+#[tokio::test]
 async fn a_flapping_camera_stores_twenty_events_of_a_type_within_an_hour() {
     let setup = Setup::new().await;
     let first = now() - 3 * HOUR;
@@ -270,6 +292,70 @@ async fn a_flapping_camera_stores_twenty_events_of_a_type_within_an_hour() {
         let report = setup.report(None, first + number);
         assert_eq!(setup.log.report(report).await.expect("a report").effect, Effect::Added);
     }
+}
+
+#[tokio::test]
+async fn motion_gets_its_end_and_details_and_ends_with_the_manager() {
+    let setup = Setup::new().await;
+    let mut published = setup.log.bus().subscribe();
+    let motion = |at| Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let (first, second) = (now() - 20_000, now() - 5000);
+    let begun = setup.log.report(motion(first)).await.expect("motion").row;
+    assert_eq!((begun.kind.as_str(), begun.until), ("motion", None));
+    let data = serde_json::Map::from_iter([("peak".to_owned(), 0.5.into())]);
+    let (number, until) = (Some(begun.id), Some(first + 7000));
+    let end = Report { number, until, data: Arc::new(data), ..motion(first) };
+    let ended = setup.log.report(end).await.expect("motion").row;
+    assert_eq!((ended.id, ended.at, ended.until), (begun.id, first, until));
+    assert_eq!((ended.data.as_str(), ended.change), (r#"{"peak":0.5}"#, 2));
+    for is_over in [false, true] {
+        let event = published.next().await.expect("nothing is lost").expect("an event");
+        let EventKind::Reported(event) = &event.kind else { panic!("another event") };
+        assert_eq!((event.name.as_str(), event.until.is_some()), ("motion", is_over));
+    }
+
+    let open = setup.log.report(motion(second)).await.expect("motion").row;
+    let door = setup.log.report(setup.report(None, second)).await.expect("a report").row;
+    let setup = setup.restart().await;
+    let rows = setup.all().await;
+    let ends = |id| rows.iter().find(|row| row.id == id).map(|row| (row.until, row.change));
+    assert_eq!(ends(open.id), Some((Some(second), 5)), "the manager was killed");
+    assert_eq!(ends(ended.id), Some((until, 2)));
+    assert_eq!(ends(door.id), Some((None, door.change)));
+    let next = setup.log.report(setup.report(None, second)).await.expect("a report").row;
+    assert_eq!(next.id, 6, "no number is used twice");
+}
+
+#[tokio::test]
+async fn the_end_of_motion_that_the_start_adds_is_published() {
+    let setup = Setup::new().await;
+    let motion = Report { kind: MOTION.to_owned(), ..setup.report(None, now() - 5000) };
+    let open = setup.log.report(motion).await.expect("motion").row;
+    setup.writer.finish().await;
+    let (bus, journal) = Bus::with_journal();
+    let mut published = bus.subscribe();
+    let database = setup.cameras.database().clone();
+    let started = EventLog::start(database, bus, journal, LIMITS, &EndedTasks::default()).await;
+    let (_log, _writer) = started.expect("a log");
+    let event = published.try_next().expect("nothing is lost").expect("an event");
+    let EventKind::Reported(reported) = &event.kind else { panic!("{event:?}") };
+    assert_eq!((reported.number, reported.until), (open.id, Some(event.at)));
+    assert_eq!(event.camera().map(CameraId::as_str), Some("cam"));
+}
+
+#[tokio::test]
+async fn motion_whose_event_was_deleted_is_stored_again() {
+    let setup = Setup::new().await;
+    let at = now() - 20_000;
+    let motion = || Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let begun = setup.log.report(motion()).await.expect("motion").row;
+    let mut write = setup.cameras.database().write().await.expect("a transaction");
+    write.delete_events(&[begun.id]).await.expect("a deletion");
+    write.commit().await.expect("a commit");
+    let end = Report { number: Some(begun.id), until: Some(at + 5000), ..motion() };
+    let ended = setup.log.report(end).await.expect("motion");
+    assert_eq!((ended.effect, ended.row.at), (Effect::Added, at));
+    assert_eq!(setup.all().await, [ended.row]);
 }
 
 #[tokio::test]
@@ -451,6 +537,7 @@ async fn events_that_cannot_be_stored_at_the_end_are_counted() {
         identity: Identity::default(),
         kind: "reported.door".to_owned(),
         id: None,
+        number: None,
         at: now(),
         until: None,
         label: None,

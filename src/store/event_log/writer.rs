@@ -12,13 +12,14 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::report::{Effect, ReportRates, Reported};
+use super::report::{self, Effect, ReportRates, Reported};
 use super::shared::{PendingReport, Shared};
 use crate::base::backoff::Exponential;
 use crate::base::error::Error;
 use crate::base::tasks::EndedTasks;
 use crate::base::time::unix_millis;
 use crate::events::journal::Journal;
+use crate::events::kinds::MOTION;
 use crate::events::{Event, Subject};
 use crate::store::db::WriteTransaction;
 use crate::store::db::event_table::EventRow;
@@ -224,11 +225,12 @@ impl Writer {
     fn finish_report(&mut self, pending: PendingReport, result: Result<Reported, Error>) {
         let PendingReport { report, result: to } = pending;
         if let Ok(Reported { row, effect }) = &result {
-            if *effect == Effect::Added {
+            if *effect == Effect::Added && report.kind != MOTION {
                 self.rates.count(&report.camera, report.identity.incarnation);
             }
             if *effect != Effect::Unchanged {
-                self.shared.bus.announce(Arc::new(report.event(row)));
+                let event = report::event(row, report.camera.clone(), report.identity.clone());
+                self.shared.bus.announce(Arc::new(event));
             }
         }
         // Fails if the client has left.

@@ -21,6 +21,7 @@ export type CameraInput = {
   id?: string | null;
   ip?: string | null;
   keep?: KeepOption;
+  motion?: MotionOptions | null;
   name?: string | null;
   onvif?: string | null;
   onvif_certificate?: string | null;
@@ -44,6 +45,7 @@ export type CameraOutput = Partial<PartsOutput> & StreamOptions & {
   created_at: string;
   id: string;
   keep: KeepOption;
+  motion: MotionOptions;
   name: string;
   onvif?: string | null;
   onvif_certificate?: string | null;
@@ -149,7 +151,7 @@ export type EventErrorOutput = {
   detail: string;
 };
 
-export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped" | "camera.offline" | "camera.online" | "recording.started" | "recording.interrupted" | "recording.resumed" | "recording.stopped" | "storage.full" | "storage.failed" | "storage.slow" | "storage.recovered" | string;
+export type EventKind = "stream.started" | "stream.live" | "stream.stalled" | "stream.interrupted" | "stream.failed" | "stream.stopped" | "camera.offline" | "camera.online" | "recording.started" | "recording.interrupted" | "recording.resumed" | "recording.stopped" | "storage.full" | "storage.failed" | "storage.slow" | "storage.recovered" | "motion" | string;
 
 export type EventOutput = {
   at: string;
@@ -190,6 +192,7 @@ export type ExportOutput = StreamOptions & {
   analytics: boolean;
   id: string;
   keep: KeepOption;
+  motion: MotionOptions;
   name: string;
   onvif?: string | null;
   onvif_certificate?: string | null;
@@ -273,6 +276,38 @@ export type MediaOutput = {
   video_codec: string;
   width: number;
 };
+
+export type MotionBox = {
+  height: number;
+  left: number;
+  top: number;
+  width: number;
+};
+
+export type MotionOptions = {
+  sensitivity?: number;
+  source?: MotionSource;
+  zones?: MotionZone[];
+};
+
+export type MotionOutput = {
+  boxes: MotionBox[];
+  error?: string | null;
+  moving: boolean;
+  picture_age_seconds?: number | null;
+  pictures_per_second?: number | null;
+  profile?: Profile | null;
+  source: MotionSource;
+};
+
+export type MotionSource = "off" | "pictures";
+
+export type MotionZone = {
+  corners: number[][];
+  effect: MotionZoneEffect;
+};
+
+export type MotionZoneEffect = "watch" | "ignore";
 
 export type NewSessionOutput = SessionOutput & {
   hls_url?: string | null;
@@ -653,6 +688,7 @@ export type TestInput = {
   id?: string | null;
   ip?: string | null;
   keep?: KeepOption;
+  motion?: MotionOptions | null;
   name?: string | null;
   onvif?: string | null;
   onvif_certificate?: string | null;

@@ -10,6 +10,7 @@ use crate::api::route::Call;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::StreamId;
 use crate::pictures::live::PictureSpec;
+use crate::pictures::live::form::Form;
 
 /// The parameters of a query.
 #[derive(Debug, Clone, Copy)]
@@ -50,7 +51,7 @@ impl<'a> Parameters<'a> {
     /// Returns the pictures that the client wants.
     pub(super) fn pictures(&self) -> PictureSpec {
         let rate = self.number(&["fps"], RATES).unwrap_or(DEFAULT_RATE);
-        PictureSpec { width: self.width(), rate: rate.into() }
+        PictureSpec { form: Form::Jpeg(self.width()), rate: rate.into() }
     }
 
     /// Returns the nearest number in this range; `None` if there is no number, or if it is 0.
@@ -134,11 +135,11 @@ mod tests {
     fn parameters_are_limited_or_ignored() {
         let query = Parameters("src=+7~sub+&w=5000&fps=60&cache=1m&height=7");
         assert_eq!(query.source().expect("an id").as_str(), "7~sub");
-        assert_eq!(query.pictures(), PictureSpec { width: Some(3840), rate: 30.0 });
+        assert_eq!(query.pictures(), PictureSpec { form: Form::Jpeg(Some(3840)), rate: 30.0 });
         assert_eq!(query.cache(), Duration::from_mins(1));
         let query = Parameters("src=&width=0&fps=many&cache=soon");
         assert!(query.given_source().expect("no id").is_none() && query.source().is_err());
-        assert_eq!(query.pictures(), PictureSpec { width: None, rate: 10.0 });
+        assert_eq!(query.pictures(), PictureSpec { form: Form::Jpeg(None), rate: 10.0 });
         assert_eq!(query.cache(), Duration::ZERO);
         assert!(Parameters("src=../7").given_source().is_err());
     }

@@ -269,7 +269,7 @@ impl Pictures {
                     Err(error) => error,
                 },
                 PicturesState::Open(view) => match view.next().await {
-                    Ok(picture) => return Ok(Message::Bytes([picture.jpeg.clone(), Bytes::new()])),
+                    Ok(picture) => return Ok(Message::Bytes([picture.data.clone(), Bytes::new()])),
                     Err(error) => error,
                 },
             };

@@ -78,7 +78,7 @@ async fn send_all(
 async fn send(picture: &Picture, boundary: &Bytes, parts: &mpsc::Sender<Bytes>) -> Option<()> {
     let (written, is_written) = oneshot::channel();
     let end = Bytes::from_owner(End { boundary: boundary.clone(), _written: written });
-    for piece in [Bytes::from(head(picture)), picture.jpeg.clone(), end] {
+    for piece in [Bytes::from(head(picture)), picture.data.clone(), end] {
         parts.send(piece).await.ok()?;
     }
     // The sender is dropped with the bytes.
@@ -91,7 +91,7 @@ fn head(picture: &Picture) -> String {
     let taken_at = picture.taken_at.duration_since(UNIX_EPOCH).unwrap_or_default();
     format!(
         "Content-Type: {JPEG}\r\nContent-Length: {}\r\nX-Timestamp: {}.{:06}\r\n\r\n",
-        picture.jpeg.len(),
+        picture.data.len(),
         taken_at.as_secs(),
         taken_at.subsec_micros()
     )

@@ -148,7 +148,7 @@ impl Client<'_> {
     /// Sends a picture. Waits as long as the client is slow, unless the view ends.
     async fn send(&mut self, view: &mut PictureView, picture: &Picture) -> Result<(), End> {
         let Self { sender, receiver, pace } = self;
-        let message = [header(pace.next_number(), picture), picture.jpeg.clone()];
+        let message = [header(pace.next_number(), picture), picture.data.clone()];
         while_sending(sender.send_bytes(message), view.end(), receiver, pace).await
     }
 }

@@ -1,0 +1,68 @@
+//! Output of requests about motion.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::analysis::report::rounded;
+use crate::api::wire::seconds;
+use crate::camera::id::Profile;
+use crate::camera::motion::MotionSource;
+use crate::motion::boxes::MotionBox;
+use crate::service::analysing::MotionView;
+
+/// What moves in front of a camera.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MotionOutput {
+    /// How motion is detected.
+    source: MotionSource,
+    /// The stream whose pictures are analysed; null if there are no pictures at the moment.
+    profile: Option<Profile>,
+    /// The largest number of pictures per second that are analysed: 5, or less while the machine is too busy; null if there
+    /// are no pictures at the moment.
+    pictures_per_second: Option<f64>,
+    /// Seconds since the frame of the last analysed picture arrived; null before the first picture.
+    picture_age_seconds: Option<f64>,
+    /// True while something moves. The event of this motion has no end yet.
+    moving: bool,
+    /// The boxes around what moves in the last picture.
+    boxes: Vec<MotionBoxOutput>,
+    /// The reason why there are no pictures; null if there are pictures, or if the reason is not known.
+    error: Option<String>,
+}
+
+/// A box in parts of the picture's width and height, from 0 to 1.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MotionBox)]
+pub(crate) struct MotionBoxOutput {
+    /// The left border.
+    left: f64,
+    /// The upper border.
+    top: f64,
+    /// The width.
+    width: f64,
+    /// The height.
+    height: f64,
+}
+
+impl MotionOutput {
+    pub(super) fn new(view: MotionView) -> Self {
+        let MotionView { source, status } = view;
+        let status = status.unwrap_or_default();
+        Self {
+            source,
+            profile: status.profile,
+            pictures_per_second: status.rate.map(|rate| (rate * 100.0).round() / 100.0),
+            picture_age_seconds: status.received_at.map(|at| seconds(at.elapsed())),
+            moving: status.is_moving,
+            boxes: status.boxes.into_iter().map(MotionBoxOutput::new).collect(),
+            error: status.error.map(|error| error.detail),
+        }
+    }
+}
+
+impl MotionBoxOutput {
+    fn new(one: MotionBox) -> Self {
+        let [left, top, width, height] = one.parts().map(rounded);
+        Self { left, top, width, height }
+    }
+}
