@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::secret::Secret;
 use crate::child::spawner::Bounds;
-use crate::config::{Config, CookieAttributes, CopiedStreams, IceServer, OffsiteUrl};
+use crate::config::{Config, CookieAttributes, CopiedStreams, IceServer, OffsiteUrl, is_contact};
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::offsite::bucket::BucketSettings;
@@ -27,9 +27,9 @@ pub(super) fn webhooks(config: &Config) -> WebhookSettings {
 }
 
 pub(super) fn push(config: &Config) -> PushSettings {
-    let page = || config.public_url.is_https().then(|| config.public_url.url("/"));
+    let page = Some(config.public_url.url("/")).filter(|url| is_contact(url));
     PushSettings {
-        contact: config.push_contact.clone().or_else(page),
+        contact: config.push_contact.clone().or(page),
         allow_nets: config.push_allow_nets.clone(),
     }
 }

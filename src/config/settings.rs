@@ -214,11 +214,12 @@ settings! {
 
     "Push notifications" {
         /// Address at which the operators of push servers can reach you, such as `mailto:ops@example.com`. Some push servers,
-        /// such as Apple's, refuse notifications without it. If unset, `PUBLIC_URL` is used, if it is an https URL.
+        /// such as Apple's, refuse notifications without it. If unset, `PUBLIC_URL` is used, if it is an https URL with a
+        /// public name.
         push_contact: Option<String> = setting("PUSH_CONTACT", "", value::contact().optional());
 
         /// Networks in which push servers are permitted. Browsers choose their push servers, so other push servers must have
-        /// public addresses.
+        /// public addresses and the port 443.
         push_allow_nets: Networks =
             setting("PUSH_ALLOW_NETS", "", value::networks("192.168.1.20, fd00::/8"));
     }

@@ -1,6 +1,10 @@
 //! Requests to push servers, and the meaning of their responses.
 
+use std::collections::HashSet;
 use std::error::Error as StdError;
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -9,12 +13,13 @@ use hyper::body::Incoming;
 use hyper::header::{
     AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, USER_AGENT,
 };
-use hyper::{Method, Request, Response, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, Uri};
 use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::sync::OnceCell;
 use tokio::time::timeout;
+use tower_service::Service;
 use web_push_native::Auth;
 
 use super::networks::{ConnectError, PushNetworks};
@@ -23,6 +28,7 @@ use super::subscription::{Browser, Subscription};
 use super::vapid::VapidKey;
 use crate::base::error::{Error, ErrorKind, chain};
 use crate::base::https;
+use crate::base::lock::lock;
 use crate::base::time::SystemClock;
 
 /// The time for which a push server keeps a notification for a device that is away, in seconds. Later, the news is old.
@@ -31,10 +37,15 @@ const TTL: &str = "14400";
 const MAX_RESPONSE: usize = 16 * 1024;
 /// The longest time for which a response body is read.
 const READ_RESPONSE_WITHIN: Duration = Duration::from_secs(1);
+/// The longest time of a connection, including TLS.
+const CONNECT_WITHIN: Duration = Duration::from_secs(9);
 /// The time for which an idle connection is kept open.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 /// The largest number of idle connections to one push server.
 const MAX_IDLE: usize = 4;
+/// The largest number of push servers whose connections are kept open. Most browsers use one of three servers. Clients can
+/// invent many others, and each open connection takes one of the files that the manager can open.
+const MAX_KEPT: usize = 8;
 
 const AGENT: &str = concat!("stream-manager/", env!("CARGO_PKG_VERSION"));
 
@@ -47,7 +58,10 @@ pub(super) enum Outcome {
     Gone,
     /// The push server will never accept the notification, for this reason.
     Refused(String),
-    /// The attempt failed, but another one may succeed.
+    /// There was no response, but another attempt may succeed. Subscribers must not learn the reason, because it describes
+    /// what is at an address.
+    NoResponse(String),
+    /// The push server responded that another attempt may succeed.
     Retry {
         /// The reason why the attempt failed.
         cause: String,
@@ -74,10 +88,19 @@ pub(super) struct PushClient {
     networks: PushNetworks,
     clock: SystemClock,
     /// Created for the first notification, because the trusted certificates take memory.
-    http: OnceCell<HttpClient>,
+    http: OnceCell<HttpClients>,
+    /// The push servers whose connections are kept open.
+    kept: Mutex<HashSet<String>>,
 }
 
-type HttpClient = Client<HttpsConnector<PushNetworks>, Full<Bytes>>;
+type BoxError = Box<dyn StdError + Send + Sync>;
+type HttpClient = Client<InTime<HttpsConnector<PushNetworks>>, Full<Bytes>>;
+
+/// A client that keeps its connections open for further requests, and one that closes them.
+struct HttpClients {
+    keeping: HttpClient,
+    closing: HttpClient,
+}
 
 impl PushClient {
     /// Creates the client.
@@ -87,7 +110,7 @@ impl PushClient {
         networks: PushNetworks,
         clock: SystemClock,
     ) -> Self {
-        Self { key, contact, networks, clock, http: OnceCell::new() }
+        Self { key, contact, networks, clock, http: OnceCell::new(), kept: Mutex::default() }
     }
 
     /// Returns the public key that browsers need.
@@ -113,8 +136,15 @@ impl PushClient {
         }
     }
 
-    async fn http(&self) -> Result<&HttpClient, Outcome> {
-        self.http.get_or_try_init(|| http_client(self.networks.clone())).await
+    async fn http(&self, server: &str) -> Result<&HttpClient, Outcome> {
+        let clients = self.http.get_or_try_init(|| http_clients(self.networks.clone())).await?;
+        Ok(if self.is_kept(server) { &clients.keeping } else { &clients.closing })
+    }
+
+    /// Returns whether connections to a push server are kept open, like those to the first [`MAX_KEPT`] servers.
+    fn is_kept(&self, server: &str) -> bool {
+        let mut kept = lock(&self.kept);
+        kept.contains(server) || (kept.len() < MAX_KEPT && kept.insert(server.to_owned()))
     }
 
     fn request(
@@ -155,7 +185,7 @@ impl Post for PushClient {
             Ok(request) => request,
             Err(error) => return Outcome::Refused(chain(&error)),
         };
-        let http = match self.http().await {
+        let http = match self.http(to.browser.server()).await {
             Ok(http) => http,
             Err(outcome) => return outcome,
         };
@@ -170,22 +200,52 @@ impl Post for PushClient {
             Err(error) if is_not_permitted(&error) => {
                 Outcome::Refused(ConnectError::NotPermitted.to_string())
             }
-            Err(error) => Outcome::Retry { cause: chain(&error), after: None },
+            Err(error) => Outcome::NoResponse(chain(&error)),
         }
     }
 }
 
-/// Creates a client that connects to permitted addresses only.
-async fn http_client(networks: PushNetworks) -> Result<HttpClient, Outcome> {
-    let failed = |cause: String| Outcome::Retry { cause, after: None };
+/// Creates clients that connect to permitted addresses only.
+async fn http_clients(networks: PushNetworks) -> Result<HttpClients, Outcome> {
+    let failed = Outcome::NoResponse;
     // Reading the trusted certificates blocks the thread.
     let create = tokio::task::spawn_blocking(|| https::connector_over(networks, true));
     let created = create.await.map_err(|error| failed(chain(&error)))?;
     let mut connector = created.map_err(|error| failed(chain(&error)))?;
     connector.enforce_https();
-    let mut client = Client::builder(TokioExecutor::new());
-    client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_CONNECTION);
-    Ok(client.pool_max_idle_per_host(MAX_IDLE).build(connector))
+    let client = |idle| {
+        let mut client = Client::builder(TokioExecutor::new());
+        client.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_CONNECTION);
+        client.pool_max_idle_per_host(idle).build(InTime(connector.clone()))
+    };
+    Ok(HttpClients { keeping: client(MAX_IDLE), closing: client(0) })
+}
+
+/// Limits the time of a connection, because a server can accept it and not respond to TLS. The client does not end a
+/// connection that it no longer waits for.
+#[derive(Debug, Clone)]
+struct InTime<C>(C);
+
+impl<C> Service<Uri> for InTime<C>
+where
+    C: Service<Uri, Error = BoxError>,
+    C::Future: Send + 'static,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<C::Response, BoxError>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.0.poll_ready(context)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connection = self.0.call(uri);
+        Box::pin(async move {
+            let connected = timeout(CONNECT_WITHIN, connection).await;
+            connected.unwrap_or_else(|_| Err(ConnectError::TimedOut.into()))
+        })
+    }
 }
 
 /// Returns whether the request failed because the address of the push server is not permitted.
@@ -319,7 +379,15 @@ mod tests {
         let unknown = subscription("a", "https://no-such.invalid/", preferences(&["camera"]));
         client.ensure_permitted(&unknown.browser).await.expect("the name may become known");
         let outcome = client.post(&unknown, &notification::test(&unknown, UNIX_EPOCH)).await;
-        assert!(matches!(outcome, Outcome::Retry { .. }), "{outcome:?}");
+        assert!(matches!(outcome, Outcome::NoResponse(_)), "{outcome:?}");
+    }
+
+    #[test]
+    fn connections_to_a_few_servers_are_kept() {
+        let client = client(None);
+        let kept = (0..100).filter(|number: &u32| client.is_kept(&number.to_string())).count();
+        assert_eq!(kept, MAX_KEPT);
+        assert!(client.is_kept("0") && !client.is_kept("99"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::counters::PushCounters;
 use super::limiter::Limiter;
 use super::notification;
 use super::permission::Permission;
-use super::queue::Queue;
+use super::queue::{GIVE_UP_AFTER, Queue};
 use super::servers::Servers;
 use super::subscription::Subscription;
 use super::subscriptions::{SubscriptionMap, Subscriptions};
@@ -68,19 +68,20 @@ impl<S: Post, R: Permission> Delivery<S, R> {
     async fn deliver(&self, changes: &mut watch::Receiver<Arc<SubscriptionMap>>) -> bool {
         let (sender, permission) = (Arc::clone(&self.sender), Arc::clone(&self.permission));
         let (servers, counters) = (self.servers.clone(), self.counters.clone());
+        let clock = Arc::clone(&self.clock);
+        let mut events = self.bus.subscribe();
         let mut running = Running {
-            queue: Queue::new(sender, permission, servers, counters, changes.clone()),
+            queue: Queue::new(sender, permission, servers, counters, changes.clone(), clock),
             limiter: Limiter::default(),
             newest: *self.last.borrow(),
         };
-        let mut events = self.bus.subscribe();
         let mut upkeep = interval(UPKEEP);
         upkeep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                changed = changes.changed() => {
-                    if changed.is_err() || changes.borrow().is_empty() {
-                        return changed.is_ok();
+                noticed = changes.changed() => {
+                    if noticed.is_err() || changes.borrow().is_empty() {
+                        return noticed.is_ok();
                     }
                 }
                 next = events.next() => match next {
@@ -114,19 +115,19 @@ impl<S: Post, R: Permission> Delivery<S, R> {
             running.newest = reported.number;
         }
         let (all, now) = (self.subscriptions.all(), (self.clock)());
+        // Back ends can report events of the past, for example when they import them.
+        if now.duration_since(event.at).is_ok_and(|age| age > GIVE_UP_AFTER) {
+            return;
+        }
         let wants = |it: &&Arc<Subscription>| it.choice.contains(&event, now);
         let subscribers: Vec<_> = all.values().filter(wants).cloned().collect();
         if subscribers.is_empty() {
             return;
         }
+        let count = subscribers.len();
         let permitted = match self.permission.permitted(&event, subscribers).await {
             Ok(permitted) => permitted,
-            Err(error) => {
-                return warn!(
-                    error = chain(&error),
-                    "an event is not pushed, because the permission of the subscribers cannot be checked"
-                );
-            }
+            Err(error) => return running.queue.note_unchecked(count, &error),
         };
         for (to, can_replay) in &permitted.subscriptions {
             if !running.limiter.admit(to, event.camera()) {

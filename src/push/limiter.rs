@@ -1,6 +1,7 @@
-//! The limit of notifications of a subscription for each camera and minute.
+//! The limit of notifications of a subscription for each camera and minute, and other limits for each minute.
 
 use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -11,29 +12,51 @@ use crate::camera::id::CameraId;
 /// The time over which notifications are counted.
 const WINDOW: Duration = Duration::from_mins(1);
 
-/// The times of the notifications within the last minute.
-#[derive(Debug, Default)]
-pub(super) struct Limiter(HashMap<(String, Option<CameraId>), VecDeque<Instant>>);
+/// The times of what happened within the last minute, by key.
+#[derive(Debug)]
+pub(super) struct LastMinute<K>(HashMap<K, VecDeque<Instant>>);
 
-impl Limiter {
-    /// Returns whether a subscription can get another notification about a camera or, without a camera, about the service. If
-    /// so, counts the notification.
-    pub(super) fn admit(&mut self, to: &Subscription, camera: Option<&CameraId>) -> bool {
-        let limit = to.choice.preferences().per_minute.min(MAX_PER_MINUTE) as usize;
-        let times = self.0.entry((to.id.clone(), camera.cloned())).or_default();
+impl<K> Default for LastMinute<K> {
+    fn default() -> Self {
+        Self(HashMap::new())
+    }
+}
+
+impl<K: Eq + Hash> LastMinute<K> {
+    /// Returns whether fewer than `limit` of these things have happened within the last minute. If so, counts another one.
+    pub(super) fn admit(&mut self, key: K, limit: u32) -> bool {
+        let times = self.0.entry(key).or_default();
         while times.front().is_some_and(is_old) {
             times.pop_front();
         }
-        let is_admitted = times.len() < limit;
+        let is_admitted = times.len() < limit as usize;
         if is_admitted {
             times.push_back(Instant::now());
         }
         is_admitted
     }
 
-    /// Forgets notifications that no longer count. To be called every minute, so that the memory stays limited.
+    /// Forgets what no longer counts, so that the memory stays limited.
     pub(super) fn forget_old(&mut self) {
         self.0.retain(|_, times| times.back().is_some_and(|last| !is_old(last)));
+    }
+}
+
+/// The limit of notifications of a subscription for each camera.
+#[derive(Debug, Default)]
+pub(super) struct Limiter(LastMinute<(String, Option<CameraId>)>);
+
+impl Limiter {
+    /// Returns whether a subscription can get another notification about a camera or, without a camera, about the service. If
+    /// so, counts the notification.
+    pub(super) fn admit(&mut self, to: &Subscription, camera: Option<&CameraId>) -> bool {
+        let limit = to.choice.preferences().per_minute.min(MAX_PER_MINUTE);
+        self.0.admit((to.id.clone(), camera.cloned()), limit)
+    }
+
+    /// Forgets notifications that no longer count. To be called every minute.
+    pub(super) fn forget_old(&mut self) {
+        self.0.forget_old();
     }
 }
 
@@ -69,6 +92,6 @@ mod tests {
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(admit(&mut limiter, &one, &front));
         limiter.forget_old();
-        assert_eq!(limiter.0.len(), 1, "old entries take memory");
+        assert_eq!(limiter.0.0.len(), 1, "old entries take memory");
     }
 }

@@ -18,7 +18,7 @@
 //!
 //! Without subscriptions, there is only a task that waits for one.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -26,6 +26,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use crate::base::error::{Error, ErrorKind};
+use crate::base::lock::lock;
 use crate::base::time::SystemClock;
 use crate::camera::networks::Networks;
 use crate::events::bus::Bus;
@@ -35,6 +36,7 @@ use crate::store::seal::Sealer;
 use client::{Outcome, PushClient};
 use counters::PushCounters;
 use deliver::Delivery;
+use limiter::LastMinute;
 use networks::PushNetworks;
 use permission::Permission;
 use servers::Servers;
@@ -59,6 +61,9 @@ mod vapid;
 
 /// The longest time that a test waits for other requests to the same push server.
 const WAIT_FOR_SLOT: Duration = Duration::from_secs(5);
+/// The largest number of tests of one subscription within a minute, because each test sends a request to a server that a client
+/// has named.
+const MAX_TESTS: u32 = 6;
 
 /// The settings of push notifications.
 #[derive(Debug, Clone, Default)]
@@ -88,6 +93,8 @@ struct Inner {
     subscriptions: Arc<Subscriptions>,
     client: Arc<PushClient>,
     servers: Servers,
+    /// The tests by the id of the subscription.
+    tests: Mutex<LastMinute<String>>,
     counters: PushCounters,
     clock: SystemClock,
 }
@@ -116,6 +123,7 @@ impl Push {
             subscriptions: Arc::new(subscriptions.await?),
             client: Arc::new(PushClient::new(key, settings.contact, networks, Arc::clone(&clock))),
             servers: Servers::new(),
+            tests: Mutex::default(),
             counters,
             clock,
         })))
@@ -128,7 +136,7 @@ impl Push {
         bus: Bus,
         last: watch::Receiver<i64>,
     ) {
-        let Inner { subscriptions, client, servers, counters, clock } = self.0.as_ref();
+        let Inner { subscriptions, client, servers, counters, clock, .. } = self.0.as_ref();
         let delivery = Delivery {
             subscriptions: Arc::clone(subscriptions),
             sender: Arc::clone(client),
@@ -172,33 +180,46 @@ impl Push {
         &self,
         new: NewSubscription,
     ) -> Result<(Arc<Subscription>, Effect), Error> {
-        self.0.subscriptions.put(new).await
+        let subscriptions = Arc::clone(&self.0.subscriptions);
+        completed(async move { subscriptions.put(new).await }).await
     }
 
     /// Deletes a subscription. Returns whether it existed.
     pub(crate) async fn remove(&self, id: &str) -> Result<bool, Error> {
-        self.0.subscriptions.remove(id).await
+        let (subscriptions, id) = (Arc::clone(&self.0.subscriptions), id.to_owned());
+        completed(async move { subscriptions.remove(&id).await }).await
     }
 
     /// Notes that the page is open in the browser of a subscription. Returns the subscription; `None` if it does not exist.
     pub(crate) async fn opened(&self, id: &str) -> Result<Option<Arc<Subscription>>, Error> {
-        self.0.subscriptions.opened(id).await
+        let (subscriptions, id) = (Arc::clone(&self.0.subscriptions), id.to_owned());
+        completed(async move { subscriptions.opened(&id).await }).await
     }
 
     /// Sends a test notification, and waits until the push server has accepted it. If the push server does not know the
     /// subscription any more, deletes the subscription.
     pub(crate) async fn test(&self, to: &Arc<Subscription>) -> Result<(), Error> {
-        let Inner { client, servers, counters, clock, .. } = self.0.as_ref();
-        let slot = timeout(WAIT_FOR_SLOT, servers.slot(to.browser.server())).await;
+        let Inner { client, servers, counters, clock, tests, .. } = self.0.as_ref();
+        let is_admitted = {
+            let mut tests = lock(tests);
+            tests.forget_old();
+            tests.admit(to.id.clone(), MAX_TESTS)
+        };
+        if !is_admitted {
+            let detail = format!(
+                "{MAX_TESTS} tests of this subscription were sent within a minute; try again later"
+            );
+            return Err(Error::new(ErrorKind::Busy, detail).retry_after(Duration::from_mins(1)));
+        }
+        let server = to.browser.server();
+        let slot = timeout(WAIT_FOR_SLOT, servers.slot(server, &to.holder.made_by)).await;
         let slot = slot.map_err(|_| {
             let detail =
                 "too many notifications are being sent to this push server; try again later";
             Error::new(ErrorKind::Busy, detail).retry_after(WAIT_FOR_SLOT)
         })?;
         let notification = notification::test(to, clock());
-        let sent = queue::send(Arc::clone(client), Arc::clone(to), notification).await;
-        let (outcome, is_quick) = sent;
-        slot.set_quick(is_quick);
+        let outcome = queue::send(Arc::clone(client), Arc::clone(to), notification, slot).await;
         let cause = match outcome {
             Outcome::Delivered => {
                 counters.delivered(false);
@@ -209,20 +230,35 @@ impl Push {
                 "the push server does not know the subscription any more, so it was deleted; subscribe again in the browser".to_owned()
             }
             Outcome::Refused(cause) | Outcome::Retry { cause, .. } => cause,
+            // The response must not show what is at the address that a client has chosen.
+            Outcome::NoResponse(cause) => {
+                warn!(server, cause, "a test of push notifications failed");
+                "the push server did not respond; the manager's log contains the reason".to_owned()
+            }
         };
         counters.dropped(1);
-        let server = to.browser.server();
         Err(Error::new(ErrorKind::PushFailed, format!("{server}: {cause}")))
     }
+}
+
+/// Runs a change of the subscriptions to its end although the caller may stop waiting, because memory and database must change
+/// together.
+async fn completed<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Error>> + Send + 'static,
+) -> Result<T, Error> {
+    tokio::spawn(change).await.unwrap_or_else(|error| {
+        let detail = "the change of a push subscription failed";
+        Err(Error::new(ErrorKind::Internal, detail).caused_by(error))
+    })
 }
 
 /// Returns the key in the database. If the database has no key, or a key that cannot be used, creates one and deletes all
 /// subscriptions, because they belong to another key.
 async fn open_key(database: &Database, sealer: &Sealer) -> Result<VapidKey, PushError> {
     let context = PushSecret { subscription: None, sealed: Vec::new() }.context();
-    let sealed = database.push_key().await?;
-    if let Some(sealed) = &sealed {
-        let key = sealer.open(&context, sealed).and_then(|bytes| VapidKey::from_bytes(&bytes));
+    let stored = database.push_key().await?;
+    if let Some(stored) = &stored {
+        let key = sealer.open(&context, stored).and_then(|bytes| VapidKey::from_bytes(&bytes));
         if let Some(key) = key {
             return Ok(key);
         }

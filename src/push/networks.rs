@@ -1,8 +1,8 @@
 //! The addresses at which push servers are permitted, and connections to them.
 //!
 //! Clients choose the URLs of push servers. Without a restriction, a client could make the manager connect to services
-//! that the client cannot reach itself. So the manager connects only to public addresses, and to networks that the operator
-//! permits. It looks up a name once, checks all addresses of the name, and connects to one of these addresses.
+//! that the client cannot reach itself. So the manager connects only to the port of HTTPS at public addresses, and to networks
+//! that the operator permits. It looks up a name once, checks all addresses of the name, and connects to one of these addresses.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,6 +14,7 @@ use std::time::Duration;
 use hyper::Uri;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tower_service::Service;
 
@@ -25,6 +26,8 @@ const LOOK_UP_WITHIN: Duration = Duration::from_secs(5);
 const CONNECT_WITHIN: Duration = Duration::from_secs(4);
 /// The largest number of addresses of one name to which connections are tried.
 const MAX_ADDRESSES: usize = 3;
+/// The largest number of names that are looked up at the same time. Each takes a thread, until the DNS server responds.
+const MAX_LOOK_UPS: usize = 8;
 /// The port of HTTPS.
 const HTTPS: u16 = 443;
 
@@ -33,6 +36,7 @@ const HTTPS: u16 = 443;
 pub(super) struct PushNetworks {
     /// The networks that are permitted in addition to public addresses; `None` if there are none.
     allowed: Option<Arc<CameraNetworks>>,
+    look_ups: Arc<Semaphore>,
 }
 
 /// The reason why there is no connection to a push server.
@@ -41,7 +45,7 @@ pub(super) enum ConnectError {
     /// An address of the host is not permitted. The message does not contain the address, because clients must not learn
     /// the addresses of internal names.
     #[error(
-        "the address of the push server is not public; to permit it, add it to PUSH_ALLOW_NETS"
+        "the address of the push server is not public, or its port is not 443; to permit the address, add it to PUSH_ALLOW_NETS"
     )]
     NotPermitted,
     /// The name of the host has no address.
@@ -56,21 +60,21 @@ pub(super) enum ConnectError {
 }
 
 impl PushNetworks {
-    /// Permits public addresses, and the networks in `allowed`.
+    /// Permits port 443 of public addresses, and the networks in `allowed`.
     pub(super) fn new(allowed: Networks) -> Self {
         let allowed = (!allowed.is_empty())
             .then(|| Arc::new(CameraNetworks::new(allowed, Networks::default())));
-        Self { allowed }
+        Self { allowed, look_ups: Arc::new(Semaphore::new(MAX_LOOK_UPS)) }
     }
 
-    fn permit(&self, address: IpAddr) -> bool {
+    fn permit(&self, address: SocketAddr) -> bool {
         // A mapped address is another form of an IPv4 address.
-        is_public(address.to_canonical())
-            || self.allowed.as_ref().is_some_and(|allowed| allowed.permits(address))
+        (address.port() == HTTPS && is_public(address.ip().to_canonical()))
+            || self.allowed.as_ref().is_some_and(|allowed| allowed.permits(address.ip()))
     }
 
-    /// Returns the permitted addresses of a host, which is a name, an IPv4 address, or an IPv6 address in brackets. IPv4
-    /// addresses are first. If any address is not permitted, returns an error, because otherwise the DNS server could
+    /// Returns the permitted addresses of a host, which is a name, an IPv4 address, or an IPv6 address in brackets. Addresses
+    /// of IPv4 and IPv6 alternate. If any address is not permitted, returns an error, because otherwise the DNS server could
     /// choose which address is checked.
     pub(super) async fn resolve(
         &self,
@@ -81,9 +85,19 @@ impl PushNetworks {
         if let Ok(address) = bare.parse::<IpAddr>() {
             return self.checked([SocketAddr::new(address, port)]);
         }
-        let found = timeout(LOOK_UP_WITHIN, tokio::net::lookup_host((bare, port))).await;
-        let Ok(Ok(addresses)) = found else { return Err(ConnectError::UnknownName) };
-        self.checked(addresses)
+        let found = timeout(LOOK_UP_WITHIN, self.look_up(bare.to_owned(), port)).await;
+        self.checked(found.ok().flatten().ok_or(ConnectError::UnknownName)?)
+    }
+
+    /// Looks up a name. If the caller stops waiting, the look-up continues and counts until the DNS server responds.
+    async fn look_up(&self, name: String, port: u16) -> Option<Vec<SocketAddr>> {
+        let permit = Arc::clone(&self.look_ups).acquire_owned().await.ok()?;
+        let look_up = tokio::spawn(async move {
+            let found = tokio::net::lookup_host((name, port)).await;
+            drop(permit);
+            found.map(Iterator::collect)
+        });
+        look_up.await.ok()?.ok()
     }
 
     fn checked(
@@ -92,14 +106,13 @@ impl PushNetworks {
     ) -> Result<Vec<SocketAddr>, ConnectError> {
         let mut checked = Vec::new();
         for mut address in addresses {
-            if !self.permit(address.ip()) {
+            if !self.permit(address) {
                 return Err(ConnectError::NotPermitted);
             }
             address.set_ip(address.ip().to_canonical());
             checked.push(address);
         }
-        checked.sort_by_key(SocketAddr::is_ipv6);
-        if checked.is_empty() { Err(ConnectError::UnknownName) } else { Ok(checked) }
+        if checked.is_empty() { Err(ConnectError::UnknownName) } else { Ok(alternating(checked)) }
     }
 
     async fn connect(&self, host: &str, port: u16) -> Result<TcpStream, ConnectError> {
@@ -117,6 +130,19 @@ impl PushNetworks {
         }
         Err(failure)
     }
+}
+
+/// Sorts addresses so that IPv4 and IPv6 alternate, beginning with IPv4, because a machine may have only one of them.
+fn alternating(addresses: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let (mut v4, mut v6) = (0, 0);
+    let rank = |address: SocketAddr| {
+        let count = if address.is_ipv4() { &mut v4 } else { &mut v6 };
+        *count += 1;
+        (*count, address.is_ipv6(), address)
+    };
+    let mut ranked: Vec<(usize, bool, SocketAddr)> = addresses.into_iter().map(rank).collect();
+    ranked.sort_by_key(|(count, is_v6, _)| (*count, *is_v6));
+    ranked.into_iter().map(|(_, _, address)| address).collect()
 }
 
 /// Makes the connections of an HTTP client. TLS is added to them with the name in the URL, whatever the address is.
@@ -200,6 +226,10 @@ mod tests {
         text.parse().expect(text)
     }
 
+    fn permits(networks: &PushNetworks, text: &str) -> bool {
+        networks.permit(SocketAddr::new(ip(text), HTTPS))
+    }
+
     #[test]
     fn only_public_addresses_are_permitted() {
         let public = "1.1.1.1 8.8.8.8 9.255.255.255 11.0.0.0 100.63.255.255 100.128.0.0 126.1.1.1 128.0.0.1 \
@@ -213,9 +243,13 @@ mod tests {
             2001:db8::1 2002:7f00:1:: 2002:808:808:: 3fff::1 4000::1 5f00::1 fc00::1 fd00::1 fe80::1 fec0::1 ff02::1";
         for (texts, expected) in [(public, true), (special, false)] {
             for text in texts.split_whitespace() {
-                assert_eq!(networks("").permit(ip(text)), expected, "{text}");
+                assert_eq!(permits(&networks(""), text), expected, "{text}");
             }
         }
+        for port in [22, 80, 8443] {
+            assert!(!networks("").permit(SocketAddr::new(ip("8.8.8.8"), port)), "{port}");
+        }
+        assert!(networks("8.8.8.8").permit(SocketAddr::new(ip("8.8.8.8"), 8443)));
     }
 
     #[test]
@@ -224,12 +258,12 @@ mod tests {
         for text in
             ["192.168.7.1", "::ffff:192.168.7.1", "fd00::1", "8.8.8.8", "10.0.0.1", "127.0.0.1"]
         {
-            assert!(networks.permit(ip(text)), "{text}");
+            assert!(permits(&networks, text), "{text}");
         }
         for text in ["::1", "fe80::1", "0.0.0.0", "224.0.0.1", "::ffff:0.0.0.0", "2002:7f00:1::"] {
-            assert!(!networks.permit(ip(text)), "{text}");
+            assert!(!permits(&networks, text), "{text}");
         }
-        assert!(!self::networks("192.168.7.0/24").permit(ip("192.168.8.1")));
+        assert!(!permits(&self::networks("192.168.7.0/24"), "192.168.8.1"));
     }
 
     #[test]
@@ -243,7 +277,11 @@ mod tests {
         };
         let table = [
             ("8.8.8.8", Some("8.8.8.8")),
-            ("2606:4700::1 8.8.8.8 ::ffff:10.0.0.1", Some("8.8.8.8 10.0.0.1 2606:4700::1")),
+            ("2606:4700::1 8.8.8.8 ::ffff:10.0.0.1", Some("8.8.8.8 2606:4700::1 10.0.0.1")),
+            (
+                "1.1.1.1 8.8.8.8 2606:4700::1 2606:4700::2",
+                Some("1.1.1.1 2606:4700::1 8.8.8.8 2606:4700::2"),
+            ),
             ("8.8.8.8 127.0.0.1", None),
             ("169.254.169.254 8.8.8.8", None),
             ("8.8.8.8 ::ffff:127.0.0.1", None),

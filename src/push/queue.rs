@@ -14,14 +14,18 @@ use super::client::{Outcome, Post};
 use super::counters::PushCounters;
 use super::notification::Notification;
 use super::permission::Permission;
-use super::servers::Servers;
+use super::servers::{RequestSlot, Servers};
 use super::subscription::Subscription;
 use super::subscriptions::SubscriptionMap;
 use crate::base::backoff::Exponential;
+use crate::base::error::{Error, chain};
+use crate::base::time::SystemClock;
 use crate::events::Event;
 use crate::webhooks::report::{Problem, Report};
 
-/// The largest number of notifications of all subscriptions that are waiting or being sent. Each takes about a kilobyte.
+/// The largest number of notifications of all subscriptions that are waiting or being sent. Each takes about a kilobyte. If
+/// there are more, the oldest of the subscription with the most is dropped, so that no subscription
+/// uses up the space of others.
 const MAX_QUEUED: usize = 10_000;
 /// The largest number of notifications of one subscription that are waiting. If there are more, the oldest are dropped.
 const MAX_WAITING: usize = 20;
@@ -33,7 +37,7 @@ const SLOW: Duration = Duration::from_secs(3);
 /// The largest number of attempts to deliver one notification.
 const MAX_ATTEMPTS: u32 = 8;
 /// The largest age of a notification at which an attempt to deliver it begins.
-const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
+pub(super) const GIVE_UP_AFTER: Duration = Duration::from_mins(5);
 /// The time from an event to the acceptance of its notification above which the notification counts as late.
 const LATE: Duration = Duration::from_secs(1);
 
@@ -43,6 +47,8 @@ const PAUSES: Exponential =
 
 /// A notification that is waiting or being sent.
 struct Message {
+    /// The subscription when the event happened.
+    to: Arc<Subscription>,
     event: Arc<Event>,
     notification: Notification,
     since: Instant,
@@ -61,6 +67,8 @@ pub(super) struct Queue<S, R> {
     counters: PushCounters,
     /// The present subscriptions.
     all: watch::Receiver<Arc<SubscriptionMap>>,
+    /// The clock for quiet hours.
+    clock: SystemClock,
     /// For each subscription with a notification in delivery: the notifications that wait until that one is delivered or
     /// dropped.
     lanes: HashMap<String, VecDeque<Message>>,
@@ -83,6 +91,7 @@ impl<S: Post, R: Permission> Queue<S, R> {
         servers: Servers,
         counters: PushCounters,
         all: watch::Receiver<Arc<SubscriptionMap>>,
+        clock: SystemClock,
     ) -> Self {
         Self {
             sender,
@@ -90,6 +99,7 @@ impl<S: Post, R: Permission> Queue<S, R> {
             servers,
             counters,
             all,
+            clock,
             lanes: HashMap::new(),
             attempts: JoinSet::new(),
             queued: 0,
@@ -104,14 +114,15 @@ impl<S: Post, R: Permission> Queue<S, R> {
         event: Arc<Event>,
         notification: Notification,
     ) {
-        if self.queued >= MAX_QUEUED {
+        if self.queued >= MAX_QUEUED && !self.drop_of_longest_lane() {
             return self.note_missed(1);
         }
         self.queued += 1;
-        let message = Message { event, notification, since: Instant::now(), attempts: 0 };
+        let (since, recipient) = (Instant::now(), Arc::clone(to));
+        let message = Message { to: recipient, event, notification, since, attempts: 0 };
         let Some(waiting) = self.lanes.get_mut(&to.id) else {
             self.lanes.insert(to.id.clone(), VecDeque::new());
-            return self.attempt(Arc::clone(to), message, Duration::ZERO);
+            return self.attempt(message, Duration::ZERO);
         };
         waiting.push_back(message);
         if waiting.len() > MAX_WAITING {
@@ -119,6 +130,25 @@ impl<S: Post, R: Permission> Queue<S, R> {
             self.queued -= 1;
             self.note_missed(1);
         }
+    }
+
+    /// Drops the oldest notification that waits in the lane with the most. Returns false if none waits.
+    fn drop_of_longest_lane(&mut self) -> bool {
+        let longest = self.lanes.values_mut().max_by_key(|waiting| waiting.len());
+        let is_dropped = longest.and_then(VecDeque::pop_front).is_some();
+        if is_dropped {
+            self.queued -= 1;
+            self.note_missed(1);
+        }
+        is_dropped
+    }
+
+    /// Notes that an event was not pushed to `count` subscriptions, because the permission of their holders could not be
+    /// checked.
+    pub(super) fn note_unchecked(&mut self, count: usize, error: &Error) {
+        let cause =
+            format!("the permission of the subscribers cannot be checked: {}", chain(error));
+        self.drop_for(Problem::GivenUp, count as u64, &cause);
     }
 
     /// Notes that notifications were dropped, because too many were waiting.
@@ -174,18 +204,29 @@ impl<S: Post, R: Permission> Queue<S, R> {
             Some(Outcome::Refused(cause)) => {
                 self.drop_for(Problem::Refused, 1, &with_server(&to, &cause));
             }
+            Some(Outcome::NoResponse(cause)) => {
+                self.retry(message, None, &cause);
+                return None;
+            }
             Some(Outcome::Retry { cause, after }) => {
-                let cause = with_server(&to, &cause);
-                if let Some(pause) = pause(&message, after) {
-                    self.report.note(Problem::FailedAttempt, 1, &cause);
-                    self.attempt(to, message, pause);
-                    return None;
-                }
-                self.drop_for(Problem::GivenUp, 1, &cause);
+                self.retry(message, after, &cause);
+                return None;
             }
         }
-        self.continue_with(&to);
+        self.continue_with(&id);
         None
+    }
+
+    /// Sends a notification again after a pause, or gives it up.
+    fn retry(&mut self, message: Message, after: Option<Duration>, cause: &str) {
+        let cause = with_server(&message.to, cause);
+        if let Some(pause) = pause(&message, after) {
+            self.report.note(Problem::FailedAttempt, 1, &cause);
+            self.attempt(message, pause);
+        } else {
+            self.drop_for(Problem::GivenUp, 1, &cause);
+            self.continue_with(&message.to.id);
+        }
     }
 
     fn drop_for(&mut self, problem: Problem, count: u64, cause: &str) {
@@ -200,67 +241,95 @@ impl<S: Post, R: Permission> Queue<S, R> {
     }
 
     /// Sends the next notification of a subscription after one was delivered or dropped.
-    fn continue_with(&mut self, to: &Arc<Subscription>) {
+    fn continue_with(&mut self, id: &str) {
         self.queued -= 1;
-        let waiting = self.lanes.get_mut(&to.id);
+        let waiting = self.lanes.get_mut(id);
         if let Some(message) = waiting.and_then(VecDeque::pop_front) {
-            return self.attempt(Arc::clone(to), message, Duration::ZERO);
+            return self.attempt(message, Duration::ZERO);
         }
-        self.lanes.remove(&to.id);
+        self.lanes.remove(id);
     }
 
     /// Starts the next attempt to deliver a notification after `delay`, in the background.
-    fn attempt(&mut self, to: Arc<Subscription>, mut message: Message, delay: Duration) {
+    fn attempt(&mut self, mut message: Message, delay: Duration) {
         message.attempts += 1;
         let (sender, permission) = (Arc::clone(&self.sender), Arc::clone(&self.permission));
         let (servers, all) = (self.servers.clone(), self.all.clone());
+        let clock = Arc::clone(&self.clock);
         self.attempts.spawn(async move {
             sleep(delay).await;
-            let slot = servers.slot(to.browser.server()).await;
-            let id = to.id.clone();
+            let (id, to) = (message.to.id.clone(), Arc::clone(&message.to));
+            let slot = servers.slot(to.browser.server(), &to.holder.made_by).await;
             if message.is_too_old() {
                 let cause = "the notification became too old before it could be sent".to_owned();
-                return Attempt(id, message, Some(Outcome::Retry { cause, after: None }));
+                return Attempt(id, message, Some(Outcome::NoResponse(cause)));
             }
             // The subscription may have been deleted or changed in the meantime.
             let present = all.borrow().get(&id).cloned();
-            let Some(to) = present else { return Attempt(id, message, None) };
-            // The first attempt follows the check of all subscriptions, except after a wait.
-            let needs_check = message.attempts > 1 || message.since.elapsed() > LATE;
-            if needs_check && !is_permitted(permission.as_ref(), &message.event, &to).await {
+            let is_of_same =
+                |now: &Arc<Subscription>| now.holder == to.holder && now.browser == to.browser;
+            let Some(present) = present.filter(is_of_same) else {
                 return Attempt(id, message, None);
+            };
+            // The first attempt follows the check of all subscriptions, except after a wait.
+            let is_changed = !Arc::ptr_eq(&present, &to);
+            if is_changed || message.attempts > 1 || message.since.elapsed() > LATE {
+                if !present.choice.contains(&message.event, clock()) {
+                    return Attempt(id, message, None);
+                }
+                match is_permitted(permission, &message.event, &present).await {
+                    Ok(true) => {}
+                    Ok(false) => return Attempt(id, message, None),
+                    Err(cause) => return Attempt(id, message, Some(Outcome::NoResponse(cause))),
+                }
             }
-            let (outcome, is_quick) = send(sender, to, message.notification.clone()).await;
-            slot.set_quick(is_quick);
+            let outcome = send(sender, present, message.notification.clone(), slot).await;
             Attempt(id, message, Some(outcome))
         });
     }
 }
 
-/// Makes one attempt, in time. Returns the outcome, and whether the push server was quick. The attempt runs in a separate task,
-/// so that a panic fails only this attempt, and does not block the subscription's other notifications forever.
+/// The cause of an outcome after a panic.
+const INTERNAL: &str = "an internal error of the manager";
+
+/// Makes one attempt, in time. The attempt runs in a separate task, which keeps the slot until the request ends, although the
+/// caller may stop waiting. A panic fails only this attempt, and does not block the subscription's other notifications forever.
 pub(super) async fn send<S: Post>(
     sender: Arc<S>,
     to: Arc<Subscription>,
     notification: Notification,
-) -> (Outcome, bool) {
-    let began = Instant::now();
-    let post = async move { sender.post(&to, &notification).await };
-    let sent = tokio::spawn(async move { timeout(RESPOND_WITHIN, post).await });
+    slot: RequestSlot,
+) -> Outcome {
+    let sent = tokio::spawn(async move {
+        let began = Instant::now();
+        let outcome = timeout(RESPOND_WITHIN, sender.post(&to, &notification)).await;
+        slot.set_quick(began.elapsed() < SLOW);
+        outcome
+    });
     let cause = match sent.await {
-        Ok(Ok(outcome)) => return (outcome, began.elapsed() < SLOW),
+        Ok(Ok(outcome)) => return outcome,
         Ok(Err(_)) => {
             format!("the push server did not respond within {} s", RESPOND_WITHIN.as_secs())
         }
-        Err(_) => "an internal error of the manager".to_owned(),
+        Err(_) => INTERNAL.to_owned(),
     };
-    (Outcome::Retry { cause, after: None }, began.elapsed() < SLOW)
+    Outcome::NoResponse(cause)
 }
 
-async fn is_permitted(permission: &impl Permission, event: &Event, to: &Arc<Subscription>) -> bool {
-    let permitted = permission.permitted(event, vec![Arc::clone(to)]).await;
-    // If the database fails, the notification is dropped.
-    permitted.is_ok_and(|permitted| !permitted.subscriptions.is_empty())
+/// Returns whether the holder of a subscription can see an event, or the reason why this cannot be checked. The check runs in
+/// a separate task, so that a panic does not block the subscription's other notifications forever.
+async fn is_permitted<R: Permission>(
+    permission: Arc<R>,
+    event: &Arc<Event>,
+    to: &Arc<Subscription>,
+) -> Result<bool, String> {
+    let (event, to) = (Arc::clone(event), Arc::clone(to));
+    let check = tokio::spawn(async move { permission.permitted(&event, vec![to]).await });
+    match check.await {
+        Ok(Ok(permitted)) => Ok(!permitted.subscriptions.is_empty()),
+        Ok(Err(error)) => Err(chain(&error)),
+        Err(_) => Err(INTERNAL.to_owned()),
+    }
 }
 
 /// Returns the pause before the next attempt; `None` if there is no further attempt. `after` is the pause that the push server

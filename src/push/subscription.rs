@@ -151,7 +151,9 @@ impl Choice {
         if !(1..=MAX_TYPES).contains(&types.len()) {
             return invalid(format!("types must have 1 to {MAX_TYPES} types of events"));
         }
-        let is_usable = |kind: &String| kind.len() <= MAX_TYPE && kinds::is_known(kind);
+        let is_line = |kind: &String| kind.chars().all(|c| c.is_ascii_graphic());
+        let is_usable =
+            |kind: &String| kind.len() <= MAX_TYPE && is_line(kind) && kinds::is_known(kind);
         if let Some(unknown) = types.iter().find(|kind| !is_usable(kind)) {
             let unknown: String = unknown.chars().take(MAX_TYPE).collect();
             return invalid(format!(
@@ -408,6 +410,7 @@ mod tests {
         };
         assert!(with(|it| it.types.clear()).contains("types"));
         assert!(with(|it| it.types = vec!["camera.gone".into()]).contains("camera.gone"));
+        assert!(with(|it| it.types = vec!["reported. door".into()]).contains("types"));
         assert!(
             with(|it| it.types = vec![format!("reported.{}", "x".repeat(80))]).contains("types")
         );

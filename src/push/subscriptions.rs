@@ -82,16 +82,20 @@ impl Subscriptions {
         for row in database.push_subscriptions().await? {
             let id = row.id.clone();
             match subscription(row, &sealer) {
-                Some(subscription) if is_kept(&subscription.holder) => {
+                Ok(subscription) if is_kept(&subscription.holder) => {
                     all.insert(id, Arc::new(subscription));
                 }
-                Some(Subscription { holder: Holder { made_by, .. }, .. }) => {
+                Ok(Subscription { holder: Holder { made_by, .. }, .. }) => {
                     warn!(subscription = %id, made_by, "a push subscription has ended, because its API key was removed or permits less than before");
                     ended.push(id);
                 }
-                None => {
+                Err(Unusable::Damaged) => {
                     warn!(subscription = %id, "a push subscription is damaged, and was deleted");
                     ended.push(id);
+                }
+                // Another version of the manager may be able to read it.
+                Err(Unusable::Unknown) => {
+                    warn!(subscription = %id, "a push subscription has values that this version does not know, so it gets no notifications");
                 }
             }
         }
@@ -162,7 +166,8 @@ impl Subscriptions {
     /// subscription; `None` if it does not exist.
     pub(super) async fn opened(&self, id: &str) -> Result<Option<Arc<Subscription>>, Error> {
         let _changing = self.changing.lock().await;
-        let Some(known) = self.all.borrow().get(id).cloned() else { return Ok(None) };
+        let present = self.all.borrow().get(id).cloned();
+        let Some(known) = present else { return Ok(None) };
         let now = self.now();
         if now.abs_diff(known.opened_at) < OPENED_PRECISION.as_secs() {
             return Ok(Some(known));
@@ -232,16 +237,26 @@ fn context(id: &str) -> String {
     PushSecret { subscription: Some(id.to_owned()), sealed: Vec::new() }.context()
 }
 
-/// Converts a row to a subscription; `None` if the row is damaged.
-fn subscription(row: PushRow, sealer: &Sealer) -> Option<Subscription> {
-    let browser = Browser::from_bytes(&sealer.open(&context(&row.id), &row.sealed)?)?;
-    let preferences: Preferences = serde_json::from_str(&row.preferences).ok()?;
-    Some(Subscription {
+/// The reason why a row cannot be used.
+enum Unusable {
+    /// The secrets cannot be read.
+    Damaged,
+    /// Other values are not known.
+    Unknown,
+}
+
+/// Converts a row to a subscription.
+fn subscription(row: PushRow, sealer: &Sealer) -> Result<Subscription, Unusable> {
+    let opened = sealer.open(&context(&row.id), &row.sealed);
+    let browser = opened.and_then(|bytes| Browser::from_bytes(&bytes)).ok_or(Unusable::Damaged)?;
+    let preferences: Preferences =
+        serde_json::from_str(&row.preferences).map_err(|_| Unusable::Unknown)?;
+    Ok(Subscription {
         browser,
-        choice: Choice::new(preferences).ok()?,
+        choice: Choice::new(preferences).map_err(|_| Unusable::Unknown)?,
         holder: Holder {
             made_by: row.made_by,
-            role: Role::parse(&row.role)?,
+            role: Role::parse(&row.role).ok_or(Unusable::Unknown)?,
             rights: Rights::from_text(&row.rights),
             user: row.user,
             owner: row.owner,
@@ -438,7 +453,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn damaged_subscriptions_are_deleted() {
+    async fn damaged_subscriptions_are_deleted_and_unknown_values_are_kept() {
         let setup = Setup::new().await;
         let subscriptions = setup.open(|_| true).await;
         let (added, _) = subscriptions.put(new(&url(1), of("boss", None))).await.expect("added");
@@ -450,6 +465,9 @@ mod tests {
         ] {
             setup.cameras.database().put_push_subscription(&damaged).await.expect("a write");
             assert!(setup.open(|_| true).await.all().is_empty(), "{damaged:?}");
+            let rows = setup.cameras.database().push_subscriptions().await.expect("the rows");
+            let is_unreadable = damaged.sealed != row.sealed;
+            assert_eq!(rows.is_empty(), is_unreadable, "another version may know {damaged:?}");
         }
     }
 }

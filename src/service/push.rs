@@ -15,6 +15,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_millis;
 use crate::camera::id::CameraId;
 use crate::camera::record::Record;
+use crate::camera::recording::RecordingMode;
 use crate::events::Event;
 use crate::playback::token::{MAX_USER_LENGTH, is_user};
 use crate::push::permission::{Permission, Permitted};
@@ -79,13 +80,16 @@ pub(crate) fn list(core: &Core, caller: &Caller, user: Option<&str>) -> Vec<Arc<
     listed
 }
 
-/// Returns a subscription, and notes that the page is open in its browser.
+/// Returns a subscription. If the caller has made it, notes that the page is open in its browser.
 pub(crate) async fn open(
     core: &Core,
     caller: &Caller,
     id: &str,
 ) -> Result<Arc<Subscription>, Error> {
-    find(core, caller, id)?;
+    let found = find(core, caller, id)?;
+    if found.holder.made_by != caller.name() {
+        return Ok(found);
+    }
     core.push.opened(id).await?.ok_or_else(unknown)
 }
 
@@ -150,10 +154,12 @@ impl Permission for Subscribers {
             return Ok(Permitted::default());
         }
         let now = SystemTime::now();
+        let is_recorded = core.recorder.is_some()
+            && record.as_ref().is_some_and(|record| record.recording.mode != RecordingMode::Off);
         let check = |it: Arc<Subscription>| {
             let caller = core.access.caller_named(&it.holder.made_by)?;
             let permit = Permit::of_caller(&caller).limited_to_owner(it.holder.owner.clone());
-            let can_replay = permit.covers_all_recordings() && core.recorder.is_some();
+            let can_replay = is_recorded && permit.covers_all_recordings();
             covers(&events_of(&permit, now), event, record.as_deref()).then_some((it, can_replay))
         };
         Ok(Permitted {

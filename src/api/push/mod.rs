@@ -84,7 +84,8 @@ pub(super) fn routes() -> Vec<Row> {
                 of_subscription("openPushSubscription", "Returns a push subscription, and notes that the page is open")
                     .describe(
                         "A page sends this request when it is opened in the browser of the subscription, so that the \
-                         subscription does not end. If the response is 404, the page unsubscribes.",
+                         subscription does not end. Only the API key that made the subscription prolongs it in this way. If \
+                         the response is 404, the page unsubscribes in the browser.",
                     )
                     .returns::<PushSubscriptionOutput>("The subscription.")
             },

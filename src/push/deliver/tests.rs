@@ -75,7 +75,8 @@ impl Setup {
     }
 
     fn camera(&self, camera: &str, kind: CameraEventKind) {
-        self.publish(camera, EventKind::Camera(CameraEvent { kind, error: None }));
+        let event = EventKind::Camera(CameraEvent { kind, error: None });
+        self.publish(camera, SystemTime::now(), event);
     }
 
     fn offline(&self, camera: &str) {
@@ -83,15 +84,19 @@ impl Setup {
     }
 
     fn reported(&self, number: i64) {
-        let (name, data) = ("reported.door".to_owned(), Arc::new(Map::<String, Value>::new()));
-        let event = ReportedEvent { number, name, until: None, label: None, data };
-        self.publish("cam", EventKind::Reported(event));
+        self.reported_at(number, SystemTime::now());
     }
 
-    fn publish(&self, camera: &str, kind: EventKind) {
+    fn reported_at(&self, number: i64, at: SystemTime) {
+        let (name, data) = ("reported.door".to_owned(), Arc::new(Map::<String, Value>::new()));
+        let event = ReportedEvent { number, name, until: None, label: None, data };
+        self.publish("cam", at, EventKind::Reported(event));
+    }
+
+    fn publish(&self, camera: &str, at: SystemTime, kind: EventKind) {
         let id = CameraId::parse(camera).expect("an id");
         let subject = Some(Subject::camera(id, Identity::default()));
-        self.bus.publish(Event { at: SystemTime::now(), subject, kind });
+        self.bus.publish(Event { at, subject, kind });
     }
 
     /// Accepts the requests that come within a second. Returns the subscriptions, types and cameras, sorted.
@@ -225,6 +230,17 @@ async fn the_end_of_a_reported_event_is_not_pushed() {
         setup.reported(number);
     }
     assert_eq!(setup.count().await, 3);
+}
+
+#[tokio::test]
+async fn events_of_the_past_are_not_pushed() {
+    let mut setup = Setup::new().await;
+    setup.subscribe(1, Preferences { per_minute: 60, ..preferences(&["reported"]) }).await;
+    let now = UNIX_EPOCH + Duration::from_secs(setup.seconds.load(Ordering::Relaxed));
+    for (number, age) in [(11, 3600), (12, 310), (13, 290), (14, 0)] {
+        setup.reported_at(number, now - Duration::from_secs(age));
+    }
+    assert_eq!(setup.count().await, 2);
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! Tests of the queue with push servers that behave in different ways, on a paused clock.
 
+use std::time::SystemTime;
+
 use tokio::sync::mpsc;
 
 use super::super::notification;
-use super::super::servers::{MAX_QUICK, MAX_SLOW, MAX_TO_SERVER};
+use super::super::servers::{MAX_OF_KEY, MAX_SLOW, MAX_TO_SERVER};
 use super::super::subscription::testing::{preferences, subscription};
 use super::super::testing::{FAULT, FakePermission, FakePost, Request};
 use super::*;
@@ -21,17 +23,22 @@ impl Setup {
         let (send, requests) = mpsc::unbounded_channel();
         let (all, permission) = (watch::Sender::default(), FakePermission::default());
         let (sender, shared) = (Arc::new(FakePost(send)), Arc::new(permission.clone()));
-        let queue =
-            Queue::new(sender, shared, Servers::new(), PushCounters::default(), all.subscribe());
+        let (counters, clock) = (PushCounters::default(), Arc::new(SystemTime::now));
+        let queue = Queue::new(sender, shared, Servers::new(), counters, all.subscribe(), clock);
         Self { queue, permission, requests, all }
     }
 
     /// Adds a subscription at this push server.
     fn subscribe(&self, id: &str, server: &str) -> Arc<Subscription> {
         let url = format!("https://{server}/{id}");
-        let new = Arc::new(subscription(id, &url, preferences(&["stream"])));
+        self.put(subscription(id, &url, preferences(&["stream"])))
+    }
+
+    /// Adds a subscription, or replaces the one with its id.
+    fn put(&self, new: Subscription) -> Arc<Subscription> {
+        let new = Arc::new(new);
         self.all.send_modify(|all| {
-            Arc::make_mut(all).insert(id.to_owned(), Arc::clone(&new));
+            Arc::make_mut(all).insert(new.id.clone(), Arc::clone(&new));
         });
         new
     }
@@ -185,6 +192,39 @@ async fn nothing_is_sent_to_deleted_subscriptions_or_to_holders_without_permissi
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_notification_is_not_sent_if_its_subscription_no_longer_wants_it_or_has_another_holder() {
+    let mut setup = Setup::new();
+    for id in ["type", "holder", "browser", "opened"] {
+        let to = setup.subscribe(id, "a.example");
+        setup.push(&to, 1);
+        let request = setup.request().await;
+        let known = to.as_ref().clone();
+        let other = subscription(id, "https://a.example/other", preferences(&["camera"]));
+        let mut holder = known.holder.clone();
+        holder.made_by = "other".to_owned();
+        setup.put(match id {
+            "type" => Subscription { choice: other.choice, ..known },
+            "holder" => Subscription { holder, ..known },
+            "browser" => Subscription { browser: other.browser, ..known },
+            _ => Subscription { opened_at: 1, ..known },
+        });
+        let _ = request.answer.send(retry(None));
+    }
+    assert_eq!(setup.answer(Outcome::Delivered).await.0, "opened");
+    setup.has_no_request().await;
+    // The database fails for a moment.
+    let to = setup.subscribe("late", "a.example");
+    setup.push(&to, 1);
+    setup.answer(retry(None)).await;
+    setup.permission.set_failing(true);
+    let failing = timeout(Duration::from_secs(10), setup.next_request()).await;
+    assert!(failing.is_err(), "a request without a check");
+    setup.permission.set_failing(false);
+    assert_eq!(setup.answer(Outcome::Delivered).await.0, "late");
+    setup.has_no_request().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hanging_push_server_delays_no_other_server() {
     let mut setup = Setup::new();
     for number in 0..1000 {
@@ -205,7 +245,7 @@ async fn a_hanging_push_server_delays_no_other_server() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn many_hanging_push_servers_delay_others_at_most_once() {
+async fn many_hanging_push_servers_delay_others_of_their_key_at_most_once() {
     let mut setup = Setup::new();
     for number in 0..500 {
         let to = setup.subscribe(&format!("hanging-{number}"), &format!("{number}.example"));
@@ -213,11 +253,21 @@ async fn many_hanging_push_servers_delay_others_at_most_once() {
         setup.push(&to, 2);
     }
     let mut open = Vec::new();
+    for _ in 0..MAX_OF_KEY {
+        open.push(setup.request().await);
+    }
+    // The subscription of another key does not wait at all.
+    let mut other = subscription("other", "https://quick.example/2", preferences(&["stream"]));
+    other.holder.made_by = "other".to_owned();
+    let (began, other) = (Instant::now(), setup.put(other));
+    setup.push(&other, 9);
+    assert_eq!(setup.answer(Outcome::Delivered).await.0, "other");
+    assert!(began.elapsed() < Duration::from_millis(10), "{:?}", began.elapsed());
     // These are the first requests to all of these servers, which then count as slow, and some repeated ones.
-    for _ in 0..620 {
+    for _ in 0..590 {
         open.push(setup.request().await);
         open.retain(|request| !request.answer.is_closed());
-        assert!(open.len() <= MAX_QUICK + MAX_SLOW, "{} at once", open.len());
+        assert!(open.len() <= MAX_OF_KEY + MAX_SLOW, "{} at once", open.len());
     }
     sleep(RESPOND_WITHIN).await;
     let (began, to) = (Instant::now(), setup.subscribe("quick", "quick.example"));
@@ -250,6 +300,18 @@ async fn the_queue_is_bounded() {
         (0..30).for_each(|epoch| setup.push(to, epoch));
     }
     assert_eq!(setup.queue.queued, MAX_QUEUED);
+    let longest = |setup: &Setup| setup.queue.lanes.values().map(VecDeque::len).max();
+    assert!(longest(&setup).is_some_and(|length| length < MAX_WAITING), "all have some space");
+    let victim = setup.subscribe("victim", "b.example");
+    setup.push(&victim, 7);
+    let request = loop {
+        let request = setup.request().await;
+        if request.to == "victim" {
+            break request;
+        }
+    };
+    assert_eq!(named(&request).1, 7);
+    let _ = request.answer.send(Outcome::Delivered);
     // The push server does not respond, so all notifications are dropped in time.
     let began = Instant::now();
     while let Ok(Some(_)) = timeout(Duration::from_mins(2), setup.next_request()).await {}

@@ -131,18 +131,15 @@ impl WriteTransaction {
 
     /// Replaces a secret. Adds the key that signs notifications if it is missing.
     pub(crate) async fn set_push_secret(&mut self, secret: &PushSecret) -> Result<(), sqlx::Error> {
-        let query = match &secret.subscription {
-            Some(id) => {
-                let query = sqlx::query("UPDATE push_subscriptions SET sealed = $1 WHERE id = $2");
-                query.bind(&secret.sealed).bind(id)
-            }
-            None => {
-                let query = sqlx::query(
-                    "INSERT INTO push_key (id, sealed) VALUES (1, $1)
-                     ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed",
-                );
-                query.bind(&secret.sealed)
-            }
+        let query = if let Some(id) = &secret.subscription {
+            let query = sqlx::query("UPDATE push_subscriptions SET sealed = $1 WHERE id = $2");
+            query.bind(&secret.sealed).bind(id)
+        } else {
+            let query = sqlx::query(
+                "INSERT INTO push_key (id, sealed) VALUES (1, $1)
+                 ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed",
+            );
+            query.bind(&secret.sealed)
         };
         query.execute(&mut *self.connection).await.map(drop)
     }
