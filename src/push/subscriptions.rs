@@ -443,10 +443,10 @@ mod tests {
         setup.seconds.fetch_add(86_400, Ordering::Relaxed);
         subscriptions.end_expired().await.expect("a check");
         let ids = |all: &SubscriptionMap| all.keys().cloned().collect::<Vec<_>>();
-        assert_eq!(ids(&subscriptions.all()), [kept.id.clone()]);
+        assert_eq!(ids(&subscriptions.all()), [kept.id.as_str()]);
         assert_eq!(
             ids(&setup.open(|_| true).await.all()),
-            [kept.id.clone()],
+            [kept.id.as_str()],
             "{} is left",
             left.id
         );
