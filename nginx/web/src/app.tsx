@@ -11,7 +11,7 @@ import { Empty } from "./ui/parts";
 import { lastWall, place, type View } from "./ui/place";
 import { chooseTheme, type Theme, theme } from "./ui/theme";
 import { ErrorText } from "./views/error";
-import { NotificationsButton } from "./views/notifications/button";
+import { NotificationsButton, NotificationsDialog } from "./views/notifications/button";
 import { SignIn } from "./views/sign-in";
 import { Wall } from "./views/wall/wall";
 
@@ -126,6 +126,7 @@ function Frame({
       </header>
       <main id="main" tabIndex={-1}>
         {children}
+        <NotificationsDialog />
       </main>
       <Notice />
     </>

@@ -31,13 +31,12 @@ export function NotificationsButton() {
       void import("./registration").then(({ keepAlive }) => keepAlive(name)).catch(() => undefined);
     }
   }, [name]);
-  if (name === null) {
-    return null;
-  }
-  return (
-    <>
-      <IconButton icon="ringing" label={t("push.title")} onClick={() => (isOpen.value = true)} />
-      {isOpen.value && <Loaded of={Notifications} />}
-    </>
+  return name === null ? null : (
+    <IconButton icon="ringing" label={t("push.title")} onClick={() => (isOpen.value = true)} />
   );
+}
+
+/** The dialog that the button opens. It is a part of the content, because the header of the page is a landmark. */
+export function NotificationsDialog() {
+  return isOpen.value && callerName() !== null ? <Loaded of={Notifications} /> : null;
 }
