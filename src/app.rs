@@ -47,6 +47,8 @@ use crate::pictures::live::Pictures;
 use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::{Playback, PlaybackError, secret};
+use crate::push::subscription::Holder;
+use crate::push::{Push, PushError};
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::recordings::h264::H264Converter;
 use crate::service::analysing;
@@ -55,6 +57,7 @@ use crate::service::core::Core;
 use crate::service::export_places::ExportPlaces;
 use crate::service::keeping;
 use crate::service::live_places::LivePlaces;
+use crate::service::push::Subscribers;
 use crate::service::readiness::Readiness;
 use crate::service::recording;
 use crate::store::event_log::WriterEnd;
@@ -157,6 +160,7 @@ impl Service {
         };
         let playback = open_playback(config, &cameras).await?;
         playback.keep_shares_of(|name, owner| access.has_key_with(name, Right::Recordings, owner));
+        let push = open_push(config, &cameras, &access).await?;
         let spawner = Spawner::start(settings::bounds(config), &config::variable_names())
             .map_err(StartError::system("start a thread"))?;
         let ingest = make_ingest(config, spawner.clone());
@@ -209,6 +213,7 @@ impl Service {
             recorder,
             offsite,
             playback,
+            push,
             live_places: LivePlaces::default(),
             export_places: ExportPlaces::default(),
             reachability,
@@ -307,6 +312,9 @@ fn start_tasks(
     let numbers = core.cameras.numbers().clone();
     let reservation = async move { numbers.run().await };
     tasks.spawn(ended.watch("reservation of segment numbers", reservation));
+    let (bus, last) = (core.events.bus().clone(), core.events.last());
+    let pushing = core.push.clone().run(Subscribers(Arc::clone(core)), bus, last);
+    tasks.spawn(ended.watch("push notifications", pushing));
     if let Some(sockets) = core.webrtc.serve() {
         tasks.spawn(ended.watch("WebRTC sockets", sockets));
         // The first viewer need not wait for this test, and the log has its result before there are viewers.
@@ -399,6 +407,20 @@ async fn open_playback(config: &Config, cameras: &Cameras) -> Result<Playback, S
     opened.map_err(StartError::database(is_unusable))
 }
 
+/// Opens the push subscriptions. Those whose API key was removed, or permits less than before, end.
+async fn open_push(
+    config: &Config,
+    cameras: &Cameras,
+    access: &Access,
+) -> Result<Push, StartError> {
+    let (database, sealer) = (cameras.database(), cameras.sealer());
+    let (settings, clock) = (settings::push(config), Arc::new(SystemTime::now));
+    let is_kept = |holder: &Holder| holder.is_still_permitted(access);
+    let opened = Push::open(database, sealer, settings, clock, is_kept).await;
+    opened
+        .map_err(StartError::database(|error: &PushError| matches!(error, PushError::Database(_))))
+}
+
 /// Starts the recorder; `None` if `RECORDINGS_DIRS` is not set.
 async fn recorder(
     config: &Config,
@@ -486,6 +508,7 @@ fn router(
             table.labels(),
         )
         .with_offsite(core.offsite.as_ref().map(Offsite::counters))
+        .with_push(core.push.counters())
         .with_analysis(core.analyses.counters()),
         config.public_url.clone(),
     );

@@ -20,7 +20,7 @@
 //! | assembly | [`app`], [`parts`], [`cli`], [`fuzzing`] |
 //! | the HTTP API | [`api`] |
 //! | use cases, without HTTP | [`service`] |
-//! | subscribers of events | [`webhooks`] |
+//! | subscribers of events | [`webhooks`], [`push`] |
 //! | recordings, for players; their copies in other places | [`offsite`], [`recordings`] |
 //! | outputs, which serve streams | [`output`] |
 //! | pictures, and their analysis | [`pictures`], [`analysis`] |
@@ -60,6 +60,7 @@ mod output;
 pub mod parts;
 mod pictures;
 mod playback;
+mod push;
 mod reachability;
 mod recordings;
 #[cfg(test)]

@@ -45,6 +45,7 @@ targets! {
     onvif_xml
     playback_token
     public_keys
+    push_subscription
     recorded_file
     recording_request
     sdp_offer

@@ -22,7 +22,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::host::is_this_machine;
 use crate::camera::id::CameraId;
 use credentials::Credentials;
-use keys::{ApiKeys, ApiKeysError};
+use keys::{ApiKey, ApiKeys, ApiKeysError};
 use rights::{Right, Rights};
 use role::Role;
 
@@ -96,6 +96,15 @@ impl Access {
             })
     }
 
+    /// Returns the caller that the key with this name identifies, for work in the background that the caller has
+    /// requested; `None` if no key has the name any more. If the manager has no keys, returns an admin for every name.
+    pub(crate) fn caller_named(&self, name: &str) -> Option<Caller> {
+        if self.keys.is_empty() {
+            return Some(Caller::without_key(Role::Admin));
+        }
+        self.keys.named(name).map(Caller::of_key)
+    }
+
     /// If the manager has no keys, refuses requests from pages of other sites. The browser of a user on
     /// this machine could send such requests to loopback.
     pub(crate) fn refuse_other_sites(&self, is_other_site: bool) -> Result<(), Error> {
@@ -126,8 +135,7 @@ impl Access {
     }
 
     fn find(&self, key: &str) -> Option<Caller> {
-        let key = self.keys.find(key)?;
-        Some(Caller { key: Some(key.name.clone()), role: key.role, rights: key.rights })
+        self.keys.find(key).map(Caller::of_key)
     }
 
     /// Counts a wrong key from this address, unless [`MAX_ADDRESSES`] has been reached. Returns the error
@@ -159,6 +167,10 @@ impl Caller {
     /// Creates the caller for endpoints that require no API key.
     pub(crate) fn anonymous() -> Self {
         Self::without_key(Role::Viewer)
+    }
+
+    fn of_key(key: &ApiKey) -> Self {
+        Self { key: Some(key.name.clone()), role: key.role, rights: key.rights }
     }
 
     fn without_key(role: Role) -> Self {
@@ -344,6 +356,16 @@ mod tests {
         }
         // None of the wrong keys were counted, so the limit has not been reached.
         assert_eq!(kind(access.caller(&guess("192.0.2.1"))), ErrorKind::Unauthorized);
+    }
+
+    #[test]
+    fn the_caller_of_a_name_has_the_role_of_the_key() {
+        let access = access();
+        let caller = access.caller_named("42").expect("a key");
+        assert_eq!(Some(caller), access.known(&with_key("user-secret-0001")));
+        assert_eq!(access.caller_named("43"), None);
+        let caller = Access::default().caller_named("42").expect("a caller");
+        assert_eq!((caller.role(), caller.key()), (Role::Admin, None));
     }
 
     #[test]

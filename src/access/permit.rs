@@ -60,6 +60,12 @@ impl Permit {
         Self { span, ..self }
     }
 
+    /// Returns the same permission, limited to the cameras of this owner, unless it is limited to an owner already.
+    #[must_use]
+    pub(crate) fn limited_to_owner(self, owner: Option<String>) -> Self {
+        Self { owner: self.owner.or(owner), ..self }
+    }
+
     /// Returns the same permission, limited to the time before `revoked` becomes true.
     #[must_use]
     pub(crate) fn until_revoked(self, revoked: watch::Receiver<bool>) -> Self {

@@ -85,6 +85,11 @@ impl Rights {
         self.0 & right.bit() != 0
     }
 
+    /// Returns whether the set contains all rights of `other`.
+    pub(crate) fn includes(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
     /// Returns an error if the set does not contain a right.
     pub(crate) fn ensure(self, right: Right) -> Result<(), Error> {
         if self.has(right) {
@@ -178,5 +183,7 @@ mod tests {
             Rights::default().with(Right::Recordings)
         );
         assert!(Rights::from_text("").is_empty());
+        let both = live.with(Right::Recordings);
+        assert!(both.includes(live) && both.includes(both) && !live.includes(both));
     }
 }

@@ -16,12 +16,16 @@ pub(crate) enum Role {
 
 impl Role {
     /// Returns the role with this name.
-    pub(super) fn parse(text: &str) -> Option<Self> {
-        match text {
-            "viewer" => Some(Self::Viewer),
-            "user" => Some(Self::User),
-            "admin" => Some(Self::Admin),
-            _ => None,
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        [Self::Viewer, Self::User, Self::Admin].into_iter().find(|role| role.name() == text)
+    }
+
+    /// Returns the name of the role.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::User => "user",
+            Self::Admin => "admin",
         }
     }
 }

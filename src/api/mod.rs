@@ -2,7 +2,7 @@
 //! and the results of use cases into responses.
 //!
 //! Each resource is a module with its routes, its wire types, its handlers and the documentation of
-//! its endpoints: [`streams`], [`cameras`], [`events`], [`sessions`], [`media`], [`discovery`], [`system`] and
+//! its endpoints: [`streams`], [`cameras`], [`events`], [`sessions`], [`push`], [`media`], [`discovery`], [`system`] and
 //! [`metrics`]. To add an endpoint, add a row to the `routes` of its resource; router, metrics,
 //! OpenAPI document and reference page follow from the row. `CONTRIBUTING.md` lists all steps.
 //!
@@ -41,6 +41,7 @@ pub(crate) mod metrics;
 pub(crate) mod motion;
 pub(crate) mod openapi;
 mod operation;
+pub(crate) mod push;
 pub(crate) mod recorder;
 pub(crate) mod recordings;
 pub(crate) mod reply;

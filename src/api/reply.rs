@@ -236,12 +236,15 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
             StatusCode::BAD_REQUEST
         }
         ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
-        ErrorKind::Forbidden | ErrorKind::SourceForbidden => StatusCode::FORBIDDEN,
+        ErrorKind::Forbidden | ErrorKind::SourceForbidden | ErrorKind::PushForbidden => {
+            StatusCode::FORBIDDEN
+        }
         ErrorKind::TooManyAttempts | ErrorKind::TooManyEvents => StatusCode::TOO_MANY_REQUESTS,
         ErrorKind::NotFound
         | ErrorKind::UnknownCamera
         | ErrorKind::UnknownSession
         | ErrorKind::UnknownShare
+        | ErrorKind::UnknownSubscription
         | ErrorKind::NoRecordings
         | ErrorKind::RecordingsOff
         | ErrorKind::WebrtcUnavailable => StatusCode::NOT_FOUND,
@@ -265,7 +268,8 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::SourceUnreachable
         | ErrorKind::SourceUnsupported
         | ErrorKind::AudioUnsupported
-        | ErrorKind::SourceChanged => StatusCode::BAD_GATEWAY,
+        | ErrorKind::SourceChanged
+        | ErrorKind::PushFailed => StatusCode::BAD_GATEWAY,
         ErrorKind::StorageUnavailable
         | ErrorKind::StorageFull
         | ErrorKind::FfmpegUnavailable
@@ -278,6 +282,7 @@ pub(crate) fn status(kind: ErrorKind) -> StatusCode {
         | ErrorKind::TooManyViewers
         | ErrorKind::TooManyCameras
         | ErrorKind::TooManySessions
+        | ErrorKind::TooManySubscriptions
         | ErrorKind::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
         ErrorKind::SourceTimeout => StatusCode::GATEWAY_TIMEOUT,
     }

@@ -2,8 +2,8 @@
 
 use super::route::Row;
 use super::{
-    aliases, cameras, discovery, events, media, metrics, motion, recorder, recordings, sessions,
-    streams, system,
+    aliases, cameras, discovery, events, media, metrics, motion, push, recorder, recordings,
+    sessions, streams, system,
 };
 
 /// Returns all rows, in the order of the documentation.
@@ -17,6 +17,7 @@ pub(crate) fn all() -> Vec<Row> {
         recorder::routes(),
         recordings::routes(),
         sessions::routes(),
+        push::routes(),
         media::routes(),
         system::routes(),
         metrics::routes(),

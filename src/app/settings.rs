@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::base::secret::Secret;
 use crate::child::spawner::Bounds;
-use crate::config::{Config, CookieAttributes, CopiedStreams, IceServer, OffsiteUrl};
+use crate::config::{Config, CookieAttributes, CopiedStreams, IceServer, OffsiteUrl, is_contact};
 use crate::ingest::ffmpeg::args::{self, Shape, Transcode};
 use crate::ingest::ffmpeg::settings::FfmpegSettings;
 use crate::offsite::bucket::BucketSettings;
@@ -16,6 +16,7 @@ use crate::output::hls::cutter::SegmentPolicy;
 use crate::output::recorder::copies::Copies;
 use crate::output::recorder::retention;
 use crate::output::webrtc::running::WebRtcSettings;
+use crate::push::PushSettings;
 use crate::store::db::recording_writes::CopyRule;
 use crate::store::event_log::EventLimits;
 use crate::stream::limits::Limits;
@@ -23,6 +24,14 @@ use crate::webhooks::WebhookSettings;
 
 pub(super) fn webhooks(config: &Config) -> WebhookSettings {
     WebhookSettings { url: config.webhook_url.clone(), secret: config.webhook_secret.clone() }
+}
+
+pub(super) fn push(config: &Config) -> PushSettings {
+    let page = Some(config.public_url.url("/")).filter(|url| is_contact(url));
+    PushSettings {
+        contact: config.push_contact.clone().or(page),
+        allow_nets: config.push_allow_nets.clone(),
+    }
 }
 
 pub(super) fn events(config: &Config) -> EventLimits {

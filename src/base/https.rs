@@ -25,6 +25,16 @@ pub(crate) enum HttpsError {
 
 /// Creates a connector. Without `is_https`, no certificate is trusted.
 pub(crate) fn connector(is_https: bool) -> Result<HttpsConnector<HttpConnector>, HttpsError> {
+    let mut http = HttpConnector::new();
+    http.enforce_http(false);
+    http.set_nodelay(true);
+    http.set_connect_timeout(Some(CONNECT_WITHIN));
+    connector_over(http, is_https)
+}
+
+/// Creates a connector that uses TCP connections of `tcp`. Without `is_https`, no certificate is trusted. Blocks while it
+/// reads the trusted certificates.
+pub(crate) fn connector_over<C>(tcp: C, is_https: bool) -> Result<HttpsConnector<C>, HttpsError> {
     let ring = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(ring)
         .with_safe_default_protocol_versions()
@@ -34,14 +44,10 @@ pub(crate) fn connector(is_https: bool) -> Result<HttpsConnector<HttpConnector>,
     } else {
         builder.with_root_certificates(RootCertStore::empty())
     };
-    let mut http = HttpConnector::new();
-    http.enforce_http(false);
-    http.set_nodelay(true);
-    http.set_connect_timeout(Some(CONNECT_WITHIN));
     let connector = HttpsConnectorBuilder::new()
         .with_tls_config(builder.with_no_client_auth())
         .https_or_http()
         .enable_http1()
-        .wrap_connector(http);
+        .wrap_connector(tcp);
     Ok(connector)
 }

@@ -1,20 +1,25 @@
-//! Random texts that cannot be guessed.
+//! Random bytes and texts that cannot be guessed.
 
 use super::error::{Error, ErrorKind};
 
 /// The characters of random texts.
 const CHARACTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// Returns bytes from the random numbers of the operating system.
+pub(crate) fn bytes<const LENGTH: usize>() -> Result<[u8; LENGTH], Error> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        let detail = "the operating system provides no random numbers";
+        Error::new(ErrorKind::Internal, detail).caused_by(std::io::Error::other(error.to_string()))
+    })?;
+    Ok(bytes)
+}
+
 /// Returns a text of letters and digits from the random numbers of the operating system. Each character has 5.9 bits.
 pub(crate) fn text(length: usize) -> Result<String, Error> {
     let mut text = String::with_capacity(length);
     while text.len() < length {
-        let mut bytes = [0; 64];
-        getrandom::fill(&mut bytes).map_err(|error| {
-            let detail = "the operating system provides no random numbers";
-            Error::new(ErrorKind::Internal, detail)
-                .caused_by(std::io::Error::other(error.to_string()))
-        })?;
+        let bytes = bytes::<64>()?;
         // The remainders of larger numbers would be more frequent than others.
         let usable = bytes.iter().filter(|byte| **byte < 248);
         let characters = usable.filter_map(|byte| CHARACTERS.get(usize::from(byte % 62)));

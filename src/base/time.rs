@@ -1,6 +1,10 @@
 //! Wall-clock time as Unix seconds and as strings.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// Returns the time of the system's clock. Tests replace the function.
+pub(crate) type SystemClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// The last second of the year 9999, in Unix seconds. RFC 3339 has no later times. They are written as this one.
 pub(crate) const MAX_SECONDS: u64 = 253_402_300_799;

@@ -139,11 +139,7 @@ impl Default for EventTrigger {
 impl EventTrigger {
     /// Returns whether events with this name make a recording.
     pub(crate) fn contains(&self, name: &str) -> bool {
-        let is_of = |kind: &String| {
-            name.strip_prefix(kind.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-        };
-        self.types.iter().any(is_of)
+        contain_type(&self.types, name)
     }
 
     /// Returns the beginning and the end of the recording of an event with the type `name`, which began at `at`, and ended at
@@ -172,6 +168,15 @@ impl EventTrigger {
     }
 }
 
+/// Returns whether a list of types and groups of types contains the type with this name, or its group.
+pub(crate) fn contain_type(types: &[String], name: &str) -> bool {
+    let is_of = |kind: &String| {
+        name.strip_prefix(kind.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    };
+    types.iter().any(is_of)
+}
+
 impl RecordingOptions {
     /// Fails unless the options can be used.
     pub(crate) fn ensure_usable(&self) -> Result<(), Error> {
@@ -179,24 +184,8 @@ impl RecordingOptions {
         if self.mode == RecordingMode::Schedule && self.schedule.is_empty() {
             return invalid("recording.schedule is empty; add the times of the recording".into());
         }
-        if self.schedule.len() > MAX_ENTRIES {
-            return invalid(format!("recording.schedule must have at most {MAX_ENTRIES} entries"));
-        }
-        for entry in &self.schedule {
-            if Times::of(entry).is_none() {
-                let (from, to) = (&entry.from, &entry.to);
-                return invalid(format!(
-                    "recording.schedule contains a time that is not valid: {from:?} to {to:?}; write times as HH:MM"
-                ));
-            }
-        }
-        if let Some(name) = &self.time_zone
-            && TimeZone::get(name).is_err()
-        {
-            return invalid(format!(
-                "recording.time_zone is not the name of a time zone: {name:?}; an example is Europe/Berlin"
-            ));
-        }
+        let names = ("recording.schedule", "recording.time_zone");
+        Schedule::new(names, &self.schedule, self.time_zone.as_deref())?;
         let EventTrigger { types, before_seconds, after_seconds } = &self.events;
         let is_type = |kind: &String| !kind.is_empty() && kind.len() <= MAX_TYPE;
         if types.len() > MAX_TYPES || !types.iter().all(is_type) {
@@ -250,6 +239,36 @@ struct Times {
 }
 
 impl Schedule {
+    /// Creates a schedule of these times in a time zone; without a time zone, in UTC. `names` are the names of the field with
+    /// the entries and of the field with the time zone, for errors.
+    pub(crate) fn new(
+        (entries_name, zone_name): (&str, &str),
+        entries: &[ScheduleEntry],
+        time_zone: Option<&str>,
+    ) -> Result<Self, Error> {
+        let invalid = |detail: String| Error::new(ErrorKind::InvalidRequest, detail);
+        if entries.len() > MAX_ENTRIES {
+            return Err(invalid(format!("{entries_name} must have at most {MAX_ENTRIES} entries")));
+        }
+        let times = |entry: &ScheduleEntry| {
+            let ScheduleEntry { from, to, .. } = entry;
+            Times::of(entry).ok_or_else(|| {
+                invalid(format!(
+                    "{entries_name} contains a time that is not valid: {from:?} to {to:?}; write times as HH:MM"
+                ))
+            })
+        };
+        let entries = entries.iter().map(times).collect::<Result<_, _>>()?;
+        let zone = |name: &str| {
+            TimeZone::get(name).map_err(|_| {
+                invalid(format!(
+                    "{zone_name} is not the name of a time zone: {name:?}; an example is Europe/Berlin"
+                ))
+            })
+        };
+        Ok(Self { zone: time_zone.map_or(Ok(TimeZone::UTC), zone)?, entries })
+    }
+
     /// Returns whether `time` is in the schedule. Times are those of clocks in the time zone. So an entry for a time that
     /// the change to summer time leaves out has no effect on that day, and a time that occurs twice is recorded twice.
     pub(crate) fn contains(&self, time: SystemTime) -> bool {

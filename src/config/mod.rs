@@ -26,7 +26,7 @@ pub(crate) use load::ConfigError;
 pub(crate) use offsite_url::OffsiteUrl;
 pub use settings::Config;
 pub(crate) use settings::{CopiedStreams, LogFormat, Tls};
-pub(crate) use value::{CookieAttributes, TlsNames};
+pub(crate) use value::{CookieAttributes, TlsNames, is_contact};
 
 pub(crate) use load::{api_key, camera_password, file_variable, variable_names};
 pub(crate) use settings::descriptions;

@@ -212,6 +212,18 @@ settings! {
             setting("WEBHOOK_SECRET", "", value::secret("at least 32 characters").optional());
     }
 
+    "Push notifications" {
+        /// Address at which the operators of push servers can reach you, such as `mailto:ops@example.com`. Some push servers,
+        /// such as Apple's, refuse notifications without it. If unset, `PUBLIC_URL` is used, if it is an https URL with a
+        /// public name.
+        push_contact: Option<String> = setting("PUSH_CONTACT", "", value::contact().optional());
+
+        /// Networks in which push servers are permitted. Browsers choose their push servers, so other push servers must have
+        /// public addresses and the port 443.
+        push_allow_nets: Networks =
+            setting("PUSH_ALLOW_NETS", "", value::networks("192.168.1.20, fd00::/8"));
+    }
+
     "Events" {
         /// Number of days for which events are kept.
         events_keep_days: u64 = setting("EVENTS_KEEP_DAYS", "30", value::number("days", 1..=3650));

@@ -209,6 +209,36 @@ pub(super) fn server_url() -> Kind<String> {
     Kind { is_secret: true, ..kind }
 }
 
+/// Allows addresses at which people can be reached: see [`is_contact`].
+pub(super) fn contact() -> Kind<String> {
+    let allowed = "mailto:ADDRESS, or an https URL; its host must be a name such as example.com";
+    Kind::new(allowed, |text| is_contact(text).then(|| text.to_owned()))
+}
+
+/// Returns whether people anywhere on the Internet can be reached at an address: `mailto:` with an e-mail address, or an `https`
+/// URL. Some push servers refuse other addresses, and those of a LAN are of no use to them.
+pub(crate) fn is_contact(text: &str) -> bool {
+    let is_host = |host: &str| {
+        let is_name = host.parse::<IpAddr>().is_err() && !host.starts_with('[');
+        let top = host.rsplit('.').next().unwrap_or_default();
+        let is_local = ["local", "localhost", "lan", "home", "internal", "arpa"].contains(&top);
+        is_name && host.contains('.') && !top.is_empty() && !is_local
+    };
+    let has_space = text.chars().any(|c| c.is_whitespace() || c.is_control());
+    let Some(url) = Url::parse(text).ok().filter(|_| !has_space) else { return false };
+    match url.scheme() {
+        "mailto" => url
+            .path()
+            .split_once('@')
+            .is_some_and(|(user, host)| !user.is_empty() && !host.contains('@') && is_host(host)),
+        "https" => {
+            let has_login = !url.username().is_empty() || url.password().is_some();
+            !has_login && url.host_str().is_some_and(is_host)
+        }
+        _ => false,
+    }
+}
+
 /// Allows IP addresses. IPv6 addresses may be in brackets.
 pub(super) fn ip_address() -> Kind<IpAddr> {
     Kind::new("an IP address", |text| {
@@ -384,6 +414,31 @@ mod tests {
         assert_eq!(parse(""), Some(0));
         for text in ["0.0.0.0", "::", "169.254.1.1", "fe80::1", "224.0.0.1", "ff02::1", "x"] {
             assert_eq!(parse(&format!("192.168.1.10,{text}")), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn contacts_are_e_mail_addresses_and_https_urls() {
+        let parse = |text: &str| contact().parse(text).ok();
+        for text in ["mailto:ops@example.com", "https://example.com/contact"] {
+            assert_eq!(parse(text).as_deref(), Some(text));
+        }
+        for text in [
+            "ops@example.com",
+            "mailto:ops",
+            "mailto:@example.com",
+            "http://example.com",
+            "https://",
+            "https://localhost/",
+            "https://192.168.1.5/",
+            "https://[fd00::1]/",
+            "https://cameras.local/",
+            "https://cameras/",
+            "mailto:ops@localhost",
+            "mailto: ops@example.com",
+            "x",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 

@@ -37,12 +37,13 @@ The body of each request that the manager sends to `WEBHOOK_URL` is an [EventOut
 ";
 
 /// The tags of requests, each with the heading of the table of its requests.
-const GROUPS: [(&str, &str); 7] = [
+const GROUPS: [(&str, &str); 8] = [
     ("streams", "Streams"),
     ("cameras", "Cameras"),
     ("events", "Events"),
     ("recordings", "Recordings"),
     ("playback", "Playback sessions"),
+    ("push", "Push notifications"),
     ("media", "Media"),
     ("service", "Service"),
 ];

@@ -31,6 +31,7 @@ use crate::output::hls::layout::Layout;
 use crate::output::hls::output::Hls;
 use crate::output::recorder::counters::RecordingCounters;
 use crate::output::webrtc::server::WebRtc;
+use crate::push::counters::PushCounters;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::limits::Limits;
 use crate::stream::output::WantedOutput;
@@ -127,6 +128,7 @@ fn scrape() -> String {
             Table::new(routes::all()).labels(),
         )
         .with_offsite(Some(&OffsiteCounters::default()))
+        .with_push(&PushCounters::default())
         .with_analysis(&AnalysisCounters::default());
         exporter.set_ready("ffmpeg", true);
         let log = &stream.shared().process_log;

@@ -15,6 +15,7 @@ use crate::pictures::live::Pictures;
 use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
+use crate::push::Push;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::recordings::h264::H264Converter;
 use crate::store::{Cameras, EventLog};
@@ -52,6 +53,8 @@ pub(crate) struct Core {
     pub(crate) offsite: Option<Offsite>,
     /// The playback sessions.
     pub(crate) playback: Playback,
+    /// The push notifications.
+    pub(crate) push: Push,
     /// The connections that viewers keep open.
     pub(crate) live_places: LivePlaces,
     /// The exports that are prepared or sent.

@@ -27,6 +27,7 @@
 //! | [`discovery`] | finding cameras on the network |
 //! | [`events`] | finding, following and reporting events |
 //! | [`sessions`] | playback sessions |
+//! | [`push`] | subscribing to push notifications, and which subscribers can see an event |
 //! | [`readiness`] | whether the service can do its work |
 
 pub(crate) mod analysing;
@@ -44,6 +45,7 @@ pub(crate) mod live;
 pub(crate) mod live_pictures;
 pub(crate) mod live_places;
 pub(crate) mod permission;
+pub(crate) mod push;
 pub(crate) mod readiness;
 pub(crate) mod recorded;
 pub(crate) mod recording;

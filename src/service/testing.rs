@@ -1,7 +1,7 @@
 //! A [`Core`] for tests. Every part is real, except for the ingest and the transcoder.
 
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 
@@ -37,6 +37,7 @@ use crate::pictures::live::Pictures;
 use crate::pictures::recorded::RecordedPictures;
 use crate::pictures::snapshots::Snapshots;
 use crate::playback::Playback;
+use crate::push::{Push, PushSettings};
 use crate::recordings::h264::H264Converter;
 use crate::store::event_log::{EventLimits, WriterEnd};
 use crate::store::{Cameras, EventLog};
@@ -80,6 +81,10 @@ impl Setup {
         let cameras = Cameras::open(&url, None).await.expect("a camera store");
         let database = cameras.database().clone();
         let playback = Playback::open(database, &[7; 32], None, 30).await.expect("sessions");
+        let (settings, clock) = (PushSettings::default(), Arc::new(SystemTime::now));
+        let (database, sealer) = (cameras.database(), cameras.sealer());
+        let push = Push::open(database, sealer, settings, clock, |_| true).await;
+        let push = push.expect("push notifications");
         let (counters, opened) = (Counters::default(), Arc::default());
         let budget = DiskBudget::new(root.clone(), None);
         let hls = Hls::new(Layout::new(root), budget, SEGMENTS, counters.clone());
@@ -128,6 +133,7 @@ impl Setup {
                 recorder: None,
                 offsite: None,
                 playback,
+                push,
                 live_places: LivePlaces::default(),
                 export_places: ExportPlaces::default(),
                 reachability: None,

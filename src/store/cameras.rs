@@ -16,6 +16,7 @@ use super::key_files::open_sealer;
 use super::lock_file::lock_database;
 use super::numbers::StreamNumbers;
 use super::rows::{self, NO_MOTION, NOT_RECORDED, Rows, to_text};
+use super::seal::Sealer;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::{from_unix_millis, to_i64, unix_millis, unix_now};
 use crate::camera::Camera;
@@ -201,6 +202,12 @@ impl Cameras {
     /// Returns the database, for access to its other tables.
     pub(crate) fn database(&self) -> &Database {
         &self.database
+    }
+
+    /// Returns the sealer with the database's key, for secrets in its other tables. [`super::rotate`] must seal them with
+    /// another key as well.
+    pub(crate) fn sealer(&self) -> &Sealer {
+        self.rows.sealer()
     }
 
     /// Returns a camera; `None` if the camera is unknown. Queries the database only if the camera was not

@@ -12,6 +12,7 @@
 //! | [`recording_table`], [`recording_writes`], [`recording_search`], [`recording_sample`] | the recordings, and the counters of their bytes |
 //! | [`recording_locks`] | the times for which recordings are locked |
 //! | [`offsite_table`] | the copies of recordings in other places, and the queues for them |
+//! | [`push_table`] | the key and the subscriptions of push notifications |
 //! | [`fragment_list`] | the stored form of a recorded file's fragments |
 //!
 //! Most of the SQL is standard, with numbered parameters. Another database would need its own form of
@@ -37,6 +38,7 @@ pub(crate) mod event_table;
 pub(crate) mod fragment_list;
 pub(super) mod number_table;
 pub(crate) mod offsite_table;
+pub(crate) mod push_table;
 pub(crate) mod recording_locks;
 pub(crate) mod recording_sample;
 pub(crate) mod recording_search;

@@ -2,9 +2,8 @@
 //! learned for their streams.
 //!
 //! The cameras are in a database, and survive a restart of the manager. Their sources are sealed: encrypted, and
-//! bound to the camera's id. The database also holds the numbers of streams, the playback sessions and the
-//! events. The plans
-//! are in memory only.
+//! bound to the camera's id. The database also holds the numbers of streams, the playback sessions, the events, and the
+//! subscriptions of push notifications. The plans are in memory only.
 //!
 //! | Module | Owns |
 //! |---|---|

@@ -1,12 +1,13 @@
-//! Seals all cameras with another key.
+//! Seals all secrets in the database with another key: the sources of the cameras, and the secrets of push notifications.
 
 use super::cameras::Cameras;
+use super::db::push_table::PushSecret;
 use super::error::StoreError;
 use super::key_files::{key_file, next_key_file, proof_of};
 use super::rows::Rows;
 use super::seal::{SealKey, SealKeyError};
 
-/// Seals all cameras with `new_key`, and returns the number of cameras. If neither `source_key` nor
+/// Seals all secrets with `new_key`, and returns the number of cameras. If neither `source_key` nor
 /// `new_key` is given, generates a key, which replaces the old one in the key file. A caller that gives a
 /// `source_key` must also give a `new_key`, because a generated key would be lost. Fails if a manager uses
 /// the database.
@@ -32,6 +33,13 @@ pub(crate) async fn rotate_key(
     for row in &rows {
         let record = cameras.read(row).map_err(StoreError::Damaged)?;
         write.put(&new_rows.row(&record).map_err(StoreError::Damaged)?).await?;
+    }
+    for secret in write.push_secrets().await? {
+        // A secret that the old key cannot open is damaged. It is left as it is, because it is of no use with any key.
+        if let Some(plain) = cameras.sealer().open(&secret.context(), &secret.sealed) {
+            let sealed = new_rows.sealer().seal(&secret.context(), &plain);
+            write.set_push_secret(&PushSecret { sealed, ..secret }).await?;
+        }
     }
     write.set_proof(&proof_of(&new.sealer())).await?;
     write.commit().await?;

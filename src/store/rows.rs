@@ -32,6 +32,11 @@ impl Rows {
         Self { sealer }
     }
 
+    /// Returns the sealer, for other secrets in the database.
+    pub(super) fn sealer(&self) -> &Sealer {
+        &self.sealer
+    }
+
     /// Returns the sealed source of a camera.
     pub(super) fn sealed(&self, record: &Record) -> Result<Vec<u8>, Error> {
         let plain = serde_json::to_vec(&record.spec)

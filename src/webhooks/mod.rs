@@ -26,7 +26,7 @@ use signature::{SecretError, Signer};
 pub(crate) mod message;
 mod queue;
 mod receiver;
-mod report;
+pub(crate) mod report;
 pub(crate) mod signature;
 
 /// The settings of webhooks.

@@ -87,7 +87,7 @@ impl<P: Post> Queue<P> {
             at_once: Arc::new(Semaphore::new(MAX_CONCURRENT)),
             is_ending: watch::Sender::new(false),
             queued: 0,
-            report: Report::default(),
+            report: Report::new("WEBHOOK_URL"),
         }
     }
 

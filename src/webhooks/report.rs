@@ -8,14 +8,14 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 /// The shortest time between two log lines, except at shutdown and for a new cause.
-pub(super) const INTERVAL: Duration = Duration::from_secs(30);
+pub(crate) const INTERVAL: Duration = Duration::from_secs(30);
 /// The largest number of causes that are remembered. Problems with further causes are counted in the next line, which
 /// does not name these causes.
 const MAX_CAUSES: usize = 8;
 
 /// A problem with the delivery of events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Problem {
+pub(crate) enum Problem {
     /// An attempt failed. The event is sent again.
     FailedAttempt,
     /// The receiver refused the event. The event is dropped.
@@ -27,8 +27,10 @@ pub(super) enum Problem {
 }
 
 /// Counts problems until they are logged.
-#[derive(Debug, Default)]
-pub(super) struct Report {
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// The receivers of the events, for the log.
+    receivers: &'static str,
     failed_attempts: u64,
     refused: u64,
     given_up: u64,
@@ -41,13 +43,27 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Creates a report of problems with the delivery of events to `receivers`.
+    pub(crate) fn new(receivers: &'static str) -> Self {
+        Self {
+            receivers,
+            failed_attempts: 0,
+            refused: 0,
+            given_up: 0,
+            queue_full: 0,
+            causes: Vec::new(),
+            known: Vec::new(),
+            last_logged: None,
+        }
+    }
+
     /// Counts `count` problems of the same kind. Logs them at once if the cause is new, or if the last line was
     /// logged at least [`INTERVAL`] ago.
-    pub(super) fn note(&mut self, problem: Problem, count: u64, cause: &str) {
+    pub(crate) fn note(&mut self, problem: Problem, count: u64, cause: &str) {
         if count == 0 {
             return;
         }
-        debug!(?problem, count, cause, "webhook not delivered");
+        debug!(?problem, count, cause, "event not delivered");
         let counter = match problem {
             Problem::FailedAttempt => &mut self.failed_attempts,
             Problem::Refused => &mut self.refused,
@@ -63,21 +79,21 @@ impl Report {
     }
 
     /// Logs the problems since the last line, if that line is at least [`INTERVAL`] old.
-    pub(super) fn log_if_due(&mut self) {
+    pub(crate) fn log_if_due(&mut self) {
         if self.last_logged.is_some_and(|logged| logged.elapsed() >= INTERVAL) {
             self.log_remainder();
         }
     }
 
     /// Logs the problems since the last line, if there are any.
-    pub(super) fn log_remainder(&mut self) {
+    pub(crate) fn log_remainder(&mut self) {
         if self.failed_attempts + self.refused + self.given_up + self.queue_full > 0 {
             self.log();
         }
     }
 
     fn log(&mut self) {
-        let Self { failed_attempts, refused, given_up, queue_full, .. } = *self;
+        let Self { receivers, failed_attempts, refused, given_up, queue_full, .. } = *self;
         let (cause, dropped) = (self.causes.join("; "), refused + given_up + queue_full);
         warn!(
             cause,
@@ -86,10 +102,10 @@ impl Report {
             refused,
             given_up,
             queue_full,
-            "problems with the delivery of events to WEBHOOK_URL"
+            "problems with the delivery of events to {receivers}"
         );
         let known = std::mem::take(&mut self.known);
-        *self = Self { known, last_logged: Some(Instant::now()), ..Self::default() };
+        *self = Self { known, last_logged: Some(Instant::now()), ..Self::new(receivers) };
     }
 }
 
@@ -108,7 +124,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn the_first_problem_is_logged_at_once_and_later_ones_are_counted_and_logged_together() {
-        let mut report = Report::default();
+        let mut report = Report::new("a receiver");
         report.note(Problem::FailedAttempt, 1, "refused");
         assert_eq!(report.failed_attempts, 0, "the first problem was not logged at once");
         for _ in 0..1000 {
@@ -127,7 +143,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_new_cause_is_logged_at_once_and_all_causes_are_named() {
-        let mut report = Report::default();
+        let mut report = Report::new("a receiver");
         for cause in ["301", "403", "419"] {
             report.note(Problem::Refused, 1, cause);
             assert_eq!(report.refused, 0, "{cause} was not logged at once");

@@ -45,14 +45,20 @@ CORS = {
 PAGE = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'self'",
+    "img-src 'self' data:; media-src 'self' blob:; connect-src 'self'; manifest-src 'self'; "
+    "worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'self'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "SAMEORIGIN",
     "Referrer-Policy": "same-origin",
 }
 MISSING_ASSET = {"X-Content-Type-Options": "nosniff", "Vary": "Accept-Encoding"}
 ASSET = {"Cache-Control": "public, max-age=31536000, immutable"} | MISSING_ASSET
+WORKER = {
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": "default-src 'none'; img-src 'self'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+ICON = {"Cache-Control": "public, max-age=3600", "X-Content-Type-Options": "nosniff"}
 PLAYER_ENTRY = MISSING_ASSET | {
     "Cache-Control": "no-cache",
     "Access-Control-Allow-Origin": "*",
@@ -93,6 +99,10 @@ RESPONSES = [
     ("GET", "/", 200, None, PAGE),
     ("GET", "/assets/index.js", 200, None, ASSET),
     ("GET", "/assets/missing.js", 404, None, MISSING_ASSET),
+    ("GET", "/worker.js", 200, None, WORKER),
+    ("GET", "/manifest.webmanifest", 200, None, ICON),
+    ("GET", "/icon-192.png", 200, None, ICON),
+    ("GET", "/icon-missing.png", 404, None, {"X-Content-Type-Options": "nosniff"}),
     ("GET", "/player/stream-camera.js", 200, None, PLAYER_ENTRY),
     ("GET", "/player/index-B_x2.js", 200, None, PLAYER),
     ("GET", "/player/missing.js", 404, None, MISSING_ASSET),
@@ -209,6 +219,7 @@ class Nginx(unittest.TestCase):
         self.directory = Path(directory.name)
         files = ["web/index.html", "web/assets/index.js", "streams/cam/segment-1.m4s"]
         files += ["web/player/stream-camera.js", "web/player/index-B_x2.js"]
+        files += ["web/worker.js", "web/manifest.webmanifest", "web/icon-192.png"]
         files += ["recordings/cam/1.mp4"]
         for name in files:
             path = self.directory / name

@@ -46,7 +46,8 @@ fn matches(path: &str, pattern: &str) -> bool {
 
 /// Starts a manager with API keys and two cameras: "own" of user 42, and "foreign" of user 43.
 async fn start_with_keys(camera: &Camera) -> Manager {
-    let manager = Manager::start(&[("API_KEYS", KEYS), ("RECORDINGS_DIRS", "recordings")]).await;
+    let settings = [("RECORDINGS_DIRS", "recordings"), ("PUSH_ALLOW_NETS", "127.0.0.1")];
+    let manager = Manager::start(&[&settings[..], &[("API_KEYS", KEYS)]].concat()).await;
     add_cameras(&manager, camera).await;
     manager
 }
@@ -145,6 +146,29 @@ fn replay_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
     ]
 }
 
+/// Returns requests about push notifications, as `event_requests` does. Nothing listens at the push server.
+fn push_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
+    let keys = json!({
+        "p256dh": "BCVxsr7N_eNgVRqvHtD0zTZsEc6-VV-JvLexhqUzORcxaOzi6-AYWXvTBHm4bjyPjs7Vd8pZGH6SRpkNtoIAiw4",
+        "auth": "BTBZMqHH6r4Tts7J_aSIgg",
+    });
+    let of = |camera: &str| {
+        let endpoint = "https://127.0.0.1:1/x";
+        json!({ "endpoint": endpoint, "keys": keys, "types": ["storage"], "cameras": [camera] })
+    };
+    let path = "/api/push/subscriptions";
+    let one = "/api/push/subscriptions/none";
+    vec![
+        (Method::GET, "/api/push/key", Value::Null, [200, 200, 200]),
+        (Method::GET, path, Value::Null, [200, 200, 200]),
+        (Method::POST, path, of("own"), [201, 200, 200]),
+        (Method::POST, path, of("foreign"), [200, 403, 200]),
+        (Method::GET, one, Value::Null, [404, 404, 404]),
+        (Method::DELETE, one, Value::Null, [404, 404, 404]),
+        (Method::POST, "/api/push/subscriptions/none/test", Value::Null, [404, 404, 404]),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_endpoint_enforces_the_permissions_of_every_role() {
     let camera = Camera::start().await;
@@ -226,7 +250,8 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::GET, "/livez", empty.clone(), [200, 200, 200]),
         (Method::GET, "/readyz", empty.clone(), [200, 200, 200]),
     ];
-    let further = [event_requests(), recording_requests(), replay_requests()].concat();
+    let further =
+        [event_requests(), recording_requests(), replay_requests(), push_requests()].concat();
     let table = [further.as_slice(), table.as_slice()].concat();
     let endpoints: Vec<_> = table.iter().map(|(method, path, ..)| (method, *path)).collect();
     assert_are_all(&endpoints, &manager.get("/api/openapi.json").await.body);

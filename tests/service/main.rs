@@ -39,6 +39,7 @@ mod parts;
 mod playback;
 mod playing;
 mod proxies;
+mod push;
 mod reachability;
 mod recorder_crashes;
 mod recorder_disks;

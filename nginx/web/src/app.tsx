@@ -11,6 +11,7 @@ import { Empty } from "./ui/parts";
 import { lastWall, place, type View } from "./ui/place";
 import { chooseTheme, type Theme, theme } from "./ui/theme";
 import { ErrorText } from "./views/error";
+import { NotificationsButton, NotificationsDialog } from "./views/notifications/button";
 import { SignIn } from "./views/sign-in";
 import { Wall } from "./views/wall/wall";
 
@@ -125,6 +126,7 @@ function Frame({
       </header>
       <main id="main" tabIndex={-1}>
         {children}
+        <NotificationsDialog />
       </main>
       <Notice />
     </>
@@ -168,6 +170,7 @@ function Settings() {
   const name = caller.value?.name;
   return (
     <div class="settings">
+      <NotificationsButton />
       <IconButton icon={icon} label={t(`theme.${theme.value}`)} onClick={() => chooseTheme(next)} />
       <select
         aria-label={t("language")}

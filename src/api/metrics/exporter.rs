@@ -19,6 +19,7 @@ use crate::offsite::counters::OffsiteCounters;
 use crate::output::disk_budget::DiskBudget;
 use crate::output::recorder::counters::RecordingCounters;
 use crate::output::webrtc::server::WebRtc;
+use crate::push::counters::PushCounters;
 use crate::reachability::monitor::ReachabilityMonitor;
 use crate::stream::registry::Registry;
 
@@ -83,6 +84,12 @@ impl Exporter {
         if let Some(offsite) = offsite {
             offsite.register(self.registry.sub_registry_with_prefix(PREFIX));
         }
+        self
+    }
+
+    /// Adds the metrics of push notifications.
+    pub(crate) fn with_push(mut self, push: &PushCounters) -> Self {
+        push.register(self.registry.sub_registry_with_prefix(PREFIX));
         self
     }
 

@@ -20,6 +20,7 @@ use super::preroll::PreRollBudget;
 use super::session::{Session, SessionParts};
 use super::writers::{WriteQueue, Writers};
 use crate::base::error::{Error, ErrorKind};
+use crate::base::time::SystemClock;
 use crate::camera::id::{CameraId, Profile};
 use crate::camera::identity::Identity;
 use crate::camera::identity_tag::IdentityTag;
@@ -32,9 +33,6 @@ use crate::store::error::query_failed;
 const ENDS_WITHIN: Duration = Duration::from_secs(8);
 /// If data waits for a disk for longer than this, the disk is too slow.
 const SLOW: Duration = Duration::from_secs(5);
-
-/// Returns the time of the system's clock. Tests replace the function.
-pub(crate) type SystemClock = Arc<dyn Fn() -> SystemTime + Send + Sync>;
 
 /// The recorder. Cheap to clone.
 #[derive(Clone)]

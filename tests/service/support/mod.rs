@@ -16,6 +16,7 @@ mod openssl;
 mod outer_proxy;
 mod picture;
 mod process;
+mod push_server;
 mod raw_camera;
 mod receiver;
 mod recorder;
@@ -46,6 +47,7 @@ pub(crate) use picture::Jpeg;
 pub(crate) use process::{
     Process, children_of, is_running, lines_of, processes_that_show, send_signal,
 };
+pub(crate) use push_server::{Answer, PushServer};
 pub(crate) use raw_camera::RawCamera;
 pub(crate) use receiver::{Receiver, Webhook};
 pub(crate) use recorder::Recorder;

@@ -138,6 +138,11 @@ export async function post<T>(path: string, body?: unknown, patience?: Patience)
   return (await send("POST", path, patience, body)).json();
 }
 
+/** Sends a POST request without a body, to which the service responds without content. */
+export async function trigger(path: string, patience?: Patience): Promise<void> {
+  await send("POST", path, patience);
+}
+
 export async function put<T>(path: string, body: unknown, patience?: Patience): Promise<T> {
   return (await send("PUT", path, patience, body)).json();
 }

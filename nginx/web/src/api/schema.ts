@@ -144,7 +144,7 @@ export type DiscoveryInput = {
 
 export type Effect = "created" | "updated" | "unchanged";
 
-export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "no_recordings" | "formats_differ" | "unknown_share" | "recordings_off" | "range_not_satisfiable" | "precondition_failed" | "shutting_down" | "internal";
+export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "no_recordings" | "formats_differ" | "unknown_share" | "recordings_off" | "unknown_subscription" | "too_many_subscriptions" | "push_forbidden" | "push_failed" | "range_not_satisfiable" | "precondition_failed" | "shutting_down" | "internal";
 
 export type EventErrorOutput = {
   code: ErrorKind;
@@ -397,6 +397,51 @@ export type ProcessOutput = {
 };
 
 export type Profile = "main" | "sub";
+
+export type PushKeyOutput = {
+  has_contact: boolean;
+  public_key: string;
+};
+
+export type PushKeysInput = {
+  auth: Password;
+  p256dh: string;
+};
+
+export type PushSubscription = {
+  cameras: string[];
+  created_at: string;
+  expires_at: string;
+  id: string;
+  label?: string | null;
+  made_by: string;
+  opened_at: string;
+  owner?: string | null;
+  per_minute: number;
+  quiet_hours: ScheduleEntry[];
+  server: string;
+  time_zone?: string | null;
+  types: string[];
+  user?: string | null;
+};
+
+export type PushSubscriptionInput = {
+  cameras?: string[];
+  endpoint: Password;
+  expirationTime?: number | null;
+  keys: PushKeysInput;
+  label?: string | null;
+  owner?: string | null;
+  per_minute?: number;
+  quiet_hours?: ScheduleEntry[];
+  time_zone?: string | null;
+  types: string[];
+  user?: string | null;
+};
+
+export type PushSubscriptionsOutput = {
+  subscriptions: PushSubscription[];
+};
 
 export type ReachabilityOutput = {
   last_error?: CheckErrorOutput | null;

@@ -1,21 +1,13 @@
 // The section of the camera form that decides when the camera is recorded.
 import { useState } from "preact/hooks";
 
-import type {
-  RecordedProfiles,
-  RecordingMode,
-  RecordingOptions,
-  ScheduleEntry,
-  Weekday,
-} from "../../api/types";
+import type { RecordedProfiles, RecordingMode, RecordingOptions } from "../../api/types";
 import { Field, Select } from "../../ui/fields";
-import { language, t } from "../../ui/i18n";
-import { Icon, IconButton } from "../../ui/icons";
+import { t } from "../../ui/i18n";
+import { ownTimeZone, Schedule, WORKING_NIGHTS } from "../schedule";
 
 const MODES: RecordingMode[] = ["off", "continuous", "schedule", "events"];
 const PROFILES: RecordedProfiles[] = ["main", "sub", "both"];
-const WEEKDAYS: Weekday[] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-const NEW_ENTRY: ScheduleEntry = { days: WEEKDAYS.slice(0, 5), from: "18:00", to: "07:00" };
 /** The API's defaults for the mode `events`. */
 const NEW_EVENTS = { types: ["reported"], before_seconds: 5, after_seconds: 15 };
 const MAX_DAYS = 36_500;
@@ -40,8 +32,8 @@ export function RecordingSection({ value, onChange }: RecordingSectionProps) {
     change({
       mode: chosen as RecordingMode,
       ...(isNew && {
-        schedule: [NEW_ENTRY],
-        time_zone: value?.time_zone ?? Intl.DateTimeFormat().resolvedOptions().timeZone,
+        schedule: [WORKING_NIGHTS],
+        time_zone: value?.time_zone ?? ownTimeZone(),
       }),
     });
   };
@@ -91,7 +83,15 @@ export function RecordingSection({ value, onChange }: RecordingSectionProps) {
           />
         )}
       </div>
-      {value && mode === "schedule" && <Schedule value={value} change={change} />}
+      {value && mode === "schedule" && (
+        <Schedule
+          entries={value.schedule ?? []}
+          newEntry={WORKING_NIGHTS}
+          timeZone={value.time_zone ?? null}
+          onEntries={(schedule) => change({ schedule })}
+          onTimeZone={(zone) => change({ time_zone: zone })}
+        />
+      )}
       {value && mode === "events" && <Trigger value={value} change={change} />}
     </fieldset>
   );
@@ -149,85 +149,6 @@ function Size({ value, onChange }: SizeProps) {
 interface PartProps {
   value: RecordingOptions;
   change: (part: Partial<RecordingOptions>) => void;
-}
-
-/** The times of the mode `schedule`. */
-function Schedule({ value, change }: PartProps) {
-  const entries = value.schedule ?? [];
-  const set = (index: number, part: Partial<ScheduleEntry>) =>
-    change({
-      schedule: entries.map((entry, n) => (n === index ? { ...entry, ...part } : entry)),
-    });
-  return (
-    <div class="schedule">
-      {entries.map((entry, n) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: the entries have no other identity
-        <div key={n} class="schedule-entry">
-          <div class="weekdays">
-            {WEEKDAYS.map((day, index) => (
-              <label key={day}>
-                <input
-                  type="checkbox"
-                  checked={hasDay(entry, day)}
-                  onChange={() => set(n, { days: toggled(entry, day) })}
-                />
-                {weekdayName(index)}
-              </label>
-            ))}
-          </div>
-          <div class="columns">
-            {(["from", "to"] as const).map((edge) => (
-              <Field
-                key={edge}
-                label={t(`events.${edge}`)}
-                name={`schedule_${edge}_${n}`}
-                type="time"
-                required
-                value={entry[edge] === "24:00" ? "00:00" : entry[edge]}
-                onInput={(time) => set(n, { [edge]: time })}
-              />
-            ))}
-            <IconButton
-              icon="trash"
-              label={t("form.recording.remove_time")}
-              disabled={entries.length === 1}
-              onClick={() => change({ schedule: entries.filter((_, index) => index !== n) })}
-            />
-          </div>
-        </div>
-      ))}
-      <div class="columns">
-        <button type="button" onClick={() => change({ schedule: [...entries, NEW_ENTRY] })}>
-          <Icon name="plus" />
-          {t("form.recording.add_time")}
-        </button>
-        <Field
-          label={t("form.recording.time_zone")}
-          name="time_zone"
-          value={value.time_zone ?? ""}
-          placeholder="UTC"
-          onInput={(zone) => change({ time_zone: zone || null })}
-        />
-      </div>
-    </div>
-  );
-}
-
-/** Returns whether an entry has a day. An entry without days has all of them. */
-function hasDay({ days = [] }: ScheduleEntry, day: Weekday): boolean {
-  return days.length === 0 || days.includes(day);
-}
-
-/** Returns the days of an entry after a day was switched on or off. At least one remains. */
-function toggled(entry: ScheduleEntry, day: Weekday): Weekday[] {
-  const next = WEEKDAYS.filter((each) => hasDay(entry, each) !== (each === day));
-  return next.length > 0 ? next : [day];
-}
-
-/** Returns the short name of a weekday, counted from Monday, in the user's language. */
-function weekdayName(index: number): string {
-  // 5 January 2026 was a Monday.
-  return new Date(2026, 0, 5 + index).toLocaleDateString(language.value, { weekday: "short" });
 }
 
 /** The events of the mode `events`. */
