@@ -1,6 +1,7 @@
 // Requests for events: pages of earlier events, and following events as they happen.
 import { follow, get, post } from "./client";
 import { EventStreamParser } from "./event-stream";
+import { MOTION } from "./motion";
 import { Problem } from "./problem";
 import type { EventsPage, StoredEvent } from "./types";
 
@@ -31,6 +32,7 @@ const UNUSUAL_TYPES = [
   "camera",
   "recording",
   "storage",
+  MOTION,
   "reported",
 ];
 
