@@ -178,6 +178,7 @@ function event(id, type, camera, more = {}) {
 }
 
 const EVENTS = [
+  event(10, "motion", ids[1], { data: { peak: 0.034 }, until: "2026-11-21T10:00:25.000Z" }),
   event(9, "camera.offline", ids[2], {
     data: { error: UNREACHABLE },
     repeats: 12,
@@ -226,6 +227,8 @@ function timeline(id) {
       ["reported.door", 6.61],
       ["stream.interrupted", 9.75],
       ["stream.live", 10],
+      ["motion", 11.5, { until: recordedTime(11.9) }],
+      ["motion", 14, { until: recordedTime(14.1) }],
       ["camera.offline", 17.2],
       ["reported.bell", 18.55, { label: LONG_NAME }],
     ].map(([type, hours, more], n) =>
@@ -327,9 +330,9 @@ export async function pretend(page) {
   await pretendRecordings(page);
   await json("**/api/streams", { streams: STREAMS });
   await json("**/api/health", HEALTH);
-  await json("**/api/events?*", { events: EVENTS, next: "cursor", last_event_id: 9 });
+  await json("**/api/events?*", { events: EVENTS, next: "cursor", last_event_id: 10 });
   await page.route("**/api/events/stream*", (route) =>
-    route.fulfill({ contentType: "text/event-stream", body: "id: 9\n\n" }),
+    route.fulfill({ contentType: "text/event-stream", body: "id: 10\n\n" }),
   );
   await json("**/api/discovery", DISCOVERY);
   await page.route("**/api/playback/sessions", (route) =>

@@ -149,6 +149,16 @@ export const SCENES = {
       await page.locator(".part select").first().selectOption("schedule");
     },
   ],
+  zones: [
+    "#/cameras?edit=b-long",
+    async (page) => {
+      await dialog(page).waitFor();
+      await page.locator(".motion select").first().selectOption("pictures");
+      await page.locator(".zone-row select").last().selectOption("lower");
+      await page.locator(".zone-row button").nth(0).click();
+      await page.locator(".zone-corner").nth(3).waitFor();
+    },
+  ],
   log: [
     "#/status",
     async (page) => {
