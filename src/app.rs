@@ -162,13 +162,14 @@ impl Service {
         let ingest = make_ingest(config, spawner.clone());
         let (bus, journal) = Bus::with_journal();
         let ended_tasks = EndedTasks::default();
+        // The start of the log of events publishes events.
+        let webhooks = Webhooks::start(&settings::webhooks(config), &bus, &ended_tasks)
+            .map_err(StartError::part)?;
         let (database, limits) = (cameras.database().clone(), settings::events(config));
         let opened = EventLog::start(database, bus.clone(), journal, limits, &ended_tasks).await;
         let (events, event_writer) = opened
             .map_err(StoreError::from)
             .map_err(StartError::database(StoreError::is_unusable))?;
-        let webhooks = Webhooks::start(&settings::webhooks(config), &bus, &ended_tasks)
-            .map_err(StartError::part)?;
         let disk_budget = DiskBudget::new(config.stream_dir.clone(), config.stream_dir_max_bytes);
         let monitor = || Arc::new(ReachabilityMonitor::new(bus.clone()));
         let reachability = config.check_interval.map(|_| monitor());

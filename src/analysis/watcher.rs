@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::clock::PictureClock;
+use super::pauses::{PAUSE, Pauses};
 use crate::camera::motion::MotionOptions;
 use crate::motion::boxes::MotionBox;
 use crate::motion::detector::{Detector, DetectorOptions};
@@ -11,9 +12,6 @@ use crate::motion::zones::ZoneMask;
 use crate::pictures::live::form::grey_size;
 use crate::pictures::picture::Picture;
 
-/// Motion that pauses for less than this time is one event. An event for each car of a busy street would hide all other
-/// events.
-pub(crate) const PAUSE: Duration = Duration::from_secs(10);
 /// The longest event. If the motion continues, another event begins, so that a tree in the wind does not hide what comes
 /// later.
 const LONGEST: Duration = Duration::from_mins(5);
@@ -33,11 +31,13 @@ pub(crate) struct Motion {
     pub(crate) peak: f32,
 }
 
-/// Watches the pictures of one stream.
+/// Watches the pictures of one camera.
 #[derive(Debug)]
 pub(crate) struct Watcher {
+    options: DetectorOptions,
     detector: Detector,
     clock: PictureClock,
+    pauses: Pauses,
     /// The boxes in the last picture.
     boxes: Vec<MotionBox>,
     /// The motion that has not ended.
@@ -48,6 +48,9 @@ pub(crate) struct Watcher {
 struct Open {
     began: Duration,
     began_at: SystemTime,
+    /// The time of the last picture that shows the motion. It is noted at once, because the wall clock can jump before the end
+    /// is reported.
+    last_at: SystemTime,
     boxes: Vec<MotionBox>,
 }
 
@@ -60,8 +63,23 @@ impl Watcher {
             zones: options.mask().unwrap_or_else(|_| ZoneMask::whole()),
             quiet: PAUSE,
         };
-        let (detector, clock) = (Detector::new(options), PictureClock::default());
-        Self { detector, clock, boxes: Vec::new(), open: None }
+        Self {
+            detector: Detector::new(options.clone()),
+            options,
+            clock: PictureClock::default(),
+            pauses: Pauses::default(),
+            boxes: Vec::new(),
+            open: None,
+        }
+    }
+
+    /// Learns again what the camera usually shows, because the next pictures are those of another stream. Motion must have been
+    /// ended with [`Watcher::finish`].
+    pub(crate) fn restart(&mut self) {
+        self.detector = Detector::new(self.options.clone());
+        self.clock = PictureClock::default();
+        self.boxes.clear();
+        self.open = None;
     }
 
     /// Takes a grey picture. Returns motion that has begun or ended.
@@ -71,21 +89,28 @@ impl Watcher {
         let size = |size: u32| usize::try_from(size).unwrap_or_default();
         let change = self.detector.push(&picture.data, size(width), size(height), at);
         self.boxes.clear();
+        let is_long = |open: &Open| at.saturating_sub(open.began) >= LONGEST;
+        if change.is_none() && self.open.as_ref().is_some_and(is_long) {
+            return self.finish();
+        }
         match change? {
             Change::Began(began) => {
                 let (began_at, boxes) = (self.clock.date(began.at), reported(&began.boxes));
                 self.boxes = began.boxes;
-                self.open = Some(Open { began: began.at, began_at, boxes: boxes.clone() });
+                self.detector.set_quiet(self.pauses.begin(picture.received_at));
+                let last_at = picture.taken_at;
+                self.open = Some(Open { began: began.at, began_at, last_at, boxes: boxes.clone() });
                 Some(Motion { began_at, ended_at: None, boxes, peak: began.score })
             }
             Change::Moved(boxes) => {
                 let open = self.open.as_mut()?;
+                open.last_at = picture.taken_at;
                 if area(&boxes) > area(&open.boxes) {
                     open.boxes = reported(&boxes);
                 }
-                let is_long = at.saturating_sub(open.began) >= LONGEST;
+                let is_over = is_long(open);
                 self.boxes = boxes;
-                if is_long { self.finish() } else { None }
+                if is_over { self.finish() } else { None }
             }
             Change::Ended(episode) => self.end(&episode),
         }
@@ -110,9 +135,9 @@ impl Watcher {
     }
 
     fn end(&mut self, episode: &Episode) -> Option<Motion> {
-        let Open { began_at, boxes, .. } = self.open.take()?;
-        let ended_at = self.clock.date(episode.ended).max(began_at);
-        Some(Motion { began_at, ended_at: Some(ended_at), boxes, peak: episode.peak.score })
+        let Open { began_at, last_at, boxes, .. } = self.open.take()?;
+        let ended_at = Some(last_at.max(began_at));
+        Some(Motion { began_at, ended_at, boxes, peak: episode.peak.score })
     }
 }
 
@@ -135,6 +160,8 @@ fn area(boxes: &[MotionBox]) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use tokio::time::Instant;
+
     use super::*;
     use crate::pictures::picture::{Position, testing};
 
@@ -196,6 +223,53 @@ mod tests {
         // The detector gets used to the box, which comes back every six seconds, so it does not see it in each picture.
         assert!((seconds(first) - 320.0).abs() <= 10.0, "{motions:?}");
         assert!(seconds(motions[2].began_at) - seconds(first) <= 10.0, "{motions:?}");
+    }
+
+    #[tokio::test]
+    async fn a_camera_with_many_events_gets_longer_pauses() {
+        for (events, count) in [(0, 4), (62, 1)] {
+            let mut watcher = Watcher::new(&MotionOptions::default());
+            for _ in 0..events {
+                watcher.pauses.begin(Instant::now());
+            }
+            // From 20 to 24 s, and from 36 to 40 s.
+            let moves = |index| [100..120, 180..200].iter().any(|span| span.contains(&index));
+            let motions = motions(&mut watcher, 300, moves);
+            assert_eq!(motions.len(), count, "after {events} events: {motions:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn no_event_is_longer_than_the_longest_one() {
+        let mut watcher = Watcher::new(&MotionOptions::default());
+        // Two of seven seconds. After five minutes, there is a pause.
+        let motions = motions(&mut watcher, 1900, |index| index >= 100 && index % 35 < 10);
+        let lasted = |motion: &Motion| {
+            motion.ended_at.map(|ended| seconds(ended) - seconds(motion.began_at))
+        };
+        let first = motions.iter().find_map(lasted).expect("an end");
+        assert!((290.0..=300.5).contains(&first), "{first} s");
+    }
+
+    #[tokio::test]
+    async fn the_end_is_right_after_a_jump_of_the_wall_clock() {
+        let mut watcher = Watcher::new(&MotionOptions::default());
+        // The wall clock jumps three seconds after the last motion.
+        let jump = |picture: Picture| {
+            let hour = Duration::from_hours(1);
+            let is_later = picture.position.time >= Duration::from_secs(27);
+            let taken_at = picture.taken_at + if is_later { hour } else { Duration::ZERO };
+            Picture { taken_at, ..picture }
+        };
+        let x = |index: u64| usize::try_from(index * 16 % 500).expect("small");
+        let x = |index: u64| (100..120).contains(&index).then(|| x(index));
+        let pictures = (0..200).map(|index| jump(picture(index, x(index))));
+        let motions: Vec<_> = pictures.filter_map(|picture| watcher.push(&picture)).collect();
+        let times = motions.iter().map(|it| (seconds(it.began_at), it.ended_at.map(seconds)));
+        let [(began, None), (_, Some(ended))] = times.collect::<Vec<_>>()[..] else {
+            panic!("{motions:?}")
+        };
+        assert!((began - 20.0).abs() < 0.6 && (ended - 24.0).abs() < 0.6, "{motions:?}");
     }
 
     #[tokio::test]

@@ -13,8 +13,8 @@ use crate::motion::zones::{Zone, ZoneEffect, ZoneError, ZoneMask};
 pub(crate) struct MotionOptions {
     /// How motion is detected.
     pub source: MotionSource,
-    /// The sensitivity, from 1 for large and clear motion only, to 100 for small and faint motion. 50 more double the
-    /// sensitivity.
+    /// The sensitivity, from 1 for large and clear motion only, to 100 for small and faint motion. An increase of 50 halves the
+    /// contrast, and quarters the size, that motion needs.
     #[schema(minimum = 1, maximum = 100, default = 50)]
     pub sensitivity: u8,
     /// The zones in which motion counts or does not count, at most 16. Without zones, the whole picture is watched.

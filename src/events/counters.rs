@@ -17,7 +17,7 @@ impl EventCounters {
         to.register("events_stored", "Events stored in the database", self.stored.clone());
         let help = "Events that only increased the number of repetitions of a stored event, because the camera had many events of the type within an hour";
         to.register("events_summarized", help, self.summarized.clone());
-        let help = "Events that were not stored, because too many of them were waiting for the database or the manager ended; webhooks are not affected";
+        let help = "Events that were not stored, because too many of them were waiting for the database or the manager ended; webhooks are not affected, except those about motion";
         to.register("events_lost", help, self.lost.clone());
     }
 

@@ -35,7 +35,7 @@ pub struct DetectorOptions {
     pub sensitivity: Sensitivity,
     /// The pixels that are watched.
     pub zones: ZoneMask,
-    /// The time without motion after which an event ends.
+    /// The time without motion after which an episode ends.
     pub quiet: Duration,
 }
 
@@ -137,7 +137,12 @@ impl Detector {
         self.episodes.push(moving, at)
     }
 
-    /// Ends the event that is running. For a camera that has no more pictures.
+    /// Changes the time without motion after which an episode ends, the running one as well.
+    pub fn set_quiet(&mut self, quiet: Duration) {
+        self.episodes.set_quiet(quiet);
+    }
+
+    /// Ends the episode that is running. For a camera that has no more pictures.
     pub fn finish(&mut self) -> Option<Change> {
         self.tracker.clear();
         self.episodes.finish()
@@ -344,7 +349,7 @@ mod tests {
         for (interval, missing) in [(100, 1000), (200, 1000), (200, 3), (333, 1000), (500, 1000)] {
             let changes =
                 changes(DetectorOptions::default(), interval, |index| index % missing != 2);
-            let (reported, began, ended) = times(&changes).expect("one event");
+            let (reported, began, ended) = times(&changes).expect("one episode");
             assert!((20.0..21.5).contains(&reported), "{interval}: {reported}");
             assert!((20.0..20.7).contains(&began), "{interval}: {began}");
             assert!((24.0..25.1).contains(&ended), "{interval}: {ended}");
@@ -354,7 +359,7 @@ mod tests {
     #[test]
     fn motion_is_found_with_one_picture_per_second() {
         let changes = changes(DetectorOptions::default(), 1000, |_| true);
-        let (reported, began, _) = times(&changes).expect("one event");
+        let (reported, began, _) = times(&changes).expect("one episode");
         assert!(reported <= 23.0 && began <= 21.0, "{reported} {began}");
     }
 
@@ -412,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_gap_ends_the_event() {
+    fn a_long_gap_ends_the_episode() {
         let mut detector = Detector::new(DetectorOptions::default());
         let mut last = None;
         for index in 0..120 {

@@ -1,4 +1,4 @@
-//! Joins motion in successive pictures to one event, which begins, continues and ends.
+//! Joins motion in successive pictures to one episode, which begins, continues and ends.
 
 use std::time::Duration;
 
@@ -6,9 +6,9 @@ use super::boxes::MotionBox;
 use super::shrink::PIXELS;
 use super::tracker::Moving;
 
-/// The time without motion after which an event ends.
+/// The time without motion after which an episode ends.
 pub(crate) const QUIET: Duration = Duration::from_secs(3);
-/// The largest number of pictures of an event whose boxes are kept.
+/// The largest number of pictures of an episode whose boxes are kept.
 pub(crate) const MAX_SAMPLES: usize = 64;
 /// The time between two pictures whose boxes are kept, at first. It doubles whenever there are too many.
 const SAMPLE_INTERVAL: Duration = Duration::from_millis(400);
@@ -66,7 +66,7 @@ pub struct Sample {
     pub boxes: Vec<MotionBox>,
 }
 
-/// Joins motion to events.
+/// Joins motion to episodes.
 #[derive(Debug)]
 pub(super) struct Episodes {
     quiet: Duration,
@@ -80,9 +80,14 @@ struct Running {
 }
 
 impl Episodes {
-    /// Creates a state without motion. An event ends after the time `quiet` without motion.
+    /// Creates a state without motion. An episode ends after the time `quiet` without motion.
     pub(super) fn new(quiet: Duration) -> Self {
         Self { quiet, running: None }
+    }
+
+    /// Changes the time without motion after which an episode ends.
+    pub(super) fn set_quiet(&mut self, quiet: Duration) {
+        self.quiet = quiet;
     }
 
     /// Takes what moves in a picture.
@@ -104,7 +109,7 @@ impl Episodes {
         Some(Change::Began(Began { at: began, boxes: moving.boxes, score: peak.score }))
     }
 
-    /// Ends the event that is running.
+    /// Ends the episode that is running.
     pub(super) fn finish(&mut self) -> Option<Change> {
         self.running.take().map(|running| Change::Ended(running.episode))
     }
@@ -154,18 +159,18 @@ mod tests {
     }
 
     #[test]
-    fn an_event_begins_with_the_first_picture_and_ends_with_the_last_one() {
+    fn an_episode_begins_with_the_first_picture_and_ends_with_the_last_one() {
         let mut episodes = Episodes::new(QUIET);
         assert_eq!(episodes.push(Moving::default(), at(0)), None);
         let began = episodes.push(moving(144, at(8)), at(10));
         assert!(matches!(began, Some(Change::Began(Began { at: began, .. })) if began == at(8)));
         assert!(matches!(episodes.push(moving(1440, at(8)), at(14)), Some(Change::Moved(_))));
         assert_eq!(episodes.push(Moving::default(), at(30)), None);
-        // Motion within the quiet time continues the event.
+        // Motion within the quiet time continues the episode.
         assert!(matches!(episodes.push(moving(144, at(40)), at(42)), Some(Change::Moved(_))));
         assert_eq!(episodes.push(Moving::default(), at(71)), None);
         let Some(Change::Ended(episode)) = episodes.push(Moving::default(), at(72)) else {
-            panic!("the event has not ended");
+            panic!("the episode has not ended");
         };
         assert_eq!((episode.began, episode.ended), (at(8), at(42)));
         assert_eq!(episode.peak, Peak { at: at(14), score: 0.1 });
@@ -174,12 +179,12 @@ mod tests {
     }
 
     #[test]
-    fn a_long_event_keeps_boxes_of_its_whole_duration() {
+    fn a_long_episode_keeps_boxes_of_its_whole_duration() {
         let mut episodes = Episodes::new(QUIET);
         for index in 0..100_000 {
             episodes.push(moving(100, at(0)), at(2 * index));
         }
-        let Some(Change::Ended(episode)) = episodes.finish() else { panic!("no event") };
+        let Some(Change::Ended(episode)) = episodes.finish() else { panic!("no episode") };
         assert!((MAX_SAMPLES / 2..=MAX_SAMPLES).contains(&episode.samples.len()));
         assert_eq!(episode.samples.first().map(|sample| sample.at), Some(at(0)));
         assert!(episode.samples.last().is_some_and(|sample| sample.at > at(180_000)));

@@ -49,7 +49,7 @@ impl<const REACH: usize> LightField<REACH> {
     }
 
     /// Estimates the change of light. `sums` has the sum of all differences of each block. The median of nine blocks is a
-    /// change that also the surroundings have.
+    /// change that a block shares with its surroundings.
     pub(super) fn estimate(&mut self, sums: &[i32]) {
         for (row, sums) in self.padded.iter_mut().zip(sums.chunks_exact(COLUMNS)) {
             let first = sums.iter().take(1).cycle().take(REACH);

@@ -193,12 +193,19 @@ impl Queue {
             return Ok(false);
         }
         // What is deleted cannot be restored, so the marker is read again.
-        if self.offsite.place().claim(database, self.offsite.url()).await? != place {
+        let now = self.offsite.place().claim(database, self.offsite.url()).await?;
+        if now != place {
+            self.offsite.set_id(now);
             return Ok(true);
         }
         let mut deleted = Vec::new();
         let mut failure = None;
         for (number, name) in queued {
+            // The file may have been copied back, so that it is copied again under the same name.
+            let is_queued = database.is_deletion_queued(number).await.map_err(query_failed)?;
+            if !is_queued {
+                continue;
+            }
             if let Err(error) = self.offsite.place().delete(&object_name(&name)).await {
                 failure = Some(error);
                 break;

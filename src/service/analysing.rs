@@ -1,5 +1,5 @@
-//! Analyses the pictures of cameras with the option `motion`: keeps a stream of each of these cameras running, and reports
-//! what moves as events. `sources` chooses the stream, and `task` is the analysis of one camera.
+//! Analyses the pictures of cameras whose option `motion` has the source `pictures`: keeps a stream of each of these cameras
+//! running, and reports what moves as events. `sources` chooses the stream, and `task` is the analysis of one camera.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -8,7 +8,8 @@ use crate::camera::id::CameraId;
 /// The shortest time for which a camera is recorded because of an event, so that the frames before the report are stored.
 const SHORTEST: Duration = Duration::from_secs(2);
 
-/// The most events of a camera that are distinguished. If there are more at the same time, the oldest ones count as one.
+/// The largest number of events of a camera that are tracked separately. If there are more at the same time, the oldest ones
+/// count as one.
 const MAX_EVENTS: usize = 100;
 
 /// The events of cameras that are not over.

@@ -48,7 +48,7 @@ impl Default for ExportPlaces {
 }
 
 impl ExportPlaces {
-    /// Returns a place for an export with this permission to this address. Error: there are too many exports.
+    /// Returns a place for an export with this permission to this address. Fails if there are too many exports.
     pub(crate) fn take(&self, permit: &Permit, address: &str) -> Result<ExportPlace, Error> {
         let kind = if permit.is_of_session() { "session" } else { "key" };
         let user = format!("{kind} {}", permit.user());

@@ -22,7 +22,7 @@ use crate::stream::output::WantedOutput;
 mod search;
 mod source;
 
-pub(super) use search::has_failed_to_start;
+pub(super) use search::{has_failed_to_start, is_failure_of_stream};
 
 /// If the sub stream has no picture within this time, the main stream is opened as well.
 const SUB_FIRST_WITHIN: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@
 //! | [`live`] | viewers whose connection stays open |
 //! | [`live_places`] | the limit of such connections |
 //! | [`export_places`] | the limit of exports at the same time |
-//! | [`viewer_places`] | a limit for each viewer, for both |
+//! | [`viewer_places`] | the limit for each viewer, which both of them share |
 //! | [`live_pictures`] | such viewers who get continuous pictures, from the stream that costs least |
 //! | [`watching`] | requests of viewers for playlists and files |
 //! | [`webrtc`] | viewers who watch over WebRTC |

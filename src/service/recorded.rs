@@ -250,8 +250,13 @@ pub(crate) async fn lock(
     for stream in streams {
         let now = unix_millis(recorder.clocks().system);
         let mut write = database.write().await.map_err(query_failed)?;
-        let until_now = (span.0, span.1.min(now));
-        write.note_lock(stream.id, until_now, is_locked).await.map_err(query_failed)?;
+        // Files are unlocked as a whole, and must not be locked again because of the rest of their times.
+        let noted = if is_locked {
+            (span.0, span.1.min(now))
+        } else {
+            write.times_of_files(stream.id, span).await.map_err(query_failed)?
+        };
+        write.note_lock(stream.id, noted, is_locked).await.map_err(query_failed)?;
         write.commit().await.map_err(query_failed)?;
         let Some((first, last)) = database.recorded_range(stream.id).await.map_err(query_failed)?
         else {

@@ -21,7 +21,7 @@ use crate::base::error::{Error, ErrorKind};
 use crate::base::time::from_unix_millis;
 use crate::camera::id::{Profile, StreamId};
 use crate::camera::identity_tag::IdentityTag;
-use crate::camera::recording::{RecordingMode, Schedule};
+use crate::camera::recording::{RecordingMode, RecordingOptions, Schedule};
 use crate::events::bus::EventReceiver;
 use crate::events::kinds::MOTION;
 use crate::events::{Event, EventKind, StorageEvent, StorageEventKind};
@@ -40,7 +40,7 @@ const PERIOD: Duration = Duration::from_secs(1);
 const UPKEEP: Duration = Duration::from_secs(10);
 /// The time after which cameras are read again if the database could not be read.
 const RETRY: Duration = Duration::from_secs(5);
-/// The most events of a camera whose recordings continue after a restart.
+/// The largest number of events of a camera whose recordings continue after a restart.
 const MAX_RESUMED: u32 = 1000;
 /// The time between two attempts to start a stream.
 const START_INTERVAL: Duration = Duration::from_secs(2);
@@ -277,21 +277,31 @@ async fn note_event(
     let Some(Watched { camera, .. }) = watched.iter().find(|it| it.camera.id == *id) else {
         return;
     };
-    let trigger = &camera.options.events;
+    let Some((event, kept)) = time_of(camera, event) else { return };
+    times.add(id, event, recorder.clocks().system, kept);
+    let time = (event.begin, event.end);
+    if let Err(error) = recorder.mark_event(id, &camera.identity, time).await {
+        warn!(camera = %id, %error, "cannot mark the recordings of an event");
+    }
+}
+
+/// Returns the time for which a camera is recorded because of an event, and the time for which its frames are kept in memory,
+/// so that those of an event that is over can still be recorded; `None` if the event makes no recording.
+fn time_of(camera: &RecordedCamera, event: &Event) -> Option<(EventTime, Duration)> {
+    let RecordingOptions { mode, events: trigger, .. } = &camera.options;
     let (number, until) = match &event.kind {
         EventKind::Reported(reported) => (Some(reported.number), reported.until),
         _ => (None, None),
     };
-    let Some(time) = trigger.recorded_time(event.kind.name(), event.at, until) else { return };
-    let kept = match camera.options.mode {
+    let name = event.kind.name();
+    let (begin, end) = trigger.recorded_time(name, event.at, until)?;
+    let kept = match mode {
+        // The frames were recorded while something moved. The end is reported only after a pause.
+        _ if name == MOTION && until.is_some() => Duration::ZERO,
         RecordingMode::Events => trigger.before() + stream_task::LATE,
         RecordingMode::Off | RecordingMode::Continuous | RecordingMode::Schedule => Duration::ZERO,
     };
-    let (begin, end) = time;
-    times.add(id, EventTime { number, begin, end }, recorder.clocks().system, kept);
-    if let Err(error) = recorder.mark_event(id, &camera.identity, time).await {
-        warn!(camera = %id, %error, "cannot mark the recordings of an event");
-    }
+    Some((EventTime { number, begin, end }, kept))
 }
 
 /// Notes the events that were not over when the manager ended, so that their recordings continue.
@@ -403,7 +413,7 @@ async fn record(
 ) {
     let RecordingKey { camera, profile, .. } = &target.key;
     let id = StreamId::new(camera.clone(), *profile);
-    core.registry.set_recorded(&id, true);
+    let _hold = core.registry.hold(&id);
     while *demand.borrow() != Demand::Off && demand.has_changed().is_ok() {
         let running = core.registry.get(&id).filter(|stream| !stream.is_ending());
         if let Some(stream) = running {
@@ -420,7 +430,6 @@ async fn record(
             drop(tokio::time::timeout(START_INTERVAL, off).await);
         }
     }
-    core.registry.set_recorded(&id, false);
     recorder.set_status(&target.key, None);
 }
 
@@ -429,7 +438,7 @@ mod tests {
     use super::*;
     use crate::camera::id::CameraId;
     use crate::camera::identity::Identity;
-    use crate::camera::recording::RecordingOptions;
+    use crate::events::{ReportedEvent, Subject};
 
     fn watched(json: &str, record_until: Option<SystemTime>) -> Watched {
         let options: RecordingOptions = serde_json::from_str(json).expect(json);
@@ -463,6 +472,46 @@ mod tests {
         assert_eq!(time("motion", 10, &times), Some((at(40), at(109))));
         camera.set(|status| status.moved = Some((at(60), at(70))));
         assert_eq!(time("motion", 10, &times), Some((at(40), at(105))));
+    }
+
+    #[tokio::test]
+    async fn motion_is_recorded_once() {
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        let json = r#"{"mode": "events",
+            "events": {"types": ["motion"], "before_seconds": 5, "after_seconds": 5}}"#;
+        let Watched { camera, .. } = watched(json, None);
+        let (analyses, mut times) = (Analyses::default(), EventTimes::default());
+        let analysis = analyses.begin(&camera.id);
+        let event = |name: &str, until| Event {
+            at: at(100),
+            subject: Some(Subject::camera(camera.id.clone(), Identity::default())),
+            kind: EventKind::Reported(ReportedEvent {
+                number: 1,
+                name: name.to_owned(),
+                until,
+                label: None,
+                data: Arc::default(),
+            }),
+        };
+        let add = |times: &mut EventTimes, event, now| {
+            let (time, kept) = time_of(&camera, &event).expect("a recording");
+            times.add(&camera.id, time, at(now), kept);
+            times.forget_ended(at(now));
+        };
+        add(&mut times, event(MOTION, None), 100);
+        analysis.set(|status| status.moved = Some((at(100), at(104))));
+        let until = |times: &EventTimes, now| {
+            event_time(&camera, times, &analyses, at(now)).map(|(_, end)| end)
+        };
+        assert_eq!(until(&times, 104), Some(at(109)));
+        assert_eq!(until(&times, 109), None);
+        // The end is reported when the camera is no longer recorded.
+        add(&mut times, event(MOTION, Some(at(104))), 114);
+        assert_eq!(until(&times, 114), None);
+        // The analysis was switched off, so only the event keeps the recording.
+        drop(analysis);
+        add(&mut times, event(MOTION, Some(at(113))), 114);
+        assert_eq!(until(&times, 114), Some(at(118)));
     }
 
     #[test]

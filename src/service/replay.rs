@@ -22,7 +22,7 @@ use super::permission;
 use super::streams::unknown_camera;
 use crate::access::credentials::Credentials;
 use crate::access::permit::Permit;
-use crate::base::blocking::blocking;
+use crate::base::dirs;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::unix_millis;
 use crate::base::time_span::TimeSpan;
@@ -217,16 +217,20 @@ impl PermittedStream {
         Ok(FileLocation { local: None, source, size: Some(file.bytes) })
     }
 
-    /// Returns whether the local file is missing, for example because someone deleted it. Players use the copy from then
-    /// on.
+    /// Returns true if the local file is missing, for example because someone deleted it, or if its disk does not respond.
+    /// Players use the copy of a missing file from then on.
     async fn is_missing(&self, file: &RecordedFile, dir: &Claimed, name: &Path) -> bool {
-        let (claimed, path) = (dir.clone(), dir.path.join(name));
-        let is_missing = move || {
+        let (claimed, path) = (dir.clone(), name.to_owned());
+        let look = move || {
             // The file also seems to be missing if the disk was removed.
-            Ok(!path.try_exists()? && claimed.ensure_present().is_ok())
+            matches!(dirs::exists(&claimed.path, &path), Ok(false))
+                && claimed.ensure_present().is_ok()
         };
-        if !blocking(is_missing).await.unwrap_or(false) {
-            return false;
+        match self.recorder.directories().run(dir, look).await {
+            // The disk does not respond.
+            None => return true,
+            Some(false) => return false,
+            Some(true) => {}
         }
         warn!(file = %dir.path.join(name).display(), "a recorded file is missing; its copy is used");
         let forget = async {

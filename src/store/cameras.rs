@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use dashmap::DashMap;
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use super::lock_file::lock_database;
 use super::numbers::StreamNumbers;
 use super::rows::{self, NO_MOTION, NOT_RECORDED, Rows, to_text};
 use crate::base::error::{Error, ErrorKind};
-use crate::base::time::{to_i64, unix_millis, unix_now};
+use crate::base::time::{from_unix_millis, to_i64, unix_millis, unix_now};
 use crate::camera::Camera;
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::camera::identity::{Identity, new_incarnation};
@@ -146,7 +146,7 @@ impl Cameras {
                 profiles: [Profile::Main, Profile::Sub].into_iter().filter(has).collect(),
                 id: record.id,
                 options: record.recording,
-                record_until: time_of(row.record_until),
+                record_until: row.record_until.map(from_unix_millis),
             })
         };
         rows.iter().map(camera).collect()
@@ -156,7 +156,7 @@ impl Cameras {
     /// requested.
     pub(crate) async fn record_until(&self, id: &CameraId) -> Result<Option<SystemTime>, Error> {
         let until = self.database.record_until(id.as_str()).await.map_err(query_failed)?;
-        Ok(time_of(until))
+        Ok(until.map(from_unix_millis))
     }
 
     /// Returns the cameras whose pictures are analysed.
@@ -530,12 +530,6 @@ impl Cameras {
         }
         Some(known.clone())
     }
-}
-
-/// Converts a time in UTC milliseconds.
-fn time_of(ms: Option<i64>) -> Option<SystemTime> {
-    let ms = u64::try_from(ms?).ok()?;
-    Some(UNIX_EPOCH + Duration::from_millis(ms))
 }
 
 /// Returns whether the given source or options differ from the camera's source or options.

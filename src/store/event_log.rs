@@ -21,6 +21,7 @@ use super::error::query_failed;
 use crate::base::error::Error;
 use crate::base::tasks::EndedTasks;
 use crate::camera::id::CameraId;
+use crate::camera::identity::Identity;
 use crate::events::bus::Bus;
 use crate::events::counters::EventCounters;
 use crate::events::journal::Journal;
@@ -52,7 +53,8 @@ pub(crate) struct EventLog {
 
 impl EventLog {
     /// Opens the log in `database`, and starts to store the events of `journal`, which belongs to `bus`. Also returns the
-    /// end of this task. If the task ends early, `ended_tasks` records this.
+    /// end of this task. If the task ends early, `ended_tasks` records this. Publishes the ends of motion that an earlier manager
+    /// has not ended, so webhooks must have subscribed.
     pub(crate) async fn start(
         database: Database,
         bus: Bus,
@@ -62,8 +64,16 @@ impl EventLog {
     ) -> Result<(Self, WriterEnd), sqlx::Error> {
         // An earlier manager was killed while something moved.
         let mut write = database.write().await?;
-        write.end_open_events(MOTION).await?;
+        let ended = write.end_open_events(MOTION).await?;
         write.commit().await?;
+        for row in &ended {
+            let camera = row.camera.as_deref().and_then(|id| CameraId::parse(id).ok());
+            if let Some(camera) = camera {
+                let owner = row.owner.as_deref().map(Arc::from);
+                let identity = Identity { incarnation: row.incarnation, owner };
+                bus.announce(Arc::new(report::event(row, camera, identity)));
+            }
+        }
         let numbers = database.event_log().await?;
         let (reports, receiver) = mpsc::channel(MAX_REPORTS);
         let shared = Arc::new(Shared {

@@ -5,7 +5,7 @@
 //! is held while a kept stream is created. So a client's stop at the same time either prevents the creation, or
 //! ends the stream that was created.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use crate::base::lock::lock;
@@ -15,39 +15,51 @@ use crate::camera::id::StreamId;
 #[derive(Debug, Clone, Default)]
 pub(super) struct KeptStreams(Arc<Mutex<HashMap<StreamId, Keeping>>>);
 
-/// A reason to keep a stream.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum KeepReason {
-    /// The camera has `keep: always`.
-    Option,
-    /// The stream is recorded.
-    Recording,
-    /// The stream's pictures are analysed.
-    Analysis,
-}
-
 #[derive(Debug, Clone, Default)]
 struct Keeping {
-    reasons: BTreeSet<KeepReason>,
+    /// True if the camera has `keep: always`.
+    has_option: bool,
+    /// The number of holds. A recording and an analysis can hold the same stream, and so can the search for pictures of
+    /// another analysis.
+    holds: u32,
     /// True if a client has stopped the stream. After its next start, it is kept again.
     is_stopped: bool,
 }
 
+/// A reason to keep a stream, until this value is dropped. A stream that a client has stopped stays stopped as long as there
+/// is any reason to keep it.
+#[derive(Debug)]
+pub(crate) struct Hold {
+    of: KeptStreams,
+    id: StreamId,
+}
+
 impl KeptStreams {
-    /// Adds a reason to keep a stream. Returns false without a change if the stream already has this reason, even if a
-    /// client has stopped it.
-    pub(super) fn add(&self, id: &StreamId, reason: KeepReason) -> bool {
+    /// Notes that the stream's camera has `keep: always`. Returns false without a change if this is known, or if a client has
+    /// stopped the stream.
+    pub(super) fn add(&self, id: &StreamId) -> bool {
         let mut all = lock(&self.0);
         let keeping = all.entry(id.clone()).or_default();
-        keeping.reasons.insert(reason) && !keeping.is_stopped
+        !std::mem::replace(&mut keeping.has_option, true) && !keeping.is_stopped
     }
 
-    /// Removes a reason to keep a stream.
-    pub(super) fn remove(&self, id: &StreamId, reason: KeepReason) {
+    /// Notes that the stream's camera does not have `keep: always` any more.
+    pub(super) fn remove(&self, id: &StreamId) {
+        self.change(id, |keeping| keeping.has_option = false);
+    }
+
+    /// Returns a further reason to keep a stream.
+    pub(super) fn hold(&self, id: &StreamId) -> Hold {
+        lock(&self.0).entry(id.clone()).or_default().holds += 1;
+        Hold { of: self.clone(), id: id.clone() }
+    }
+
+    /// Changes the reasons to keep a stream. Forgets the stream if there are none any more.
+    fn change(&self, id: &StreamId, change: impl FnOnce(&mut Keeping)) {
         let mut all = lock(&self.0);
         if let Some(keeping) = all.get_mut(id) {
-            keeping.reasons.remove(&reason);
-            if keeping.reasons.is_empty() {
+            change(keeping);
+            if !keeping.has_option && keeping.holds == 0 {
                 all.remove(id);
             }
         }
@@ -60,15 +72,15 @@ impl KeptStreams {
         }
     }
 
-    /// Notes that a client starts a stream, and adds a reason to keep it, if there is one. A stream that was stopped is
-    /// kept again, if there is a reason to keep it.
-    pub(super) fn resume(&self, id: &StreamId, reason: Option<KeepReason>) {
+    /// Notes that a client starts a stream, whose camera can have `keep: always`. A stream that was stopped is kept again, if
+    /// there is a reason to keep it.
+    pub(super) fn resume(&self, id: &StreamId, has_option: bool) {
         let mut all = lock(&self.0);
         if let Some(keeping) = all.get_mut(id) {
             keeping.is_stopped = false;
         }
-        if let Some(reason) = reason {
-            all.entry(id.clone()).or_default().reasons.insert(reason);
+        if has_option {
+            all.entry(id.clone()).or_default().has_option = true;
         }
     }
 
@@ -93,6 +105,19 @@ impl KeptStreams {
     }
 }
 
+impl Hold {
+    /// Returns the stream.
+    pub(crate) fn id(&self) -> &StreamId {
+        &self.id
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.of.change(&self.id, |keeping| keeping.holds -= 1);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,22 +125,39 @@ mod tests {
     #[test]
     fn a_stream_is_kept_as_long_as_there_is_a_reason() {
         let (kept, id) = (KeptStreams::default(), StreamId::parse("cam").expect("an id"));
-        assert!(kept.add(&id, KeepReason::Recording));
-        assert!(!kept.add(&id, KeepReason::Recording));
-        assert!(kept.add(&id, KeepReason::Option));
-        kept.remove(&id, KeepReason::Recording);
+        let recording = kept.hold(&id);
+        assert!(kept.add(&id));
+        assert!(!kept.add(&id));
+        drop(recording);
         assert!(kept.is_kept(&id));
         kept.stop(&id);
         assert!(!kept.is_kept(&id) && kept.all().is_empty());
-        assert!(!kept.add(&id, KeepReason::Recording), "a stopped stream stays stopped");
-        kept.resume(&id, None);
+        let recording = kept.hold(&id);
+        assert!(!kept.is_kept(&id), "a stopped stream stays stopped");
+        kept.resume(&id, false);
         assert!(kept.is_kept(&id));
-        kept.remove(&id, KeepReason::Option);
-        kept.remove(&id, KeepReason::Recording);
+        kept.remove(&id);
+        drop(recording);
         assert!(!kept.is_kept(&id));
-        kept.resume(&id, None);
+        kept.resume(&id, false);
         assert!(!kept.is_kept(&id));
-        kept.resume(&id, Some(KeepReason::Option));
+        kept.resume(&id, true);
         assert_eq!(kept.all(), [id]);
+    }
+
+    #[test]
+    fn one_hold_does_not_end_another_one() {
+        let (kept, id) = (KeptStreams::default(), StreamId::parse("cam").expect("an id"));
+        let (one, other) = (kept.hold(&id), kept.hold(&id));
+        drop(one);
+        assert!(kept.is_kept(&id));
+        kept.stop(&id);
+        let third = kept.hold(&id);
+        drop(other);
+        assert!(!kept.is_kept(&id), "a stopped stream stays stopped");
+        kept.resume(&id, false);
+        assert!(kept.is_kept(&id));
+        drop(third);
+        assert!(!kept.is_kept(&id) && lock(&kept.0).is_empty());
     }
 }

@@ -26,7 +26,7 @@
 //! | `trial` | trying the new link of a camera before its live stream switches to it |
 //! | [`interest`], [`viewers`] | the interest that keeps a stream running, and its viewers |
 //! | `background_starts` | the starts whose result no caller waits for |
-//! | `kept` | the streams that run without viewers |
+//! | [`kept`] | the streams that run without viewers |
 //! | [`reaper`] | proposing the end of idle streams and unused outputs |
 //! | [`start_queue`] | the order of starts |
 //! | [`reporter`], `transition_metrics`, `active_count` | events and counters |
@@ -41,7 +41,7 @@ mod backoff;
 mod deadlines;
 pub(crate) mod handle;
 pub(crate) mod interest;
-mod kept;
+pub(crate) mod kept;
 pub(crate) mod limits;
 pub(crate) mod output;
 mod output_slot;

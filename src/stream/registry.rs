@@ -16,7 +16,7 @@ use tracing::warn;
 use super::active_count::ActiveCount;
 use super::handle::{Command, Joined, StartResult, StreamHandle};
 use super::interest::{Interest, Purpose};
-use super::kept::{KeepReason, KeptStreams};
+use super::kept::{Hold, KeptStreams};
 use super::limits::Limits;
 use super::output::WantedOutput;
 use super::resources::StreamResources;
@@ -215,29 +215,20 @@ impl Registry {
         }
     }
 
-    /// Sets whether a stream is kept. Returns true if the stream was added to the kept streams, so that the
-    /// caller may have to start it. A stream that a client has stopped stays stopped.
+    /// Notes whether a stream's camera has `keep: always`. Returns true if the stream was added to the kept streams, so that
+    /// the caller may have to start it. A stream that a client has stopped stays stopped.
     pub(crate) fn set_kept(&self, id: &StreamId, is_kept: bool) -> bool {
-        self.set_reason(id, KeepReason::Option, is_kept)
-    }
-
-    /// Sets whether a stream is recorded. Such a stream is kept. Returns true if the caller may have to start it. A
-    /// stream that a client has stopped stays stopped.
-    pub(crate) fn set_recorded(&self, id: &StreamId, is_recorded: bool) -> bool {
-        self.set_reason(id, KeepReason::Recording, is_recorded)
-    }
-
-    /// Sets whether a stream's pictures are analysed. Such a stream is kept, unless a client has stopped it.
-    pub(crate) fn set_analysed(&self, id: &StreamId, is_analysed: bool) {
-        self.set_reason(id, KeepReason::Analysis, is_analysed);
-    }
-
-    fn set_reason(&self, id: &StreamId, reason: KeepReason, has_reason: bool) -> bool {
-        if has_reason {
-            return self.0.kept.add(id, reason);
+        if is_kept {
+            return self.0.kept.add(id);
         }
-        self.0.kept.remove(id, reason);
+        self.0.kept.remove(id);
         false
+    }
+
+    /// Keeps a stream until the returned value is dropped, for example because it is recorded. A stream that a client has
+    /// stopped stays stopped.
+    pub(crate) fn hold(&self, id: &StreamId) -> Hold {
+        self.0.kept.hold(id)
     }
 
     /// Returns the kept streams, sorted by id.
@@ -272,8 +263,7 @@ impl Registry {
 
     /// Keeps the camera's stream if there is a reason, even if a client has stopped the stream.
     fn resume(&self, camera: &Camera) {
-        let reason = (camera.keep == KeepOption::Always).then_some(KeepReason::Option);
-        self.0.kept.resume(&camera.id, reason);
+        self.0.kept.resume(&camera.id, camera.keep == KeepOption::Always);
     }
 
     /// Ends the camera's stream and waits until it is gone, but no longer than the grace period plus two seconds.

@@ -47,7 +47,7 @@ describe("the options of recording", () => {
     await page.locator(".recorded").waitFor({ timeout: 60_000 });
     await stage.recorded("cam", 4);
     await page.getByRole("button", { name: /^Recording until \d/ }).click();
-    await dialog.getByText("The requested recording ends:").waitFor();
+    await dialog.getByText("Requested recording until").waitFor();
     await dialog.getByRole("button", { name: "End early" }).click();
     await page.goto(`${parts.origin}/#/status`);
     await page.getByRole("heading", { name: "Recordings" }).waitFor();

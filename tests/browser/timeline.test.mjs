@@ -395,6 +395,6 @@ describe("the timeline", () => {
     assert.ok(Math.abs((bar.x - track.x) / track.width - 1 / 23) < 0.002, JSON.stringify(bar));
     assert.ok(Math.abs(bar.width / track.width - 3.5 / 23) < 0.002, JSON.stringify(bar));
     const labels = await page.locator(".scale span").allTextContents();
-    assert.deepEqual(labels.slice(1, 3), ["04:00 AM", "06:00 AM"], labels.join(", "));
+    assert.deepEqual(labels.slice(1, 3), ["4:00 AM", "6:00 AM"], labels.join(", "));
   });
 });

@@ -100,7 +100,8 @@ class Database(unittest.TestCase):
             output = ""
             for line in service.stderr:
                 output += line
-                if line.startswith("open "):
+                # A second signal does not prevent that all processes are ended.
+                if line.startswith(("open ", "stopping")):
                     service.send_signal(signal.SIGTERM)
         self.assertIn("\nopen https://", output)
         return output

@@ -1,7 +1,7 @@
 //! Motion in front of cameras: events, the choice of the stream, recordings, and failures of the decoder.
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
@@ -104,6 +104,8 @@ async fn motion_in_the_sub_stream_is_one_event() {
     assert!((2.5..12.0).contains(&seconds(requested_at, at)), "{begun}");
     assert_eq!((&status["profile"], &status["moving"]), (&json!("sub"), &json!(true)), "{status}");
     assert!(status["picture_age_seconds"].as_f64().expect("an age") < 5.0, "{status}");
+    let rate = status["pictures_per_second"].as_f64().expect("a rate");
+    assert!(rate > 0.0 && rate <= 5.0, "{status}");
 
     let ended = events.next().await.expect("the end").data;
     assert_eq!((&ended["id"], &ended["at"]), (&begun["id"], &begun["at"]), "{ended}");
@@ -197,25 +199,66 @@ async fn motion_is_found_in_the_main_stream_while_the_sub_stream_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stopped_stream_is_not_analysed_until_its_next_start() {
+    let camera = RawCamera::start(WALK).await;
+    let manager = Manager::start(&[]).await;
+    let with = |sensitivity: u8| {
+        let motion = json!({ "source": "pictures", "sensitivity": sensitivity });
+        json!({ "rtsp_link": camera.link(), "motion": motion })
+    };
+    let is_analysed = async || motion(&manager, "cam").await["profile"] == "main";
+    put(&manager, "cam", with(50)).await;
+    until("there are pictures", || async { is_analysed().await }).await;
+    manager.stop_stream("cam").await;
+    // Another option does not start the stream.
+    for sensitivity in [50, 60] {
+        put(&manager, "cam", with(sensitivity)).await;
+        until("the reason is known", || async {
+            let error = motion(&manager, "cam").await["error"].clone();
+            error.as_str().is_some_and(|error| error.contains("was stopped"))
+        })
+        .await;
+        let began = Instant::now();
+        // The analysis tries again every two seconds.
+        while began.elapsed() < Duration::from_secs(3) {
+            assert_eq!(manager.status("cam").await["state"], "stopped");
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+    }
+    assert_eq!(camera.connections(), 1);
+    let started = manager.post("/api/cameras/cam/stream/start", &json!({})).await;
+    assert_eq!(started.status, 200, "{started:?}");
+    until("there are pictures again", || async { is_analysed().await }).await;
+    assert_eq!(camera.connections(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn motion_ends_with_the_manager() {
     let camera = RawCamera::start(WALK).await;
-    let mut manager = Manager::start(&[]).await;
+    let receiver = Receiver::start(&[]).await;
+    let url = receiver.url("/hooks");
+    let settings = [("WEBHOOK_URL", url.as_str())];
+    let mut manager = Manager::start(&settings).await;
     let options = json!({ "rtsp_link": camera.link(), "motion": { "source": "pictures" } });
     put(&manager, "cam", options).await;
     until("something moves", || is_moving(&manager)).await;
     manager.signal(Signal::SIGTERM);
     assert_eq!(manager.exit_code().await, 0);
-    let mut manager = manager.start_again(&[]).await;
+    let mut manager = manager.start_again(&settings).await;
     let event = stored(&manager, "type=motion").await.remove(0);
     assert!(seconds(time(&event["at"]), time(&event["until"])) > 0.0, "{event}");
     // The stream has started again, so the box moves again after three seconds.
     until("something moves", || is_moving(&manager)).await;
     manager.signal(Signal::SIGKILL);
     manager.exit_code().await;
-    let manager = manager.start_again(&[]).await;
+    let manager = manager.start_again(&settings).await;
     let events = stored(&manager, "type=motion").await;
     assert_eq!(events.len(), 2, "{events:?}");
     assert_eq!(events[0]["until"], events[0]["at"], "the end is not known");
+    let is_end = |webhook: &Value| {
+        webhook["event"] == events[0]["id"] && webhook["until"] == events[0]["until"]
+    };
+    until("the end is sent", || async { webhooks(&receiver).iter().any(is_end) }).await;
 }
 
 /// Returns whether the last motion has not ended.

@@ -178,12 +178,8 @@ impl EventsInput {
     pub(super) fn parse(self) -> Result<(EventQuery, Option<Position>, u32), Error> {
         let cursor = self.cursor.as_deref().filter(|cursor| !cursor.is_empty());
         let before = cursor.map(position).transpose()?;
-        let query = EventQuery {
-            from: time("from", self.from.as_deref())?.map(unix_millis),
-            to: time("to", self.to.as_deref())?.map(unix_millis),
-            seen: self.seen,
-            ..query(self.camera.as_deref(), self.kind)?
-        };
+        let query = EventQuery { seen: self.seen, ..query(self.camera.as_deref(), self.kind)? };
+        let query = in_time(query, self.from.as_deref(), self.to.as_deref())?;
         Ok((query, before, self.limit.unwrap_or(DEFAULT_LIMIT)))
     }
 }
@@ -206,12 +202,8 @@ impl SeenInput {
                 return Err(Error::new(ErrorKind::InvalidRequest, detail));
             }
         };
-        let query = EventQuery {
-            from: time("from", self.from.as_deref())?.map(unix_millis),
-            to: time("to", self.to.as_deref())?.map(unix_millis),
-            ..query(self.camera.as_deref(), self.kind)?
-        };
-        Ok((query, ids))
+        let query = query(self.camera.as_deref(), self.kind)?;
+        Ok((in_time(query, self.from.as_deref(), self.to.as_deref())?, ids))
     }
 }
 
@@ -256,6 +248,12 @@ impl StoredEventOutput {
             seen: row.seen,
         }
     }
+}
+
+/// Limits a selection to a time.
+fn in_time(query: EventQuery, from: Option<&str>, to: Option<&str>) -> Result<EventQuery, Error> {
+    let (from, to) = (time("from", from)?.map(unix_millis), time("to", to)?.map(unix_millis));
+    Ok(EventQuery { from, to, ..query })
 }
 
 fn query(camera: Option<&str>, kind: Option<String>) -> Result<EventQuery, Error> {

@@ -17,6 +17,9 @@ pub(crate) struct MotionOutput {
     source: MotionSource,
     /// The stream whose pictures are analysed; null if there are no pictures at the moment.
     profile: Option<Profile>,
+    /// The largest number of pictures per second that are analysed: 5, or less while the machine is too busy; null if there
+    /// are no pictures at the moment.
+    pictures_per_second: Option<f64>,
     /// Seconds since the frame of the last analysed picture arrived; null before the first picture.
     picture_age_seconds: Option<f64>,
     /// True while something moves. The event of this motion has no end yet.
@@ -48,6 +51,7 @@ impl MotionOutput {
         Self {
             source,
             profile: status.profile,
+            pictures_per_second: status.rate.map(|rate| (rate * 100.0).round() / 100.0),
             picture_age_seconds: status.received_at.map(|at| seconds(at.elapsed())),
             moving: status.is_moving,
             boxes: status.boxes.into_iter().map(MotionBoxOutput::new).collect(),

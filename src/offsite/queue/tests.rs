@@ -151,6 +151,28 @@ async fn old_copies_are_deleted_unless_they_are_locked() {
 }
 
 #[tokio::test]
+async fn a_deletion_that_waits_does_not_delete_a_newer_copy_of_the_same_name() {
+    let mut setup = Setup::new(None).await;
+    setup.want((0, 0)).await;
+    setup.work().await;
+    let file = setup.recorded.files().await.remove(0).0;
+    let place = setup.queue.offsite.id().expect("a place");
+    let mut write = setup.database().write().await.expect("a transaction");
+    write.drop_copies(&[file.id]).await.expect("a change");
+    write.commit().await.expect("a commit");
+    let queued = setup.database().offsite_deletions(place).await.expect("a queue");
+    let [(number, _)] = queued.as_slice() else { panic!("{queued:?}") };
+    // The file is copied again before the deletion begins.
+    setup.want((0, 0)).await;
+    let mut write = setup.database().write().await.expect("a transaction");
+    assert!(write.begin_upload(file.id, place, None).await.expect("a change"));
+    write.commit().await.expect("a commit");
+    assert!(!setup.database().is_deletion_queued(*number).await.expect("an answer"));
+    setup.work().await;
+    assert_eq!(setup.copies(), [file.bytes]);
+}
+
+#[tokio::test]
 async fn what_a_crash_has_left_is_removed() {
     let mut setup = Setup::new(None).await;
     setup.work().await;

@@ -7,7 +7,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -32,13 +32,13 @@ use crate::store::error::query_failed;
 const ID_LENGTH: usize = 16;
 /// The longest time that a check waits for a directory.
 const CHECK_PATIENCE: Duration = Duration::from_secs(5);
-/// The longest time that deleting a group of files waits for a disk.
+/// The longest time that work in a directory, such as deleting a group of files, waits for its disk.
 const WORK_PATIENCE: Duration =
     if cfg!(test) { Duration::from_millis(500) } else { Duration::from_secs(10) };
 /// A directory counts as slow until nothing has been slow for this time.
 const SLOW_TIME: Duration = Duration::from_mins(1);
 
-/// A comparison of the index with the files of a directory that has not advanced for this time has come to a halt.
+/// The time without progress after which a comparison of the index with a directory counts as stalled.
 const HALTED: Duration = Duration::from_mins(3);
 
 /// Locked while a marker is created.
@@ -59,8 +59,10 @@ pub(crate) struct Directory {
     slow_at: Mutex<Option<Instant>>,
     /// The time at which the comparison of the index with the files has last advanced; `None` while there is no comparison.
     comparing: Mutex<Option<Arc<AtomicInstant>>>,
-    /// True while deleting files, or finding out the size of the disk, takes too long.
-    hangs: Arc<AtomicBool>,
+    /// True if the index was compared with the files since the directory became readable.
+    is_compared: AtomicBool,
+    /// The number of pieces of work, such as deleting files, that take too long. If there are any, the disk hangs.
+    late: Arc<AtomicUsize>,
     /// The check that is running. If a disk hangs, no further check begins.
     checking: tokio::sync::Mutex<Option<JoinHandle<CheckResult>>>,
 }
@@ -130,7 +132,8 @@ impl Directories {
                 arrivals: AtomicU64::new(0),
                 slow_at: Mutex::default(),
                 comparing: Mutex::default(),
-                hangs: Arc::default(),
+                is_compared: AtomicBool::new(false),
+                late: Arc::default(),
                 checking: tokio::sync::Mutex::default(),
             }
         };
@@ -206,22 +209,20 @@ impl Directories {
 
     /// Returns the directories that can be read, and whose disks respond.
     pub(super) fn responding(&self) -> Vec<Claimed> {
-        let responds = |claimed: &Claimed| {
-            self.0.get(claimed.index).is_some_and(|dir| !dir.hangs.load(Ordering::Relaxed))
-        };
+        let responds =
+            |claimed: &Claimed| self.0.get(claimed.index).is_some_and(|dir| !dir.hangs());
         self.present().into_iter().filter(responds).collect()
     }
 
     /// Runs `work`, which can wait for a directory's disk. Returns `None` if the disk does not respond in time. In this case,
     /// the work continues, and no other work begins in the directory before it has ended.
-    pub(super) async fn run<T: Send + 'static>(
+    pub(crate) async fn run<T: Send + 'static>(
         &self,
         dir: &Claimed,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Option<T> {
         let directory = self.0.get(dir.index)?;
-        let hangs = Arc::clone(&directory.hangs);
-        if hangs.load(Ordering::Relaxed) {
+        if directory.hangs() {
             return None;
         }
         let mut work = tokio::task::spawn_blocking(work);
@@ -229,10 +230,11 @@ impl Directories {
             return done.ok();
         }
         *lock(&directory.slow_at) = Some(Instant::now());
-        hangs.store(true, Ordering::Relaxed);
+        let late = Arc::clone(&directory.late);
+        late.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(async move {
             drop(work.await);
-            hangs.store(false, Ordering::Relaxed);
+            late.fetch_sub(1, Ordering::Relaxed);
         });
         None
     }
@@ -250,6 +252,18 @@ impl Directories {
             *lock(&dir.comparing) = Some(Arc::clone(&advanced));
         }
         Comparison { dir, advanced }
+    }
+
+    /// Notes that the index agrees with the files of a directory.
+    pub(super) fn note_compared(&self, dir: &Claimed) {
+        if let Some(dir) = self.0.get(dir.index) {
+            dir.is_compared.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if the index was compared with the files of a directory since it became readable.
+    pub(super) fn is_compared(&self, dir: &Claimed) -> bool {
+        self.0.get(dir.index).is_some_and(|dir| dir.is_compared.load(Ordering::Relaxed))
     }
 
     /// Notes that a file in the directory could not be completed, so that the index is compared with the files again.
@@ -375,7 +389,7 @@ impl Directory {
         }
         let slow_at = *lock(&self.slow_at);
         let is_slow = slow_at.is_some_and(|at| at.elapsed() < SLOW_TIME);
-        if !is_slow && !self.hangs.load(Ordering::Relaxed) {
+        if !is_slow && !self.hangs() {
             return None;
         }
         let detail = format!(
@@ -393,6 +407,10 @@ impl Directory {
         }
     }
 
+    fn hangs(&self) -> bool {
+        self.late.load(Ordering::Relaxed) > 0
+    }
+
     fn present(&self) -> Option<Claimed> {
         match &*lock(&self.state) {
             State::Usable(claimed) | State::Full(claimed, _) => Some(claimed.clone()),
@@ -404,6 +422,7 @@ impl Directory {
         let (now, is_present) = (state.problem(), !matches!(state, State::Unusable(_)));
         let before = std::mem::replace(&mut *lock(&self.state), state);
         if is_present && matches!(before, State::Unusable(_)) {
+            self.is_compared.store(false, Ordering::Relaxed);
             self.arrivals.fetch_add(1, Ordering::Relaxed);
         }
         let before = before.problem();

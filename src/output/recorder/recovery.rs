@@ -24,6 +24,7 @@ use super::repair::{self, CompleteFile, Found};
 use super::retention::remove_dirs;
 use super::shared::Recorder;
 use crate::base::atomic_instant::AtomicInstant;
+use crate::base::blocking::blocking;
 use crate::base::dirs;
 use crate::base::error::{Error, ErrorKind};
 use crate::base::time::from_unix_millis;
@@ -37,7 +38,7 @@ use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
 use crate::store::db::recording_writes::{ClosedFile, CopyRule, MAX_DELETED, NewFile};
 use crate::store::error::query_failed;
 
-/// The most events that are read to find out whether a file belongs to one.
+/// The largest number of events that are read to find out whether a file belongs to one.
 const MAX_EVENTS: u32 = 1000;
 
 /// The numbers of files that a recovery has changed.
@@ -49,7 +50,7 @@ pub(crate) struct Recovered {
     pub(crate) adopted: usize,
     /// Entries that were removed, because their files are missing or have no whole fragment.
     pub(crate) dropped: usize,
-    /// Files that were deleted, because a manager was interrupted before it has written a picture.
+    /// Files that were deleted, because a manager was interrupted before it had written a picture.
     pub(crate) deleted: usize,
 }
 
@@ -80,6 +81,7 @@ pub(crate) async fn recover(
     let streams = recorder.database().recorded_streams().await.map_err(query_failed)?;
     recovery.complete_open(&streams, &mut recovered).await?;
     recovery.compare(streams, &mut recovered).await?;
+    recorder.directories().note_compared(dir);
     let path = dir.path.display();
     if recovered == Recovered::default() {
         info!(%path, "the index of recordings agrees with the files");
@@ -97,29 +99,50 @@ pub(crate) async fn add_tables(recorder: &Recorder) -> Result<(), Error> {
     if ids.is_empty() {
         return Ok(());
     }
-    let streams = database.recorded_streams().await.map_err(query_failed)?;
+    let streams = database.recorded_streams().await.map_err(query_failed);
+    let streams =
+        streams.inspect_err(|_| ids.iter().for_each(|id| recorder.without_table().add(*id)))?;
     while let Some(id) = ids.pop() {
-        let Some(file) = database.recorded_file(id).await.map_err(query_failed)? else { continue };
-        let stream = streams.iter().find(|stream| stream.id == file.stream);
-        let (Some(stream), Some(dir)) = (stream, recorder.directories().get(file.dir)) else {
-            recorder.without_table().add(id);
-            continue;
-        };
-        let path = FileName::of(stream, &file).path();
-        let completed = blocking(move || repair::complete(&dir.path, &path)).await?;
-        match completed {
-            Ok(Some(complete)) if complete.bytes > file.bytes => {
-                let mut write = database.write().await.map_err(query_failed)?;
-                write.resize_file(id, complete.bytes).await.map_err(query_failed)?;
-                write.commit().await.map_err(query_failed)?;
+        match add_table(recorder, &streams, id).await {
+            Ok(true) => {}
+            Ok(false) => recorder.without_table().add(id),
+            Err(error) => {
+                ids.into_iter().chain([id]).for_each(|id| recorder.without_table().add(id));
+                return Err(error);
             }
-            // Retention has deleted the file.
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Ok(Some(_)) | Err(_) => recorder.without_table().add(id),
         }
     }
     Ok(())
+}
+
+/// Adds the table of frames to a file. Returns false if this must be tried again.
+async fn add_table(
+    recorder: &Recorder,
+    streams: &[RecordedStream],
+    id: i64,
+) -> Result<bool, Error> {
+    let database = recorder.database();
+    let Some(file) = database.recorded_file(id).await.map_err(query_failed)? else {
+        return Ok(true);
+    };
+    let stream = streams.iter().find(|stream| stream.id == file.stream);
+    let (Some(stream), Some(dir)) = (stream, recorder.directories().get(file.dir)) else {
+        return Ok(false);
+    };
+    let (root, path) = (dir.path.clone(), FileName::of(stream, &file).path());
+    let completed = recorder.directories().run(&dir, move || repair::complete(&root, &path)).await;
+    match completed {
+        Some(Ok(Some(complete))) if complete.bytes > file.bytes => {
+            let mut write = database.write().await.map_err(query_failed)?;
+            write.resize_file(id, complete.bytes).await.map_err(query_failed)?;
+            write.commit().await.map_err(query_failed)?;
+            Ok(true)
+        }
+        // Retention has deleted the file.
+        Some(Ok(None)) => Ok(true),
+        Some(Err(error)) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Some(Ok(Some(_)) | Err(_)) | None => Ok(false),
+    }
 }
 
 struct Recovery<'a> {
@@ -198,28 +221,35 @@ impl Recovery<'_> {
         recovered: &mut Recovered,
     ) -> Result<(), Error> {
         let (root, advanced) = (self.dir.path.clone(), Arc::clone(&self.advanced));
-        let listed = blocking(move || list(&root, &advanced)).await?;
+        let listed = blocking(move || list(&root, &advanced)).await;
         let Listed { mut found, dirs, mut unreadable } =
             listed.map_err(|error| self.unreadable(error))?;
         let known: HashSet<_> = streams.iter().map(|it| RecordingKey::from(it).path()).collect();
         let mut unknown = Vec::new();
         for stream in streams {
-            let names = found.remove(&RecordingKey::from(&stream)).unwrap_or_default();
-            let new = self.compare_stream(&stream, names, &mut unreadable, recovered).await?;
-            unknown.extend(new.into_iter().map(|name| (stream.id, name)));
+            let key = RecordingKey::from(&stream);
+            let times = found.remove(&key).unwrap_or_default();
+            let new = self.compare_stream(&stream, times, &mut unreadable, recovered).await?;
+            unknown.extend(names(&key, new).map(|name| (stream.id, name)));
         }
-        for (key, names) in found {
+        for (key, times) in found {
             let RecordingKey { camera, identity, profile } = &key;
             let mut write = self.database.write().await.map_err(query_failed)?;
             let put = write.put_recorded_stream(camera, *identity, *profile, self.dir.id).await;
             let id = put.map_err(query_failed)?;
             write.commit().await.map_err(query_failed)?;
-            unknown.extend(names.into_iter().map(|name| (id, name)));
+            unknown.extend(names(&key, times).map(|name| (id, name)));
         }
         // The directories of deleted cameras.
         let root = self.dir.path.clone();
         let unknown_dirs: Vec<_> = dirs.into_iter().filter(|dir| !known.contains(dir)).collect();
-        blocking(move || unknown_dirs.iter().for_each(|dir| remove_dirs(&root, dir))).await?;
+        let remove = move || {
+            for dir in &unknown_dirs {
+                remove_dirs(&root, dir);
+            }
+            Ok(())
+        };
+        self.blocking(remove).await.map_err(|error| self.unreadable(error))?;
         // The ids of files show the order of recording.
         unknown.sort_unstable_by_key(|(_, name)| name.start_at);
         for (stream, name) in &unknown {
@@ -228,17 +258,17 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Compares the files of a stream with the index. Returns the names of those without an entry.
+    /// Compares the files of a stream with the index. Returns those without an entry.
     async fn compare_stream(
         &self,
         stream: &RecordedStream,
-        names: Vec<FileName>,
+        files: Vec<FileTime>,
         unreadable: &mut Vec<PathBuf>,
         recovered: &mut Recovered,
-    ) -> Result<Vec<FileName>, Error> {
+    ) -> Result<Vec<FileTime>, Error> {
         let rows = self.database.files_in(stream.id, self.dir.id).await.map_err(query_failed)?;
         let known: HashSet<_> = rows.iter().map(|file| (file.start_at, file.span)).collect();
-        let on_disk: HashSet<_> = names.iter().map(|name| (name.start_at, name.span)).collect();
+        let on_disk: HashSet<_> = files.iter().copied().collect();
         for file in rows.iter().filter(|file| !file.is_local && !file.is_open) {
             if on_disk.contains(&(file.start_at, file.span)) {
                 self.restore(stream, file, recovered).await?;
@@ -255,7 +285,7 @@ impl Recovery<'_> {
             }
             // The file may have been created after the list of files.
             let (root, name) = (self.dir.path.clone(), path.clone());
-            match self.blocking(move || dirs::exists(&root, &name)).await? {
+            match self.blocking(move || dirs::exists(&root, &name)).await {
                 Ok(true) => {}
                 Ok(false) => {
                     warn!(path = %self.dir.path.join(&path).display(), "a recorded file is missing");
@@ -288,8 +318,7 @@ impl Recovery<'_> {
             write.commit().await.map_err(query_failed)?;
         }
         recovered.dropped += lost.len();
-        let is_unknown = |name: &FileName| !known.contains(&(name.start_at, name.span));
-        Ok(names.into_iter().filter(is_unknown).collect())
+        Ok(files.into_iter().filter(|file| !known.contains(file)).collect())
     }
 
     /// Notes that the local file of a file with a copy is there: it was copied back, or its deletion was interrupted. In the
@@ -350,6 +379,10 @@ impl Recovery<'_> {
         let has_event = self.has_event(&name.key, (name.start_at, end_at)).await?;
         let put = async {
             let mut write = self.database.write().await?;
+            // The file can have been recorded, and its entry added, during this comparison.
+            if write.has_file(stream, name.start_at, name.span).await? {
+                return Ok(false);
+            }
             let CompleteFile { init, description, decode_time, .. } = &complete;
             let (digest, size) = (init_digest(init), (description.width, description.height));
             let format =
@@ -367,9 +400,12 @@ impl Recovery<'_> {
                 .await?;
             let rule = self.recorder.copies().rule(name.key.profile);
             write.close_file(id, &closed(name.start_at, &complete, rule)).await?;
-            write.commit().await
+            write.commit().await?;
+            Ok(true)
         };
-        put.await.map_err(query_failed)?;
+        if !put.await.map_err(query_failed)? {
+            return Ok(());
+        }
         recovered.adopted += 1;
         info!(path = %path.display(), "a recorded file was added to the index");
         Ok(())
@@ -411,7 +447,7 @@ impl Recovery<'_> {
             Found::Recording(found) => found.close(&root, &name).map(Content::Whole),
             Found::Empty => Ok(Content::Nothing),
         };
-        match self.blocking(complete).await? {
+        match self.blocking(complete).await {
             Ok(content) => Ok(content),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Content::Nothing),
             Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
@@ -431,7 +467,7 @@ impl Recovery<'_> {
     async fn delete(&self, name: &FileName) -> Result<bool, Error> {
         let (root, name) = (self.dir.path.clone(), name.path());
         let path = root.join(&name);
-        Ok(match self.blocking(move || dirs::remove_file(&root, &name)).await? {
+        Ok(match self.blocking(move || dirs::remove_file(&root, &name)).await {
             Ok(()) => {
                 warn!(path = %path.display(), "a recorded file without pictures was deleted");
                 true
@@ -448,8 +484,8 @@ impl Recovery<'_> {
     /// Does work that can wait for the disk, and notes that the comparison has advanced.
     async fn blocking<T: Send + 'static>(
         &self,
-        work: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Error> {
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
         self.advanced.touch();
         let done = blocking(work).await;
         self.advanced.touch();
@@ -464,7 +500,7 @@ impl Recovery<'_> {
 
     async fn ensure_present(&self) -> Result<(), Error> {
         let dir = self.dir.clone();
-        let present = blocking(move || dir.ensure_present()).await?;
+        let present = blocking(move || dir.ensure_present()).await;
         present.map_err(|error| self.unreadable(error))
     }
 
@@ -483,10 +519,19 @@ enum Entry {
     Missing,
 }
 
+/// The beginning of a file in UTC milliseconds, and its span. Of a stream, they identify a file. There can be millions of
+/// files, so they are not kept as names.
+type FileTime = (i64, i64);
+
+/// Returns the names of files of a stream.
+fn names(key: &RecordingKey, files: Vec<FileTime>) -> impl Iterator<Item = FileName> {
+    files.into_iter().map(|(start_at, span)| FileName { key: key.clone(), start_at, span })
+}
+
 /// The recorded files below a directory.
 struct Listed {
-    /// The names, by stream, each list in the order of the times.
-    found: HashMap<RecordingKey, Vec<FileName>>,
+    /// The files, by stream, each list in the order of the times.
+    found: HashMap<RecordingKey, Vec<FileTime>>,
     /// The directories of the streams.
     dirs: Vec<PathBuf>,
     /// The directories that cannot be read. Nothing is known of the files in them.
@@ -522,6 +567,7 @@ fn ids_of(files: &[&RecordedFile]) -> Vec<i64> {
 fn list(root: &Path, advanced: &AtomicInstant) -> io::Result<Listed> {
     let mut unreadable = Vec::new();
     let mut streams = Vec::new();
+    let mut found: HashMap<RecordingKey, Vec<FileTime>> = HashMap::new();
     // Cameras, profiles, days and files.
     let mut level = vec![PathBuf::new()];
     for depth in 0..4 {
@@ -532,7 +578,11 @@ fn list(root: &Path, advanced: &AtomicInstant) -> io::Result<Listed> {
             match entries(root, &dir) {
                 Ok(entries) => {
                     for (path, kind) in entries {
-                        if depth == 3 || kind.is_dir() {
+                        if depth == 3 {
+                            if let Some(FileName { key, start_at, span }) = FileName::parse(&path) {
+                                found.entry(key).or_default().push((start_at, span));
+                            }
+                        } else if kind.is_dir() {
                             next.push(path);
                         } else if kind.is_symlink() {
                             let reason = io::Error::other("it is a symbolic link");
@@ -555,12 +605,8 @@ fn list(root: &Path, advanced: &AtomicInstant) -> io::Result<Listed> {
         }
         level = next;
     }
-    let mut found: HashMap<_, Vec<_>> = HashMap::new();
-    for name in level.iter().filter_map(|path| FileName::parse(path)) {
-        found.entry(name.key.clone()).or_default().push(name);
-    }
-    for names in found.values_mut() {
-        names.sort_unstable_by_key(|name| (name.start_at, name.span));
+    for files in found.values_mut() {
+        files.sort_unstable();
     }
     Ok(Listed { found, dirs: streams, unreadable })
 }
@@ -584,14 +630,6 @@ fn warn_unreadable(path: &Path, error: &io::Error) {
         "a directory with recordings cannot be read, and its files are left in the index; the manager compares them \
          again after a restart"
     );
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Error> {
-    tokio::task::spawn_blocking(work).await.map_err(|panic| {
-        Error::new(ErrorKind::Internal, "reading recordings failed").caused_by(panic)
-    })
 }
 
 #[cfg(test)]
@@ -978,13 +1016,14 @@ mod tests {
             arrivals,
             "no further attempt"
         );
-        let past = SystemTime::now() - Duration::from_mins(1);
-        fs::File::options()
-            .write(true)
-            .open(&path)
-            .expect("a file")
-            .set_modified(past)
-            .expect("a time");
+        let set_modified = |time| {
+            let file = fs::File::options().write(true).open(&path).expect("a file");
+            file.set_modified(time).expect("a time");
+        };
+        // The clock of a file server can be ahead.
+        set_modified(SystemTime::now() + Duration::from_secs(5));
+        assert_eq!(setup.recover().await, Recovered::default());
+        set_modified(SystemTime::now() - Duration::from_mins(1));
         assert_eq!(setup.recover().await.adopted, 1);
     }
 

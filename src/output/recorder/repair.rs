@@ -114,12 +114,16 @@ pub(crate) fn read(root: &Path, path: &Path) -> io::Result<Found> {
 impl FoundFile {
     /// Returns true if the file is closed and has this size in bytes.
     pub(crate) fn is_unchanged(&self, bytes: u64) -> bool {
-        !self.is_unfinished && self.content.bytes == bytes
+        let end = self.content.fragments.last().map(RecordedFragment::end);
+        // A file that was closed on a full disk has no table, and ends with its last fragment.
+        self.content.bytes == bytes && (!self.is_unfinished || end == Some(bytes))
     }
 
     /// Returns true if another program may be writing the file, for example while it is copied back.
     pub(crate) fn is_growing(&self) -> bool {
-        self.is_unfinished && self.modified.elapsed().is_ok_and(|age| age < GROWING)
+        // The clock of a file server can be ahead.
+        let age = self.modified.elapsed().unwrap_or_else(|ahead| ahead.duration());
+        self.is_unfinished && age < GROWING
     }
 
     /// Closes the file, unless it is closed.

@@ -216,6 +216,10 @@ impl Retention<'_> {
     async fn keep_disks_free(&self) -> Result<usize, Error> {
         let mut deleted = 0;
         for dir in self.recorder.directories().responding() {
+            // Before the first comparison, the oldest files may not be in the index yet.
+            if !self.recorder.directories().is_compared(&dir) {
+                continue;
+            }
             let Some(disk) = self.disk_of(&dir).await else { continue };
             let wanted = (disk.size / FREE_PART).min(MAX_FREE);
             let lacking = wanted.saturating_sub(disk.available);
@@ -305,7 +309,11 @@ impl Retention<'_> {
         let closed = files.iter().filter(|file| !file.is_open && !spared.contains(&file.id));
         let (kept, others): (Vec<_>, Vec<_>) = closed.partition(is_kept);
         let mut deleted = self.leave_copies(&kept).await?;
-        let (local, others): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| it.is_local);
+        // Of a file with a copy, an interrupted deletion can have left the local file.
+        let may_be_here = |file: &&RecordedFile| {
+            file.is_local || copy == Copy::Deleted && self.dir_of(file).is_some()
+        };
+        let (local, others): (Vec<_>, Vec<_>) = others.into_iter().partition(may_be_here);
         let mut ids = self.unlink_all(&local).await;
         ids.extend(others.iter().map(|file| file.id));
         if !ids.is_empty() {
@@ -377,9 +385,12 @@ impl Retention<'_> {
                 };
                 paths.iter().filter(is_deleted).map(|(id, ..)| *id).collect()
             };
-            match self.recorder.directories().run(&dir, delete).await {
-                Some(ids) => gone.extend(ids),
-                None => is_wanted.store(false, Ordering::Relaxed),
+            if let Some(ids) = self.recorder.directories().run(&dir, delete).await {
+                gone.extend(ids);
+            } else {
+                is_wanted.store(false, Ordering::Relaxed);
+                // Some of the files may be left.
+                self.recorder.directories().note_incomplete(&dir);
             }
         }
         gone
@@ -645,6 +656,20 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(setup.left(&days(1, None)).await.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_local_file_that_an_interrupted_deletion_has_left_is_deleted_with_the_recording() {
+        let setup = Setup::new(0).await;
+        let (file, path) = setup.recorded.files().await.remove(0);
+        setup.recorded.copy(&file, true).await;
+        let mut write = setup.recorded.database.write().await.expect("a transaction");
+        write.forget_local_files(&[file.id]).await.expect("a change");
+        write.commit().await.expect("a commit");
+        let stream = setup.recorded.stream().await;
+        let deleted = delete_span(&setup.recorder, &stream, (0, i64::MAX / 2)).await;
+        assert_eq!(deleted.expect("a deletion"), (5, 0));
+        assert!(!path.exists());
     }
 
     #[tokio::test]

@@ -27,9 +27,9 @@ use crate::stream::handle::StreamHandle;
 use crate::stream::interest::Purpose;
 use crate::stream::playable::PlayableReader;
 
-/// The longest time between two looks at the hub.
+/// The longest time between two reads of the hub.
 const BATCH: Duration = Duration::from_millis(400);
-/// The time for which a look at the hub waits for the frame that ends a fragment, because cameras do not send their frames
+/// The time for which a read of the hub waits for the frame that ends a fragment, because cameras do not send their frames
 /// at exactly equal distances.
 const FRAME_DELAY: Duration = Duration::from_millis(20);
 /// If the camera sends no frame for this time, the file ends, so that it is complete and can be copied.
@@ -47,11 +47,11 @@ const RECOVERED_AFTER: Duration = Duration::from_mins(1);
 /// What is to be recorded of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Demand {
-    /// Nothing.
+    /// Nothing is recorded.
     Off,
-    /// Nothing yet, but the frames of this time are kept, because an event can need them.
+    /// Nothing is recorded yet, but frames are kept for this time, because an event can need them.
     PreRoll(Duration),
-    /// Everything. If there is a time, because of an event whose recording begins at this time.
+    /// All frames are recorded. The time is the beginning of the recording of an event, if an event is the reason.
     Record(Option<SystemTime>),
 }
 
@@ -111,12 +111,12 @@ pub(crate) async fn run(
         preroll: PreRoll::new(recorder.preroll(), Duration::ZERO),
         retry_at: None,
     };
-    let mut next_look = Instant::now();
+    let mut read_at = Instant::now();
     loop {
         let is_ending = tokio::select! {
             () = stream.ending() => true,
             changed = demand.changed() => changed.is_err(),
-            () = sleep_until(next_look) => false,
+            () = sleep_until(read_at) => false,
         };
         let now = if is_ending { Demand::Off } else { *demand.borrow_and_update() };
         // The frames so far belong to the recording even if it ends now.
@@ -125,13 +125,13 @@ pub(crate) async fn run(
             break;
         }
         let fragment_ends_at = task.session.as_ref().and_then(Session::fragment_ends_at);
-        next_look = look_after(Instant::now(), fragment_ends_at);
+        read_at = next_read(Instant::now(), fragment_ends_at);
     }
     task.end_session().await;
 }
 
-/// Returns the time of the next look at the hub after one at `now`.
-fn look_after(now: Instant, fragment_ends_at: Option<Instant>) -> Instant {
+/// Returns the time of the next read of the hub after one at `now`.
+fn next_read(now: Instant, fragment_ends_at: Option<Instant>) -> Instant {
     let complete_at = fragment_ends_at.map(|at| at + FRAME_DELAY).filter(|at| *at > now);
     complete_at.map_or(now + BATCH, |at| at.min(now + BATCH))
 }
@@ -214,6 +214,7 @@ impl Task<'_> {
     async fn end_session(&mut self) {
         let Some(session) = self.session.take() else { return };
         session.finish(self.recorder.clocks()).await;
+        self.is_paused = false;
         if std::mem::take(&mut self.has_started) {
             info!(camera = %self.stream.id(), "recording stopped");
             self.publish(RecordingEventKind::Stopped, None);
@@ -282,7 +283,7 @@ impl Task<'_> {
         self.failed_at = Some(now);
         self.retry_at = Some(now + RETRIES.delay(self.failures));
         self.failures = self.failures.saturating_add(1);
-        self.has_started = false;
+        (self.has_started, self.is_paused) = (false, false);
         if is_new {
             warn!(camera = %self.stream.id(), %error, cause = ?error.source, "the recording is interrupted");
             self.publish(RecordingEventKind::Interrupted, Some(error.clone()));
@@ -311,7 +312,7 @@ mod tests {
         let began = Instant::now();
         let now = began + Duration::from_secs(5);
         let look_in = |ends_at: Option<u64>| {
-            look_after(now, ends_at.map(|at| began + Duration::from_millis(at))) - now
+            next_read(now, ends_at.map(|at| began + Duration::from_millis(at))) - now
         };
         assert_eq!(look_in(None), BATCH);
         assert_eq!(look_in(Some(5900)), BATCH);

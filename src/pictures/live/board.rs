@@ -27,7 +27,7 @@ pub(super) struct Board {
 #[derive(Debug)]
 struct State {
     /// The wanted forms. Several of them can be the same form of [`made`](Form::made) pictures.
-    sizes: Vec<Size>,
+    wanted: Vec<Wanted>,
     /// Width of the camera's picture in pixels; the largest number while it is not known.
     full_width: u32,
     /// The time between two keyframes, if it is known.
@@ -61,7 +61,7 @@ pub(super) struct Failure {
 
 /// The pictures of one wanted form, and the readers that want them.
 #[derive(Debug)]
-struct Size {
+struct Wanted {
     form: Form,
     shown: watch::Sender<Shown>,
     readers: Vec<Wish>,
@@ -89,7 +89,7 @@ impl Board {
     /// Creates a board without readers.
     pub(super) fn new() -> Self {
         let state = State {
-            sizes: Vec::new(),
+            wanted: Vec::new(),
             full_width: u32::MAX,
             keyframe_distance: None,
             load: Load::default(),
@@ -114,16 +114,17 @@ impl Board {
         state.last_reader += 1;
         let reader = state.last_reader;
         let wish = Wish { reader, requested: interval, adapted: interval };
-        let shown = if let Some(size) = state.sizes.iter_mut().find(|size| size.form == form) {
-            size.readers.push(wish);
-            size.shown.subscribe()
+        let shown = if let Some(wanted) = state.wanted.iter_mut().find(|wanted| wanted.form == form)
+        {
+            wanted.readers.push(wish);
+            wanted.shown.subscribe()
         } else {
             let first = match state.first_shown(form) {
                 Ok(first) => first,
                 Err(error) => return Some(Err(error)),
             };
             let (shown, receiver) = watch::channel(first);
-            state.sizes.push(Size { form, shown, readers: vec![wish] });
+            state.wanted.push(Wanted { form, shown, readers: vec![wish] });
             receiver
         };
         drop(state);
@@ -162,7 +163,7 @@ impl Board {
     /// Returns true, and refuses further readers, if there are no readers.
     pub(super) fn close_if_unused(&self) -> bool {
         let mut state = lock(&self.state);
-        state.is_closed |= state.sizes.is_empty();
+        state.is_closed |= state.wanted.is_empty();
         state.is_closed
     }
 
@@ -170,7 +171,7 @@ impl Board {
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.is_closed = true;
-        state.sizes.clear();
+        state.wanted.clear();
     }
 
     /// Returns the shortest distance between two pictures that a reader of pictures with this made form wants, with the
@@ -184,11 +185,11 @@ impl Board {
     pub(super) fn show(&self, form: Form, picture: &Arc<Picture>) {
         let mut state = lock(&self.state);
         state.failures.retain(|(failed, _)| *failed != form);
-        for size in &state.sizes {
-            if size.form.made(picture.full_size.0) != form {
+        for wanted in &state.wanted {
+            if wanted.form.made(picture.full_size.0) != form {
                 continue;
             }
-            size.shown.send_if_modified(|shown| {
+            wanted.shown.send_if_modified(|shown| {
                 let last = shown.picture.as_ref();
                 let is_newer = last.is_none_or(|last| last.position < picture.position);
                 if is_newer {
@@ -208,8 +209,8 @@ impl Board {
         state.failures.retain(|(failed, failure)| *failed != form && failure.until > now);
         state.failures.push((form, failure.clone()));
         let full = state.full_width;
-        for size in state.sizes.iter().filter(|size| size.form.made(full) == form) {
-            size.shown.send_modify(|shown| shown.failure = Some(failure.clone()));
+        for wanted in state.wanted.iter().filter(|wanted| wanted.form.made(full) == form) {
+            wanted.shown.send_modify(|shown| shown.failure = Some(failure.clone()));
         }
     }
 
@@ -233,8 +234,8 @@ impl State {
     /// Returns the different forms of the pictures to make.
     fn made_forms(&self) -> Vec<Form> {
         let mut forms = Vec::new();
-        for size in &self.sizes {
-            let form = size.form.made(self.full_width);
+        for wanted in &self.wanted {
+            let form = wanted.form.made(self.full_width);
             if !forms.contains(&form) {
                 forms.push(form);
             }
@@ -246,7 +247,7 @@ impl State {
     fn first_shown(&self, form: Form) -> Result<Shown, Error> {
         let full = self.full_width;
         let form = form.made(full);
-        if let Some(same) = self.sizes.iter().find(|size| size.form.made(full) == form) {
+        if let Some(same) = self.wanted.iter().find(|wanted| wanted.form.made(full) == form) {
             return Ok(same.shown.borrow().clone());
         }
         let forms = self.made_forms();
@@ -259,8 +260,8 @@ impl State {
 
     fn interval(&self, form: Form, full: u32) -> Option<Duration> {
         let divisor = self.load.reduction().divisor();
-        let sizes = self.sizes.iter().filter(|size| size.form.made(full) == form);
-        let wishes = sizes.flat_map(|size| &size.readers);
+        let wanted = self.wanted.iter().filter(|wanted| wanted.form.made(full) == form);
+        let wishes = wanted.flat_map(|wanted| &wanted.readers);
         wishes.map(|wish| wish.adapted.max(wish.requested * divisor)).min()
     }
 }
@@ -277,19 +278,19 @@ impl Entry {
     /// while the machine is too busy.
     pub(super) fn interval(&self) -> Duration {
         let state = lock(&self.board.state);
-        let wishes = state.sizes.iter().flat_map(|size| &size.readers);
+        let wishes = state.wanted.iter().flat_map(|wanted| &wanted.readers);
         let wish = wishes.into_iter().find(|wish| wish.reader == self.reader);
         let full = state.full_width;
-        let of_size = state.interval(self.form.made(full), full);
+        let of_form = state.interval(self.form.made(full), full);
         let of_keyframes = state.keyframe_distance.filter(|_| state.load.is_keyframes_only());
-        let all = [wish.map(|wish| wish.adapted), of_size, of_keyframes];
+        let all = [wish.map(|wish| wish.adapted), of_form, of_keyframes];
         all.into_iter().flatten().max().unwrap_or_default()
     }
 
     /// Changes the distance between two pictures that the reader can take.
     pub(super) fn set_interval(&self, interval: Duration) {
         let mut state = lock(&self.board.state);
-        let mut wishes = state.sizes.iter_mut().flat_map(|size| &mut size.readers);
+        let mut wishes = state.wanted.iter_mut().flat_map(|wanted| &mut wanted.readers);
         if let Some(wish) = wishes.find(|wish| wish.reader == self.reader) {
             wish.adapted = interval;
         }
@@ -299,10 +300,10 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         let mut state = lock(&self.board.state);
-        if let Some(size) = state.sizes.iter_mut().find(|size| size.form == self.form) {
-            size.readers.retain(|wish| wish.reader != self.reader);
+        if let Some(wanted) = state.wanted.iter_mut().find(|wanted| wanted.form == self.form) {
+            wanted.readers.retain(|wish| wish.reader != self.reader);
         }
-        state.sizes.retain(|size| !size.readers.is_empty());
+        state.wanted.retain(|wanted| !wanted.readers.is_empty());
         drop(state);
         self.board.changed.notify_one();
     }

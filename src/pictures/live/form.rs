@@ -2,9 +2,6 @@
 
 /// The greatest size of grey pictures, in pixels.
 const GREY_SIZE: (u32, u32) = (640, 360);
-/// The least width of a stream from which grey pictures can be made without a loss. Motion detection shrinks them to this
-/// width.
-const GREY_NEEDS: u32 = 160;
 
 /// The form of pictures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,11 +31,11 @@ impl Form {
     }
 
     /// Returns the width, in pixels, that a stream's pictures need to be large enough for this form; `None` if only the
-    /// main stream is large enough.
+    /// main stream is large enough, or if the consumer chooses the stream, as that of grey pictures does.
     pub(crate) fn needed_width(self) -> Option<u32> {
         match self {
             Self::Jpeg(width) => width,
-            Self::Grey => Some(GREY_NEEDS),
+            Self::Grey => None,
         }
     }
 }

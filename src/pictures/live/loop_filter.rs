@@ -1,7 +1,7 @@
 //! The decision whether FFmpeg leaves out the loop filter. Pure.
 //!
 //! The loop filter takes a third of the time, but without it, small errors add up from frame to frame until the next
-//! keyframe. A changed decision needs another FFmpeg, so it must not change often.
+//! keyframe. The detection of motion sees these errors. A changed decision needs another FFmpeg, so it must not change often.
 
 use std::time::Duration;
 
@@ -34,8 +34,19 @@ impl Default for LoopFilter {
 
 impl LoopFilter {
     /// Returns whether the loop filter is left out. `gop` is the number of frames from one keyframe to the next; `None` if
-    /// it is not known. `is_new` is true if an FFmpeg has to be started anyway.
-    pub(super) fn is_skipped(&mut self, gop: Option<f64>, is_new: bool, now: Instant) -> bool {
+    /// it is not known. `is_new` is true if an FFmpeg has to be started anyway. If the loop filter `is_needed`, the decision
+    /// changes at once.
+    pub(super) fn is_skipped(
+        &mut self,
+        gop: Option<f64>,
+        is_needed: bool,
+        is_new: bool,
+        now: Instant,
+    ) -> bool {
+        if is_needed {
+            (self.is_skipped, self.wrong_since) = (false, None);
+            return false;
+        }
         let limit = if self.is_skipped { STILL_SHORT_GOP } else { SHORT_GOP };
         let is_wrong = gop.is_some_and(|frames| (frames <= limit) != self.is_skipped);
         if !is_wrong {
@@ -63,7 +74,7 @@ mod tests {
         let (mut count, mut last) = (0, false);
         for second in 0..minutes * 60 {
             let now = began_at + Duration::from_secs(second);
-            let is_skipped = filter.is_skipped(gop(second), false, now);
+            let is_skipped = filter.is_skipped(gop(second), false, false, now);
             count += u32::from(std::mem::replace(&mut last, is_skipped) != is_skipped);
         }
         (count, last)
@@ -76,7 +87,29 @@ mod tests {
         assert_eq!(changes(1, |_| None), (0, false));
         assert_eq!(changes(2, |second| Some(if second < 60 { 50.0 } else { 250.0 })), (2, false));
         let mut filter = LoopFilter::default();
-        assert!(filter.is_skipped(Some(50.0), true, Instant::now()), "an FFmpeg starts anyway");
+        assert!(
+            filter.is_skipped(Some(50.0), false, true, Instant::now()),
+            "an FFmpeg starts anyway"
+        );
+    }
+
+    #[test]
+    fn the_loop_filter_is_used_as_soon_as_it_is_needed_and_some_time_longer() {
+        let (mut filter, now) = (LoopFilter::default(), Instant::now());
+        assert!(filter.is_skipped(Some(50.0), false, true, now));
+        let mut changes = Vec::new();
+        let mut last = true;
+        for second in 0..600 {
+            // Every minute for half a minute.
+            let is_needed = second % 60 < 30;
+            let time = now + Duration::from_secs(second);
+            let is_skipped = filter.is_skipped(Some(50.0), is_needed, false, time);
+            if is_skipped != last {
+                changes.push(second);
+            }
+            last = is_skipped;
+        }
+        assert_eq!(changes, [0, 40, 60, 110, 120]);
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! starts with all forms. The first decoder continues until the second one has made a picture of each form, so that no
 //! reader's pictures stop.
 //!
-//! A size of which a decoder has made no picture before it failed is under suspicion: other sizes start without it, and it
-//! is then tried alone. So a size that cannot be made fails for its own readers only.
+//! A form of which a decoder has made no picture before it failed is under suspicion: other forms start without it, and it
+//! is then tried alone. So a form that cannot be made fails for its own readers only.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ use crate::media::hub::ReadFrom;
 /// The pauses before a decoder starts again after a failure. The first restart is immediate.
 const RESTARTS: Exponential =
     Exponential { first: Duration::from_millis(500), ceiling: Duration::from_secs(30) };
-/// The number of failures without a picture of a size after which the readers of this size get the error.
+/// The number of failures without a picture of a form after which the readers of this form get the error.
 const FRUITLESS: u32 = 3;
 /// The number of failures, with pictures in between, after which readers get the error, because the pauses have become
 /// long.
@@ -32,7 +32,7 @@ const FAILURES: u32 = 6;
 const PROVEN_AFTER: Duration = Duration::from_secs(30);
 /// The time that the next decoder has for its first pictures before yet another one can replace it.
 const REPLACED_AFTER: Duration = Duration::from_secs(6);
-/// The time after which the failures of a size that is not wanted any more are forgotten.
+/// The time after which the failures of a form that is not wanted any more are forgotten.
 const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 
 /// A decoder to start.
@@ -46,7 +46,7 @@ pub(super) struct Start {
     pub(super) keeps_size: bool,
 }
 
-/// An error for the readers of one size.
+/// An error for the readers of one form.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) form: Form,
@@ -66,12 +66,12 @@ struct Running {
     shown_at: Option<Instant>,
 }
 
-/// A size of which no picture could be made.
+/// A form of which no picture could be made.
 #[derive(Debug)]
 struct Suspect {
     form: Form,
     failures: u32,
-    /// The time before which no decoder starts with this size.
+    /// The time before which no decoder starts with this form.
     starts_at: Instant,
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Plan {
     next: Option<Running>,
     from: ReadFrom,
     loop_filter: LoopFilter,
-    /// The limit of starts because other sizes are wanted.
+    /// The limit of starts because other forms are wanted.
     limit: StartLimit,
     /// The limit of starts because the video has changed. A camera that changes its video again and again would otherwise
     /// keep the machine busy with starts.
@@ -129,9 +129,8 @@ impl Plan {
         now: Instant,
     ) -> Option<Start> {
         let is_new = self.current.is_none();
-        // The errors are visible to the detection of motion.
-        let skips_loop_filter =
-            !wanted.contains(&Form::Grey) && self.loop_filter.is_skipped(gop, is_new, now);
+        let is_needed = wanted.contains(&Form::Grey);
+        let skips_loop_filter = self.loop_filter.is_skipped(gop, is_needed, is_new, now);
         let is_starting =
             |next: &Running| now.saturating_duration_since(next.started_at) < REPLACED_AFTER;
         if now < self.starts_at || self.next.as_ref().is_some_and(is_starting) {
@@ -173,7 +172,7 @@ impl Plan {
         Some(Start { number, from, forms, skips_loop_filter, keeps_size: self.keeps_size })
     }
 
-    /// Returns the wanted sizes that are not served, and that a decoder can try now: the ones without suspicion, or else one
+    /// Returns the wanted forms that are not served, and that a decoder can try now: the ones without suspicion, or else one
     /// of the others.
     fn added(&self, wanted: &[Form], served: &[Form], now: Instant) -> Vec<Form> {
         let missing = || wanted.iter().copied().filter(|form| !served.contains(form));
@@ -204,7 +203,7 @@ impl Plan {
         self.current.iter().chain(&self.next).any(|it| it.number == number)
     }
 
-    /// Notes that a decoder has made its first picture of each size. If it is the next decoder, it replaces the current
+    /// Notes that a decoder has made its first picture of each form. If it is the next decoder, it replaces the current
     /// one.
     pub(super) fn note_pictures(&mut self, number: u64, now: Instant) {
         self.next.take_if(|next| next.number == number).into_iter().for_each(|next| {
@@ -303,8 +302,8 @@ impl Plan {
         refusals
     }
 
-    /// Notes that a decoder has failed without a picture of this size. Returns the number of such failures, and the time at
-    /// which the size is tried again.
+    /// Notes that a decoder has failed without a picture of this form. Returns the number of such failures, and the time at
+    /// which the form is tried again.
     fn suspect(&mut self, form: Form, now: Instant) -> (u32, Instant) {
         let earlier = self.suspects.iter().position(|it| it.form == form);
         let earlier = earlier.map_or(0, |index| self.suspects.swap_remove(index).failures);
@@ -344,7 +343,7 @@ mod tests {
             Self { plan, now, starts: Vec::new(), refusals: Vec::new(), began_at: now }
         }
 
-        /// Lets `millis` pass. A decoder that starts ends at once if `is_good` returns false for one of its sizes.
+        /// Lets `millis` pass. A decoder that starts ends at once if `is_good` returns false for one of its forms.
         /// Otherwise, it makes pictures.
         fn pass(&mut self, millis: u64, wanted: &[Form], is_good: impl Fn(Form) -> bool) {
             for _ in 0..millis / 10 {
@@ -376,7 +375,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_size_that_cannot_be_made_fails_alone() {
+    async fn a_form_that_cannot_be_made_fails_alone() {
         for wanted in [[BAD, FULL, SMALL], [FULL, BAD, SMALL], [SMALL, FULL, BAD]] {
             let mut test = Test::new();
             test.pass(20_000, &wanted, |form| form != BAD);
@@ -391,7 +390,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_new_size_that_cannot_be_made_does_not_end_the_current_decoder() {
+    async fn a_new_form_that_cannot_be_made_does_not_end_the_current_decoder() {
         let mut test = Test::new();
         test.pass(1000, &[FULL], |_| true);
         test.pass(30_000, &[FULL, BAD], |form| form != BAD);
@@ -519,8 +518,11 @@ mod tests {
         test.plan.note_pictures(second.number, test.now);
         test.now += Duration::from_mins(1);
         assert!(test.plan.start(&both, Some(50.0), test.now).is_none());
+        // No grey pictures are wanted any more. They may be wanted again soon.
+        assert!(test.plan.start(&[SMALL], Some(50.0), test.now).is_none());
+        test.now += Duration::from_secs(10);
         let third = test.plan.start(&[SMALL], Some(50.0), test.now).expect("a third decoder");
-        assert!(third.skips_loop_filter, "no grey pictures are wanted any more");
+        assert!(third.skips_loop_filter);
     }
 
     #[tokio::test]

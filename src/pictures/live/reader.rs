@@ -97,7 +97,7 @@ pub(super) fn interval_of(rate: f64) -> Duration {
 }
 
 /// Returns the error for a stream that has ended.
-pub(super) fn ended() -> Error {
+pub(crate) fn ended() -> Error {
     let detail = "the stream has ended; try again in a second";
     Error::new(ErrorKind::StreamEnded, detail).retry_after(RETRY_AFTER)
 }

@@ -12,16 +12,17 @@ use crate::base::backoff::Exponential;
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::id::{CameraId, Profile, StreamId};
 use crate::pictures::live::form::Form;
-use crate::pictures::live::reader::PictureReader;
+use crate::pictures::live::reader::{PictureReader, ended};
 use crate::pictures::live::{PictureSpec, SubStream};
 use crate::pictures::picture::Picture;
 use crate::service::core::Core;
 use crate::service::keeping;
-use crate::service::live_pictures::has_failed_to_start;
+use crate::service::live_pictures::{has_failed_to_start, is_failure_of_stream};
 use crate::store::AnalysedCamera;
 use crate::stream::handle::StreamHandle;
 use crate::stream::interest::{Interest, Purpose};
-use crate::stream::registry::Registry;
+use crate::stream::kept::Hold;
+use crate::stream::state::State;
 
 /// The analysed pictures. Twice as many would find motion 0.1 s earlier, and cost up to twice the processor time.
 const SPEC: PictureSpec = PictureSpec { form: Form::Grey, rate: 5.0 };
@@ -33,7 +34,10 @@ const MISSING_AFTER: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The time between two attempts to open a stream.
 const OPEN_INTERVAL: Duration = Duration::from_secs(2);
-/// The pauses before the sub stream is tried again. A camera that permits only one connection refuses each attempt.
+/// The pause before the sub stream is tried again if it has not failed, but waits to start, for example.
+const SUB_AGAIN: Duration = Duration::from_secs(30);
+/// The pauses before the sub stream is tried again after a failure. A camera that permits only one connection refuses each
+/// attempt.
 const SUB_PAUSES: Exponential =
     Exponential { first: Duration::from_mins(3), ceiling: Duration::from_mins(20) };
 
@@ -46,6 +50,8 @@ pub(super) enum Next {
         picture: Arc<Picture>,
         /// The number of pictures that were skipped before this one, because the analysis was too slow.
         skipped: u64,
+        /// The largest number of pictures per second at the moment. It is lower while the machine is too busy to decode them.
+        rate: f64,
     },
     /// There are no pictures at the moment, for this reason, if it is known.
     Without(Option<Error>),
@@ -58,10 +64,13 @@ pub(super) struct Sources {
     has_main: bool,
     has_sub: bool,
     current: Option<Source>,
+    /// The reasons to keep the streams that are analysed. One outlasts the end of its stream, so that a stream that a client has
+    /// stopped stays stopped.
+    holds: Vec<Hold>,
     /// The time from which a stream can be opened.
     open_at: Instant,
     /// The search for pictures of the sub stream while the main stream is used.
-    search: JoinSet<Result<(Source, Arc<Picture>), Error>>,
+    search: JoinSet<Result<Found, Missing>>,
     /// The time from which the sub stream is tried.
     sub_at: Instant,
     /// The number of failures of the sub stream since its last picture.
@@ -69,7 +78,17 @@ pub(super) struct Sources {
     checks: Interval,
 }
 
-/// The pictures of one stream. While this value exists, the stream keeps running.
+/// A stream with its first picture, and the reason to keep it.
+type Found = (Hold, Source, Arc<Picture>);
+
+/// The reason why the sub stream has no picture.
+struct Missing {
+    error: Error,
+    /// True if the stream has failed, and does not only need more time.
+    has_failed: bool,
+}
+
+/// The pictures of one stream.
 struct Source {
     profile: Profile,
     stream: StreamHandle,
@@ -79,29 +98,14 @@ struct Source {
     /// The time of the last picture, or of the beginning.
     picture_at: Instant,
     _interest: Interest,
-    _kept: Kept,
-}
-
-/// Keeps a stream until this value is dropped.
-struct Kept(Registry, StreamId);
-
-impl Kept {
-    fn new(registry: &Registry, id: &StreamId) -> Self {
-        registry.set_analysed(id, true);
-        Self(registry.clone(), id.clone())
-    }
-}
-
-impl Drop for Kept {
-    fn drop(&mut self) {
-        self.0.set_analysed(&self.1, false);
-    }
 }
 
 impl Sources {
-    /// Creates the choice between the streams of a camera. Opens no stream yet.
-    pub(super) fn new(core: &Arc<Core>, camera: &AnalysedCamera) -> Self {
+    /// Creates the choice between the streams of a camera. Opens no stream yet. `holds` are those of the camera's analysis
+    /// before its last change.
+    pub(super) fn new(core: &Arc<Core>, camera: &AnalysedCamera, mut holds: Vec<Hold>) -> Self {
         let has = |wanted| camera.sources.iter().any(|(profile, _)| *profile == wanted);
+        holds.retain(|hold| has(hold.id().profile()));
         let mut checks = interval(CHECK);
         checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
@@ -111,12 +115,18 @@ impl Sources {
             has_main: has(Profile::Main),
             has_sub: has(Profile::Sub),
             current: None,
+            holds,
             open_at: now,
             search: JoinSet::new(),
             sub_at: now,
             failures: 0,
             checks,
         }
+    }
+
+    /// Ends the analysis, but keeps its streams as long as the returned value exists.
+    pub(super) fn into_holds(self) -> Vec<Hold> {
+        self.holds
     }
 
     /// Waits for the next picture, or until it is clear that there are none. Can be cancelled and called again.
@@ -126,7 +136,11 @@ impl Sources {
             let Some(current) = &mut self.current else {
                 sleep_until(self.open_at).await;
                 self.open_at = Instant::now() + OPEN_INTERVAL;
-                match open(&self.core, &self.id(self.choice())).await {
+                let id = self.id(self.choice());
+                if !self.holds.iter().any(|hold| *hold.id() == id) {
+                    self.holds.push(self.core.registry.hold(&id));
+                }
+                match open(&self.core, &id).await {
                     Ok(source) => self.current = Some(source),
                     Err(error) => return Next::Without(Some(error)),
                 }
@@ -144,14 +158,15 @@ impl Sources {
                     }
                 }
                 Some(found) = self.search.join_next() => match found {
-                    Ok(Ok((source, picture))) => {
+                    Ok(Ok((hold, source, picture))) => {
+                        self.holds.push(hold);
                         self.current = Some(source);
                         return self.note(picture);
                     }
-                    Ok(Err(error)) => self.fail_sub(&error),
+                    Ok(Err(Missing { error, has_failed })) => self.fail_sub(&error, has_failed),
                     Err(panic) => {
                         let error = Error::new(ErrorKind::Internal, "the search failed");
-                        self.fail_sub(&error.caused_by(panic));
+                        self.fail_sub(&error.caused_by(panic), false);
                     }
                 },
                 () = sleep_until(self.sub_at), if is_search_due => self.begin_search(),
@@ -193,28 +208,40 @@ impl Sources {
         let all = current.reader.skipped();
         let skipped = all - std::mem::replace(&mut current.skipped, all);
         current.picture_at = Instant::now();
-        if current.profile == Profile::Sub {
+        let (profile, rate) = (current.profile, current.reader.rate());
+        self.holds.retain(|hold| hold.id().profile() == profile);
+        if profile == Profile::Sub {
             self.failures = 0;
         }
-        Next::Picture { profile: current.profile, picture, skipped }
+        Next::Picture { profile, picture, skipped, rate }
     }
 
     /// Closes a stream that has no pictures for this reason.
     fn fail(&mut self, error: Error) -> Next {
         let is_sub = self.current.take().is_some_and(|source| source.profile == Profile::Sub);
         if is_sub && error.kind != ErrorKind::StreamEnded {
-            self.fail_sub(&error);
+            self.fail_sub(&error, true);
         }
         Next::Without(Some(error))
     }
 
-    /// Notes that the sub stream has failed. The main stream is used for a while.
-    fn fail_sub(&mut self, error: &Error) {
-        debug!(camera = %self.camera, %error, "the sub stream cannot be analysed");
-        self.core.pictures.learn(&self.id(Profile::Sub), SubStream::Failed);
-        self.sub_at = Instant::now() + SUB_PAUSES.delay(self.failures);
-        self.failures = self.failures.saturating_add(1);
-        self.open_at = Instant::now();
+    /// Notes that the sub stream has no pictures. The main stream is used for a while. If the sub stream has failed, viewers do
+    /// not use it either for a while.
+    fn fail_sub(&mut self, error: &Error, has_failed: bool) {
+        let has_failed = has_failed && is_failure_of_stream(error.kind);
+        debug!(camera = %self.camera, %error, has_failed, "the sub stream cannot be analysed");
+        let pause = if has_failed {
+            self.core.pictures.learn(&self.id(Profile::Sub), SubStream::Failed);
+            let earlier = self.failures;
+            self.failures = earlier.saturating_add(1);
+            SUB_PAUSES.delay(earlier)
+        } else {
+            SUB_AGAIN
+        };
+        let now = Instant::now();
+        (self.sub_at, self.open_at) = (now + pause, now);
+        // The camera may permit only one connection.
+        self.holds.retain(|hold| !self.has_main || hold.id().profile() != Profile::Sub);
     }
 
     /// Returns what follows if the current stream has had no picture for some time.
@@ -234,9 +261,8 @@ impl Sources {
     }
 }
 
-/// Opens a stream. Starts it if it is not running.
+/// Opens a stream for which there is a hold. Starts it if it is not running.
 async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
-    let kept = Kept::new(&core.registry, id);
     keeping::start(core, id).await?;
     let running = core.registry.get(id).filter(|stream| !stream.is_ending());
     let stream = running.ok_or_else(|| {
@@ -247,24 +273,81 @@ async fn open(core: &Arc<Core>, id: &StreamId) -> Result<Source, Error> {
     let interest = stream.interest(Purpose::Analysis);
     let reader = core.pictures.read(&stream, SPEC)?;
     let (profile, picture_at) = (id.profile(), Instant::now());
-    Ok(Source { profile, stream, reader, skipped: 0, picture_at, _interest: interest, _kept: kept })
+    Ok(Source { profile, stream, reader, skipped: 0, picture_at, _interest: interest })
 }
 
 /// Opens the sub stream, and waits for its first picture, for a limited time.
-async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<(Source, Arc<Picture>), Error> {
-    let mut source = open(core, id).await?;
+async fn first_picture(core: &Arc<Core>, id: &StreamId) -> Result<Found, Missing> {
+    let hold = core.registry.hold(id);
+    let opened = open(core, id).await;
+    let mut source = opened.map_err(|error| Missing { error, has_failed: false })?;
     let first = async {
         tokio::select! {
             picture = source.reader.next() => picture,
-            () = source.stream.ending() => Err(too_late()),
+            () = source.stream.ending() => Err(ended()),
         }
     };
-    let picture = timeout(PATIENCE, first).await.unwrap_or_else(|_| Err(too_late()))?;
-    Ok((source, picture))
+    let first = timeout(PATIENCE, first).await.unwrap_or_else(|_| Err(too_late()));
+    match first {
+        Ok(picture) => Ok((hold, source, picture)),
+        Err(error) => {
+            // After a restart of the manager, many streams wait to start.
+            let has_failed = source.stream.state() != State::Starting;
+            Err(Missing { error, has_failed })
+        }
+    }
 }
 
 fn too_late() -> Error {
     let seconds = PATIENCE.as_secs();
     let detail = format!("the camera's sub stream had no picture within {seconds} s");
     Error::new(ErrorKind::SourceTimeout, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::identity::Identity;
+    use crate::camera::motion::MotionOptions;
+    use crate::camera::source::Source as Link;
+    use crate::service::testing::Setup;
+
+    #[tokio::test]
+    async fn only_a_failure_of_the_sub_stream_concerns_its_viewers() {
+        let setup = Setup::new("boss:admin:boss-secret-0001").await;
+        let link = || Link::parse("rtsp://cam/a").expect("a link");
+        let camera = AnalysedCamera {
+            id: CameraId::parse("cam").expect("an id"),
+            identity: Identity::default(),
+            motion: MotionOptions::default(),
+            sources: vec![(Profile::Main, link()), (Profile::Sub, link())],
+        };
+        let mut sources = Sources::new(&setup.core, &camera, Vec::new());
+        let sub = sources.id(Profile::Sub);
+        assert_eq!(sources.choice(), Profile::Sub);
+        for (kind, has_failed) in [
+            (ErrorKind::Stopped, true),
+            (ErrorKind::TooManyStreams, true),
+            (ErrorKind::ShuttingDown, true),
+            (ErrorKind::StorageUnavailable, true),
+            (ErrorKind::SourceTimeout, false),
+        ] {
+            sources.fail_sub(&Error::new(kind, "no picture"), has_failed);
+            assert_eq!(setup.core.pictures.known(&sub), None, "{kind:?}");
+            assert_eq!((sources.choice(), sources.failures), (Profile::Main, 0), "{kind:?}");
+            assert!(sources.sub_at <= Instant::now() + SUB_AGAIN, "{kind:?}");
+        }
+        sources.fail_sub(&Error::new(ErrorKind::SourceBusy, "no picture"), true);
+        assert_eq!(setup.core.pictures.known(&sub), Some(SubStream::Failed));
+        assert!(sources.sub_at > Instant::now() + SUB_AGAIN);
+    }
+
+    #[tokio::test]
+    async fn a_sub_stream_that_cannot_be_opened_has_not_failed() {
+        let setup = Setup::new("boss:admin:boss-secret-0001").await;
+        let id = StreamId::parse("cam~sub").expect("an id");
+        // The camera does not exist.
+        let missing = first_picture(&setup.core, &id).await.err().expect("no picture");
+        assert!(!missing.has_failed, "{}", missing.error);
+    }
 }

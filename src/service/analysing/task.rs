@@ -6,20 +6,22 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::sources::{Next, Sources};
+use crate::analysis::pauses::PAUSE;
 use crate::analysis::report::MotionReporter;
-use crate::analysis::shared::Analysis;
-use crate::analysis::watcher::{Motion, PAUSE, Watcher};
+use crate::analysis::shared::{Analysis, AnalysisStatus};
+use crate::analysis::watcher::{Motion, Watcher};
 use crate::camera::id::Profile;
 use crate::pictures::picture::Picture;
 use crate::service::core::Core;
 use crate::store::AnalysedCamera;
+use crate::stream::kept::Hold;
 
 /// The analysis of a camera with certain options.
 struct Task<'a> {
     core: &'a Arc<Core>,
     camera: &'a AnalysedCamera,
-    analysis: Analysis,
-    reporter: MotionReporter,
+    analysis: &'a Analysis,
+    reporter: &'a MotionReporter,
     watcher: Watcher,
     /// The stream of the last picture.
     profile: Option<Profile>,
@@ -29,19 +31,28 @@ struct Task<'a> {
 
 /// Analyses a camera until the sender of `camera` is dropped. With each change of the camera, the analysis begins again.
 pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<AnalysedCamera>>) {
+    let mut holds = Vec::new();
+    let id = camera.borrow().id.clone();
+    let analysis = core.analyses.begin(&id);
+    let unfinished = core.analyses.unfinished();
+    let reporter = MotionReporter::start(core.events.clone(), id, unfinished);
     loop {
         let now = Arc::clone(&camera.borrow_and_update());
+        // The recording of motion in front of the camera continues.
+        analysis.set(|status| {
+            *status = AnalysisStatus { moved: status.moved, ..AnalysisStatus::default() };
+        });
         let mut task = Task {
             core: &core,
             camera: &now,
-            analysis: core.analyses.begin(&now.id),
-            reporter: MotionReporter::new(core.events.clone(), AnalysedCamera::clone(&now)),
+            analysis: &analysis,
+            reporter: &reporter,
             watcher: Watcher::new(&now.motion),
             profile: None,
             picture_at: Instant::now(),
         };
-        let is_over = task.run(&mut camera).await;
-        task.finish().await;
+        let is_over = task.run(&mut camera, &mut holds).await;
+        task.finish();
         if is_over {
             return;
         }
@@ -49,36 +60,44 @@ pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<Analyse
 }
 
 impl Task<'_> {
-    /// Analyses pictures until the camera has changed. Returns true if the analysis is over.
-    async fn run(&mut self, camera: &mut watch::Receiver<Arc<AnalysedCamera>>) -> bool {
-        let mut sources = Sources::new(self.core, self.camera);
+    /// Analyses pictures until the camera has changed. Returns true if the analysis is over. `holds` keep the streams from one
+    /// analysis of the camera to the next.
+    async fn run(
+        &mut self,
+        camera: &mut watch::Receiver<Arc<AnalysedCamera>>,
+        holds: &mut Vec<Hold>,
+    ) -> bool {
+        let mut sources = Sources::new(self.core, self.camera, std::mem::take(holds));
         loop {
             tokio::select! {
-                changed = camera.changed() => return changed.is_err(),
+                changed = camera.changed() => {
+                    *holds = sources.into_holds();
+                    return changed.is_err();
+                }
                 next = sources.next() => match next {
-                    Next::Picture { profile, picture, skipped } => {
-                        self.take(profile, &picture, skipped).await;
+                    Next::Picture { profile, picture, skipped, rate } => {
+                        self.take(profile, &picture, skipped);
+                        self.analysis.set(|status| status.rate = Some(rate));
                     }
                     Next::Without(error) => self.analysis.set(|status| {
-                        (status.profile, status.error) = (None, error);
+                        (status.profile, status.rate, status.error) = (None, None, error);
                         status.boxes.clear();
                     }),
                 },
                 // Motion does not last as long as the camera is away.
                 () = sleep_until(self.picture_at + PAUSE), if self.watcher.is_moving() => {
-                    self.finish().await;
+                    self.finish();
                 }
             }
-            self.reporter.retry().await;
         }
     }
 
-    async fn take(&mut self, profile: Profile, picture: &Picture, skipped: u64) {
+    fn take(&mut self, profile: Profile, picture: &Picture, skipped: u64) {
         self.picture_at = Instant::now();
         if self.profile.replace(profile).is_some_and(|last| last != profile) {
             // The pictures of the other stream look different.
-            self.finish().await;
-            self.watcher = Watcher::new(&self.camera.motion);
+            self.finish();
+            self.watcher.restart();
         }
         let motion = self.watcher.push(picture);
         self.core.analyses.counters().analysed(picture.age(), skipped);
@@ -91,22 +110,24 @@ impl Task<'_> {
             if !status.boxes.is_empty() {
                 let before = status.moved.map(|(began_at, _)| began_at);
                 let new = motion.as_ref().map(|motion| motion.began_at);
-                let began_at = new.or(before).unwrap_or(picture.taken_at);
-                status.moved = Some((began_at, picture.taken_at));
+                let last = picture.taken_at;
+                // The wall clock can jump back.
+                let began_at = new.or(before).map_or(last, |began_at| began_at.min(last));
+                status.moved = Some((began_at, last));
             }
         });
-        self.note(motion).await;
+        self.note(motion);
     }
 
     /// Ends motion that has not ended.
-    async fn finish(&mut self) {
+    fn finish(&mut self) {
         let motion = self.watcher.finish();
-        self.note(motion).await;
+        self.note(motion);
     }
 
-    async fn note(&mut self, motion: Option<Motion>) {
+    fn note(&mut self, motion: Option<Motion>) {
         let Some(motion) = motion else { return };
         self.analysis.set(|status| status.is_moving = motion.ended_at.is_none());
-        self.reporter.report(motion).await;
+        self.reporter.report(&self.camera.identity, motion);
     }
 }

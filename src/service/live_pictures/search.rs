@@ -182,7 +182,7 @@ pub(crate) fn has_failed_to_start(state: State) -> bool {
 }
 
 /// Returns whether an error is a failure of the stream, so that other viewers would get it as well.
-fn is_failure_of_stream(kind: ErrorKind) -> bool {
+pub(crate) fn is_failure_of_stream(kind: ErrorKind) -> bool {
     !matches!(
         kind,
         ErrorKind::Unauthorized
@@ -192,7 +192,9 @@ fn is_failure_of_stream(kind: ErrorKind) -> bool {
             | ErrorKind::TooManyStarts
             | ErrorKind::UnknownCamera
             | ErrorKind::ShuttingDown
+            | ErrorKind::Stopped
             | ErrorKind::StreamEnded
+            | ErrorKind::StorageUnavailable
             | ErrorKind::Busy
     )
 }
@@ -215,6 +217,8 @@ mod tests {
         assert!(is_failure_of_stream(ErrorKind::Internal));
         assert!(!is_failure_of_stream(ErrorKind::Forbidden));
         assert!(!is_failure_of_stream(ErrorKind::TooManyViewers));
+        assert!(!is_failure_of_stream(ErrorKind::Stopped));
+        assert!(!is_failure_of_stream(ErrorKind::StorageUnavailable));
     }
 
     #[test]

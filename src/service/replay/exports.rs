@@ -35,7 +35,8 @@ use crate::store::error::query_failed;
 pub(crate) const MAX_EXPORT_MS: i64 = 24 * 60 * 60 * 1000;
 /// The time by which recordings can be ahead of the system's clock, in milliseconds.
 const AHEAD_MS: i64 = 2_000;
-/// The number of exports from one kind of storage that are prepared at the same time. Each can need 100 MB of memory for some seconds.
+/// The number of exports from one kind of storage that are prepared at the same time. Each can need 100 MB of memory for some
+/// seconds.
 const MAX_PREPARED: usize = 2;
 /// The number of exports from one kind of storage whose digest is computed at the same time.
 const MAX_DIGESTS: usize = 1;

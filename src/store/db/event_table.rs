@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::{Database, WriteTransaction};
+use crate::events::kinds::MOTION;
 
 /// The cameras of events `e` as `c`, and the condition that an event is visible.
 const VISIBLE: &str = "
@@ -20,6 +21,10 @@ const LASTING_EVENTS: &str = "events AS e INDEXED BY events_by_end";
 /// The events as `e`, read in the order of their last changes. Without statistics, SQLite would rather read all events of
 /// an owner or camera.
 const BY_CHANGE: &str = "events AS e INDEXED BY events_by_change";
+
+/// The longest time for which motion can have no end, in milliseconds. It usually ends within five minutes, but its end may
+/// have to wait for the database.
+const LONGEST_MOTION: i64 = 3_600_000;
 
 /// A row of the table of events. Times are Unix milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,17 +143,23 @@ impl Database {
         limit: u32,
     ) -> Result<Vec<EventRow>, sqlx::Error> {
         let camera = EventFilter { camera: Some(camera.to_owned()), ..EventFilter::default() };
-        // Two queries, because one for both kinds of events would read all events before `to`.
+        // Three queries, because one for all kinds of events would read all events before `to`.
         let mut begun_before = select(LASTING_EVENTS, &camera);
         begun_before.push(" AND e.until >= ").push_bind(from).push(" AND e.at < ").push_bind(from);
         let mut begun_in_span = select(EVENTS, &camera);
         begun_in_span.push(" AND e.at >= ").push_bind(from).push(" AND e.at < ").push_bind(to);
+        // Events of other types without an end have no duration.
+        let motion = EventFilter { kind: Some(MOTION.to_owned()), ..camera.clone() };
+        let mut continuing = select(EVENTS, &motion);
+        continuing.push(" AND e.until IS NULL AND e.at < ").push_bind(from);
+        continuing.push(" AND e.at >= ").push_bind(from.saturating_sub(LONGEST_MOTION));
         let mut found = Vec::new();
-        for mut query in [begun_before, begun_in_span] {
+        for mut query in [begun_before, continuing, begun_in_span] {
             query.push(" AND e.owner IS ").push_bind(owner);
             query.push(" ORDER BY e.at, e.id LIMIT ").push_bind(limit);
             found.extend(rows(&query.build().fetch_all(&self.pool).await?)?);
         }
+        found.sort_by_key(|row| (row.at, row.id));
         found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
         Ok(found)
     }
@@ -163,18 +174,25 @@ impl Database {
         query.bind(limit).fetch_all(&self.pool).await
     }
 
-    /// Makes every later insert of an event fail until [`Database::accept_events`] is called.
+    /// Makes every later insert and change of an event fail until [`Database::accept_events`] is called.
     #[cfg(test)]
     pub(crate) async fn refuse_events(&self) {
-        let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON events
-             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END";
-        sqlx::query(trigger).execute(&self.pool).await.expect("a trigger");
+        for trigger in [
+            "CREATE TRIGGER refuse BEFORE INSERT ON events
+             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+            "CREATE TRIGGER refuse_changes BEFORE UPDATE ON events
+             BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+        ] {
+            sqlx::query(trigger).execute(&self.pool).await.expect("a trigger");
+        }
     }
 
     /// Ends the effect of [`Database::refuse_events`].
     #[cfg(test)]
     pub(crate) async fn accept_events(&self) {
-        sqlx::query("DROP TRIGGER refuse").execute(&self.pool).await.expect("a trigger");
+        for trigger in ["DROP TRIGGER refuse", "DROP TRIGGER refuse_changes"] {
+            sqlx::query(trigger).execute(&self.pool).await.expect("a trigger");
+        }
     }
 }
 
@@ -262,17 +280,23 @@ impl WriteTransaction {
         query.execute(&mut *self.connection).await.map(drop)
     }
 
-    /// Ends the events of a type that have no end, with their beginning as the end. The last number that was used for an
-    /// event or a change becomes greater.
-    pub(crate) async fn end_open_events(&mut self, kind: &str) -> Result<(), sqlx::Error> {
-        let query = sqlx::query_as("SELECT id, at FROM events WHERE topic = $1 AND until IS NULL");
-        let open: Vec<(i64, i64)> = query.bind(kind).fetch_all(&mut *self.connection).await?;
+    /// Ends the events of a type that have no end, with their beginning as the end, and returns them. The last number that was
+    /// used for an event or a change becomes greater.
+    pub(crate) async fn end_open_events(
+        &mut self,
+        kind: &str,
+    ) -> Result<Vec<EventRow>, sqlx::Error> {
+        let query = sqlx::query("SELECT * FROM events WHERE topic = $1 AND until IS NULL");
+        let open = query.bind(kind).fetch_all(&mut *self.connection).await?;
         let mut last = self.event_log().await?.last;
-        for (id, at) in open {
+        let mut ended = rows(&open)?;
+        for row in &mut ended {
             last += 1;
-            self.end_event(id, at, last).await?;
+            (row.until, row.change) = (Some(row.at), last);
+            self.end_event(row.id, row.at, last).await?;
         }
-        self.set_last_event(last).await
+        self.set_last_event(last).await?;
+        Ok(ended)
     }
 
     /// Sets the end of an event. `change` is the number of this change.

@@ -107,6 +107,13 @@ impl Database {
         rows.await?.iter().map(|row| Ok((row.try_get("id")?, name(row)?))).collect()
     }
 
+    /// Returns true if the deletion of a copy with this number has not been finished or given up.
+    pub(crate) async fn is_deletion_queued(&self, number: i64) -> Result<bool, sqlx::Error> {
+        let query =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM offsite_deletions WHERE id = $1)");
+        query.bind(number).fetch_one(&self.pool).await
+    }
+
     /// Returns the ids of files with copies that ended before a time, except those that are locked, at most
     /// [`MAX_DELETED`].
     pub(crate) async fn expired_copies(&self, before: i64) -> Result<Vec<i64>, sqlx::Error> {
@@ -133,8 +140,8 @@ impl WriteTransaction {
         query.bind(marker).bind(url).fetch_one(&mut *self.connection).await
     }
 
-    /// Notes that the upload of a file begins, with the id of its multipart upload, if it has one. Returns false if the
-    /// file is not in the queue any more.
+    /// Notes that the upload of a file begins, with the id of its multipart upload, if it has one. An earlier copy with the
+    /// same name is not deleted any more. Returns false if the file is not in the queue any more.
     pub(crate) async fn begin_upload(
         &mut self,
         file: i64,
@@ -150,7 +157,15 @@ impl WriteTransaction {
              ON CONFLICT (file) DO UPDATE SET place = excluded.place, upload = excluded.upload",
         );
         let query = query.bind(file).bind(place).bind(upload);
-        Ok(query.execute(&mut *self.connection).await?.rows_affected() > 0)
+        let is_begun = query.execute(&mut *self.connection).await?.rows_affected() > 0;
+        let query = sqlx::query(
+            "DELETE FROM offsite_deletions
+             WHERE (place, camera, identity, profile, start_at, span) IN
+                (SELECT place, camera, identity, profile, start_at, span FROM offsite_uploads
+                 WHERE file = $1)",
+        );
+        query.bind(file).execute(&mut *self.connection).await?;
+        Ok(is_begun)
     }
 
     /// Notes that the copy of a file, with this size in bytes, is complete. If the file was deleted in the meantime, queues

@@ -3,6 +3,7 @@
 use sqlx::Row as _;
 
 use super::WriteTransaction;
+use super::recording_table::MAX_FILE_MS;
 
 impl WriteTransaction {
     /// Notes that the recordings of a stream are locked for a time, or that they are not locked any more. Times are UTC
@@ -35,5 +36,21 @@ impl WriteTransaction {
             query.bind(stream).bind(begin).bind(end).execute(&mut *self.connection).await?;
         }
         Ok(())
+    }
+
+    /// Widens a time to the times of all files of a stream that overlap it.
+    pub(crate) async fn times_of_files(
+        &mut self,
+        stream: i64,
+        (from, to): (i64, i64),
+    ) -> Result<(i64, i64), sqlx::Error> {
+        let query = sqlx::query_as::<_, (Option<i64>, Option<i64>)>(
+            "SELECT MIN(start_at), MAX(end_at) FROM recorded_files
+             WHERE stream = $1 AND is_local IN (FALSE, TRUE)
+                AND start_at > $2 AND start_at < $4 AND (end_at > $3 OR is_open)",
+        );
+        let query = query.bind(stream).bind(from.saturating_sub(MAX_FILE_MS)).bind(from).bind(to);
+        let (first, last) = query.fetch_one(&mut *self.connection).await?;
+        Ok((from.min(first.unwrap_or(from)), to.max(last.unwrap_or(to))))
     }
 }

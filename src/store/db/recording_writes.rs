@@ -236,6 +236,20 @@ impl WriteTransaction {
         Ok(query.execute(&mut *self.connection).await?.rows_affected())
     }
 
+    /// Returns true if a file of a stream is in the index.
+    pub(crate) async fn has_file(
+        &mut self,
+        stream: i64,
+        start_at: i64,
+        span: i64,
+    ) -> Result<bool, sqlx::Error> {
+        let query = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM recorded_files
+             WHERE stream = $1 AND is_local IN (FALSE, TRUE) AND start_at = $2 AND span = $3)",
+        );
+        query.bind(stream).bind(start_at).bind(span).fetch_one(&mut *self.connection).await
+    }
+
     /// Deletes the rows of these files, which must be at most [`MAX_DELETED`], subtracts their bytes, and queues the
     /// deletion of their copies. The files themselves must have been deleted before.
     pub(crate) async fn delete_files(&mut self, ids: &[i64]) -> Result<(), sqlx::Error> {

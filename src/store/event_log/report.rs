@@ -34,7 +34,8 @@ pub(crate) struct Report {
     pub(crate) kind: String,
     /// The id that the back end has given to the event; `None` if each report is a new event.
     pub(crate) id: Option<String>,
-    /// The number of the stored event that gets this end and these details; `None` if it is not known.
+    /// The number of the stored event that gets this end and these details; `None` if it is not known. If this event was
+    /// deleted in the meantime, the report is a new event.
     pub(crate) number: Option<i64>,
     /// The time of the event, or of its beginning.
     pub(crate) at: i64,
@@ -121,10 +122,12 @@ impl Report {
         {
             return self.update(known, write, last).await;
         }
-        if let Some(number) = self.number {
-            return self.replace(number, write, last).await;
+        if let Some(number) = self.number
+            && let Some(known) = write.event(number).await?
+        {
+            return self.replace(known, write, last).await.map(Ok);
         }
-        // Motion cannot have too many events, because each of them ends only after a pause.
+        // Motion cannot have too many events, because `crate::analysis` prolongs the pauses between them.
         if self.kind != MOTION
             && let Err(error) = rates.ensure_below_limit(&self.camera, incarnation)
         {
@@ -155,22 +158,18 @@ impl Report {
         Ok(Ok(Reported { row, effect: Effect::Added }))
     }
 
-    /// Sets the end and the details of the event with this number.
+    /// Sets the end and the details of a known event.
     async fn replace(
         &self,
-        number: i64,
+        mut row: EventRow,
         write: &mut WriteTransaction,
         last: &mut i64,
-    ) -> Result<Result<Reported, Error>, sqlx::Error> {
-        let Some(mut row) = write.event(number).await? else {
-            let detail = "the event was deleted before it ended";
-            return Ok(Err(Error::new(ErrorKind::InvalidRequest, detail)));
-        };
+    ) -> Result<Reported, sqlx::Error> {
         *last += 1;
         (row.until, row.change) = (self.until, *last);
         row.data = Value::Object(self.data.as_ref().clone()).to_string();
         write.change_event(&row).await?;
-        Ok(Ok(Reported { row, effect: Effect::Ended }))
+        Ok(Reported { row, effect: Effect::Ended })
     }
 
     /// Adds the end of a known event.
@@ -200,21 +199,21 @@ impl Report {
         (row.until, row.change) = (Some(until), *last);
         Ok(Ok(Reported { row, effect: Effect::Ended }))
     }
+}
 
-    /// Returns the event for subscribers, after it was stored as `row`.
-    pub(super) fn event(&self, row: &EventRow) -> Event {
-        let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
-        Event {
-            at: time(row.at),
-            subject: Some(Subject::camera(self.camera.clone(), self.identity.clone())),
-            kind: EventKind::Reported(ReportedEvent {
-                number: row.id,
-                name: row.kind.clone(),
-                until: row.until.map(time),
-                label: row.label.clone(),
-                data: Arc::new(serde_json::from_str(&row.data).unwrap_or_default()),
-            }),
-        }
+/// Returns the event for subscribers that is stored as `row`.
+pub(super) fn event(row: &EventRow, camera: CameraId, identity: Identity) -> Event {
+    let time = |millis: i64| UNIX_EPOCH + Duration::from_millis(millis.unsigned_abs());
+    Event {
+        at: time(row.at),
+        subject: Some(Subject::camera(camera, identity)),
+        kind: EventKind::Reported(ReportedEvent {
+            number: row.id,
+            name: row.kind.clone(),
+            until: row.until.map(time),
+            label: row.label.clone(),
+            data: Arc::new(serde_json::from_str(&row.data).unwrap_or_default()),
+        }),
     }
 }
 

@@ -239,6 +239,26 @@ async fn events_in_a_span_of_time_include_those_that_began_before_it() {
 }
 
 #[tokio::test]
+async fn motion_that_has_not_ended_is_found_in_later_spans() {
+    let setup = Setup::new().await;
+    let at = now() - HOUR / 2;
+    let motion = Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let motion = setup.log.report(motion).await.expect("motion").row;
+    for (id, until) in [("a", None), ("b", Some(at + 60_000))] {
+        let report = Report { until, ..setup.report(Some(id), at - 1000) };
+        setup.log.report(report).await.expect("a report");
+    }
+    let camera = (&setup.camera.id, setup.camera.owner.as_deref());
+    let later = async |begin| {
+        let found = setup.log.in_span(camera, (at + begin, at + HOUR), 10).await;
+        ids(&found.expect("events"))
+    };
+    assert_eq!(later(10_000).await, [3, motion.id]);
+    assert_eq!(later(120_000).await, [motion.id]);
+    assert_eq!(later(-10_000).await, [2, 3, motion.id]);
+}
+
+#[tokio::test]
 async fn a_flapping_camera_stores_twenty_events_of_a_type_within_an_hour() {
     let setup = Setup::new().await;
     let first = now() - 3 * HOUR;
@@ -293,8 +313,6 @@ async fn motion_gets_its_end_and_details_and_ends_with_the_manager() {
         let EventKind::Reported(event) = &event.kind else { panic!("another event") };
         assert_eq!((event.name.as_str(), event.until.is_some()), ("motion", is_over));
     }
-    let gone = Report { number: Some(99), ..motion(first) };
-    setup.log.report(gone).await.expect_err("the event was deleted");
 
     let open = setup.log.report(motion(second)).await.expect("motion").row;
     let door = setup.log.report(setup.report(None, second)).await.expect("a report").row;
@@ -306,6 +324,38 @@ async fn motion_gets_its_end_and_details_and_ends_with_the_manager() {
     assert_eq!(ends(door.id), Some((None, door.change)));
     let next = setup.log.report(setup.report(None, second)).await.expect("a report").row;
     assert_eq!(next.id, 6, "no number is used twice");
+}
+
+#[tokio::test]
+async fn the_end_of_motion_that_the_start_adds_is_published() {
+    let setup = Setup::new().await;
+    let motion = Report { kind: MOTION.to_owned(), ..setup.report(None, now() - 5000) };
+    let open = setup.log.report(motion).await.expect("motion").row;
+    setup.writer.finish().await;
+    let (bus, journal) = Bus::with_journal();
+    let mut published = bus.subscribe();
+    let database = setup.cameras.database().clone();
+    let started = EventLog::start(database, bus, journal, LIMITS, &EndedTasks::default()).await;
+    let (_log, _writer) = started.expect("a log");
+    let event = published.try_next().expect("nothing is lost").expect("an event");
+    let EventKind::Reported(reported) = &event.kind else { panic!("{event:?}") };
+    assert_eq!((reported.number, reported.until), (open.id, Some(event.at)));
+    assert_eq!(event.camera().map(CameraId::as_str), Some("cam"));
+}
+
+#[tokio::test]
+async fn motion_whose_event_was_deleted_is_stored_again() {
+    let setup = Setup::new().await;
+    let at = now() - 20_000;
+    let motion = || Report { kind: MOTION.to_owned(), ..setup.report(None, at) };
+    let begun = setup.log.report(motion()).await.expect("motion").row;
+    let mut write = setup.cameras.database().write().await.expect("a transaction");
+    write.delete_events(&[begun.id]).await.expect("a deletion");
+    write.commit().await.expect("a commit");
+    let end = Report { number: Some(begun.id), until: Some(at + 5000), ..motion() };
+    let ended = setup.log.report(end).await.expect("motion");
+    assert_eq!((ended.effect, ended.row.at), (Effect::Added, at));
+    assert_eq!(setup.all().await, [ended.row]);
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{error, info, warn};
 
-use super::report::{Effect, ReportRates, Reported};
+use super::report::{self, Effect, ReportRates, Reported};
 use super::shared::{PendingReport, Shared};
 use crate::base::backoff::Exponential;
 use crate::base::error::Error;
@@ -229,7 +229,8 @@ impl Writer {
                 self.rates.count(&report.camera, report.identity.incarnation);
             }
             if *effect != Effect::Unchanged {
-                self.shared.bus.announce(Arc::new(report.event(row)));
+                let event = report::event(row, report.camera.clone(), report.identity.clone());
+                self.shared.bus.announce(Arc::new(event));
             }
         }
         // Fails if the client has left.

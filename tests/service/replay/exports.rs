@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use stream_manager::parts::Frame;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -45,18 +46,21 @@ async fn gstreamer_plays_an_export_to_its_end() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_does_not_read_or_leaves_ends_the_export() {
-    // Noise needs some megabytes a second, which do not fit into the buffers of a connection.
-    let frames = encode(&[
+/// Returns a second of noise, of which a few do not fit into the buffers of a connection.
+fn noise() -> Vec<Frame> {
+    encode(&[
         "-i",
         "nullsrc=s=1280x720:r=25:d=1,geq=random(1)*255:128:128",
         "-g",
         "25",
         "-crf",
         "12",
-    ]);
-    let setup = Long::new(&frames, 2).await;
+    ])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_read_or_leaves_ends_the_export() {
+    let setup = Long::new(&noise(), 2).await;
     let recordings = setup.recordings();
     let open = || {
         let fds = std::fs::read_dir(format!("/proc/{}/fd", setup.manager.pid())).expect("files");
@@ -91,16 +95,7 @@ async fn a_client_that_does_not_read_or_leaves_ends_the_export() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_export_ends_when_the_camera_has_another_owner() {
-    let frames = encode(&[
-        "-i",
-        "nullsrc=s=1280x720:r=25:d=1,geq=random(1)*255:128:128",
-        "-g",
-        "25",
-        "-crf",
-        "12",
-    ]);
-    // More than the buffers of a connection.
-    let setup = Long::new(&frames, 10).await;
+    let setup = Long::new(&noise(), 10).await;
     // Without API keys, the permission is not limited to an owner.
     let mut stream = TcpStream::connect(setup.manager.address()).await.expect("a connection");
     let request = format!(

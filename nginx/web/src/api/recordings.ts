@@ -1,9 +1,9 @@
 // Requests for recordings with the API key: lists, share links, exports, protection, deletion, and recording now.
 import { get, LONG_MS, post, put, remove, removeParts } from "./client";
-import type { LockedOutput } from "./schema";
 import type {
   Deleted,
   ExportFile,
+  Locked,
   NewShare,
   RecordedStream,
   RecordingStatus,
@@ -54,7 +54,7 @@ export async function removeShare(camera: string, id: string): Promise<void> {
 /** Protects recordings from deletion, or ends the protection. Returns the number of files. */
 export async function lockRecordings(camera: string, span: Span, locked: boolean): Promise<number> {
   const path = `cameras/${camera}/recordings/lock`;
-  return (await put<LockedOutput>(path, { ...span, locked })).files;
+  return (await put<Locked>(path, { ...span, locked })).files;
 }
 
 /** Deletes recordings that are not locked. Returns the numbers of files that were deleted and that were left. */

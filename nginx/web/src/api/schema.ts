@@ -295,6 +295,7 @@ export type MotionOutput = {
   error?: string | null;
   moving: boolean;
   picture_age_seconds?: number | null;
+  pictures_per_second?: number | null;
   profile?: Profile | null;
   source: MotionSource;
 };

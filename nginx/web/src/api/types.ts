@@ -1,8 +1,7 @@
 // Names that the page uses for the generated types of the API.
-import type { CallerOutput, RecordingStatusOutput } from "./schema";
+import type { CallerOutput } from "./schema";
 
 export type Role = "viewer" | "user" | "admin";
-export type RecordingStatus = RecordingStatusOutput;
 export type Caller = CallerOutput & { role: Role };
 
 export type {
@@ -22,6 +21,7 @@ export type {
   ImportOutput as Imported,
   KeepOption,
   LastErrorOutput as LastError,
+  LockedOutput as Locked,
   LogLineOutput as LogLine,
   LogOutput as LogLines,
   MotionBox,
@@ -43,6 +43,7 @@ export type {
   RecordingMode,
   RecordingOptions,
   RecordingState,
+  RecordingStatusOutput as RecordingStatus,
   ScheduleEntry,
   SessionOutput as Session,
   SessionsOutput as SessionList,

@@ -292,6 +292,34 @@ async fn locks_are_joined_and_divided() {
 }
 
 #[tokio::test]
+async fn the_time_of_an_unlocked_file_is_not_locked_any_more() {
+    let setup = Setup::new().await;
+    setup.add(1, DAY).await;
+    setup.open(1, DAY + MINUTE).await;
+    let mut write = setup.database.write().await.expect("a transaction");
+    for (span, expected) in [
+        ((DAY - 10, DAY - 5), (DAY - 10, DAY - 5)),
+        ((DAY + 10_000, DAY + 20_000), (DAY, DAY + MINUTE)),
+        ((DAY + 10_000, DAY + MINUTE + 20_000), (DAY, DAY + MINUTE + 20_000)),
+        ((DAY + MINUTE + 10_000, DAY + MINUTE + 20_000), (DAY + MINUTE, DAY + MINUTE + 20_000)),
+    ] {
+        let times = write.times_of_files(setup.stream, span).await;
+        assert_eq!(times.expect("times"), expected, "{span:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_has_one_entry() {
+    let setup = Setup::new().await;
+    setup.add(1, DAY).await;
+    let mut write = setup.database.write().await.expect("a transaction");
+    for (start_at, span, expected) in [(DAY, 1, true), (DAY, 2, false), (DAY + 1, 1, false)] {
+        let has_file = write.has_file(setup.stream, start_at, span).await;
+        assert_eq!(has_file.expect("an answer"), expected, "{start_at} {span}");
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_list_of_fragments_hides_no_other_file() {
     let setup = Setup::new().await;
     let [damaged, whole] = [setup.add(1, DAY).await, setup.add(1, DAY + MINUTE).await];

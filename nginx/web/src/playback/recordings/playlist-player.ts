@@ -212,6 +212,7 @@ export class PlaylistPlayer {
 
   destroy(): void {
     this.#isOver = true;
+    clearTimeout(this.#lateTimer);
     this.#hls.destroy();
     this.video.remove();
   }

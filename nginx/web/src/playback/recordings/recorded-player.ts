@@ -36,7 +36,7 @@ export type RecordedState =
   | "gap"
   /** All recordings up to the end were played, or the last picture was requested. */
   | "end"
-  /** Nothing was recorded at the requested date, nor later. The picture is that of another date, or there is none. */
+  /** Nothing was recorded at the requested date, nor later. If there is a picture, it is that of another date. */
   | "none"
   /** The recordings cannot be played. */
   | "failed";

@@ -1,6 +1,6 @@
 // The full screen of a tile. Apple phones show only videos in full screen, with a method that Safari adds. Where the
 // browser cannot show the tile or its picture in full screen, the tile fills the page instead.
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 
 import type { Picture } from "../../player/screen";
 import { enterFullScreenOnPhone } from "../../player/transports/phone";
@@ -15,7 +15,8 @@ interface FullScreen {
 
 export function useFullScreen(): FullScreen {
   const [isFilling, setFilling] = useState(false);
-  useEffect(() => {
+  // Listens from the moment on at which the tile fills the page. `useEffect` would miss a key that follows at once.
+  useLayoutEffect(() => {
     if (!isFilling) {
       return;
     }
