@@ -78,6 +78,7 @@ describe("motion", () => {
     }
 
     async drag(from, to) {
+      await this.dialog.locator(".zone-picture").scrollIntoViewIfNeeded();
       await this.page.mouse.move(...(await this.place(...from)));
       await this.page.mouse.down();
       await this.page.mouse.move(...(await this.place(...to)), { steps: 5 });
@@ -121,7 +122,6 @@ describe("motion", () => {
       [right, bottom],
       [0, bottom],
     ]);
-    await dialog.locator(".zone-picture").scrollIntoViewIfNeeded();
     // A corner, by pointer: the corner follows beyond the picture only to its border.
     await form.drag([0, 0.5], [0.2, 0.3]);
     await form.drag([1, 0.5], [1.2, 0.4]);
@@ -170,7 +170,7 @@ describe("motion", () => {
     );
 
     // Motion begins recordings. Commas can be typed.
-    await dialog.getByLabel("Record", { exact: true }).selectOption("events");
+    await dialog.getByRole("combobox", { name: "Record", exact: true }).selectOption("events");
     await dialog.getByLabel("Record when something moves").check();
     const types = dialog.getByLabel("Types of events");
     await types.fill("");
@@ -250,9 +250,10 @@ describe("motion", () => {
         (await labels())[2],
       ),
     );
-    await form.dialog.getByRole("button", { name: "Ecke 3 entfernen" }).tap();
+    // A busy machine can turn a tap into a long press, so the buttons are clicked.
+    await form.dialog.getByRole("button", { name: "Ecke 3 entfernen" }).click();
     await until("the corner is removed", SECONDS, async () => (await labels()).length === 3);
-    await form.dialog.getByRole("button", { name: "Ecke hinzufügen" }).tap();
+    await form.dialog.getByRole("button", { name: "Ecke hinzufügen" }).click();
     await until("a corner is added", SECONDS, async () => (await labels()).length === 4);
     const width = await page.evaluate(() => document.documentElement.scrollWidth);
     assert.ok(width <= PHONE.viewport.width, `the page is ${width} pixels wide`);

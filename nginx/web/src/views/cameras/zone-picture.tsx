@@ -119,7 +119,7 @@ export function ZonePicture(props: ZonePictureProps) {
     // biome-ignore lint/a11y/noStaticElementInteractions: the corners have keys, and the list below has fields
     <div
       ref={box}
-      class={picture ? "zone-picture" : "zone-picture empty"}
+      class={picture ? "zone-picture" : "zone-picture zone-empty"}
       onPointerDown={onPointerDown}
       onPointerMove={onPointerMove}
       onPointerUp={onPointerUp}
@@ -144,7 +144,7 @@ export function ZonePicture(props: ZonePictureProps) {
           // biome-ignore lint/suspicious/noArrayIndexKey: corners have no other identity
           key={n}
           type="button"
-          class={n === corner ? "zone-corner chosen" : "zone-corner"}
+          class={n === corner ? "zone-corner zone-chosen" : "zone-corner"}
           data-zone={selected}
           data-corner={n}
           style={placeOf([x, y])}
@@ -190,7 +190,7 @@ function Shapes({ zones, selected }: Pick<ZonePictureProps, "zones" | "selected"
       {order.map(({ zone, n }) => (
         <polygon
           key={n}
-          class={`${zone.effect} ${n === selected ? "selected" : ""}`}
+          class={`${zone.effect} ${n === selected ? "zone-selected" : ""}`}
           points={zone.corners.map((each) => each.join(",")).join(" ")}
           data-zone={n}
         />
