@@ -1,5 +1,5 @@
 // Requests for events: pages of earlier events, and following events as they happen.
-import { follow, get, post } from "./client";
+import { follow, get, getFile, post } from "./client";
 import { EventStreamParser } from "./event-stream";
 import { MOTION } from "./motion";
 import { Problem } from "./problem";
@@ -102,6 +102,17 @@ function requestEvents(
     query.set("seen", "false");
   }
   return get(`events?${query}`);
+}
+
+/** Returns the address of the picture that is stored with an event. The address contains the picture itself. */
+export async function readEventPicture(id: number): Promise<string> {
+  const picture = await getFile(`events/${id}/thumbnail`);
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(picture);
+  });
 }
 
 export async function markSeen(id: number): Promise<void> {
