@@ -300,6 +300,15 @@ mod tests {
         assert_eq!(setup.times_at(3).await, [(1, Some(5)), (20, None)]);
     }
 
+    #[tokio::test]
+    async fn motion_never_changes_the_event_of_other_motion() {
+        let setup = Setup::new().await;
+        setup.report(1, None);
+        setup.report(20, Some(25));
+        setup.report(40, None);
+        assert_eq!(setup.times_at(3).await, [(1, None), (20, Some(25)), (40, None)]);
+    }
+
     #[test]
     fn details_have_boxes_in_parts_of_the_picture() {
         let motion = Motion {

@@ -18,7 +18,7 @@ pub(super) fn routes() -> Vec<Row> {
     vec![Row::new(
         Method::GET,
         "/api/cameras/{id}/motion",
-        Audience::Callers(Role::User),
+        Audience::Callers(Role::Viewer),
         |call| Box::pin(status(call)),
         || {
             Operation::new("events", "getMotion", "Returns what moves in front of a camera now")

@@ -481,7 +481,7 @@ mod tests {
             "events": {"types": ["motion"], "before_seconds": 5, "after_seconds": 5}}"#;
         let Watched { camera, .. } = watched(json, None);
         let (analyses, mut times) = (Analyses::default(), EventTimes::default());
-        let analysis = analyses.begin(&camera.id);
+        let moving = analyses.begin(&camera.id);
         let event = |name: &str, until| Event {
             at: at(100),
             subject: Some(Subject::camera(camera.id.clone(), Identity::default())),
@@ -499,7 +499,7 @@ mod tests {
             times.forget_ended(at(now));
         };
         add(&mut times, event(MOTION, None), 100);
-        analysis.set(|status| status.moved = Some((at(100), at(104))));
+        moving.set(|status| status.moved = Some((at(100), at(104))));
         let until = |times: &EventTimes, now| {
             event_time(&camera, times, &analyses, at(now)).map(|(_, end)| end)
         };
@@ -509,7 +509,7 @@ mod tests {
         add(&mut times, event(MOTION, Some(at(104))), 114);
         assert_eq!(until(&times, 114), None);
         // The analysis was switched off, so only the event keeps the recording.
-        drop(analysis);
+        drop(moving);
         add(&mut times, event(MOTION, Some(at(113))), 114);
         assert_eq!(until(&times, 114), Some(at(118)));
     }

@@ -167,6 +167,8 @@ async fn every_endpoint_enforces_the_permissions_of_every_role() {
         (Method::PUT, "/api/cameras.json", json!([]), [200, 403, 403]),
         (Method::GET, "/api/cameras/own", empty.clone(), [200, 200, 200]),
         (Method::GET, "/api/cameras/foreign", empty.clone(), [200, 403, 200]),
+        (Method::GET, "/api/cameras/own/motion", empty.clone(), [200, 200, 200]),
+        (Method::GET, "/api/cameras/foreign/motion", empty.clone(), [200, 403, 200]),
         (Method::POST, "/api/stream/start", id("own"), [200, 200, 200]),
         (Method::POST, "/api/stream/start", id("foreign"), [200, 403, 200]),
         (Method::POST, "/api/stream/start", with_link("own"), [200, 200, 403]),
