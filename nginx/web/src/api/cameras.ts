@@ -18,7 +18,7 @@ export function readCamera(id: string): Promise<Camera> {
   return get(`cameras/${encodeURIComponent(id)}`);
 }
 
-/** Returns what moves in front of a camera now. The caller must be permitted to manage cameras. */
+/** Returns what moves in front of a camera now. */
 export function readMotion(id: string): Promise<MotionNow> {
   return get(`cameras/${encodeURIComponent(id)}/motion`);
 }

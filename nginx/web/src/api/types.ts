@@ -15,6 +15,7 @@ export type {
   DeviceProfile,
   Discovery,
   ErrorKind,
+  EventCount,
   EventsOutput as EventsPage,
   Export as ExportFile,
   HealthOutput as Health,

@@ -9,6 +9,7 @@ import { notify } from "../../ui/notice";
 import { Empty } from "../../ui/parts";
 import { place } from "../../ui/place";
 import { ErrorAlert, report } from "../error";
+import { Counts } from "./counts";
 import { Filter, filterOf } from "./filter";
 import { Row } from "./row";
 import { Strip } from "./strip";
@@ -60,6 +61,7 @@ export function Events() {
         </Empty>
       )}
       {list && <Strip events={list.events} onMore={list.next ? more : null} />}
+      <Counts filter={filter} />
       {list && list.events.length > 0 && (
         <ul class="list">
           {list.events.map((event) => (

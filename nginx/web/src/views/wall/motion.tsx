@@ -2,7 +2,6 @@
 import { signal } from "@preact/signals";
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 
-import { hasRole } from "../../api/caller";
 import { readMotion } from "../../api/cameras";
 import { isAnalysed } from "../../api/motion";
 import { useReading } from "../../api/reading";
@@ -37,14 +36,9 @@ function toggleMotion(): void {
   }
 }
 
-/** Returns whether the service reports to this caller what moves in front of the camera. */
-function canShow(camera: WallCamera): boolean {
-  return hasRole("user") && isAnalysed(camera);
-}
-
 /** A button that switches the boxes on and off; nothing if motion is detected in front of none of these cameras. */
 export function MotionButton({ cameras }: { cameras: WallCamera[] }) {
-  return cameras.some(canShow) ? (
+  return cameras.some(isAnalysed) ? (
     <IconButton
       class="toggle"
       icon="motion"
@@ -64,7 +58,7 @@ interface MotionProps {
 
 /** The boxes of a tile with live video, if the user wants to see them. */
 export function Motion({ camera, player, isWall }: MotionProps) {
-  return player && showsMotion.value && canShow(camera) ? (
+  return player && showsMotion.value && isAnalysed(camera) ? (
     <Boxes id={camera.id} player={player} isWall={isWall} />
   ) : null;
 }
