@@ -7,6 +7,11 @@ import { fileURLToPath } from "node:url";
 
 const CACHE = fileURLToPath(new URL("../../target/bench/", import.meta.url));
 const SECONDS = 10;
+/**
+ * A clip with a walker: the picture is still but for noise, and once in each repetition a box crosses it. The pause is long
+ * enough for the end of the motion to be reported.
+ */
+export const WALK = { seconds: 30, beginsAt: 14, endsAt: 17 };
 /** Largest size of a payload in bytes. A packet then fits into an Ethernet frame, as with real cameras. */
 const MAX_PAYLOAD = 1400;
 /** Size of the header of interleaved data in bytes: `$`, channel and length (RFC 2326, section 10.12). */
@@ -79,7 +84,8 @@ class Frame {
 export class Clip {
   /**
    * Returns the video with these properties. Encodes it if it is not in the cache. If `isNumbered` is true, each
-   * picture shows its number in the clip. If `hasSound` is true, there is sound as well.
+   * picture shows its number in the clip. If `hasSound` is true, there is sound as well. If `isWalk` is true, the clip
+   * shows what `WALK` describes.
    */
   static load({
     width = 1920,
@@ -89,8 +95,9 @@ export class Clip {
     kbits = 4000,
     isNumbered = false,
     hasSound = false,
+    isWalk = false,
   } = {}) {
-    const args = encoding({ width, height, fps, gop, kbits, isNumbered });
+    const args = encoding({ width, height, fps, gop, kbits, isNumbered, isWalk });
     const name = createHash("sha256").update(args.join(" ")).digest("hex").slice(0, 16);
     const file = join(CACHE, `clip-${name}.h264`);
     if (!existsSync(file)) {
@@ -123,17 +130,30 @@ export class Clip {
  * Returns FFmpeg's arguments for encoding. Noise in the picture makes the encoder reach the bit rate. There
  * are no B-frames, because most cameras send none.
  */
-function encoding({ width, height, fps, gop, kbits, isNumbered }) {
-  const picture = `testsrc2=size=${width}x${height}:rate=${fps},noise=alls=12:allf=t`;
-  const source = isNumbered ? `${picture},${numberSquares(width, fps * SECONDS)}` : picture;
+function encoding({ width, height, fps, gop, kbits, isNumbered, isWalk }) {
+  const seconds = isWalk ? WALK.seconds : SECONDS;
+  const scene = isWalk ? walk(width, height, fps) : `testsrc2=size=${width}x${height}:rate=${fps}`;
+  const picture = `${scene},noise=alls=12:allf=t`;
+  const source = isNumbered ? `${picture},${numberSquares(width, fps * seconds)}` : picture;
   const rate = `${kbits}k`;
   const rates = ["-b:v", rate, "-minrate", rate, "-maxrate", rate, "-bufsize", rate];
   const keyframes = ["-g", fps * gop, "-keyint_min", fps * gop, "-sc_threshold", 0, "-bf", 0];
   return [
-    ...["-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", source, "-t", SECONDS],
+    ...["-nostdin", "-loglevel", "error", "-y", "-f", "lavfi", "-i", source, "-t", seconds],
     ...["-pix_fmt", "yuv420p", "-c:v", "libx264", "-preset", "veryfast", "-profile:v", "high"],
     ...[...rates, ...keyframes, "-x264-params", "nal-hrd=cbr:sliced-threads=0", "-f", "h264"],
   ].map(String);
+}
+
+/** Returns a source of pictures with a box that crosses a grey picture, as `WALK` describes. */
+function walk(width, height, fps) {
+  const { beginsAt, endsAt } = WALK;
+  const [boxWidth, boxHeight] = [Math.round(width / 12), Math.round(height / 3)];
+  const x = `(t-${beginsAt})/${endsAt - beginsAt}*${width - boxWidth}`;
+  const isShown = `between(t\\,${beginsAt}\\,${endsAt})`;
+  const box = `color=c=0x404040:size=${boxWidth}x${boxHeight}:rate=${fps}[box]`;
+  const overlay = `[scene][box]overlay=x=${x}:y=${Math.round(height / 3)}:enable=${isShown}`;
+  return `color=c=0x909090:size=${width}x${height}:rate=${fps}[scene];${box};${overlay}`;
 }
 
 /**

@@ -366,7 +366,8 @@ settings! {
         /// Number of finished segments in the playlist, after a stream has run for some time. The playlist
         /// contains more segments if this number of segments is shorter in total than RFC 8216 requires, or if
         /// none of them has a keyframe at which players without low latency can begin. Players without low latency
-        /// begin at least three target durations before the end.
+        /// begin at least three target durations before the end. Segments leave the playlist only when the next
+        /// segment with a keyframe becomes the first one.
         list_size: usize = setting("HLS_LIST_SIZE", "5", value::number("a number", 3..=100));
 
         /// Longest duration of a part, with a tolerance of 5 %, unless a single frame lasts longer. Longer

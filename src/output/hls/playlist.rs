@@ -161,37 +161,45 @@ impl Playlist {
     pub(crate) fn close(&mut self) -> Vec<Arc<Segment>> {
         Arc::make_mut(&mut self.segments).extend(self.open.take().map(Arc::new));
         let mut gone = Vec::new();
-        while let Some(oldest) = self.take_oldest() {
-            self.discontinuity_sequence += u64::from(oldest.is_discontinuity);
-            gone.push(oldest);
+        while let Some(count) = self.unneeded() {
+            for oldest in Arc::make_mut(&mut self.segments).drain(..count) {
+                self.discontinuity_sequence += u64::from(oldest.is_discontinuity);
+                gone.push(oldest);
+            }
         }
         gone
     }
 
-    /// Removes and returns the oldest segment, if enough segments remain: the wanted number, the playing
-    /// time that RFC 8216 (6.2.2) requires, and a keyframe at which every player can begin. The keyframe is not
-    /// required if [`KEYFRAME_WITHIN`] remains, or if the oldest segment does not begin with a keyframe, so that
-    /// keeping it would not help.
-    fn take_oldest(&mut self) -> Option<Arc<Segment>> {
-        let rest: Duration = self.segments().skip(1).map(Segment::duration).sum();
-        let is_enough = rest >= self.targets(LEAST_TARGETS)
-            && (rest >= KEYFRAME_WITHIN || self.has_start_after_oldest(rest));
-        if self.segments.len() > self.length && is_enough {
-            Arc::make_mut(&mut self.segments).pop_front()
-        } else {
-            None
-        }
+    /// Returns how many of the oldest segments can be removed together; `None` if all are needed.
+    ///
+    /// The segments of a GOP are removed together, because some players begin with the first segment, which must
+    /// begin with a keyframe. If more than [`KEYFRAME_WITHIN`] remains, segments are removed singly.
+    ///
+    /// Enough segments must remain: the wanted number, the playing time that RFC 8216 (6.2.2) requires, and a keyframe
+    /// at which every player can begin. The keyframe is not required if [`KEYFRAME_WITHIN`] remains, or if the oldest
+    /// segment does not begin with a keyframe, so that keeping it would not help.
+    fn unneeded(&self) -> Option<usize> {
+        let gop = self.segments().skip(1).position(Segment::has_keyframe).map(|later| later + 1);
+        let can_go = |count: usize| {
+            let rest: Duration = self.segments().skip(count).map(Segment::duration).sum();
+            let is_long = rest >= KEYFRAME_WITHIN;
+            let is_enough = self.segments.len() >= self.length + count
+                && rest >= self.targets(LEAST_TARGETS)
+                && (is_long || self.has_start_after(count, rest));
+            (is_enough && (is_long || count == gop.unwrap_or(1))).then_some(count)
+        };
+        can_go(1).or_else(|| gop.and_then(can_go))
     }
 
-    /// Returns whether a segment other than the oldest one begins with a keyframe, at least `HOLD-BACK`
-    /// before the end. Also returns true if the oldest segment does not begin with a keyframe, because
-    /// keeping it would not help. `rest` is the playing time of the segments after the oldest one.
-    fn has_start_after_oldest(&self, rest: Duration) -> bool {
+    /// Returns whether a segment after the oldest `count` segments begins with a keyframe, at least `HOLD-BACK` before
+    /// the end. Also returns true if the oldest segment does not begin with a keyframe, because keeping it would not
+    /// help. `rest` is the playing time of the segments after the oldest ones.
+    fn has_start_after(&self, count: usize, rest: Duration) -> bool {
         if !self.segments().next().is_some_and(Segment::has_keyframe) {
             return true;
         }
         let mut left = rest;
-        self.segments().skip(1).any(|segment| {
+        self.segments().skip(count).any(|segment| {
             let is_start = segment.has_keyframe() && left >= self.targets(HOLD_BACK);
             left = left.saturating_sub(segment.duration());
             is_start
@@ -490,15 +498,21 @@ mod tests {
                 playlist.append(PART, 1, if part == 0 { begin } else { PartStart::Between });
             }
             playlist.close();
-            (playlist.segments.len(), playlist.start())
+            let begins_with_keyframe =
+                playlist.segments().next().is_some_and(Segment::has_keyframe);
+            (playlist.segments.len(), playlist.start(), begins_with_keyframe)
         };
         // A GOP of 10 s.
         for number in 0..50 {
             let is_keyframe = number % 5 == 0;
-            let (length, start) =
+            let (length, start, begins_with_keyframe) =
                 add(if is_keyframe { PartStart::Keyframe } else { PartStart::Between });
             if number > 10 {
-                assert!((5..=8).contains(&length), "{length} segments of 2 s");
+                assert!((5..=9).contains(&length), "{length} segments of 2 s");
+                assert!(
+                    begins_with_keyframe,
+                    "players that begin with the first segment see errors"
+                );
                 // `HOLD-BACK` is 6 s.
                 assert!(start.is_some_and(|start| start.as_secs() <= 2 * length as u64 - 6));
             }
