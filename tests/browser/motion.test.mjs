@@ -312,8 +312,21 @@ describe("motion", () => {
       return rows > 0 && rows === (await row.count());
     });
 
-    // The time line.
+    // The pictures of events, and the number of events by hour. Both lead further.
     const { id, at } = events.at(-1);
+    const picture = page.locator(`li[data-picture="${id}"]`);
+    await until("the picture of the event", SECONDS, () =>
+      picture.locator("img").evaluate((image) => image.naturalWidth > 0),
+    );
+    const [, query] = (await picture.locator("a").getAttribute("href")).split("?");
+    const from = Date.parse(new URLSearchParams(query).get("at"));
+    assert.ok(from < Date.parse(at) && from > Date.parse(at) - 10_000, query);
+    const chart = page.locator('li[data-counts="walk"]');
+    await chart.locator(".usage a").last().click();
+    await until("the events of one hour", SECONDS, () => page.url().match(/from=[\dT%A-F]+00&to=/));
+    await row.first().waitFor();
+
+    // The time line.
     await page.goto(`${parts.origin}/#/recordings?cameras=walk&at=${at}&seconds=120`);
     await page.locator(`.motion-mark[data-event="${id}"]`).waitFor();
     assert.equal(await page.locator(`.event-mark[data-event="${id}"]`).count(), 0);
