@@ -299,7 +299,7 @@ describe("motion", () => {
     await page.goto(`${parts.origin}/#/events?camera=walk`);
     const row = page.locator('li.event[data-type="motion"]');
     await row
-      .filter({ hasText: /Walk · at most \d+\.\d % of the picture · until/ })
+      .filter({ hasText: /Walk · at most \d+\.\d % of the picture · for \d+ s/ })
       .first()
       .waitFor({
         timeout: WALK_SECONDS * 1000,

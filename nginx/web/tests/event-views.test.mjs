@@ -5,7 +5,7 @@ import { test } from "node:test";
 import { load } from "./support/load.mjs";
 
 const { chartsOf, hoursUntil } = await load("views/events/charts.ts");
-const { hasPicture, recordedAt } = await load("views/events/picture.ts");
+const { hasPicture, recordedAt } = await load("views/events/pictured.ts");
 
 const HOUR = 3_600_000;
 const count = (camera, hour, number) => ({ camera, hour, type: "motion", count: number });

@@ -5,9 +5,8 @@ import { useCallback, useEffect, useRef, useState } from "preact/hooks";
 import { readEventPicture } from "../../api/events";
 import type { RecordedStream, StoredEvent } from "../../api/types";
 import { ownSource, timeText } from "../../playback/recordings/source";
+import { isStored, recordedAt } from "./pictured";
 
-/** The types of events about what happened in front of a camera, of which a picture says something. */
-const SEEN = /^(motion$|detected\.|reported\.)/;
 /** Width of a picture of a recording in pixels. */
 const WIDTH = 320;
 /** The time after the beginning of an event at which something is probably in the middle of the picture, in milliseconds. */
@@ -19,27 +18,6 @@ const AGAIN_MS = 4000;
 const ATTEMPTS = 3;
 /** Pictures are requested when they are this close to the visible part of the strip. */
 const MARGIN = "0px 400px";
-
-/** Returns the recorded stream with a picture of the event; undefined if there is none. */
-export function recordedAt(
-  { camera, at, type }: StoredEvent,
-  recorded: RecordedStream[],
-): RecordedStream | undefined {
-  // The newest recordings were perhaps made after the list was read.
-  const streams = recorded.filter(
-    (stream) => stream.camera === camera && Date.parse(stream.from) <= Date.parse(at),
-  );
-  return SEEN.test(type) ? (streams.find(({ id }) => id !== camera) ?? streams[0]) : undefined;
-}
-
-/** Returns whether a picture is stored with the event. */
-function isStored(event: StoredEvent & { thumbnail?: boolean }): boolean {
-  return event.thumbnail === true;
-}
-
-export function hasPicture(event: StoredEvent, recorded: RecordedStream[]): boolean {
-  return isStored(event) || recordedAt(event, recorded) !== undefined;
-}
 
 export interface Picture {
   /** The element that shows the picture. The picture is requested when this element is about to be visible. */

@@ -9,7 +9,8 @@ import type { RecordedStream, StoredEvent } from "../../api/types";
 import { clock, dateTimeSeconds, t } from "../../ui/i18n";
 import { Dialog } from "../../ui/parts";
 import { ScrollBox } from "../../ui/scroll-box";
-import { hasPicture, recordedAt, usePicture } from "./picture";
+import { usePicture } from "./picture";
+import { hasPicture, recordedAt } from "./pictured";
 import { recordingAddress } from "./row";
 import { typeText } from "./texts";
 
