@@ -339,7 +339,7 @@ describe("motion", () => {
     assert.deepEqual(viewer.problems, []);
   });
 
-  for (const transport of ["webcodecs", "mse", "hls"]) {
+  for (const transport of ["auto", "mse", "hls"]) {
     test(`boxes are around what moves in the picture, with ${transport}`, async (t) => {
       const camera = await RawCamera.startFor(t, WALK);
       const id = `boxes-${transport}`;
@@ -358,10 +358,11 @@ describe("motion", () => {
         assert.ok(top > 0.15 && top < 0.45 && height > 0.2 && height < 0.65, JSON.stringify(seen));
         assert.ok(width > 0.04 && width < 0.45, JSON.stringify(seen));
       }
-      assert.equal(await viewer.transport(), transport);
+      const used = await viewer.transport();
+      assert.ok([used, "auto"].includes(transport), used);
       const lags = seen.map(({ behind }) => behind / SPEED).sort((a, b) => a - b);
       const lag = lags[Math.floor(lags.length / 2)];
-      t.diagnostic(`boxes are ${lag.toFixed(2)} s behind the picture, of ${lags.length} boxes`);
+      t.diagnostic(`boxes are ${lag.toFixed(2)} s behind the picture, with ${used}`);
       assert.ok(Math.abs(lag) < MAX_LAG, `boxes are ${lag} s behind the picture`);
       await put(id, camera.link, { motion: { source: "off" } });
     });
