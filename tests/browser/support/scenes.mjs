@@ -86,6 +86,8 @@ export const SCENES = {
       for (const id of [9, 5]) {
         await page.locator(`[data-event="${id}"]`).waitFor(wait);
       }
+      await page.locator('[data-picture="10"] img').waitFor(wait);
+      await page.locator("[data-counts]").first().waitFor(wait);
     },
   ],
   recordings: [

@@ -405,6 +405,7 @@ export type Problem = {
 export type ProcessOutput = {
   cpu_percent: number;
   memory_bytes: number;
+  pictures_cpu_percent?: number | null;
 };
 
 export type Profile = "main" | "sub";

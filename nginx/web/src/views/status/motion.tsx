@@ -4,6 +4,8 @@ import { useCallback, useState } from "preact/hooks";
 import { listCameras, readMotion } from "../../api/cameras";
 import { isAnalysed } from "../../api/motion";
 import { useReading } from "../../api/reading";
+import { streamKey } from "../../api/stream-key";
+import { streams } from "../../api/streams";
 import type { Camera, MotionNow } from "../../api/types";
 import { duration, number, plural, t } from "../../ui/i18n";
 import { Pager } from "../../ui/parts";
@@ -18,6 +20,8 @@ const LIST_MS = 60_000;
 const EVERY_MS = 5000;
 /** Number of cameras on a page. The state of each of them is requested separately. */
 const PAGE = 10;
+/** The machine is too busy if fewer pictures per second are analysed. Usually, there are five. */
+const FEW_PICTURES = 2.5;
 /** Ages of pictures from this on are shown in whole seconds. */
 const WHOLE_SECONDS = 10;
 
@@ -69,7 +73,13 @@ function Table({ cameras }: { cameras: Camera[] }) {
             <th scope="col">{t("status.camera")}</th>
             <th scope="col">{t("motion.stream")}</th>
             <th scope="col" class="right">
+              {t("motion.rate")}
+            </th>
+            <th scope="col" class="right">
               {t("motion.picture")}
+            </th>
+            <th scope="col" class="right">
+              {t("status.cpu")}
             </th>
             <th scope="col">{t("motion.now")}</th>
           </tr>
@@ -85,12 +95,15 @@ function Table({ cameras }: { cameras: Camera[] }) {
 }
 
 function Row({ camera: { id, name }, now }: { camera: Camera; now: MotionNow | null }) {
+  const stream = now?.profile ? streams.value?.get(streamKey(id, now.profile)) : undefined;
+  const cpu = stream?.process?.pictures_cpu_percent;
   return (
     <tr data-motion={id}>
       <th scope="row">
         <a href={watchAddress(id)} class="name" title={name}>
           <bdi>{name}</bdi>
         </a>
+        {isSlow(now) && <span class="why">{t("motion.busy")}</span>}
         {now?.error && (
           <span class="why">
             {t("motion.no_pictures")}
@@ -103,12 +116,23 @@ function Row({ camera: { id, name }, now }: { camera: Camera; now: MotionNow | n
       <td data-label={t("motion.stream")}>
         {now?.profile ? t(`motion.stream.${now.profile}`) : "–"}
       </td>
+      <td class="right" data-label={t("motion.rate")}>
+        {now?.pictures_per_second != null ? number(now.pictures_per_second, 1) : "–"}
+      </td>
       <td class="right" data-label={t("motion.picture")}>
         {now?.picture_age_seconds != null ? age(now.picture_age_seconds) : "–"}
+      </td>
+      <td class="right" data-label={t("status.cpu")}>
+        {cpu == null ? "–" : `${number(cpu, 1)} %`}
       </td>
       <td data-label={t("motion.now")}>{now ? state(now) : "–"}</td>
     </tr>
   );
+}
+
+/** Returns whether fewer pictures than usual are analysed, because the machine is too busy. */
+function isSlow(now: MotionNow | null): boolean {
+  return now?.pictures_per_second != null && now.pictures_per_second < FEW_PICTURES;
 }
 
 function age(seconds: number): string {
