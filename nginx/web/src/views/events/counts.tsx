@@ -4,10 +4,10 @@ import { useCallback } from "preact/hooks";
 import { countEvents, type EventFilter } from "../../api/events";
 import { nameOf, useNames } from "../../api/names";
 import { useReading } from "../../api/reading";
-import { clock, number, plural, t } from "../../ui/i18n";
+import { clock, number, plural } from "../../ui/i18n";
 import { ScrollBox } from "../../ui/scroll-box";
 import { type Chart, chartsOf, HOUR_MS, HOURS, hoursUntil } from "./charts";
-import { filterAddress } from "./filter";
+import { cameraAddress } from "./filter";
 
 /** Pause between two requests. */
 const EVERY_MS = 60_000;
@@ -35,7 +35,7 @@ export function Counts({ filter }: { filter: EventFilter }) {
       <ul>
         {charts.map((chart) => (
           <li key={chart.camera} data-counts={chart.camera}>
-            <a href={filterAddress({ camera: chart.camera })}>
+            <a href={cameraAddress(chart.camera)}>
               <span class="name">
                 <bdi>{nameOf(chart.camera)}</bdi>
               </span>
@@ -62,15 +62,9 @@ function Bars({ chart, hours, largest }: BarsProps) {
       {hours.map((hour) => {
         const count = chart.hours.get(hour) ?? 0;
         const text = `${clock(hour, false)}–${clock(hour + HOUR_MS, false)}: ${number(count)}`;
-        const style = { height: `${(count / largest) * 100}%` };
-        const { camera } = chart;
         return (
-          <li key={hour} class={count > 0 ? "" : "no-count"} title={text}>
-            {count > 0 && (
-              <a style={style} href={filterAddress({ camera, from: hour, to: hour + HOUR_MS })}>
-                <span class="unseen">{t("events.of_hour", { name: nameOf(camera), text })}</span>
-              </a>
-            )}
+          <li key={hour} title={text} style={{ height: `${(count / largest) * 100}%` }}>
+            <span class="unseen">{text}</span>
           </li>
         );
       })}

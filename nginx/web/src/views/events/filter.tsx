@@ -56,27 +56,11 @@ function timeOf(local: string | null): string {
   return Number.isNaN(time.getTime()) ? "" : time.toISOString();
 }
 
-/** A change of the filter: the id of a camera, and times in Unix milliseconds. */
-interface Change {
-  camera: string;
-  from?: number;
-  to?: number;
-}
-
-/** Returns the address of the view with the present filter and these changes. */
-export function filterAddress({ camera, ...times }: Change): string {
+/** Returns the address of the view with the present filter, but only with the events of this camera. */
+export function cameraAddress(camera: string): string {
   const query = new URLSearchParams(place.value.query);
   query.set("camera", camera);
-  for (const [name, time] of Object.entries(times)) {
-    query.set(name, localTime(time));
-  }
   return `#/events?${query}`;
-}
-
-/** Returns a time in Unix milliseconds as a form has it: local, in minutes. */
-function localTime(time: number): string {
-  const local = new Date(time - new Date(time).getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 16);
 }
 
 /** Changes one field of the filter in the page's address. */

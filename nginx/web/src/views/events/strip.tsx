@@ -79,7 +79,7 @@ function Item({ event, recorded, onOpen }: ItemProps) {
       <span class="name">
         <bdi>{name}</bdi>
       </span>
-      <span class="quiet">
+      <span class="name quiet">
         {clock(Date.parse(at))} · <bdi>{title}</bdi>
       </span>
     </>
