@@ -36,7 +36,7 @@ export function Counts({ filter }: { filter: EventFilter }) {
         {charts.map((chart) => (
           <li key={chart.camera} data-counts={chart.camera}>
             <a href={cameraAddress(chart.camera)}>
-              <span class="name">
+              <span class="name" title={nameOf(chart.camera)}>
                 <bdi>{nameOf(chart.camera)}</bdi>
               </span>
               <span class="quiet">{`${number(chart.total)} · ${plural("events.hours", HOURS)}`}</span>

@@ -59,6 +59,11 @@ export function Strip({ events, onMore }: StripProps) {
   );
 }
 
+/** Scrolls to a control that has got the focus. Browsers do not scroll if a part of the control is visible. */
+function reveal({ currentTarget }: { currentTarget: HTMLElement }): void {
+  currentTarget.scrollIntoView({ block: "nearest", inline: "nearest" });
+}
+
 interface ItemProps {
   event: StoredEvent;
   recorded: RecordedStream[];
@@ -76,10 +81,10 @@ function Item({ event, recorded, onOpen }: ItemProps) {
   const content = (
     <>
       <span class="strip-picture">{src && <img src={src} alt={text} onError={onError} />}</span>
-      <span class="name">
+      <span class="name" title={name}>
         <bdi>{name}</bdi>
       </span>
-      <span class="name quiet">
+      <span class="name quiet" title={title}>
         {clock(Date.parse(at))} · <bdi>{title}</bdi>
       </span>
     </>
@@ -87,11 +92,15 @@ function Item({ event, recorded, onOpen }: ItemProps) {
   return (
     <li ref={box} class={isMissing ? "none" : ""} data-picture={id}>
       {recordedAt(event, recorded) ? (
-        <a href={recordingAddress(camera, at)} title={t("recordings.open_event", { title })}>
+        <a
+          href={recordingAddress(camera, at)}
+          title={t("recordings.open_event", { title })}
+          onFocus={reveal}
+        >
           {content}
         </a>
       ) : (
-        <button type="button" onClick={() => src && onOpen({ src, text })}>
+        <button type="button" onClick={() => src && onOpen({ src, text })} onFocus={reveal}>
           {content}
         </button>
       )}
