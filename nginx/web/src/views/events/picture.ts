@@ -37,6 +37,8 @@ export function usePicture(event: StoredEvent, recorded: RecordedStream[]): Pict
   const [src, setSrc] = useState<string | null>(null);
   const [isNear, setNear] = useState(false);
   const [failures, setFailures] = useState(0);
+  // While something moves, better pictures replace the first one.
+  const version = hasOwn ? `${until} ${event.data.peak}` : "";
   const stream = hasOwn ? undefined : recordedAt(event, recorded)?.id;
   const begin = Date.parse(at);
   const end = until ? Date.parse(until) : Number.POSITIVE_INFINITY;
@@ -53,6 +55,7 @@ export function usePicture(event: StoredEvent, recorded: RecordedStream[]): Pict
     setSrc(null);
     setFailures((before) => before + 1);
   }, []);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each version is requested
   useEffect(() => {
     if (!isNear || !camera || failures >= ATTEMPTS) {
       return;
@@ -77,6 +80,6 @@ export function usePicture(event: StoredEvent, recorded: RecordedStream[]): Pict
       release?.();
       clearTimeout(timer);
     };
-  }, [isNear, id, camera, stream, hasOwn, date, failures, onError]);
+  }, [isNear, id, camera, stream, hasOwn, version, date, failures, onError]);
   return { box, src, onError, isMissing: failures >= ATTEMPTS };
 }
