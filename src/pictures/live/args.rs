@@ -41,15 +41,15 @@ pub(super) fn arguments(forms: &[Form], manner: Manner, full: (u32, u32)) -> Vec
             }
         };
         let encoder: &[&str] = match form {
-            Form::Jpeg(_) => {
-                &["-c:v", "mjpeg", "-threads", "1", "-pix_fmt", "yuvj420p", "-q:v", QUALITY]
-            }
-            Form::Grey => &["-c:v", "rawvideo", "-pix_fmt", "gray"],
+            Form::Jpeg(_) => &["mjpeg", "-pix_fmt", "yuvj420p", "-q:v", QUALITY],
+            Form::Grey => &["rawvideo", "-pix_fmt", "gray"],
         };
         let pipe = output_pipe(index);
         let output = [
             ["-map", "0:v:0", "-fps_mode", "passthrough"].as_slice(),
             &["-enc_time_base", "-1", "-vf", &filter],
+            // With several threads, an encoder holds back a picture for each thread but one.
+            &["-threads:v", "1", "-c:v"],
             encoder,
             // For an index, FFmpeg would keep the position of every picture in memory.
             &["-f", "nut", "-write_index", "0", "-flush_packets", "1", &pipe],
@@ -83,7 +83,7 @@ mod tests {
     #[test]
     fn each_form_has_an_output_with_its_own_marks() {
         let text = text(&BOTH, false, (1280, 720));
-        let full = "-vf select='mod(floor(pts/1)\\,2)' -c:v mjpeg";
+        let full = "-vf select='mod(floor(pts/1)\\,2)' -threads:v 1 -c:v mjpeg";
         let small = "-vf select='mod(floor(pts/2)\\,2)',scale='trunc(min(iw,320)/2)*2':-2:flags=fast_bilinear";
         assert!(text.contains(full) && text.contains(small), "{text}");
         assert!(text.contains("pipe:+0") && text.ends_with("pipe:+1"), "{text}");
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn grey_pictures_are_not_encoded() {
         let text = text(&[BOTH[1], Form::Grey], false, (2560, 1920));
-        let grey = "-vf select='mod(floor(pts/2)\\,2)',scale=480:360:flags=area -c:v rawvideo -pix_fmt gray -f nut";
+        let grey = "-vf select='mod(floor(pts/2)\\,2)',scale=480:360:flags=area -threads:v 1 -c:v rawvideo -pix_fmt gray -f nut";
         assert!(text.contains(grey) && text.contains("-c:v mjpeg"), "{text}");
     }
 
