@@ -78,6 +78,7 @@ pub struct Counters {
     snapshot_duration: Histogram,
     live_pictures: Counter,
     picture_decoders: Gauge,
+    picture_decoder_restarts: Counter,
     picture_decoder_failures: Family<Cause, Counter>,
 }
 
@@ -145,6 +146,7 @@ impl Default for Counters {
             snapshot_duration: Histogram::new(SNAPSHOT_SECONDS),
             live_pictures: Counter::default(),
             picture_decoders: Gauge::default(),
+            picture_decoder_restarts: Counter::default(),
             picture_decoder_failures,
         }
     }
@@ -190,6 +192,8 @@ impl Counters {
         to.register("live_pictures", help, self.live_pictures.clone());
         let help = "Running FFmpegs that decode live pictures";
         to.register("picture_decoders", help, self.picture_decoders.clone());
+        let help = "Starts of FFmpegs that decode live pictures in place of another one of the same stream: after a failure, after a change of the video, or for pictures of another size";
+        to.register("picture_decoder_restarts", help, self.picture_decoder_restarts.clone());
         let help = "Failures of FFmpegs that decode live pictures, by error code";
         to.register("picture_decoder_failures", help, self.picture_decoder_failures.clone());
     }
@@ -274,6 +278,11 @@ impl Counters {
     pub(crate) fn picture_decoder_runs(&self) -> RunningDecoder {
         self.picture_decoders.inc();
         RunningDecoder(self.picture_decoders.clone())
+    }
+
+    /// Counts the start of an FFmpeg that decodes live pictures in place of another one of the same stream.
+    pub(crate) fn picture_decoder_restarted(&self) {
+        self.picture_decoder_restarts.inc();
     }
 
     /// Counts the failure of an FFmpeg that decodes live pictures.

@@ -20,6 +20,7 @@ use crate::base::time::unix_millis;
 use crate::camera::id::CameraId;
 use crate::events::kinds;
 use crate::store::EventLog;
+use crate::store::db::event_counts::EventCount;
 use crate::store::db::event_table::{EventFilter, EventRow};
 use crate::store::event_log::report::{Report, Reported, end_after};
 
@@ -39,6 +40,11 @@ const MAX_DATA: usize = 4096;
 const MAX_AHEAD: Duration = Duration::from_hours(1);
 /// The longest duration of an event.
 const MAX_DURATION: Duration = Duration::from_hours(366 * 24);
+
+/// The longest time in which events are counted.
+const MAX_COUNTED: Duration = Duration::from_hours(31 * 24);
+/// The time in which events are counted by default.
+const COUNTED_BY_DEFAULT: Duration = Duration::from_hours(24);
 
 /// A selection of events.
 #[derive(Debug, Clone, Default)]
@@ -130,6 +136,27 @@ pub(crate) async fn list(
     let has_more = events.len() > limit as usize;
     events.truncate(limit as usize);
     Ok(EventPage { events, has_more, last })
+}
+
+/// Counts the events that the caller can see and that match `query`, for each hour, camera and type with events, in this
+/// order. Without an end, counts until now, and without a beginning, for a day.
+pub(crate) async fn count_by_hour(
+    core: &Core,
+    caller: &Caller,
+    query: EventQuery,
+) -> Result<Vec<EventCount>, Error> {
+    let to = query.to.unwrap_or_else(|| unix_millis(SystemTime::now()).saturating_add(1));
+    let from = query.from.unwrap_or_else(|| to.saturating_sub(millis(COUNTED_BY_DEFAULT)));
+    if to.saturating_sub(from) > millis(MAX_COUNTED) {
+        let detail = "the time from `from` to `to` must be at most 31 days";
+        return Err(Error::new(ErrorKind::InvalidRequest, detail));
+    }
+    let query = EventQuery { from: Some(from), to: Some(to), ..query };
+    let filter = filter(core, caller, query).await?;
+    core.events.count_by_hour(&filter).await?.ok_or_else(|| {
+        let detail = "there are too many events in this time; choose a shorter time, a camera, or a type of events";
+        Error::new(ErrorKind::InvalidRequest, detail)
+    })
 }
 
 /// Marks events that the caller can see and that match `query` as seen. Returns the number of events that were not marked
@@ -345,4 +372,8 @@ fn ensure_is_reportable(
         return invalid("until is earlier than at".to_owned());
     }
     Ok(())
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }

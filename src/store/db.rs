@@ -7,6 +7,7 @@
 //! | [`camera_table`] | the cameras |
 //! | [`checkpoints`] | when changes move from the write-ahead log into the database's file |
 //! | [`event_table`] | the events |
+//! | [`event_counts`] | counts of events by hour |
 //! | [`number_table`] | the next numbers of segments, epochs and discontinuities |
 //! | [`session_table`] | the playback sessions |
 //! | [`recording_table`], [`recording_writes`], [`recording_search`], [`recording_sample`] | the recordings, and the counters of their bytes |
@@ -34,6 +35,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 pub(crate) mod camera_table;
 mod checkpoints;
+pub(crate) mod event_counts;
 pub(crate) mod event_table;
 pub(crate) mod fragment_list;
 pub(super) mod number_table;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::db::Database;
+use super::db::event_counts::EventCount;
 use super::db::event_table::{EventFilter, EventRow, LogNumbers};
 use super::error::query_failed;
 use crate::base::error::Error;
@@ -152,6 +153,15 @@ impl EventLog {
         let rows =
             self.shared.database.events_in_span(camera.as_str(), owner, (from, to), limit).await;
         rows.map_err(query_failed)
+    }
+
+    /// Counts the events that match `filter`, for each hour, camera and type with events, in this order. Returns `None` if
+    /// there are too many events or counts. The filter must have a beginning and an end.
+    pub(crate) async fn count_by_hour(
+        &self,
+        filter: &EventFilter,
+    ) -> Result<Option<Vec<EventCount>>, Error> {
+        self.shared.database.count_by_hour(filter).await.map_err(query_failed)
     }
 
     /// Stores an event that a back end has reported, or motion, and publishes it.

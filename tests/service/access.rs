@@ -80,6 +80,8 @@ fn event_requests() -> Vec<(Method, &'static str, Value, [u16; 3])> {
         (Method::GET, "/api/events", Value::Null, [200, 200, 200]),
         (Method::GET, "/api/events?camera=own", Value::Null, [200, 200, 200]),
         (Method::GET, "/api/events?camera=foreign", Value::Null, [200, 403, 200]),
+        (Method::GET, "/api/events/counts", Value::Null, [200, 200, 200]),
+        (Method::GET, "/api/events/counts?camera=foreign", Value::Null, [200, 403, 200]),
         (Method::GET, "/api/events/stream", Value::Null, [200, 200, 200]),
         (Method::POST, "/api/events/seen", json!({ "up_to": 0 }), [200, 200, 403]),
         (Method::POST, "/api/events/seen", json!({ "id": 1, "camera": "own" }), [200, 200, 403]),

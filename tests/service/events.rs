@@ -255,6 +255,84 @@ async fn pages_neither_repeat_nor_leave_out_events_while_further_ones_happen() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn events_are_counted_by_hour() {
+    let manager = Manager::start(&[("API_KEYS", KEYS)]).await;
+    let call = async |key: &str, method, path: &str, body: Value| {
+        manager.call(key, method, path, &body).await
+    };
+    let put = async |id: &str, owner: &str| {
+        let body = json!({ "rtsp_link": AWAY, "owner": owner });
+        let response = call(ADMIN, Method::PUT, &format!("/api/cameras/{id}"), body).await;
+        assert!(response.status.is_success(), "{response:?}");
+    };
+    put("own", "42").await;
+    put("foreign", "43").await;
+    // The second hour of the day before yesterday.
+    let day = humantime::format_rfc3339_seconds(SystemTime::now() - Duration::from_hours(48));
+    let day = day.to_string()[..10].to_owned();
+    let report = async |id: &str, kind: &str, at: &str| {
+        let event = json!({ "type": kind, "at": format!("{day}T{at}") });
+        let response = call(ADMIN, Method::POST, &format!("/api/cameras/{id}/events"), event).await;
+        assert_eq!(response.status, 201, "{response:?}");
+    };
+    for at in ["00:59:59.999Z", "01:00:00Z", "02:59:59.999+01:00", "03:30:00Z"] {
+        report("own", "door", at).await;
+    }
+    report("own", "alarm", "01:00:00Z").await;
+    report("foreign", "door", "01:10:00Z").await;
+    let counts = async |key: &str, query: &str| {
+        let path = format!("/api/events/counts?{query}");
+        let response = call(key, Method::GET, &path, Value::Null).await;
+        assert_eq!(response.status, 200, "{query}: {response:?}");
+        let hours = response.body["hours"].as_array().expect("a list").clone();
+        let text = |count: &Value, field: &str| count[field].as_str().expect("a text").to_owned();
+        let hours = hours.iter().map(|count| {
+            let hour = text(count, "hour");
+            let hour = hour.strip_prefix(&day).expect("the day").to_owned();
+            (hour, text(count, "camera"), text(count, "type"), count["count"].as_i64())
+        });
+        hours.collect::<Vec<_>>()
+    };
+    let count = |hour: &str, camera: &str, kind: &str, count: i64| {
+        (hour.to_owned(), camera.to_owned(), format!("reported.{kind}"), Some(count))
+    };
+    let of_own = [
+        count("T00:00:00Z", "own", "door", 1),
+        count("T01:00:00Z", "own", "alarm", 1),
+        count("T01:00:00Z", "own", "door", 2),
+        count("T03:00:00Z", "own", "door", 1),
+    ];
+    let all = format!("from={day}T00:00:00Z");
+    assert_eq!(counts(USER, &all).await, of_own);
+    assert_eq!(counts(OTHER, &all).await, [count("T01:00:00Z", "foreign", "door", 1)]);
+    assert_eq!(counts(ADMIN, &all).await.len(), 5);
+    assert_eq!(counts(ADMIN, &format!("{all}&camera=own")).await, of_own);
+    assert_eq!(counts(ADMIN, &format!("{all}&type=reported")).await.len(), 5);
+    let alarms = counts(ADMIN, &format!("{all}&type=reported.alarm")).await;
+    assert_eq!(alarms, [count("T01:00:00Z", "own", "alarm", 1)]);
+    let part = format!("camera=own&from={day}T01:30:00Z&to={day}T03:30:00Z");
+    assert_eq!(counts(ADMIN, &part).await, [count("T01:00:00Z", "own", "door", 1)]);
+    assert_eq!(counts(ADMIN, "").await, [], "the last 24 hours");
+    put("own", "43").await;
+    assert_eq!((counts(USER, &all).await.len(), counts(OTHER, &all).await.len()), (0, 1));
+    for (query, status) in [
+        ("from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00.001Z", 400),
+        ("from=2020-01-01T00:00:00Z", 400),
+        ("from=x", 400),
+        ("type=x", 400),
+        ("camera=..%2Fx", 400),
+        ("seen=true", 400),
+        ("limit=1", 400),
+        ("from=2026-01-01T00:00:00Z&to=2026-02-01T00:00:00Z", 200),
+        ("from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z", 200),
+    ] {
+        let path = format!("/api/events/counts?{query}");
+        let response = call(ADMIN, Method::GET, &path, Value::Null).await;
+        assert_eq!(response.status, status, "{query}: {response:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn followers_continue_without_a_gap_and_learn_when_events_are_gone() {
     let mut manager = Manager::start(&[("EVENTS_MAX_COUNT", "1000")]).await;
     add(&manager, "cam").await;

@@ -246,6 +246,8 @@ async fn a_killed_or_stopped_decoder_is_replaced() {
     let metrics = Metrics::fetch(&manager).await;
     let failures = r#"stream_manager_picture_decoder_failures_total{code="internal"}"#;
     assert_eq!(metrics.value(failures), Some(3.0), "{metrics}");
+    let restarts = metrics.value("stream_manager_picture_decoder_restarts_total");
+    assert!(restarts.is_some_and(|count| count >= 3.0), "{metrics}");
     assert_eq!(decoders(&manager).len(), 1);
     end.send(()).expect("a viewer");
     let (other, pictures) = watching.await.expect("pictures");

@@ -1,4 +1,4 @@
-//! Events: finding them, following them as server-sent events, marking them as seen, and reporting them.
+//! Events: finding them, counting them, following them as server-sent events, marking them as seen, and reporting them.
 
 use std::sync::Arc;
 
@@ -19,7 +19,8 @@ use crate::service::events;
 use crate::store::event_log::report::Effect;
 use stream::EVENT_STREAM;
 use wire::{
-    EventsInput, EventsOutput, FollowInput, ReportInput, SeenInput, SeenOutput, StoredEventOutput,
+    CountsInput, CountsOutput, EventsInput, EventsOutput, FollowInput, ReportInput, SeenInput,
+    SeenOutput, StoredEventOutput,
 };
 
 mod stream;
@@ -50,6 +51,22 @@ pub(super) fn routes() -> Vec<Row> {
                     )
                     .query::<EventsInput>()
                     .returns::<EventsOutput>("The page, the newest events first.")
+                    .fails(failures::QUERY)
+                    .fails(&[ErrorKind::InvalidId])
+            },
+        ),
+        Row::new(
+            Method::GET,
+            "/api/events/counts",
+            VIEWERS,
+            |call| Box::pin(count(call)),
+            || {
+                operation("countEvents", "Counts the events that the caller can see, by hour, camera and type")
+                    .describe(
+                        "Callers whose role is `user` get counts of the events that happened while they owned the camera.",
+                    )
+                    .query::<CountsInput>()
+                    .returns::<CountsOutput>("The counts.")
                     .fails(failures::QUERY)
                     .fails(&[ErrorKind::InvalidId])
             },
@@ -146,6 +163,12 @@ async fn list(call: Call<'_>) -> Result<Reply, Error> {
     let (query, before, limit) = call.query::<EventsInput>()?.parse()?;
     let page = events::list(&call.api.core, &call.caller, query, before, limit).await?;
     Ok(reply::json(&EventsOutput::new(page)))
+}
+
+async fn count(call: Call<'_>) -> Result<Reply, Error> {
+    let query = call.query::<CountsInput>()?.parse()?;
+    let counts = events::count_by_hour(&call.api.core, &call.caller, query).await?;
+    Ok(reply::json(&CountsOutput::new(counts)))
 }
 
 async fn mark_seen(mut call: Call<'_>) -> Result<Reply, Error> {

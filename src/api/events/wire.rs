@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::base::error::{Error, ErrorKind};
-use crate::base::time::{parse_rfc3339, rfc3339_millis, unix_millis};
+use crate::base::time::{parse_rfc3339, rfc3339, rfc3339_millis, unix_millis};
 use crate::camera::id::CameraId;
 use crate::service::events::{EventPage, EventQuery, NewEvent, Position, SeenIds};
+use crate::store::db::event_counts::EventCount;
 use crate::store::db::event_table::EventRow;
 
 use crate::api::wire::{optional_flag, optional_number};
@@ -49,6 +50,26 @@ pub(crate) struct EventsInput {
     /// The value of `next` in the previous page. The other parameters must stay the same.
     #[param(nullable = false)]
     cursor: Option<String>,
+}
+
+/// A selection of events to count.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CountsInput {
+    /// The camera's id.
+    #[param(nullable = false)]
+    camera: Option<String>,
+    /// The type, such as `stream.live`, or a group of types, such as `stream`.
+    #[serde(rename = "type")]
+    #[param(rename = "type", nullable = false)]
+    kind: Option<String>,
+    /// The earliest time of the events; by default 24 hours before `to`.
+    #[param(nullable = false, format = DateTime)]
+    from: Option<String>,
+    /// The time before which the events happened; now by default. At most 31 days after `from`.
+    #[param(nullable = false, format = DateTime)]
+    to: Option<String>,
 }
 
 /// A selection of events to follow.
@@ -143,6 +164,29 @@ pub(crate) struct EventsOutput {
     last_event_id: i64,
 }
 
+/// Counts of events by hour.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct CountsOutput {
+    /// The counts, by hour, camera and type. Hours without events are left out.
+    hours: Vec<EventCountOutput>,
+}
+
+/// The number of events of a camera and type in one hour.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = EventCount)]
+struct EventCountOutput {
+    /// Beginning of the hour in UTC.
+    #[schema(format = DateTime)]
+    hour: String,
+    /// The camera's id; null if the events are about the service.
+    camera: Option<String>,
+    /// The type of the events.
+    #[serde(rename = "type")]
+    kind: String,
+    /// The number of events that began in this hour, including the `repeats` of these events.
+    count: i64,
+}
+
 /// A stored event.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = StoredEvent)]
@@ -181,6 +225,14 @@ impl EventsInput {
         let query = EventQuery { seen: self.seen, ..query(self.camera.as_deref(), self.kind)? };
         let query = in_time(query, self.from.as_deref(), self.to.as_deref())?;
         Ok((query, before, self.limit.unwrap_or(DEFAULT_LIMIT)))
+    }
+}
+
+impl CountsInput {
+    /// Returns the selection.
+    pub(super) fn parse(self) -> Result<EventQuery, Error> {
+        let query = query(self.camera.as_deref(), self.kind)?;
+        in_time(query, self.from.as_deref(), self.to.as_deref())
     }
 }
 
@@ -228,6 +280,19 @@ impl EventsOutput {
         let next = events.last().filter(|_| has_more).map(cursor);
         let events = events.into_iter().map(StoredEventOutput::new).collect();
         Self { events, next, last_event_id: last }
+    }
+}
+
+impl CountsOutput {
+    /// Creates the output of counts.
+    pub(super) fn new(counts: Vec<EventCount>) -> Self {
+        let hours = counts.into_iter().map(|count| EventCountOutput {
+            hour: rfc3339((count.hour / 1000).unsigned_abs()),
+            camera: count.camera,
+            kind: count.kind,
+            count: count.count,
+        });
+        Self { hours: hours.collect() }
     }
 }
 

@@ -18,6 +18,7 @@ use super::selection::Selection;
 use super::sink::Sink;
 use crate::base::counters::Counters;
 use crate::base::error::Error;
+use crate::child::log::Work;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame, Track};
 use crate::media::hub::{Gap, HubReader, ReadFrom};
@@ -158,7 +159,7 @@ impl DecodedStream {
         let pid = child.as_ref().map(DecoderChild::pid);
         let usage = async {
             match pid {
-                Some(pid) => match log.watch(pid).await {},
+                Some(pid) => match log.watch(pid, Work::Pictures).await {},
                 None => std::future::pending().await,
             }
         };

@@ -46,6 +46,8 @@ struct State {
     awaited: Option<u64>,
     /// One bit for each output that has made a picture.
     shown: u64,
+    /// The time at which FFmpeg got the last frame.
+    fed_at: Option<Instant>,
 }
 
 /// A frame whose pictures FFmpeg has not written yet.
@@ -108,6 +110,7 @@ impl Sink {
         let now = Instant::now();
         let mut guard = lock(&self.state);
         let state = &mut *guard;
+        state.fed_at = Some(now);
         state.reordering.note(frame);
         let (usual, most) = (state.reordering.usual(), state.reordering.most());
         let note = |waiting: &mut Waiting| {
@@ -167,8 +170,7 @@ impl Sink {
         }
         let Some(frame) = self.frame_of(output, time) else { return true };
         if frame.shows_load {
-            let delay = frame.complete_at.map_or(Duration::ZERO, |at| at.elapsed());
-            self.board.note_delay(delay);
+            self.board.note_delay(self.delay(&frame));
         }
         let picture = Picture {
             data,
@@ -180,6 +182,18 @@ impl Sink {
         self.show(form, picture);
         self.note_shown(bit(output));
         true
+    }
+
+    /// Returns how long FFmpeg took to write the picture of a frame that it has just written.
+    fn delay(&self, frame: &Waiting) -> Duration {
+        let delay = frame.complete_at.map_or(Duration::ZERO, |at| at.elapsed());
+        if !self.board.reduction().is_keyframes_only() {
+            return delay;
+        }
+        // FFmpeg takes the missing frames for reordered ones, and writes a keyframe only when it gets a later one. Only the
+        // time since then shows how busy the machine is.
+        let fed_at = lock(&self.state).fed_at;
+        fed_at.map_or(delay, |at| delay.min(at.elapsed()))
     }
 
     /// Passes on a picture of this form that needs no FFmpeg.
@@ -263,6 +277,28 @@ mod tests {
         let frame = testing::video(format, time == 0, time, 40);
         let frame = Frame { received_at: Instant::now(), ..frame };
         sink.expect(&frame, millis(time), outputs, true);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_decoder_that_holds_back_keyframes_is_not_too_slow() {
+        let board = Arc::new(Board::new());
+        let (sink, format) = (sink(&board, &[FULL]), format(0));
+        for _ in 0..4 {
+            board.note_loss();
+        }
+        assert!(board.reduction().is_keyframes_only());
+        let mut number = 0;
+        while board.reduction().is_keyframes_only() {
+            assert!(number < 20, "the rate is not raised");
+            let keyframe = testing::video(&format, true, number * 1600, 1600);
+            sink.expect(&keyframe, millis(number * 1600), 1, true);
+            advance(millis(50)).await;
+            if let Some(written) = number.checked_sub(2) {
+                assert!(sink.take(0, millis(written * 1600), JPEG.into()));
+            }
+            advance(millis(1550)).await;
+            number += 1;
+        }
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@ use super::{Database, WriteTransaction};
 use crate::events::kinds::MOTION;
 
 /// The cameras of events `e` as `c`, and the condition that an event is visible.
-const VISIBLE: &str = "
+pub(super) const VISIBLE: &str = "
     LEFT JOIN cameras AS c ON c.id = e.camera AND c.incarnation = e.incarnation
     WHERE (e.camera IS NULL OR c.id IS NOT NULL)";
 /// The events as `e`.
@@ -371,7 +371,7 @@ fn select(events: &str, filter: &EventFilter) -> QueryBuilder<Sqlite> {
 }
 
 /// Adds the conditions of `filter`.
-fn filter_by(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
+pub(super) fn filter_by(query: &mut QueryBuilder<Sqlite>, filter: &EventFilter) {
     let EventFilter { owner, camera, kind, from, to, seen } = filter;
     // Without statistics, SQLite may use the index of the condition that matches most events. It does not use an index
     // for a column with a plus sign.

@@ -16,6 +16,8 @@ function findFaults() {
   /** Elements with which users interact. The button that covers a whole tile is not among them. */
   const CONTROLS =
     "a[href], button:not(.tile-open), input, select, textarea, summary, label.button, label.choice";
+  /** Elements that are meant to scroll sideways. */
+  const STRIPS = ".strip";
   const faults = [];
   const root = [...document.querySelectorAll("dialog[open]")].at(-1) ?? document.body;
 
@@ -93,7 +95,7 @@ function findFaults() {
       (left < 0 ? outer : inner).left - rect.left,
       rect.right - (right < 0 ? outer : inner).right,
     );
-    if (over > TOLERANCE && rect.width > 0) {
+    if (over > TOLERANCE && rect.width > 0 && !parent.matches(STRIPS)) {
       report("overflows", element, over);
     }
   };
@@ -102,8 +104,8 @@ function findFaults() {
     const style = getComputedStyle(element);
     const wide = element.scrollWidth - element.clientWidth;
     const high = element.scrollHeight - element.clientHeight;
-    const isField = element.matches("input, select, textarea, video, canvas, img");
-    if (isField || style.display === "inline") {
+    const isExempt = element.matches(`input, select, textarea, video, canvas, img, ${STRIPS}`);
+    if (isExempt || style.display === "inline") {
       return;
     }
     if (/^(auto|scroll)$/.test(style.overflowX) && wide > TOLERANCE) {

@@ -178,6 +178,11 @@ function event(id, type, camera, more = {}) {
 }
 
 const EVENTS = [
+  event(10, "motion", ids[1], {
+    data: { peak: 0.034 },
+    until: "2026-11-21T10:00:25.000Z",
+    thumbnail: true,
+  }),
   event(9, "camera.offline", ids[2], {
     data: { error: UNREACHABLE },
     repeats: 12,
@@ -189,6 +194,29 @@ const EVENTS = [
   event(6, "stream.failed", ids[1], { data: { profile: "main", error: UNAUTHORIZED } }),
   event(5, "stream.stopped", ids[0], { data: { profile: "sub", reason: "idle" } }),
 ];
+
+/** The picture of an event. */
+const PICTURE = `<svg xmlns="http://www.w3.org/2000/svg" width="320" height="180">
+  <rect width="320" height="180" fill="#6b8e6b"/><rect x="140" y="40" width="40" height="110" fill="#333"/>
+</svg>`;
+
+/** Returns numbers of events by hour, up to the present hour. */
+function counts() {
+  const hour = (n) => new Date(Date.now() - n * HOUR_MS).toISOString();
+  const numbers = [3, 0, 0, 1, 0, 0, 2, 5, 9, 14, 8, 4, 6, 3, 2, 7, 12, 20, 9, 3, 1, 0, 0, 0];
+  return {
+    hours: numbers
+      .flatMap((count, n) =>
+        ids.slice(0, 4).map((camera, m) => ({
+          hour: `${hour(n).slice(0, 13)}:00:00Z`,
+          camera,
+          type: "motion",
+          count: Math.round(count / (m + 1)),
+        })),
+      )
+      .filter(({ count }) => count > 0),
+  };
+}
 
 /** A day of recordings, which is in the past on every machine. */
 const RECORDED_DAY = Date.UTC(2024, 10, 21);
@@ -226,6 +254,8 @@ function timeline(id) {
       ["reported.door", 6.61],
       ["stream.interrupted", 9.75],
       ["stream.live", 10],
+      ["motion", 11.5, { until: recordedTime(11.9) }],
+      ["motion", 14, { until: recordedTime(14.1) }],
       ["camera.offline", 17.2],
       ["reported.bell", 18.55, { label: LONG_NAME }],
     ].map(([type, hours, more], n) =>
@@ -327,9 +357,13 @@ export async function pretend(page) {
   await pretendRecordings(page);
   await json("**/api/streams", { streams: STREAMS });
   await json("**/api/health", HEALTH);
-  await json("**/api/events?*", { events: EVENTS, next: "cursor", last_event_id: 9 });
+  await json("**/api/events?*", { events: EVENTS, next: "cursor", last_event_id: 10 });
+  await page.route("**/api/events/counts?*", (route) => route.fulfill({ json: counts() }));
+  await page.route("**/api/events/*/thumbnail", (route) =>
+    route.fulfill({ contentType: "image/svg+xml", body: PICTURE }),
+  );
   await page.route("**/api/events/stream*", (route) =>
-    route.fulfill({ contentType: "text/event-stream", body: "id: 9\n\n" }),
+    route.fulfill({ contentType: "text/event-stream", body: "id: 10\n\n" }),
   );
   await json("**/api/discovery", DISCOVERY);
   await page.route("**/api/playback/sessions", (route) =>

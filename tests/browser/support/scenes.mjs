@@ -86,6 +86,8 @@ export const SCENES = {
       for (const id of [9, 5]) {
         await page.locator(`[data-event="${id}"]`).waitFor(wait);
       }
+      await page.locator('[data-picture="10"] img').waitFor(wait);
+      await page.locator("[data-counts]").first().waitFor(wait);
     },
   ],
   recordings: [
@@ -147,6 +149,16 @@ export const SCENES = {
     async (page) => {
       await dialog(page).waitFor();
       await page.locator(".part select").first().selectOption("schedule");
+    },
+  ],
+  zones: [
+    "#/cameras?edit=b-long",
+    async (page) => {
+      await dialog(page).waitFor();
+      await page.locator(".motion select").first().selectOption("pictures");
+      await page.locator(".zone-row select").last().selectOption("lower");
+      await page.locator(".zone-row button").nth(0).click();
+      await page.locator(".zone-corner").nth(3).waitFor();
     },
   ],
   log: [

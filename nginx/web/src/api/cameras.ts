@@ -1,6 +1,6 @@
 // Requests for cameras.
 import { get, LONG_MS, remove } from "./client";
-import type { Camera, CamerasPage } from "./types";
+import type { Camera, CamerasPage, MotionNow } from "./types";
 
 interface Range {
   limit: number;
@@ -16,6 +16,11 @@ export function listCameras({ limit, offset = 0, search = "" }: Range): Promise<
 
 export function readCamera(id: string): Promise<Camera> {
   return get(`cameras/${encodeURIComponent(id)}`);
+}
+
+/** Returns what moves in front of a camera now. */
+export function readMotion(id: string): Promise<MotionNow> {
+  return get(`cameras/${encodeURIComponent(id)}/motion`);
 }
 
 /** Deletes a camera and, unless `keepsRecordings`, its recordings, even protected ones. */

@@ -1,8 +1,9 @@
 // Requests for events: pages of earlier events, and following events as they happen.
-import { follow, get, post } from "./client";
+import { follow, get, getFile, post } from "./client";
 import { EventStreamParser } from "./event-stream";
+import { MOTION } from "./motion";
 import { Problem } from "./problem";
-import type { EventsPage, StoredEvent } from "./types";
+import type { EventCount, EventsPage, StoredEvent } from "./types";
 
 /** Pause before a connection that has ended is opened again. */
 const RETRY_MS = 2000;
@@ -31,6 +32,7 @@ const UNUSUAL_TYPES = [
   "camera",
   "recording",
   "storage",
+  MOTION,
   "reported",
 ];
 
@@ -46,7 +48,7 @@ export interface EventFilter {
   isUnseenOnly: boolean;
 }
 
-function queryOf({ camera, type }: EventFilter): URLSearchParams {
+function queryOf({ camera, type }: Pick<EventFilter, "camera" | "type">): URLSearchParams {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries({ camera, type })) {
     if (value && value !== UNUSUAL) {
@@ -57,7 +59,10 @@ function queryOf({ camera, type }: EventFilter): URLSearchParams {
 }
 
 /** Returns whether an event is shown by the type of a filter with which the API cannot select it. */
-export function hasShownType(event: StoredEvent, { type }: EventFilter): boolean {
+export function hasShownType(
+  event: Pick<StoredEvent, "type">,
+  { type }: Pick<EventFilter, "type">,
+): boolean {
   return type !== UNUSUAL || !ORDINARY.has(event.type);
 }
 
@@ -100,6 +105,32 @@ function requestEvents(
     query.set("seen", "false");
   }
   return get(`events?${query}`);
+}
+
+/** Returns the numbers of events from `from` on by hour, camera and type. Without `to`, also those of the present. */
+export async function countEvents(
+  filter: Pick<EventFilter, "camera" | "type">,
+  from: string,
+  to: string,
+): Promise<EventCount[]> {
+  const query = queryOf(filter);
+  query.set("from", from);
+  if (to) {
+    query.set("to", to);
+  }
+  const { hours } = await get<{ hours: EventCount[] }>(`events/counts?${query}`);
+  return hours.filter((count) => hasShownType(count, filter));
+}
+
+/** Returns the address of the picture that is stored with an event. The address contains the picture itself. */
+export async function readEventPicture(id: number): Promise<string> {
+  const picture = await getFile(`events/${id}/thumbnail`);
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(String(reader.result));
+    reader.onerror = () => reject(reader.error);
+    reader.readAsDataURL(picture);
+  });
 }
 
 export async function markSeen(id: number): Promise<void> {

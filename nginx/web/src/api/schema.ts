@@ -80,6 +80,10 @@ export type CheckErrorOutput = {
   detail: string;
 };
 
+export type CountsOutput = {
+  hours: EventCount[];
+};
+
 export type DayOutput = {
   bytes: number;
   day: string;
@@ -145,6 +149,13 @@ export type DiscoveryInput = {
 export type Effect = "created" | "updated" | "unchanged";
 
 export type ErrorKind = "invalid_request" | "invalid_id" | "invalid_source" | "not_found" | "method_not_allowed" | "request_timeout" | "body_too_large" | "unauthorized" | "forbidden" | "too_many_attempts" | "unknown_camera" | "camera_exists" | "too_many_cameras" | "event_exists" | "too_many_events" | "unknown_session" | "too_many_sessions" | "stopped" | "stream_ended" | "source_not_found" | "source_unauthorized" | "source_login_unsupported" | "source_unreachable" | "source_unsupported" | "source_busy" | "source_timeout" | "awaiting_keyframe" | "audio_unsupported" | "source_changed" | "source_forbidden" | "onvif_certificate_unknown" | "onvif_certificate_changed" | "codec_unsupported" | "storage_unavailable" | "storage_full" | "ffmpeg_unavailable" | "busy" | "too_many_streams" | "too_many_starts" | "too_many_viewers" | "webrtc_unavailable" | "webrtc_unsupported" | "no_recordings" | "formats_differ" | "unknown_share" | "recordings_off" | "unknown_subscription" | "too_many_subscriptions" | "push_forbidden" | "push_failed" | "range_not_satisfiable" | "precondition_failed" | "shutting_down" | "internal";
+
+export type EventCount = {
+  camera?: string | null;
+  count: number;
+  hour: string;
+  type: string;
+};
 
 export type EventErrorOutput = {
   code: ErrorKind;
@@ -394,6 +405,7 @@ export type Problem = {
 export type ProcessOutput = {
   cpu_percent: number;
   memory_bytes: number;
+  pictures_cpu_percent?: number | null;
 };
 
 export type Profile = "main" | "sub";

@@ -4,16 +4,17 @@ import { useState } from "preact/hooks";
 import { cameraChanges } from "../../api/changes";
 import { LONG_MS, put } from "../../api/client";
 import { Problem } from "../../api/problem";
-import type { Camera, RecordingOptions } from "../../api/types";
+import type { Camera, MotionOptions, RecordingOptions } from "../../api/types";
 import { t } from "../../ui/i18n";
 import { Dialog } from "../../ui/parts";
 import { CertificateQuestion } from "../certificate";
 import { ErrorAlert } from "../error";
 import { add } from "./add";
 import { type Fields, fieldsOf, inputOf, type SourceKind } from "./input";
+import { MotionSection, NO_MOTION } from "./motion";
 import { RecordingSection } from "./recording";
 import { AddressSection, AdvancedSection, FormField, LinkSection } from "./sections";
-import { TestResult, useTest } from "./test";
+import { pictureOf, TestResult, useTest } from "./test";
 
 interface FormProps {
   /** The camera to change; null to add a camera. */
@@ -30,6 +31,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
   const [initial] = useState<Fields>(() => ({ ...fieldsOf(camera), ...preset }));
   const [fields, setFields] = useState(initial);
   const [recording, setRecording] = useState<RecordingOptions | null>(camera?.recording ?? null);
+  const [motion, setMotion] = useState<MotionOptions>(camera?.motion ?? NO_MOTION);
   const [error, setError] = useState<unknown>(null);
   const [isBusy, setBusy] = useState(false);
   /** Whether the user wants to watch the camera after it is saved. */
@@ -60,7 +62,7 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     const confirmed = { ...fields, onvif_certificate: certificate };
     try {
       // A new camera without this option gets the default of the service, and a known camera keeps its option.
-      const more = recording ? { recording } : {};
+      const more = { ...(recording && { recording }), motion };
       const saved = camera
         ? await put<Camera>(
             `cameras/${camera.id}`,
@@ -89,7 +91,8 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
     <Dialog
       title={camera ? t("form.edit", { name: camera.name }) : t("camera.add")}
       isChanged={
-        JSON.stringify([fields, recording]) !== JSON.stringify([initial, camera?.recording ?? null])
+        JSON.stringify([fields, recording, motion]) !==
+        JSON.stringify([initial, camera?.recording ?? null, camera?.motion ?? NO_MOTION])
       }
       onClose={onClose}
     >
@@ -115,7 +118,18 @@ export function CameraForm({ camera, preset, onClose, onSaved }: FormProps) {
         </fieldset>
         {fields.kind === "address" ? <AddressSection {...form} /> : <LinkSection {...form} />}
         <p class="hint">{t("form.sub_hint")}</p>
-        <RecordingSection value={recording} onChange={setRecording} />
+        <RecordingSection
+          value={recording}
+          hasMotion={motion.source !== "off"}
+          onChange={setRecording}
+        />
+        <MotionSection
+          camera={camera}
+          hasSub={Boolean(camera?.source_sub ?? (fields.sub_path || fields.rtsp_link_sub))}
+          tested={pictureOf(test.result)}
+          value={motion}
+          onChange={setMotion}
+        />
         <AdvancedSection {...form} />
         <TestResult result={test.result} />
         {question ? (

@@ -1,6 +1,7 @@
 // The section of the camera form that decides when the camera is recorded.
 import { useState } from "preact/hooks";
 
+import { MOTION } from "../../api/motion";
 import type { RecordedProfiles, RecordingMode, RecordingOptions } from "../../api/types";
 import { Field, Select } from "../../ui/fields";
 import { t } from "../../ui/i18n";
@@ -18,10 +19,12 @@ const MIN_GIGABYTES = 0.1;
 interface RecordingSectionProps {
   /** The options; null for a new camera, which gets the default of the service. */
   value: RecordingOptions | null;
+  /** Whether motion is detected. */
+  hasMotion: boolean;
   onChange: (value: RecordingOptions | null) => void;
 }
 
-export function RecordingSection({ value, onChange }: RecordingSectionProps) {
+export function RecordingSection({ value, hasMotion, onChange }: RecordingSectionProps) {
   const change = (part: Partial<RecordingOptions>) => onChange({ ...value, ...part });
   const setMode = (chosen: string) => {
     if (!chosen) {
@@ -92,7 +95,12 @@ export function RecordingSection({ value, onChange }: RecordingSectionProps) {
           onTimeZone={(zone) => change({ time_zone: zone })}
         />
       )}
-      {value && mode === "events" && <Trigger value={value} change={change} />}
+      {value && mode === "events" && (
+        <Trigger value={value} hasMotion={hasMotion} change={change} />
+      )}
+      {value && hasMotion && ["continuous", "schedule"].includes(mode) && (
+        <MotionCheck value={value} label={t("form.recording.motion_mark")} change={change} />
+      )}
     </fieldset>
   );
 }
@@ -151,20 +159,28 @@ interface PartProps {
   change: (part: Partial<RecordingOptions>) => void;
 }
 
+/** Returns the events of the options, with the API's defaults. */
+function eventsOf({ events }: RecordingOptions): typeof NEW_EVENTS {
+  return { ...NEW_EVENTS, ...events };
+}
+
 /** The events of the mode `events`. */
-function Trigger({ value, change }: PartProps) {
-  const events = { ...NEW_EVENTS, ...value.events };
+function Trigger({ value, hasMotion, change }: PartProps & { hasMotion: boolean }) {
+  const events = eventsOf(value);
+  const hasMotionType = events.types.includes(MOTION);
+  const others = events.types.filter((type) => type !== MOTION);
   const set = (part: Partial<typeof events>) => change({ events: { ...events, ...part } });
   return (
     <div class="schedule">
+      <MotionCheck value={value} label={t("form.recording.motion")} change={change} />
+      {hasMotionType && !hasMotion && <p class="hint">{t("form.recording.motion_off")}</p>}
       <div class="columns">
-        <Field
-          label={t("form.recording.types")}
-          name="event_types"
-          required
-          value={events.types.join(", ")}
-          placeholder="reported.door, camera"
-          onInput={(text) => set({ types: text.split(/[\s,]+/).filter(Boolean) })}
+        <Types
+          value={others}
+          isRequired={!hasMotionType}
+          onChange={(types) =>
+            set({ types: [...new Set(hasMotionType ? [...types, MOTION] : types)] })
+          }
         />
         <Field
           label={t("form.recording.before")}
@@ -189,5 +205,49 @@ function Trigger({ value, change }: PartProps) {
       </div>
       <p class="hint">{t("form.recording.types_hint")}</p>
     </div>
+  );
+}
+
+/** A checkbox with which motion becomes, or is no longer, one of the events of the recording. */
+function MotionCheck({ value, label, change }: PartProps & { label: string }) {
+  const events = eventsOf(value);
+  const others = events.types.filter((type) => type !== MOTION);
+  return (
+    <label class="check">
+      <input
+        type="checkbox"
+        name="motion_event"
+        checked={events.types.includes(MOTION)}
+        onChange={(event) => {
+          const types = event.currentTarget.checked ? [...others, MOTION] : others;
+          change({ events: { ...events, types } });
+        }}
+      />
+      <span>{label}</span>
+    </label>
+  );
+}
+
+interface TypesProps {
+  value: string[];
+  isRequired: boolean;
+  onChange: (types: string[]) => void;
+}
+
+/** A field for types of events, separated by commas. It keeps the text as it was entered, so that commas can be typed. */
+function Types({ value, isRequired, onChange }: TypesProps) {
+  const [text, setText] = useState(value.join(", "));
+  return (
+    <Field
+      label={t("form.recording.types")}
+      name="event_types"
+      required={isRequired}
+      value={text}
+      placeholder="reported.door, camera"
+      onInput={(entered) => {
+        setText(entered);
+        onChange(entered.split(/[\s,]+/).filter(Boolean));
+      }}
+    />
   );
 }

@@ -48,6 +48,13 @@ export function useTest(): Test {
   return { result, run, reset };
 }
 
+/** Returns the URL of the picture of a test that has passed; null without a picture. */
+export function pictureOf(result: Result | null): string | null {
+  return result?.is === "passed" && result.tested.still
+    ? `data:image/jpeg;base64,${result.tested.still}`
+    : null;
+}
+
 export function TestResult({ result }: { result: Result | null }) {
   return (
     <div class="test-result" role="status" aria-live="polite">
@@ -63,7 +70,8 @@ export function TestResult({ result }: { result: Result | null }) {
 }
 
 function Passed({ tested }: { tested: Tested }) {
-  const { width, height, video_codec, frame_rate, audio_codec, still, took_seconds } = tested;
+  const { width, height, video_codec, frame_rate, audio_codec, took_seconds } = tested;
+  const picture = pictureOf({ is: "passed", tested });
   const facts = [
     `${width} × ${height}`,
     video_codec.toUpperCase(),
@@ -72,14 +80,7 @@ function Passed({ tested }: { tested: Tested }) {
   ];
   return (
     <div class="passed">
-      {still && (
-        <img
-          src={`data:image/jpeg;base64,${still}`}
-          alt={t("form.still")}
-          width={width}
-          height={height}
-        />
-      )}
+      {picture && <img src={picture} alt={t("form.still")} width={width} height={height} />}
       <div>
         <strong>
           <Icon name="check" />

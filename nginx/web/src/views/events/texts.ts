@@ -1,9 +1,10 @@
 // The words for events.
 import { explain } from "../../api/explanation";
+import { MOTION } from "../../api/motion";
 import type { Coded } from "../../api/problem";
 import type { StoredEvent } from "../../api/types";
 import type { Failure } from "../../ui/failure";
-import { isKey, t } from "../../ui/i18n";
+import { isKey, number, t } from "../../ui/i18n";
 
 /** The beginning of the types of events that a back end reports. */
 const REPORTED = "reported.";
@@ -30,6 +31,7 @@ export const TYPES = [
   "storage.failed",
   "storage.slow",
   "storage.recovered",
+  MOTION,
   "reported",
 ] as const;
 
@@ -48,18 +50,21 @@ export function failureOfEvent({ data }: StoredEvent): Failure | null {
   return typeof error?.code === "string" ? explain(error) : null;
 }
 
-/** Returns the stream, the reason or the directory that an event names; null if it names none. */
-export function noteOf({ type, data }: StoredEvent): string | null {
-  const { profile, reason, directory } = data as {
+/** Returns the stream, the reason, the directory or the size that an event names; null if it names none. */
+export function noteOf({ type, data, until }: StoredEvent): string | null {
+  const { profile, reason, directory, peak } = data as {
     profile?: string;
     reason?: string;
     directory?: string;
+    peak?: number;
   };
   const key = `event.reason.${reason}`;
   const notes = [
     /^(stream|recording)\./.test(type) && profile === "sub" ? t("status.sub") : null,
     type.startsWith("storage.") ? directory : null,
     type === "stream.stopped" && isKey(key) ? t(key) : null,
+    type === MOTION && peak ? t("event.motion.peak", { n: number(peak * 100, 1) }) : null,
+    type === MOTION && !until ? t("event.motion.continues") : null,
   ];
   return notes.filter(Boolean).join(" · ") || null;
 }

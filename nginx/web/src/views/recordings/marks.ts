@@ -1,4 +1,5 @@
 // Groups events into marks on the time line, so that each mark can be seen and pressed.
+import { MOTION } from "../../api/motion";
 import type { StoredEvent } from "../../api/types";
 import { shareOf, type View } from "./scale";
 
@@ -30,7 +31,29 @@ export function hasType({ type }: StoredEvent, wanted: string): boolean {
 
 const RANK: Record<EventKind, number> = { reported: 2, bad: 1, other: 0 };
 
-/** Returns the marks of events in a view of this width in pixels. Events closer than `distance` pixels share a mark. */
+/** Times at which something moved, in the view: the beginning and the length, from 0 to 1. */
+export interface MotionMark {
+  id: number;
+  share: number;
+  length: number;
+}
+
+/** Returns the times of motion in a view. Motion that continues is shown until `now`, in Unix milliseconds. */
+export function marksOfMotion(events: StoredEvent[], view: View, now: number): MotionMark[] {
+  return events
+    .filter(({ type }) => type === MOTION)
+    .map(({ id, at, until }) => {
+      const share = Math.max(0, shareOf(view, Date.parse(at)));
+      const end = Math.min(1, shareOf(view, until ? Date.parse(until) : now));
+      return { id, share, length: end - share };
+    })
+    .filter(({ length }) => length >= 0);
+}
+
+/**
+ * Returns the marks of events in a view of this width in pixels. Events closer than `distance` pixels share a mark.
+ * Motion has no such marks; see `marksOfMotion`.
+ */
 export function marksOfEvents(
   events: StoredEvent[],
   view: View,
@@ -40,7 +63,7 @@ export function marksOfEvents(
   const marks: EventMark[] = [];
   for (const event of events) {
     const share = shareOf(view, Date.parse(event.at));
-    if (share < 0 || share > 1) {
+    if (share < 0 || share > 1 || event.type === MOTION) {
       continue;
     }
     const last = marks.at(-1);

@@ -6,7 +6,7 @@ import { clock, dateTimeSeconds, language, t } from "../../ui/i18n";
 import { typeText } from "../events/texts";
 import type { Footage } from "./footage";
 import { useGestures } from "./gestures";
-import { marksOfEvents } from "./marks";
+import { marksOfEvents, marksOfMotion } from "./marks";
 import { marksOf, shareOf, type View } from "./scale";
 import type { Session } from "./session";
 import { Thumbnail } from "./thumbnail";
@@ -133,6 +133,14 @@ function Lane({ name, view, width, footage, events }: LaneProps) {
           />
         ))}
       {footage && <Activity parts={footage.activity} view={view} />}
+      {marksOfMotion(events, view, Date.now()).map(({ id, share, length }) => (
+        <i
+          key={id}
+          class="motion-mark"
+          style={{ left: percent(share), width: percent(length) }}
+          data-event={id}
+        />
+      ))}
       {marksOfEvents(events, view, width).map(({ share, events: [first, ...others], kind }) =>
         first ? (
           <b

@@ -6,6 +6,7 @@ import { isReachable, streams, useStreams } from "../../api/streams";
 import type { Health, Stream, StreamState } from "../../api/types";
 import { bitRate, duration, number, t } from "../../ui/i18n";
 import { Alert } from "../../ui/parts";
+import { MotionStatus } from "./motion";
 import { Sessions } from "./sessions";
 import { RecordingsUsage } from "./storage";
 import { Streams } from "./streams";
@@ -28,6 +29,7 @@ export function Status() {
       {!isReachable.value && <Alert>{t("problem.away")}</Alert>}
       <Summary health={health.value} />
       <Streams />
+      {hasRole("user") && <MotionStatus />}
       <Sessions />
       {hasRole("admin") && hasRight("recordings") && <RecordingsUsage />}
     </div>

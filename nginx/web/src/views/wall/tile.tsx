@@ -24,6 +24,7 @@ import { Details } from "./details";
 import { useFullScreen } from "./full-screen";
 import { useShortcuts } from "./keys";
 import type { WallCamera } from "./load";
+import { Motion } from "./motion";
 import { Message } from "./tile-message";
 import { useLive } from "./use-live";
 import { usePoster } from "./use-poster";
@@ -135,6 +136,7 @@ export function Tile({
           aria-label={t("tile.video", { name })}
         />
       </div>
+      {state === "live" && <Motion camera={camera} player={player} isWall={isWall} />}
       <button
         type="button"
         class="tile-open"

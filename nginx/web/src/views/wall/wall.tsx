@@ -12,7 +12,8 @@ import { recordingsAddress } from "../../ui/place";
 import { ErrorText } from "../error";
 import { useKeys } from "./keys";
 import { capacity, change, FEW_TILES, GRIDS, type Grid, layout, shape } from "./layout";
-import { useCameras } from "./load";
+import { useCameras, type WallCamera } from "./load";
+import { MotionButton } from "./motion";
 import { Picker } from "./picker";
 import { Tile } from "./tile";
 
@@ -77,9 +78,8 @@ export function Wall() {
       <h1 class="unseen">{t("nav.wall")}</h1>
       {open ? (
         <OpenBar
-          name={open.name}
+          camera={open}
           ids={tiles.map(({ id }) => id)}
-          open={open.id}
           onClose={closeCamera}
           onShow={show}
         />
@@ -88,7 +88,7 @@ export function Wall() {
           grid={now.grid}
           page={now.page}
           pages={pages}
-          ids={tiles.map(({ id }) => id)}
+          cameras={tiles}
           onPick={() => setPicking(true)}
           wall={wall}
         />
@@ -154,7 +154,7 @@ function RecordingsLink({ ids, label }: { ids: string[]; label: string }) {
 }
 
 interface WallBarProps {
-  ids: string[];
+  cameras: WallCamera[];
   grid: Grid;
   page: number;
   pages: number;
@@ -162,7 +162,7 @@ interface WallBarProps {
   wall: { current: HTMLElement | null };
 }
 
-function WallBar({ ids, grid, page, pages, onPick, wall }: WallBarProps) {
+function WallBar({ cameras, grid, page, pages, onPick, wall }: WallBarProps) {
   const share = async () => {
     const isDone = await copyText(location.href);
     notify(isDone ? t("wall.link_copied") : location.href, !isDone);
@@ -189,7 +189,8 @@ function WallBar({ ids, grid, page, pages, onPick, wall }: WallBarProps) {
         <Icon name="list" />
         <span class="words">{t("wall.choose")}</span>
       </button>
-      <RecordingsLink ids={ids} label={t("recordings.open_wall")} />
+      <MotionButton cameras={cameras} />
+      <RecordingsLink ids={cameras.map(({ id }) => id)} label={t("recordings.open_wall")} />
       <IconButton icon="link" label={t("wall.share")} onClick={share} />
       {document.fullscreenEnabled && (
         <IconButton
@@ -203,15 +204,16 @@ function WallBar({ ids, grid, page, pages, onPick, wall }: WallBarProps) {
 }
 
 interface OpenBarProps {
-  name: string;
+  /** The enlarged camera. */
+  camera: WallCamera;
   ids: string[];
-  open: string;
   onClose: () => void;
   onShow: (id: string) => void;
 }
 
-function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
-  const index = ids.indexOf(open);
+function OpenBar({ camera, ids, onClose, onShow }: OpenBarProps) {
+  const { id, name } = camera;
+  const index = ids.indexOf(id);
   const step = (by: number) => {
     const next = ids[(index + by + ids.length) % ids.length];
     if (next) {
@@ -228,7 +230,8 @@ function OpenBar({ name, ids, open, onClose, onShow }: OpenBarProps) {
         {name}
       </strong>
       <span class="gap" />
-      <RecordingsLink ids={[open]} label={t("recordings.open", { name })} />
+      <MotionButton cameras={[camera]} />
+      <RecordingsLink ids={[id]} label={t("recordings.open", { name })} />
       {ids.length > 1 && (
         <IconButton icon="previous" label={t("wall.previous")} onClick={() => step(-1)} />
       )}
