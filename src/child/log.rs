@@ -26,7 +26,24 @@ const SAMPLE_EVERY: Duration = Duration::from_secs(5);
 pub struct ProcessLog {
     lines: Mutex<VecDeque<Line>>,
     /// The last measurement of each child that is watched.
-    usage: Mutex<Vec<(Pid, Usage)>>,
+    usage: Mutex<Vec<Measured>>,
+}
+
+/// What a child does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Work {
+    /// It reads the camera, or converts video or sound.
+    Stream,
+    /// It decodes pictures, for viewers and for the analysis.
+    Pictures,
+}
+
+/// The last measurement of a child.
+#[derive(Debug)]
+struct Measured {
+    pid: Pid,
+    work: Work,
+    usage: Usage,
 }
 
 /// A line of a child's stderr, without secrets.
@@ -65,18 +82,18 @@ impl ProcessLog {
     /// Returns the sum of the most recently measured usage of all running children; `None` if no child is
     /// running, or if no running child has been measured yet.
     pub fn usage(&self) -> Option<Usage> {
-        let usage = lock(&self.usage);
-        usage.iter().map(|(_, usage)| *usage).reduce(|a, b| Usage {
-            cpu_time: a.cpu_time + b.cpu_time,
-            cpu_share: a.cpu_share + b.cpu_share,
-            memory: a.memory + b.memory,
-        })
+        sum(lock(&self.usage).iter())
     }
 
-    /// Measures the usage of the process `pid` at intervals, until the future is dropped. Dropping the
-    /// future also removes the measurement.
-    pub async fn watch(&self, pid: Pid) -> Infallible {
-        let watching = Watching { log: self, pid };
+    /// Returns the same for the running children that do this work.
+    pub fn usage_for(&self, work: Work) -> Option<Usage> {
+        sum(lock(&self.usage).iter().filter(|measured| measured.work == work))
+    }
+
+    /// Measures the usage of the process `pid`, which does this work, at intervals, until the future is dropped. Dropping
+    /// the future also removes the measurement.
+    pub async fn watch(&self, pid: Pid, work: Work) -> Infallible {
+        let watching = Watching { log: self, pid, work };
         let (mut measured_at, mut used) = (Instant::now(), Duration::ZERO);
         let mut pause = FIRST_SAMPLE_AFTER;
         loop {
@@ -93,25 +110,35 @@ impl ProcessLog {
     }
 }
 
+/// Returns the sum of measurements; `None` if there are none.
+fn sum<'a>(measured: impl Iterator<Item = &'a Measured>) -> Option<Usage> {
+    measured.map(|one| one.usage).reduce(|a, b| Usage {
+        cpu_time: a.cpu_time + b.cpu_time,
+        cpu_share: a.cpu_share + b.cpu_share,
+        memory: a.memory + b.memory,
+    })
+}
+
 /// A child that is watched. Removes the child's measurement when dropped.
 struct Watching<'a> {
     log: &'a ProcessLog,
     pid: Pid,
+    work: Work,
 }
 
 impl Watching<'_> {
     fn note(&self, measured: Usage) {
         let mut usage = lock(&self.log.usage);
-        match usage.iter_mut().find(|(pid, _)| *pid == self.pid) {
-            Some((_, usage)) => *usage = measured,
-            None => usage.push((self.pid, measured)),
+        match usage.iter_mut().find(|one| one.pid == self.pid) {
+            Some(one) => one.usage = measured,
+            None => usage.push(Measured { pid: self.pid, work: self.work, usage: measured }),
         }
     }
 }
 
 impl Drop for Watching<'_> {
     fn drop(&mut self) {
-        lock(&self.log.usage).retain(|(pid, _)| *pid != self.pid);
+        lock(&self.log.usage).retain(|one| one.pid != self.pid);
     }
 }
 
@@ -159,7 +186,7 @@ mod tests {
     async fn the_usage_of_a_process_is_known_while_it_is_watched() {
         let log = ProcessLog::default();
         assert_eq!(log.usage(), None);
-        let watching = log.watch(Pid::this());
+        let watching = log.watch(Pid::this(), Work::Pictures);
         tokio::pin!(watching);
         while log.usage().is_none() {
             let _ = tokio::time::timeout(Duration::from_millis(10), &mut watching).await;
@@ -167,5 +194,7 @@ mod tests {
         let usage = log.usage().expect("a measurement");
         assert!(usage.memory > 100_000 && usage.cpu_time > Duration::ZERO, "{usage:?}");
         assert!(usage.cpu_share > 0.0, "{usage:?}");
+        assert_eq!(log.usage_for(Work::Pictures), Some(usage));
+        assert_eq!(log.usage_for(Work::Stream), None);
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use tracing::info;
 
 use crate::base::error::{Error, ErrorKind};
-use crate::child::log::ProcessLog;
+use crate::child::log::{ProcessLog, Work};
 use crate::child::spawner::{self, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::{RunOutcome, RunningIngest, StopRequests};
@@ -74,7 +74,7 @@ impl FfmpegTranscoder {
                     return RunOutcome::Refused(spawner::cannot_run(&self.program, error));
                 }
             };
-            let watching = process_log.watch(conversion.pid());
+            let watching = process_log.watch(conversion.pid(), Work::Stream);
             let end = tokio::select! {
                 end = conversion.run(&frame, &mut frames, &hub, &mut stops) => end,
                 never = watching => match never {},

@@ -19,6 +19,7 @@ use crate::camera::id::StreamId;
 use crate::camera::options::StreamOptions;
 use crate::camera::plan::Hevc;
 use crate::camera::source::Source;
+use crate::child::log::Work;
 use crate::events::bus::Bus;
 use crate::events::counters::EventCounters;
 use crate::ingest::rendition::testing::NoTranscoder;
@@ -138,7 +139,7 @@ fn scrape() -> String {
         };
         tokio::select! {
             text = timeout(Duration::from_mins(1), used) => text.expect("a measurement"),
-            never = log.watch(Pid::this()) => match never {},
+            never = log.watch(Pid::this(), Work::Stream) => match never {},
         }
     });
     plain(&text.expect("the metrics")).expect("the text format of Prometheus")

@@ -13,7 +13,7 @@ use crate::base::public_url::PublicUrl;
 use crate::camera::Camera;
 use crate::camera::id::{Profile, StreamId};
 use crate::camera::options::StreamOptions;
-use crate::child::log::Line;
+use crate::child::log::{Line, Work};
 use crate::service::streams::StartOutcome;
 use crate::stream::handle::StreamHandle;
 use crate::stream::output::OutputState;
@@ -201,12 +201,15 @@ pub(crate) struct OutputDetails {
     error: Option<LastErrorOutput>,
 }
 
-/// The resources that the FFmpeg processes of a stream use. One process reads the camera. Another process, if
-/// there is one, converts the video.
+/// The resources that the FFmpeg processes of a stream use. One process reads the camera. Others, if there are any, convert
+/// the video, and decode pictures.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct ProcessOutput {
     /// Percent of one processor core over about the last five seconds.
     cpu_percent: f64,
+    /// The part of `cpu_percent` that is used to decode pictures, for the detection of motion and for viewers of pictures;
+    /// null while no pictures are decoded.
+    pictures_cpu_percent: Option<f64>,
     /// Memory in bytes, without the files of the program and its libraries.
     memory_bytes: u64,
 }
@@ -328,7 +331,9 @@ impl RunningOutput {
             restarts: status.restarts,
             media: is_live.then(|| MediaOutput::new(handle)).flatten(),
             process: shared.process_log.usage().map(|usage| ProcessOutput {
-                cpu_percent: (usage.cpu_share * 10_000.0).round() / 100.0,
+                cpu_percent: percent(usage.cpu_share),
+                pictures_cpu_percent: (shared.process_log.usage_for(Work::Pictures))
+                    .map(|usage| percent(usage.cpu_share)),
                 memory_bytes: usage.memory,
             }),
             outputs: OutputStates {
@@ -340,6 +345,11 @@ impl RunningOutput {
             last_error: status.last_error.as_ref().map(LastErrorOutput::new),
         }
     }
+}
+
+/// Returns a share in percent, with two digits after the point.
+fn percent(share: f64) -> f64 {
+    (share * 10_000.0).round() / 100.0
 }
 
 impl LastErrorOutput {

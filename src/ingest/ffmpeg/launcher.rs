@@ -12,6 +12,7 @@ use tracing::info;
 
 use crate::base::error::{Error, ErrorKind};
 use crate::camera::networks::CameraNetworks;
+use crate::child::log::Work;
 use crate::child::spawner::{self, Process, Spawner};
 use crate::ingest::ffmpeg::args::{self, Shape};
 use crate::ingest::ffmpeg::check::FfmpegCheck;
@@ -97,7 +98,7 @@ impl FfmpegIngest {
         let started = self.start(request, address).await;
         let (process, script) =
             started.map_err(|error| spawner::cannot_run(&self.program, error))?;
-        let watching = request.process_log.watch(process.pid());
+        let watching = request.process_log.watch(process.pid(), Work::Stream);
         let mut run = FfmpegRun::begin(process, script, request);
         run.keyframe = request.onvif.as_ref().and_then(|onvif| {
             self.keyframes.prepare(onvif, source, address, Arc::clone(&run.has_played))

@@ -19,6 +19,7 @@ use crate::base::backoff::Exponential;
 use crate::base::error::chain;
 use crate::base::lock::lock;
 use crate::camera::id::StreamId;
+use crate::child::log::Work;
 use crate::child::spawner::Spawner;
 use crate::ingest::ffmpeg::check::ProgramFile;
 use crate::media::frame::Frame;
@@ -204,7 +205,7 @@ impl Inner {
                     info!(pid = pid.as_raw(), camera = %stream.id(), "FFmpeg started to convert the sound to Opus");
                     tokio::select! {
                         end = child.run(&first, &mut frames, packets, &mut stopped) => end,
-                        never = shared.process_log.watch(pid) => match never {},
+                        never = shared.process_log.watch(pid, Work::Stream) => match never {},
                     }
                 }
                 Err(error) => End::Failed(error),

@@ -38,6 +38,7 @@ const FORGOTTEN_AFTER: Duration = Duration::from_mins(1);
 /// A decoder to start.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Start {
+    /// The number of the decoder; 1 for the first one of the stream.
     pub(super) number: u64,
     pub(super) from: ReadFrom,
     pub(super) forms: Vec<Form>,

@@ -92,6 +92,9 @@ impl Supervisor<'_> {
         let Some(start) = self.plan.start(forms, self.of.gop(), now) else { return };
         debug!(?start, "a decoder of pictures starts");
         let Start { number, from, forms, skips_loop_filter, keeps_size } = start;
+        if number > 1 {
+            self.of.counters.picture_decoder_restarted();
+        }
         let (stop, stopped) = oneshot::channel();
         let (of, first_pictures) = (self.of.clone(), self.first_pictures.clone());
         let made = forms.clone();

@@ -284,6 +284,12 @@ export type MotionBox = {
   width: number;
 };
 
+export type MotionDecoder = {
+  cpu_percent: number;
+  memory_bytes: number;
+  shared: boolean;
+};
+
 export type MotionOptions = {
   sensitivity?: number;
   source?: MotionSource;
@@ -292,6 +298,7 @@ export type MotionOptions = {
 
 export type MotionOutput = {
   boxes: MotionBox[];
+  decoder?: MotionDecoder | null;
   error?: string | null;
   moving: boolean;
   picture_age_seconds?: number | null;
@@ -394,6 +401,7 @@ export type Problem = {
 export type ProcessOutput = {
   cpu_percent: number;
   memory_bytes: number;
+  pictures_cpu_percent?: number | null;
 };
 
 export type Profile = "main" | "sub";
