@@ -3,6 +3,7 @@
 //!
 //! The registry, the supervisors, the outputs and the snapshots decide what to count.
 
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
@@ -80,15 +81,29 @@ pub struct Counters {
     picture_decoders: Gauge,
     picture_decoder_restarts: Counter,
     picture_decoder_failures: Family<Cause, Counter>,
+    picture_decoder_cpu: Counter<f64, AtomicU64>,
 }
 
 /// Counts one running decoder of live pictures until it is dropped.
 #[derive(Debug)]
-pub(crate) struct RunningDecoder(Gauge);
+pub(crate) struct RunningDecoder {
+    running: Gauge,
+    cpu: Counter<f64, AtomicU64>,
+    /// The CPU time that is counted.
+    counted: Duration,
+}
+
+impl RunningDecoder {
+    /// Counts the CPU time of the decoder, which has used `used` since it was started.
+    pub(crate) fn note_cpu_time(&mut self, used: Duration) {
+        self.cpu.inc_by(used.saturating_sub(self.counted).as_secs_f64());
+        self.counted = self.counted.max(used);
+    }
+}
 
 impl Drop for RunningDecoder {
     fn drop(&mut self) {
-        self.0.dec();
+        self.running.dec();
     }
 }
 
@@ -148,6 +163,7 @@ impl Default for Counters {
             picture_decoders: Gauge::default(),
             picture_decoder_restarts: Counter::default(),
             picture_decoder_failures,
+            picture_decoder_cpu: Counter::default(),
         }
     }
 }
@@ -196,6 +212,9 @@ impl Counters {
         to.register("picture_decoder_restarts", help, self.picture_decoder_restarts.clone());
         let help = "Failures of FFmpegs that decode live pictures, by error code";
         to.register("picture_decoder_failures", help, self.picture_decoder_failures.clone());
+        let help = "Processor time of the FFmpegs that decode live pictures, including those that have ended";
+        let cpu = self.picture_decoder_cpu.clone();
+        to.register_with_unit("picture_decoder_cpu", help, Unit::Seconds, cpu);
     }
 
     /// Counts a start of a stream: the first start, a start after a failure, or a start with a new source or options.
@@ -277,7 +296,13 @@ impl Counters {
     /// Counts an FFmpeg that decodes live pictures, until the returned value is dropped.
     pub(crate) fn picture_decoder_runs(&self) -> RunningDecoder {
         self.picture_decoders.inc();
-        RunningDecoder(self.picture_decoders.clone())
+        let (running, cpu) = (self.picture_decoders.clone(), self.picture_decoder_cpu.clone());
+        RunningDecoder { running, cpu, counted: Duration::ZERO }
+    }
+
+    /// Counts the start of an FFmpeg that decodes live pictures in place of another one of the same stream.
+    pub(crate) fn picture_decoder_restarted(&self) {
+        self.picture_decoder_restarts.inc();
     }
 
     /// Counts the start of an FFmpeg that decodes live pictures in place of another one of the same stream.

@@ -134,6 +134,12 @@ impl Pictures {
         Ok(PictureReader::new(entry, shown, interval))
     }
 
+    /// Returns whether a consumer wants JPEGs of a stream.
+    pub(crate) fn has_jpegs(&self, id: &StreamId) -> bool {
+        let board = lock(&self.0.streams).get(id).map(|decoded| Arc::clone(&decoded.board));
+        board.is_some_and(|board| board.has_jpegs())
+    }
+
     /// Returns what is known about a sub stream; `None` if nothing was learned lately.
     pub(crate) fn known(&self, id: &StreamId) -> Option<SubStream> {
         let (known, learned_at) = lock(&self.0.sub_streams).get(id).copied()?;

@@ -15,8 +15,9 @@ use super::streams::unknown_camera;
 use crate::access::Caller;
 use crate::analysis::shared::AnalysisStatus;
 use crate::base::error::Error;
-use crate::camera::id::CameraId;
+use crate::camera::id::{CameraId, StreamId};
 use crate::camera::motion::MotionSource;
+use crate::child::log::{Usage, Work};
 use crate::store::AnalysedCamera;
 
 mod sources;
@@ -39,6 +40,16 @@ pub(crate) struct MotionView {
     pub(crate) source: MotionSource,
     /// The state of the analysis; `None` if the camera is not analysed.
     pub(crate) status: Option<AnalysisStatus>,
+    /// The decoder of the analysed pictures; `None` if there are no pictures, or if it was not measured yet.
+    pub(crate) decoder: Option<DecoderView>,
+}
+
+/// A decoder of analysed pictures.
+pub(crate) struct DecoderView {
+    /// The resources that the decoder uses.
+    pub(crate) usage: Usage,
+    /// True if the decoder makes live pictures for viewers as well.
+    pub(crate) is_shared: bool,
 }
 
 /// Analyses cameras until the returned future is dropped. The analyses end then, and report the ends of events.
@@ -85,7 +96,15 @@ pub(crate) async fn status(
     let record = core.cameras.get(id).await?.ok_or_else(|| unknown_camera(id))?;
     caller.ensure_owns(record.owner.as_deref(), id)?;
     let status = core.analyses.status(id);
-    Ok(MotionView { source: record.motion.source, status })
+    let profile = status.as_ref().and_then(|status| status.profile);
+    let decoder = profile.and_then(|profile| decoder(core, &StreamId::new(id.clone(), profile)));
+    Ok(MotionView { source: record.motion.source, status, decoder })
+}
+
+/// Returns the decoder of a stream's pictures.
+fn decoder(core: &Core, id: &StreamId) -> Option<DecoderView> {
+    let usage = core.registry.get(id)?.shared().process_log.usage_for(Work::Pictures)?;
+    Some(DecoderView { usage, is_shared: core.pictures.has_jpegs(id) })
 }
 
 /// Begins, changes and ends analyses.

@@ -25,7 +25,7 @@ fn parts(playlist: &str) -> Vec<Part> {
 }
 
 /// Returns the sequence number of the unfinished segment, and how many of its parts are listed.
-fn position(playlist: &str) -> (u64, u64) {
+pub(crate) fn position(playlist: &str) -> (u64, u64) {
     let parts = parts(playlist);
     let last = parts.last().expect("a part").0.clone();
     let count = parts.iter().filter(|part| part.0 == last).count() as u64;
@@ -35,7 +35,7 @@ fn position(playlist: &str) -> (u64, u64) {
 }
 
 /// Fetches the playlist. Returns the status code and the body.
-async fn fetch(nginx: &Nginx, query: &str) -> (u16, String) {
+pub(crate) async fn fetch(nginx: &Nginx, query: &str) -> (u16, String) {
     let response = nginx.get(&format!("/streams/cam/stream.m3u8{query}")).await;
     (response.status().as_u16(), response.text().await.expect("a complete response"))
 }

@@ -211,10 +211,18 @@ async fn a_viewer_who_reads_slowly_gets_fewer_pictures_and_no_old_ones() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_or_stopped_decoder_is_replaced() {
     let (camera, manager, nginx) = start_live("h264", &[]).await;
+    manager.play("other", &camera.link("h264")).await;
+    // If a decoder started before the distance of keyframes is known, another one that leaves out the loop filter would
+    // replace it after 10 s.
+    for id in ["cam", "other"] {
+        until("the distance of keyframes is known", || async {
+            manager.status(id).await["media"]["gop_seconds"].is_number()
+        })
+        .await;
+    }
     let mut stream = Multipart::open(&nginx.url("/streams/cam/mjpeg")).await;
     let decoder = decoders(&manager);
     // The viewer of another stream, whose decoder is not affected.
-    manager.play("other", &camera.link("h264")).await;
     let mut other = Multipart::open(&nginx.url("/streams/other/mjpeg")).await;
     let others: Vec<_> = manager_decoders_except(&manager, &decoder);
     let (end, ended) = tokio::sync::oneshot::channel();
@@ -249,6 +257,7 @@ async fn a_killed_or_stopped_decoder_is_replaced() {
     let restarts = metrics.value("stream_manager_picture_decoder_restarts_total");
     assert!(restarts.is_some_and(|count| count >= 3.0), "{metrics}");
     assert_eq!(decoders(&manager).len(), 1);
+    assert_eq!(restarts, Some(3.0), "another decoder was replaced");
     end.send(()).expect("a viewer");
     let (other, pictures) = watching.await.expect("pictures");
     assert!(longest_gap(&pictures) < Duration::from_secs(2), "{:?}", longest_gap(&pictures));

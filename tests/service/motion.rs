@@ -1,14 +1,17 @@
 //! Motion in front of cameras: events, the choice of the stream, recordings, and failures of the decoder.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::low_latency;
 use crate::support::recordings::RECORDINGS;
 use crate::support::{
-    EventStream, Manager, Metrics, RawCamera, Receiver, eventually, merged, send_signal, until,
+    EventStream, LivePicture, Manager, Metrics, Multipart, Nginx, Playlist, RawCamera, Receiver,
+    eventually, merged, project_dir, send_signal, start_live, until,
 };
 
 /// A camera in front of which a box moves from 3 to 5 s, and then every 16 s.
@@ -58,6 +61,12 @@ fn analysts(manager: &Manager) -> Vec<u32> {
         String::from_utf8_lossy(&arguments.unwrap_or_default()).contains("rawvideo")
     };
     manager.ffmpegs().into_iter().filter(is_analyst).collect()
+}
+
+/// Returns the process IDs of the other FFmpegs.
+fn others(manager: &Manager) -> Vec<u32> {
+    let (all, analysts) = (manager.ffmpegs(), analysts(manager));
+    all.into_iter().filter(|pid| !analysts.contains(pid)).collect()
 }
 
 fn assert_is_box_of_walk(one: &Value) {
@@ -128,6 +137,15 @@ async fn motion_in_the_sub_stream_is_one_event() {
     assert_eq!(metrics.value("stream_manager_analysed_cameras"), Some(2.0));
     let pictures = metrics.value("stream_manager_analysed_pictures_total").expect("a metric");
     assert!(pictures > 50.0, "{pictures}");
+    let used = metrics.value("stream_manager_picture_decoder_cpu_seconds_total");
+    assert!(used.is_some_and(|seconds| seconds > 0.0), "{used:?}");
+    // Since the last measurement, the camera has sent pictures for some seconds.
+    let decoder = &motion(&manager, "cam").await["decoder"];
+    let cpu = decoder["cpu_percent"].as_f64().expect("a share");
+    assert!(cpu > 0.0 && cpu < 200.0, "{decoder}");
+    let memory = decoder["memory_bytes"].as_u64().expect("a size");
+    assert!((1_000_000..100_000_000).contains(&memory), "{decoder}");
+    assert_eq!(decoder["shared"], false);
 
     for id in ["cam", "ignored"] {
         put(&manager, id, with(json!({ "source": "off" }))).await;
@@ -135,6 +153,9 @@ async fn motion_in_the_sub_stream_is_one_event() {
     until("nothing runs", || async { manager.ffmpegs().is_empty() }).await;
     let metrics = Metrics::fetch(&manager).await;
     assert_eq!(metrics.value("stream_manager_analysed_cameras"), Some(0.0));
+    assert_eq!(metrics.value("stream_manager_picture_decoders"), Some(0.0));
+    let status = motion(&manager, "cam").await;
+    assert_eq!((&status["profile"], &status["decoder"]), (&Value::Null, &Value::Null), "{status}");
 }
 
 /// Returns the webhooks about motion.
@@ -193,6 +214,11 @@ async fn motion_is_found_in_the_main_stream_while_the_sub_stream_fails() {
         motion(&manager, "cam").await["error"].as_str().map(str::to_owned)
     });
     assert!(!error.await.is_empty());
+    let path = "/api/stream/status?indicator_id=cam&profile=sub";
+    until("the sub stream is busy", || async {
+        manager.get(path).await.body["last_error"]["code"] == "source_busy"
+    })
+    .await;
     until("something moves", || async { motion(&manager, "cam").await["moving"] == true }).await;
     let status = motion(&manager, "cam").await;
     assert_eq!((&status["profile"], &status["error"]), (&json!("main"), &Value::Null), "{status}");
@@ -273,11 +299,7 @@ async fn find_motion_after(signal: Signal) {
     let options = json!({ "rtsp_link": camera.link(), "motion": { "source": "pictures" } });
     put(&manager, "cam", options).await;
     let decoder = eventually("a decoder runs", || async { analysts(&manager).pop() }).await;
-    let others = || {
-        let all = manager.ffmpegs().into_iter();
-        all.filter(|pid| !analysts(&manager).contains(pid)).collect::<Vec<_>>()
-    };
-    let ingest = others();
+    let ingest = others(&manager);
     assert_eq!(ingest.len(), 1);
     send_signal(decoder, signal);
     let began = SystemTime::now();
@@ -287,7 +309,7 @@ async fn find_motion_after(signal: Signal) {
     assert!(seconds(began, time(&event["at"])) > 0.0, "{event}");
     let now = analysts(&manager);
     assert!(now.len() == 1 && now[0] != decoder, "{now:?} after {decoder}");
-    assert_eq!((others(), camera.connections()), (ingest, 1));
+    assert_eq!((others(&manager), camera.connections()), (ingest, 1));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -299,6 +321,151 @@ async fn motion_is_found_after_the_decoder_was_killed() {
 #[ignore = "takes half a minute; ./deploy/test --long runs it"]
 async fn motion_is_found_after_the_decoder_was_stopped() {
     find_motion_after(Signal::SIGSTOP).await;
+}
+
+/// Follows the parts of camera "cam" over Low-Latency HLS until `is_over`. Returns the longest time until the next part, and
+/// the number of parts.
+async fn follow_parts(nginx: &Nginx, is_over: &Cell<bool>) -> (Duration, u32) {
+    let (mut longest, mut count) = (Duration::ZERO, 0);
+    let (_, mut playlist) = low_latency::fetch(nginx, "").await;
+    while !is_over.get() {
+        let (sequence, part) = low_latency::position(&playlist);
+        let requested = Instant::now();
+        let query = format!("?_HLS_msn={sequence}&_HLS_part={part}");
+        let (status, next) = low_latency::fetch(nginx, &query).await;
+        assert_eq!(status, 200, "{next}");
+        longest = longest.max(requested.elapsed());
+        (count, playlist) = (count + 1, next);
+    }
+    (longest, count)
+}
+
+/// Does `test` while a viewer watches camera "cam" over Low-Latency HLS, and asserts that neither the viewer nor the FFmpeg
+/// that reads the camera notices anything.
+async fn unnoticed(manager: &Manager, nginx: &Nginx, ingest: &[u32], test: impl Future) {
+    let discontinuities =
+        async || Playlist::fetch(nginx, "cam").await.map(|it| it.discontinuities());
+    let before = discontinuities().await;
+    let is_over = Cell::new(false);
+    let test = async {
+        test.await;
+        is_over.set(true);
+    };
+    let ((longest, count), ()) = tokio::join!(follow_parts(nginx, &is_over), test);
+    // A part is at most half a second long, and the tests share a slow machine.
+    assert!(
+        longest < Duration::from_secs(2) && count > 5,
+        "{longest:?} without one of {count} parts"
+    );
+    assert_eq!(discontinuities().await, before);
+    let status = manager.status("cam").await;
+    assert_eq!((&status["state"], &status["restarts"]), (&json!("live"), &json!(0)), "{status}");
+    let ingest_is_same = ingest.iter().all(|pid| manager.ffmpegs().contains(pid));
+    assert!(ingest_is_same && ingest.len() == 1, "{ingest:?} of {:?}", manager.ffmpegs());
+}
+
+/// Switches the detection of motion on or off.
+async fn detect(manager: &Manager, link: &str, source: &str) {
+    let options = json!({ "rtsp_link": link, "motion": { "source": source } });
+    put(manager, "cam", options).await;
+}
+
+/// Returns the longest time between two pictures.
+fn longest_gap(pictures: &[LivePicture]) -> Duration {
+    let gaps =
+        pictures.windows(2).map(|pair| pair[1].received_at.duration_since(pair[0].received_at));
+    gaps.map(Result::unwrap_or_default).max().expect("several pictures")
+}
+
+/// Returns the path of a script that is run in place of FFmpeg.
+fn child(name: &str) -> String {
+    let script = project_dir().join("tests/service/children").join(name);
+    script.to_str().expect("a path").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failure_of_the_shared_decoder_does_not_affect_other_viewers() {
+    let (camera, manager, nginx) = start_live("h264", &[]).await;
+    let ingest = others(&manager);
+    let link = camera.link("h264");
+    detect(&manager, &link, "pictures").await;
+    let is_shared = async || motion(&manager, "cam").await["decoder"]["shared"].as_bool();
+    until("the decoder is measured", || async { is_shared().await == Some(false) }).await;
+    let mut viewer = Multipart::open(&nginx.url("/streams/cam/mjpeg?width=320")).await;
+    until("the decoder is shared", || async { is_shared().await == Some(true) }).await;
+    until("one decoder runs", || async { manager.ffmpegs().len() == 2 }).await;
+    let test = async {
+        for (signal, within) in [(Signal::SIGKILL, 3), (Signal::SIGSTOP, 9)] {
+            let decoder = analysts(&manager);
+            assert_eq!(decoder.len(), 1);
+            send_signal(decoder[0], signal);
+            let mut pictures = vec![viewer.next().await.expect("a picture")];
+            while analysts(&manager) == decoder || manager.ffmpegs().len() != 2 {
+                pictures.extend(viewer.take(Duration::from_millis(100)).await);
+            }
+            pictures.extend(viewer.take(Duration::from_secs(1)).await);
+            let gap = longest_gap(&pictures);
+            assert!(gap < Duration::from_secs(within), "{signal}: {gap:?}");
+            until("there are analysed pictures", || async {
+                let age = motion(&manager, "cam").await["picture_age_seconds"].as_f64();
+                age.is_some_and(|age| age < 1.0)
+            })
+            .await;
+        }
+    };
+    unnoticed(&manager, &nginx, &ingest, test).await;
+    assert_eq!(camera.plays(), 1);
+    // The viewer keeps the decoder, which makes no grey pictures any more.
+    detect(&manager, &link, "off").await;
+    assert!(motion(&manager, "cam").await["decoder"].is_null());
+    drop(viewer);
+    until("the decoder has ended", || async { manager.ffmpegs() == ingest }).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_that_gets_garbage_does_not_affect_other_viewers() {
+    let ffmpeg = child("decodes_garbage");
+    let (camera, manager, nginx) = start_live("h264", &[("FFMPEG_BIN", &ffmpeg)]).await;
+    let ingest = others(&manager);
+    let link = camera.link("h264");
+    let test = async {
+        detect(&manager, &link, "pictures").await;
+        let url = nginx.url("/streams/cam/mjpeg?width=320");
+        let (response, error) = tokio::join!(
+            Multipart::request(&url),
+            eventually("the reason is known", || async {
+                motion(&manager, "cam").await["error"].as_str().map(str::to_owned)
+            })
+        );
+        assert!(response.status().is_server_error(), "{}", response.status());
+        assert!(error.contains("made no picture"), "{error}");
+        let status = motion(&manager, "cam").await;
+        assert_eq!((&status["profile"], &status["decoder"]), (&Value::Null, &Value::Null));
+        detect(&manager, &link, "off").await;
+        until("the decoder has ended", || async { manager.ffmpegs() == ingest }).await;
+    };
+    unnoticed(&manager, &nginx, &ingest, test).await;
+    assert_eq!(stored(&manager, "type=motion").await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_whose_grey_pictures_are_garbage_does_not_affect_other_viewers() {
+    let ffmpeg = child("writes_garbage_grey_pictures");
+    let (camera, manager, nginx) = start_live("h264", &[("FFMPEG_BIN", &ffmpeg)]).await;
+    let ingest = others(&manager);
+    let mut viewer = Multipart::open(&nginx.url("/streams/cam/mjpeg?width=320")).await;
+    let link = camera.link("h264");
+    let test = async {
+        detect(&manager, &link, "pictures").await;
+        let pictures = viewer.take(Duration::from_secs(6)).await;
+        assert!(longest_gap(&pictures) < Duration::from_secs(1), "{:?}", longest_gap(&pictures));
+        until("the reason is known", || async {
+            motion(&manager, "cam").await["error"].is_string()
+        })
+        .await;
+        viewer.next().await.expect("a picture");
+    };
+    unnoticed(&manager, &nginx, &ingest, test).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

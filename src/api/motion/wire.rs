@@ -8,7 +8,7 @@ use crate::api::wire::seconds;
 use crate::camera::id::Profile;
 use crate::camera::motion::MotionSource;
 use crate::motion::boxes::MotionBox;
-use crate::service::analysing::MotionView;
+use crate::service::analysing::{DecoderView, MotionView};
 
 /// What moves in front of a camera.
 #[derive(Debug, Serialize, ToSchema)]
@@ -26,8 +26,22 @@ pub(crate) struct MotionOutput {
     moving: bool,
     /// The boxes around what moves in the last picture.
     boxes: Vec<MotionBoxOutput>,
+    /// The FFmpeg that decodes the analysed pictures; null if there are no pictures at the moment, and in the first second.
+    decoder: Option<DecoderOutput>,
     /// The reason why there are no pictures; null if there are pictures, or if the reason is not known.
     error: Option<String>,
+}
+
+/// The resources that the FFmpeg that decodes the analysed pictures uses.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = MotionDecoder)]
+pub(crate) struct DecoderOutput {
+    /// Percent of one processor core over about the last five seconds.
+    cpu_percent: f64,
+    /// Memory in bytes, without the files of the program and its libraries.
+    memory_bytes: u64,
+    /// True if this FFmpeg makes live pictures for viewers as well. Its processor time contains that of their pictures.
+    shared: bool,
 }
 
 /// A box in parts of the picture's width and height, from 0 to 1.
@@ -46,7 +60,7 @@ pub(crate) struct MotionBoxOutput {
 
 impl MotionOutput {
     pub(super) fn new(view: MotionView) -> Self {
-        let MotionView { source, status } = view;
+        let MotionView { source, status, decoder } = view;
         let status = status.unwrap_or_default();
         Self {
             source,
@@ -55,7 +69,19 @@ impl MotionOutput {
             picture_age_seconds: status.received_at.map(|at| seconds(at.elapsed())),
             moving: status.is_moving,
             boxes: status.boxes.into_iter().map(MotionBoxOutput::new).collect(),
+            decoder: decoder.as_ref().map(DecoderOutput::new),
             error: status.error.map(|error| error.detail),
+        }
+    }
+}
+
+impl DecoderOutput {
+    fn new(decoder: &DecoderView) -> Self {
+        let DecoderView { usage, is_shared } = decoder;
+        Self {
+            cpu_percent: (usage.cpu_share * 10_000.0).round() / 100.0,
+            memory_bytes: usage.memory,
+            shared: *is_shared,
         }
     }
 }

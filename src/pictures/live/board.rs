@@ -160,6 +160,11 @@ impl Board {
         forms
     }
 
+    /// Returns whether a reader wants JPEGs.
+    pub(super) fn has_jpegs(&self) -> bool {
+        lock(&self.state).wanted.iter().any(|wanted| wanted.form.is_jpeg())
+    }
+
     /// Returns true, and refuses further readers, if there are no readers.
     pub(super) fn close_if_unused(&self) -> bool {
         let mut state = lock(&self.state);

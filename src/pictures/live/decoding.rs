@@ -2,12 +2,14 @@
 //! size of its picture again and again, decoding continues, and the pictures keep their size. The JPEGs of a camera that
 //! sends Motion JPEG need no FFmpeg, unless they have to be scaled or converted to grey pictures.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
+use nix::unistd::Pid;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tracing::debug;
 
 use super::args::{self, Manner};
@@ -16,8 +18,9 @@ use super::child::{DecoderChild, Progress};
 use super::form::Form;
 use super::selection::Selection;
 use super::sink::Sink;
-use crate::base::counters::Counters;
+use crate::base::counters::{Counters, RunningDecoder};
 use crate::base::error::Error;
+use crate::base::proc;
 use crate::child::log::Work;
 use crate::media::codec::VideoCodec;
 use crate::media::frame::{Format, Frame, Track};
@@ -43,6 +46,9 @@ const CATCHES_UP_WITHIN: Duration = Duration::from_secs(4);
 
 /// If decoding keeps the size of the pictures, the time after which another size of the camera's picture replaces it.
 const SETTLES_AFTER: Duration = Duration::from_mins(1);
+
+/// The time after which the CPU time of a decoder is counted.
+const COUNTS_AFTER: Duration = Duration::from_secs(5);
 
 /// The form of the pictures that a camera with Motion JPEG sends itself.
 const COPIED: Form = Form::Jpeg(None);
@@ -148,7 +154,7 @@ impl DecodedStream {
                 Err(error) => return End::Failed { error, without: scaled },
             }
         }
-        let _running = child.is_some().then(|| self.counters.picture_decoder_runs());
+        let mut running = child.is_some().then(|| self.counters.picture_decoder_runs());
         let mut has_shown = decoding.sink.has_shown();
         let shown = async {
             if has_shown.wait_for(|has_shown| *has_shown).await.is_ok() {
@@ -158,8 +164,11 @@ impl DecodedStream {
         };
         let pid = child.as_ref().map(DecoderChild::pid);
         let usage = async {
-            match pid {
-                Some(pid) => match log.watch(pid, Work::Pictures).await {},
+            match pid.zip(running.as_mut()) {
+                Some((pid, running)) => tokio::select! {
+                    never = log.watch(pid, Work::Pictures) => match never {},
+                    never = count_cpu_time(pid, running) => match never {},
+                },
                 None => std::future::pending().await,
             }
         };
@@ -169,6 +178,9 @@ impl DecodedStream {
             step = shown => step,
             step = usage => step,
         };
+        if let Some((time, running)) = pid.and_then(proc::cpu_time).zip(running.as_mut()) {
+            running.note_cpu_time(time);
+        }
         match (step, child) {
             (Step::Failed(fault), Some(child)) => {
                 let error = child.fail(fault).await;
@@ -185,6 +197,16 @@ impl DecodedStream {
                     End::Changed { from, is_resized: false }
                 }
             }
+        }
+    }
+}
+
+/// Counts the CPU time of a decoder at intervals.
+async fn count_cpu_time(pid: Pid, running: &mut RunningDecoder) -> Infallible {
+    loop {
+        sleep(COUNTS_AFTER).await;
+        if let Some(time) = proc::cpu_time(pid) {
+            running.note_cpu_time(time);
         }
     }
 }

@@ -295,6 +295,12 @@ export type MotionBox = {
   width: number;
 };
 
+export type MotionDecoder = {
+  cpu_percent: number;
+  memory_bytes: number;
+  shared: boolean;
+};
+
 export type MotionOptions = {
   sensitivity?: number;
   source?: MotionSource;
@@ -303,6 +309,7 @@ export type MotionOptions = {
 
 export type MotionOutput = {
   boxes: MotionBox[];
+  decoder?: MotionDecoder | null;
   error?: string | null;
   moving: boolean;
   picture_age_seconds?: number | null;
