@@ -305,11 +305,6 @@ impl Counters {
         self.picture_decoder_restarts.inc();
     }
 
-    /// Counts the start of an FFmpeg that decodes live pictures in place of another one of the same stream.
-    pub(crate) fn picture_decoder_restarted(&self) {
-        self.picture_decoder_restarts.inc();
-    }
-
     /// Counts the failure of an FFmpeg that decodes live pictures.
     pub(crate) fn picture_decoder_failed(&self, cause: ErrorKind) {
         self.picture_decoder_failures.get_or_create(&Cause::of(cause)).inc();
