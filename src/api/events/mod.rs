@@ -55,22 +55,7 @@ pub(super) fn routes() -> Vec<Row> {
                     .fails(&[ErrorKind::InvalidId])
             },
         ),
-        Row::new(
-            Method::GET,
-            "/api/events/counts",
-            VIEWERS,
-            |call| Box::pin(count(call)),
-            || {
-                operation("countEvents", "Counts the events that the caller can see, by hour, camera and type")
-                    .describe(
-                        "Callers whose role is `user` get counts of the events that happened while they owned the camera.",
-                    )
-                    .query::<CountsInput>()
-                    .returns::<CountsOutput>("The counts.")
-                    .fails(failures::QUERY)
-                    .fails(&[ErrorKind::InvalidId])
-            },
-        ),
+        counts(),
         Row::new(
             Method::POST,
             "/api/events/seen",
@@ -142,6 +127,26 @@ pub(super) fn routes() -> Vec<Row> {
         )
         .without_head(),
     ]
+}
+
+/// The endpoint of counts.
+fn counts() -> Row {
+    Row::new(
+        Method::GET,
+        "/api/events/counts",
+        VIEWERS,
+        |call| Box::pin(count(call)),
+        || {
+            operation("countEvents", "Counts the events that the caller can see, by hour, camera and type")
+                .describe(
+                    "Callers whose role is `user` get counts of the events that happened while they owned the camera.",
+                )
+                .query::<CountsInput>()
+                .returns::<CountsOutput>("The counts.")
+                .fails(failures::QUERY)
+                .fails(&[ErrorKind::InvalidId])
+        },
+    )
 }
 
 fn operation(id: &'static str, summary: &'static str) -> Operation {
