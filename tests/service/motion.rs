@@ -429,12 +429,13 @@ async fn pictures_are_analysed_when_their_frames_arrive() {
     let manager = Manager::start(&[]).await;
     let options = json!({ "rtsp_link": camera.link(), "motion": { "source": "pictures" } });
     put(&manager, "cam", options).await;
-    // The distance of pictures is 0.2 s. An encoder that holds back one picture is at least that late. On a busy machine,
-    // some pictures may be late.
-    Metrics::until(&manager, "a picture is analysed within 0.1 s", |metrics| {
+    // The distance of pictures is 0.2 s. An encoder that holds back one picture is usually that late. On a busy machine, many
+    // pictures are late in any case.
+    Metrics::until(&manager, "pictures are analysed within 0.1 s", |metrics| {
         let value = |name: &str| metrics.value(name).expect(name);
-        value("stream_manager_analysed_pictures_total") > 20.0
-            && value("stream_manager_analysed_picture_age_seconds_bucket{le=\"0.1\"}") > 0.0
+        let all = value("stream_manager_analysed_pictures_total");
+        let early = value("stream_manager_analysed_picture_age_seconds_bucket{le=\"0.1\"}");
+        all > 20.0 && early > all / 4.0
     })
     .await;
 }
