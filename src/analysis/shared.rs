@@ -40,6 +40,8 @@ pub(crate) struct AnalysisStatus {
     /// The largest number of pictures per second that are analysed; `None` while there are no pictures. It is lower while the
     /// machine is too busy.
     pub(crate) rate: Option<f64>,
+    /// True while fewer pictures than usual are analysed, because the machine is too busy.
+    pub(crate) is_reduced: bool,
     /// The time at which the frame of the last analysed picture arrived.
     pub(crate) received_at: Option<Instant>,
     /// The boxes in the last picture.

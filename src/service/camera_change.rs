@@ -15,6 +15,7 @@ use crate::camera::recording::RecordingOptions;
 use crate::camera::source::Source;
 use crate::camera::source_spec::{Parts, SourceSpec};
 use crate::camera::zone;
+use crate::events::kinds;
 use crate::store::Cameras;
 
 /// The longest name or owner, in characters.
@@ -90,7 +91,7 @@ pub(crate) struct PartsChange {
 
 impl CameraChange {
     /// Returns the record of a new camera, or of the `known` camera after the change. Refuses an ONVIF
-    /// service whose host differs from the host of the camera's streams.
+    /// service whose host differs from the host of the camera's streams, and recordings of events whose type does not exist.
     pub(crate) fn apply(
         self,
         id: &CameraId,
@@ -98,6 +99,7 @@ impl CameraChange {
         cameras: &Cameras,
     ) -> Result<Record, Error> {
         let record = self.into_record(id, known, cameras)?;
+        ensure_known_types(&record.recording, known.map(|known| &known.recording))?;
         if record.has_foreign_onvif() {
             let detail = "onvif must have the same host as the camera's streams";
             return Err(Error::new(ErrorKind::InvalidRequest, detail));
@@ -106,7 +108,7 @@ impl CameraChange {
     }
 
     /// Returns the record like [`Self::apply`], but drops an ONVIF service whose host differs from the host
-    /// of the camera's streams, because a refusal would make the whole import fail.
+    /// of the camera's streams, and accepts all types of events, because a refusal would make the whole import fail.
     pub(crate) fn apply_import(
         self,
         id: &CameraId,
@@ -247,9 +249,51 @@ fn known_password(known: Option<&SourceSpec>, new: &Parts) -> Option<String> {
     is_same.then(|| known.password.clone())
 }
 
+/// Fails if events of a type that does not exist are to be recorded. Types that the camera already has are accepted, so that
+/// clients can return what they have read.
+fn ensure_known_types(
+    new: &RecordingOptions,
+    known: Option<&RecordingOptions>,
+) -> Result<(), Error> {
+    let is_stored = |kind: &String| known.is_some_and(|known| known.events.types.contains(kind));
+    let unknown = new.events.types.iter().find(|kind| !kinds::is_known(kind) && !is_stored(kind));
+    let Some(unknown) = unknown else { return Ok(()) };
+    // Other events are not about cameras, or about the recording itself.
+    let is_recorded =
+        |name: &&str| !name.starts_with("recording.") && !name.starts_with("storage.");
+    let names: Vec<_> = kinds::names().into_iter().filter(is_recorded).collect();
+    let detail = format!(
+        "recording.events.types contains the unknown type {unknown:?}; the types are {}, those that begin with `reported.`, \
+         and the groups `camera`, `stream` and `reported`",
+        names.join(", ")
+    );
+    Err(Error::new(ErrorKind::InvalidRequest, detail))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn types_of_events_that_do_not_exist_are_refused_unless_they_are_stored() {
+        let options = |types: &[&str]| {
+            let mut options = RecordingOptions::default();
+            options.events.types = types.iter().map(|&kind| kind.to_owned()).collect();
+            options
+        };
+        let stored = options(&["reported", "old.type"]);
+        for known in ["motion", "reported", "reported.door", "camera.offline", "stream", "old.type"]
+        {
+            ensure_known_types(&options(&[known]), Some(&stored)).expect(known);
+        }
+        for unknown in ["motio", "reporteddoor", "old", ""] {
+            let error = ensure_known_types(&options(&["motion", unknown]), Some(&stored));
+            let detail = error.expect_err(unknown).detail;
+            assert!(detail.contains(&format!("{unknown:?}")), "{detail}");
+            assert!(detail.contains("camera.offline, camera.online, motion,"), "{detail}");
+        }
+        ensure_known_types(&stored, None).expect_err("a new camera");
+    }
 
     #[test]
     fn a_password_is_kept_if_only_the_spelling_of_the_address_changes() {

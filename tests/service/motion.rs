@@ -113,6 +113,7 @@ async fn motion_in_the_sub_stream_is_one_event() {
     assert!((2.5..12.0).contains(&seconds(requested_at, at)), "{begun}");
     assert_eq!((&status["profile"], &status["moving"]), (&json!("sub"), &json!(true)), "{status}");
     assert!(status["picture_age_seconds"].as_f64().expect("an age") < 5.0, "{status}");
+    assert!(status["reduced"].is_boolean(), "{status}");
     let rate = status["pictures_per_second"].as_f64().expect("a rate");
     assert!(rate > 0.0 && rate <= 5.0, "{status}");
 
@@ -423,6 +424,38 @@ async fn a_failure_of_the_shared_decoder_does_not_affect_other_viewers() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn pictures_are_analysed_when_their_frames_arrive() {
+    let camera = RawCamera::start(WALK).await;
+    let manager = Manager::start(&[]).await;
+    let options = json!({ "rtsp_link": camera.link(), "motion": { "source": "pictures" } });
+    put(&manager, "cam", options).await;
+    // The distance of pictures is 0.2 s. An encoder that holds back one picture is usually that late. On a busy machine, many
+    // pictures are late in any case.
+    Metrics::until(&manager, "pictures are analysed within 0.1 s", |metrics| {
+        let value = |name: &str| metrics.value(name).expect(name);
+        let all = value("stream_manager_analysed_pictures_total");
+        let early = value("stream_manager_analysed_picture_age_seconds_bucket{le=\"0.1\"}");
+        all > 20.0 && early > all / 4.0
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fewer_pictures_than_usual_are_reported() {
+    let ffmpeg = child("decodes_slowly");
+    let (camera, manager, _nginx) = start_live("h264", &[("FFMPEG_BIN", &ffmpeg)]).await;
+    detect(&manager, &camera.link("h264"), "pictures").await;
+    let status = eventually("fewer pictures are analysed", || async {
+        let status = motion(&manager, "cam").await;
+        (status["reduced"] == true).then_some(status)
+    })
+    .await;
+    assert!(status["pictures_per_second"].as_f64().is_some_and(|rate| rate < 5.0), "{status}");
+    let warnings = manager.log().matches("fewer pictures are analysed").count();
+    assert_eq!(warnings, 1, "{}", manager.log());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_decoder_that_gets_garbage_does_not_affect_other_viewers() {
     let ffmpeg = child("decodes_garbage");
     let (camera, manager, nginx) = start_live("h264", &[("FFMPEG_BIN", &ffmpeg)]).await;
@@ -485,6 +518,12 @@ async fn options_that_cannot_be_used_are_refused() {
         let detail = response.body["detail"].as_str().expect("a detail");
         assert!(detail.contains(part) || part == "corners", "{detail}");
     }
+    let recording = json!({ "mode": "events", "events": { "types": ["motio"] } });
+    let camera = json!({ "rtsp_link": "rtsp://127.0.0.1:1/x", "recording": recording });
+    let response = manager.put("/api/cameras/cam", &camera).await;
+    assert_eq!(response.status, 400, "{response:?}");
+    let detail = response.body["detail"].as_str().expect("a detail");
+    assert!(detail.contains("\"motio\"") && detail.contains("motion,"), "{detail}");
     let unknown = manager.get("/api/cameras/cam/motion").await;
     assert_eq!((unknown.status.as_u16(), &unknown.body["code"]), (404, &json!("unknown_camera")));
 }

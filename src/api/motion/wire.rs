@@ -20,11 +20,14 @@ pub(crate) struct MotionOutput {
     /// The largest number of pictures per second that are analysed: 5, or less while the machine is too busy; null if there
     /// are no pictures at the moment.
     pictures_per_second: Option<f64>,
+    /// True while fewer than 5 pictures per second are analysed, because the machine is too busy. Motion is then found
+    /// later, or missed if it is short.
+    reduced: bool,
     /// Seconds since the frame of the last analysed picture arrived; null before the first picture.
     picture_age_seconds: Option<f64>,
-    /// True while something moves. The event of this motion has no end yet.
+    /// True until the event of the last motion ends. This is at least 10 s after the last picture that shows the motion.
     moving: bool,
-    /// The boxes around what moves in the last picture.
+    /// The boxes around what moves in the last picture. Empty while motion pauses.
     boxes: Vec<MotionBoxOutput>,
     /// The FFmpeg that decodes the analysed pictures; null if there are no pictures at the moment, and in the first second.
     decoder: Option<DecoderOutput>,
@@ -66,6 +69,7 @@ impl MotionOutput {
             source,
             profile: status.profile,
             pictures_per_second: status.rate.map(|rate| (rate * 100.0).round() / 100.0),
+            reduced: status.is_reduced,
             picture_age_seconds: status.received_at.map(|at| seconds(at.elapsed())),
             moving: status.is_moving,
             boxes: status.boxes.into_iter().map(MotionBoxOutput::new).collect(),

@@ -2,8 +2,10 @@
 //! deleted by hand.
 //!
 //! - A file that was not closed is cut after its last whole fragment, and its entry is completed.
-//! - A file without an entry is added to the index. It is locked if its time was locked, and marked if something has
-//!   happened to the camera at its time. If the index lists only a copy off-site, the file counts as local again.
+//! - A file without an entry is added to the index. If the index lists only a copy off-site, the file counts as local
+//!   again.
+//! - A file that is completed or added is locked if its time was locked, and marked if something has happened to the camera
+//!   at its time.
 //! - An entry whose file is missing is removed, unless there is a copy off-site.
 //!
 //! This happens only in directories with the right marker. So an entry is not removed because a disk is not mounted.
@@ -35,7 +37,7 @@ use crate::media::mp4::recorded::init_digest;
 use crate::store::db::Database;
 use crate::store::db::event_table::EventRow;
 use crate::store::db::recording_table::{Offsite, RecordedFile, RecordedStream};
-use crate::store::db::recording_writes::{ClosedFile, CopyRule, MAX_DELETED, NewFile};
+use crate::store::db::recording_writes::{ClosedFile, MAX_DELETED, NewFile};
 use crate::store::error::query_failed;
 
 /// The largest number of events that are read to find out whether a file belongs to one.
@@ -67,8 +69,7 @@ pub(crate) struct CameraEvents {
 }
 
 /// Recovers one directory. Files that are being written now are left alone. Files that are completed or added are queued
-/// for their copies. Files that are added are marked if something has happened to the camera at their time, as `events`
-/// says.
+/// for their copies, and marked if something has happened to the camera at their time, as `events` says.
 pub(crate) async fn recover(
     recorder: &Recorder,
     dir: &Claimed,
@@ -182,8 +183,8 @@ impl Recovery<'_> {
                 Content::Unreadable => continue,
             };
             if let Some(complete) = complete {
-                let rule = self.recorder.copies().rule(stream.profile);
-                let closed = closed(file.start_at, &complete, rule);
+                // The recorder marks some files only when it closes them.
+                let closed = self.closed(&name, &complete).await?;
                 let mut write = self.database.write().await.map_err(query_failed)?;
                 write.close_file(file.id, &closed).await.map_err(query_failed)?;
                 write.commit().await.map_err(query_failed)?;
@@ -375,8 +376,7 @@ impl Recovery<'_> {
             }
             Content::Unreadable => return Ok(()),
         };
-        let end_at = name.start_at + complete.duration_ms();
-        let has_event = self.has_event(&name.key, (name.start_at, end_at)).await?;
+        let closed = self.closed(name, &complete).await?;
         let put = async {
             let mut write = self.database.write().await?;
             // The file can have been recorded, and its entry added, during this comparison.
@@ -395,11 +395,10 @@ impl Recovery<'_> {
                     span: name.span,
                     start_at: name.start_at,
                     decode_time: *decode_time,
-                    has_event,
+                    has_event: closed.has_event,
                 })
                 .await?;
-            let rule = self.recorder.copies().rule(name.key.profile);
-            write.close_file(id, &closed(name.start_at, &complete, rule)).await?;
+            write.close_file(id, &closed).await?;
             write.commit().await?;
             Ok(true)
         };
@@ -409,6 +408,23 @@ impl Recovery<'_> {
         recovered.adopted += 1;
         info!(path = %path.display(), "a recorded file was added to the index");
         Ok(())
+    }
+
+    /// Returns what the index lists of a file that is complete.
+    async fn closed(
+        &self,
+        FileName { key, start_at, .. }: &FileName,
+        complete: &CompleteFile,
+    ) -> Result<ClosedFile, Error> {
+        let end_at = start_at + complete.duration_ms();
+        Ok(ClosedFile {
+            end_at,
+            bytes: complete.bytes,
+            frames: complete.frames,
+            fragments: complete.fragments.clone(),
+            has_event: self.has_event(key, (*start_at, end_at)).await?,
+            copy: self.recorder.copies().rule(key.profile),
+        })
     }
 
     /// Returns whether there is a stored event of a camera whose recording contains a part of this time.
@@ -548,17 +564,6 @@ enum Content {
     Unreadable,
 }
 
-fn closed(start_at: i64, complete: &CompleteFile, copy: CopyRule) -> ClosedFile {
-    ClosedFile {
-        end_at: start_at + complete.duration_ms(),
-        bytes: complete.bytes,
-        frames: complete.frames,
-        fragments: complete.fragments.clone(),
-        has_event: false,
-        copy,
-    }
-}
-
 fn ids_of(files: &[&RecordedFile]) -> Vec<i64> {
     files.iter().map(|file| file.id).collect()
 }
@@ -694,6 +699,16 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_that_is_added_is_locked_and_marked_like_its_time() {
+        assert_is_locked_and_marked(false).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_completed_is_locked_and_marked_like_its_time() {
+        assert_is_locked_and_marked(true).await;
+    }
+
+    /// Checks files of which the index lists nothing, or which it lists as open.
+    async fn assert_is_locked_and_marked(are_open: bool) {
         let setup = Setup::new().await;
         let files = setup.recorded.files().await;
         let stream = setup.recorded.stream().await;
@@ -724,7 +739,11 @@ mod tests {
         write.add_event(&other).await.expect("an event");
         write.commit().await.expect("a commit");
         for (file, _) in &files {
-            setup.forget(file.id).await;
+            if are_open {
+                reopen(&setup, file, false).await;
+            } else {
+                setup.forget(file.id).await;
+            }
         }
         let trigger = EventTrigger {
             types: vec!["reported.door".to_owned()],
@@ -762,7 +781,7 @@ mod tests {
     async fn a_file_that_was_not_closed_is_repaired() {
         let setup = Setup::new().await;
         let (file, path) = setup.recorded.files().await.remove(4);
-        let id = reopen(&setup, &file).await;
+        let id = reopen(&setup, &file, true).await;
         let bytes = fs::read(&path).expect("a file");
         fs::write(&path, &bytes[..bytes.len() / 2]).expect("a file");
 
@@ -860,7 +879,7 @@ mod tests {
     }
 
     /// Replaces the entry of a file by one of a file that was not closed. Returns the id.
-    async fn reopen(setup: &Setup, file: &RecordedFile) -> i64 {
+    async fn reopen(setup: &Setup, file: &RecordedFile, has_event: bool) -> i64 {
         setup.forget(file.id).await;
         let new = NewFile {
             stream: file.stream,
@@ -869,7 +888,7 @@ mod tests {
             span: file.span,
             start_at: file.start_at,
             decode_time: file.decode_time,
-            has_event: true,
+            has_event,
         };
         let mut write = setup.recorded.database.write().await.expect("a transaction");
         let id = write.open_file(&new).await.expect("an entry");
@@ -891,7 +910,7 @@ mod tests {
         }
         for length in [0, 10, init, init + 50] {
             fs::write(&path, &bytes[..length]).expect("a file");
-            reopen(&setup, &file).await;
+            reopen(&setup, &file, true).await;
             let deleted = Recovered { deleted: 1, dropped: 1, ..Recovered::default() };
             assert_eq!(setup.recover().await, deleted, "{length} bytes");
             assert!(!path.exists());
@@ -934,7 +953,7 @@ mod tests {
         setup.forget(file.id).await;
         assert_eq!(setup.recover().await, Recovered::default(), "without an entry");
         assert_eq!(fs::read(&path).expect("a file"), bytes);
-        reopen(&setup, &file).await;
+        reopen(&setup, &file, true).await;
         assert_eq!(setup.recover().await, Recovered::default(), "the file was being written");
         assert_eq!(fs::read(&path).expect("a file"), bytes);
     }
@@ -951,7 +970,7 @@ mod tests {
         setup.forget(files[2].0.id).await;
         fs::remove_file(&files[1].1).expect("a file");
         mkfifo(&files[1].1);
-        reopen(&setup, &files[3].0).await;
+        reopen(&setup, &files[3].0, true).await;
         fs::remove_file(&files[3].1).expect("a file");
         mkfifo(&files[3].1);
         let recovered = tokio::time::timeout(Duration::from_secs(30), setup.recover()).await;
@@ -973,7 +992,7 @@ mod tests {
         std::os::unix::fs::symlink(&target, &path).expect("a link");
         setup.forget(file.id).await;
         assert_eq!(setup.recover().await, Recovered::default(), "without an entry");
-        reopen(&setup, &file).await;
+        reopen(&setup, &file, true).await;
         assert_eq!(setup.recover().await, Recovered::default(), "the file was being written");
         assert_eq!(fs::read(&target).expect("a file"), part);
         assert!(path.is_symlink());

@@ -25,7 +25,7 @@ use crate::stream::kept::Hold;
 use crate::stream::state::State;
 
 /// The analysed pictures. Twice as many would find motion 0.1 s earlier, and cost up to twice the processor time.
-const SPEC: PictureSpec = PictureSpec { form: Form::Grey, rate: 5.0 };
+pub(super) const SPEC: PictureSpec = PictureSpec { form: Form::Grey, rate: 5.0 };
 /// The time between two checks of a stream without pictures.
 const CHECK: Duration = Duration::from_secs(1);
 /// The time after which a stream is without pictures.

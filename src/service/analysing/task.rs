@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
+use tracing::{info, warn};
 
-use super::sources::{Next, Sources};
+use super::sources::{Next, SPEC, Sources};
 use crate::analysis::pauses::PAUSE;
 use crate::analysis::report::MotionReporter;
 use crate::analysis::shared::{Analysis, AnalysisStatus};
@@ -27,6 +28,8 @@ struct Task<'a> {
     profile: Option<Profile>,
     /// The time of the last picture.
     picture_at: Instant,
+    /// True if fewer pictures than usual were analysed when there was the last picture, because the machine was too busy.
+    is_reduced: bool,
 }
 
 /// Analyses a camera until the sender of `camera` is dropped. With each change of the camera, the analysis begins again.
@@ -36,6 +39,7 @@ pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<Analyse
     let analysis = core.analyses.begin(&id);
     let unfinished = core.analyses.unfinished();
     let reporter = MotionReporter::start(core.events.clone(), id, unfinished);
+    let mut is_reduced = false;
     loop {
         let now = Arc::clone(&camera.borrow_and_update());
         // The recording of motion in front of the camera continues.
@@ -50,9 +54,11 @@ pub(super) async fn run(core: Arc<Core>, mut camera: watch::Receiver<Arc<Analyse
             watcher: Watcher::new(&now.motion),
             profile: None,
             picture_at: Instant::now(),
+            is_reduced,
         };
         let is_over = task.run(&mut camera, &mut holds).await;
         task.finish();
+        is_reduced = task.is_reduced;
         if is_over {
             return;
         }
@@ -77,10 +83,11 @@ impl Task<'_> {
                 next = sources.next() => match next {
                     Next::Picture { profile, picture, skipped, rate } => {
                         self.take(profile, &picture, skipped);
-                        self.analysis.set(|status| status.rate = Some(rate));
+                        self.note_rate(rate);
                     }
                     Next::Without(error) => self.analysis.set(|status| {
                         (status.profile, status.rate, status.error) = (None, None, error);
+                        status.is_reduced = false;
                         status.boxes.clear();
                     }),
                 },
@@ -117,6 +124,19 @@ impl Task<'_> {
             }
         });
         self.note(motion);
+    }
+
+    /// Notes the largest number of pictures per second at the moment.
+    fn note_rate(&mut self, rate: f64) {
+        let is_reduced = rate < SPEC.rate;
+        self.analysis.set(|status| (status.rate, status.is_reduced) = (Some(rate), is_reduced));
+        let before = std::mem::replace(&mut self.is_reduced, is_reduced);
+        let camera = &self.camera.id;
+        if is_reduced && !before {
+            warn!(%camera, "the machine is too busy, so fewer pictures are analysed, and short motion is missed");
+        } else if before && !is_reduced {
+            info!(%camera, "all pictures are analysed again");
+        }
     }
 
     /// Ends motion that has not ended.

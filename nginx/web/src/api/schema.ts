@@ -315,6 +315,7 @@ export type MotionOutput = {
   picture_age_seconds?: number | null;
   pictures_per_second?: number | null;
   profile?: Profile | null;
+  reduced: boolean;
   source: MotionSource;
 };
 

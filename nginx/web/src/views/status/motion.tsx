@@ -20,8 +20,6 @@ const LIST_MS = 60_000;
 const EVERY_MS = 5000;
 /** Number of cameras on a page. The state of each of them is requested separately. */
 const PAGE = 10;
-/** The machine is too busy if fewer pictures per second are analysed. Usually, there are five. */
-const FEW_PICTURES = 2.5;
 /** Ages of pictures from this on are shown in whole seconds. */
 const WHOLE_SECONDS = 10;
 
@@ -103,7 +101,7 @@ function Row({ camera: { id, name }, now }: { camera: Camera; now: MotionNow | n
         <a href={watchAddress(id)} class="name" title={name}>
           <bdi>{name}</bdi>
         </a>
-        {isSlow(now) && <span class="why">{t("motion.busy")}</span>}
+        {now?.reduced && <span class="why">{t("motion.busy")}</span>}
         {now?.error && (
           <span class="why">
             {t("motion.no_pictures")}
@@ -128,11 +126,6 @@ function Row({ camera: { id, name }, now }: { camera: Camera; now: MotionNow | n
       <td data-label={t("motion.now")}>{now ? state(now) : "–"}</td>
     </tr>
   );
-}
-
-/** Returns whether fewer pictures than usual are analysed, because the machine is too busy. */
-function isSlow(now: MotionNow | null): boolean {
-  return now?.pictures_per_second != null && now.pictures_per_second < FEW_PICTURES;
 }
 
 function age(seconds: number): string {
