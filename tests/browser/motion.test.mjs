@@ -179,7 +179,7 @@ describe("motion", () => {
     await types.fill("");
     await types.pressSequentially("reported.door, camera");
     await form.save();
-    await page.getByText("Front door has been saved.").waitFor();
+    await page.locator(".notice").getByText("Front door has been saved.").waitFor();
     const saved = await stage.api("cameras/drawn");
     assert.deepEqual(saved.recording.events.types, ["reported.door", "camera", "motion"]);
     assert.equal(saved.motion.source, "pictures");
@@ -207,7 +207,7 @@ describe("motion", () => {
     await dialog.getByText("the zones leave no part of the picture to watch").waitFor();
     await dialog.getByRole("button", { name: "Delete Zone 1" }).click();
     await form.save();
-    await page.getByText("Front door has been saved.").waitFor();
+    await page.locator(".notice").getByText("Front door has been saved.").waitFor();
     assert.deepEqual((await stage.api("cameras/drawn")).motion.zones, []);
     const refused = viewer.problems.filter((problem) => !/status of 400/.test(problem));
     assert.deepEqual(refused, []);
