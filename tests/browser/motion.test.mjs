@@ -91,7 +91,7 @@ describe("motion", () => {
     async pictureLoads() {
       await until("the picture of the camera", SECONDS, () =>
         this.dialog
-          .getByAltText("Picture of this camera")
+          .locator(".zone-picture img")
           .evaluate((image) => image.naturalWidth > 0)
           .catch(() => false),
       );
@@ -228,6 +228,8 @@ describe("motion", () => {
     const { page } = viewer;
     const form = new Form(page);
     await form.dialog.getByLabel("Bewegung erkennen").waitFor();
+    // The form moves when the picture gets its height.
+    await form.pictureLoads();
     await form.dialog.locator(".zone-picture").scrollIntoViewIfNeeded();
     const session = await page.context().newCDPSession(page);
     const touch = (type, ...points) =>
