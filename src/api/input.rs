@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
@@ -19,6 +19,11 @@ use crate::base::error::{Error, ErrorKind};
 const MAX_BODY: usize = 64 * 1024;
 /// The time within which a body must arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes that are read and dropped after a body that is too large. nginx sends bodies of at most 1 MiB to most
+/// endpoints.
+const MAX_DROPPED: usize = 1024 * 1024;
+/// The longest time for which such bytes are read.
+const DROP_TIMEOUT: Duration = Duration::from_secs(2);
 /// The mark that some editors and frameworks write at the beginning of a text to show that the text is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The longest name of an unknown field that an error repeats.
@@ -123,18 +128,43 @@ pub(super) async fn read_body(body: &mut RequestBody, max: usize) -> Result<Vec<
         RequestBody::Incoming(body) => body,
         RequestBody::Made(body) => return Ok(std::mem::take(body).into()),
     };
-    let read = timeout(BODY_TIMEOUT, Limited::new(body, max).collect()).await;
+    let read = timeout(BODY_TIMEOUT, collect(body, max)).await;
     let Ok(read) = read else {
         return Err(Error::new(ErrorKind::RequestTimeout, "the body did not arrive within 10 s"));
     };
     match read {
-        Ok(body) => Ok(body.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => {
+        Ok(Some(body)) => Ok(body),
+        Ok(None) => {
             Err(Error::new(ErrorKind::BodyTooLarge, format!("the body is larger than {max} bytes")))
         }
         Err(error) => {
             Err(Error::new(ErrorKind::InvalidRequest, format!("the body cannot be read: {error}")))
         }
+    }
+}
+
+/// Reads a body; returns `None` if it is larger than `max` bytes.
+async fn collect(body: &mut Incoming, max: usize) -> Result<Option<Vec<u8>>, hyper::Error> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if bytes.len() + data.len() > max {
+            let _ = timeout(DROP_TIMEOUT, drop_rest(body)).await;
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&data);
+    }
+    Ok(Some(bytes))
+}
+
+/// Reads and drops the rest of a body, up to [`MAX_DROPPED`] bytes. If a connection is closed while bytes are unread, it is
+/// reset, and a client or a proxy that is still sending may not get the response.
+async fn drop_rest(body: &mut Incoming) {
+    let mut length = 0;
+    while length < MAX_DROPPED
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        length += frame.data_ref().map_or(0, Bytes::len);
     }
 }
 

@@ -78,6 +78,21 @@ async fn every_error_is_a_problem_document_with_a_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_is_too_large_gets_its_error_through_nginx() {
+    let manager = Manager::start(&[]).await;
+    let nginx = Nginx::start(&manager).await;
+    let body = format!(r#"{{"indicator_id":"{}"}}"#, "x".repeat(900_000));
+    for attempt in 0..10 {
+        let request = nginx.client().post(nginx.url("/api/stream/start")).body(body.clone());
+        let response = request.header("content-type", "application/json").send().await;
+        let response = response.expect("a response");
+        assert_eq!(response.status(), 413, "attempt {attempt}");
+        let problem: Value = response.json().await.expect("JSON");
+        assert_eq!(problem["code"], "body_too_large", "attempt {attempt}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_error_for_an_unknown_field_names_it_and_the_allowed_ones() {
     let manager = Manager::start(&[]).await;
     let (get, post, put) = (Method::GET, Method::POST, Method::PUT);
