@@ -374,7 +374,8 @@ describe("a player for go2rtc", () => {
     assert.equal(frames, 0);
   });
 
-  test("plays MP4 if WebRTC is off, and again after the manager was restarted", async (t) => {
+  const restarted = "plays MP4 if WebRTC is off, and again after the manager was restarted";
+  test(restarted, { skip: !process.env.LONG_TESTS }, async (t) => {
     t.after(() => parts.killManager().then(() => parts.startManager(SETTINGS)));
     const restart = async () => {
       await parts.killManager();
