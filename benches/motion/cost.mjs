@@ -1,4 +1,4 @@
-// The cost of the analysis, and its effect on a camera that somebody watches.
+// The cost of the analysis, and its effect on a camera that is watched.
 import { setTimeout as sleep } from "node:timers/promises";
 import { readFileSync } from "node:fs";
 

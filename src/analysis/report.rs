@@ -36,7 +36,7 @@ struct Task {
     queue: Arc<Queue>,
     log: EventLog,
     camera: CameraId,
-    /// The stored event that has no end; `None` if there is none.
+    /// The stored event that has no end; `None` if all stored events have ended.
     open: Option<Open>,
     /// The number of failures of the database since it last worked.
     failures: u32,

@@ -161,7 +161,7 @@ impl<S: Post, R: Permission> Queue<S, R> {
         self.report.log_if_due();
     }
 
-    /// Waits for the end of an attempt. Returns `None` if there is none in progress. Can be cancelled without losing an
+    /// Waits for the end of an attempt. Returns `None` if no attempt is in progress. Can be cancelled without losing an
     /// attempt, which the caller must pass to [`Queue::finish`].
     pub(super) async fn next(&mut self) -> Option<Result<Attempt, JoinError>> {
         self.attempts.join_next().await

@@ -264,10 +264,14 @@ mod tests {
         assert_eq!(seen_by(&core, &offline("own", &sold)).await, ["43", "boss", "wall"]);
         let id = CameraId::parse("own").expect("an id");
         core.cameras.delete(&id, |_| Ok(())).await.expect("a deletion");
-        let nobody: [&str; 0] = [];
-        assert_eq!(seen_by(&core, &offline("own", &sold)).await, nobody);
+        let no_subscriptions: [&str; 0] = [];
+        assert_eq!(seen_by(&core, &offline("own", &sold)).await, no_subscriptions);
         let again = add(&core, "own", Some("43")).await;
-        assert_eq!(seen_by(&core, &offline("own", &sold)).await, nobody, "an earlier camera");
+        assert_eq!(
+            seen_by(&core, &offline("own", &sold)).await,
+            no_subscriptions,
+            "an earlier camera"
+        );
         assert_eq!(seen_by(&core, &offline("own", &again)).await, ["43", "boss", "wall"]);
     }
 
@@ -291,8 +295,8 @@ mod tests {
         assert!(core.push.all().is_empty(), "a refused request changes nothing");
         subscribe(&core, &boss, new(1, Some("42"), &["own"])).await.expect("a subscription");
         assert_eq!(seen_by(&core, &offline("own", &own)).await, ["boss"]);
-        let nobody: [&str; 0] = [];
-        assert_eq!(seen_by(&core, &offline("foreign", &foreign)).await, nobody);
+        let no_subscriptions: [&str; 0] = [];
+        assert_eq!(seen_by(&core, &offline("foreign", &foreign)).await, no_subscriptions);
     }
 
     #[tokio::test]

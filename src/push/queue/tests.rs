@@ -55,7 +55,7 @@ impl Setup {
         self.next_request().await.expect("a request in time")
     }
 
-    /// Returns the next request within an hour; `None` if there is none. Deletes subscriptions as the queue demands.
+    /// Returns the next request within an hour; `None` if nothing is requested. Deletes subscriptions as the queue demands.
     async fn next_request(&mut self) -> Option<Request> {
         let deadline = sleep(Duration::from_hours(1));
         tokio::pin!(deadline);

@@ -4,7 +4,7 @@ import type { RecordedStream, StoredEvent } from "../../api/types";
 /** The types of events about what happened in front of a camera, of which a picture says something. */
 const SEEN = /^(motion$|detected\.|reported\.)/;
 
-/** Returns the recorded stream with a picture of the event; undefined if there is none. */
+/** Returns the recorded stream with a picture of the event; undefined if no stream has one. */
 export function recordedAt(
   { camera, at, type }: StoredEvent,
   recorded: RecordedStream[],

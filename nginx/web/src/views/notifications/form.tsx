@@ -21,7 +21,7 @@ const MAX_PER_MINUTE = 60;
 
 interface PreferencesFormProps {
   publicKey: string;
-  /** The subscription of this browser; null if there is none. */
+  /** The subscription of this browser; null if the browser has not subscribed. */
   own: Subscription | null;
   /** The name of the API key. */
   caller: string;

@@ -15,7 +15,7 @@ const PAGE = 10;
 
 interface DevicesProps {
   subscriptions: Subscription[];
-  /** The subscription of this browser; null if there is none. */
+  /** The subscription of this browser; null if the browser has not subscribed. */
   own: Subscription | null;
   onChanged: () => void;
 }
